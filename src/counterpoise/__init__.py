@@ -1,0 +1,36 @@
+"""Counterpoise: classifiers on imbalanced classes, with honest probabilities and decisions that meet a goal.
+
+    import counterpoise as cp
+
+    counts = cp.count(labels)
+    recipe = cp.softmax.logit_adjusted(counts)
+    value = cp.loss(logits, target, recipe)         # NumPy, PyTorch, TensorFlow or JAX arrays
+    probability = recipe.posterior(logits)
+
+Importing it imports no framework; `counterpoise.torch`, `counterpoise.keras`, `counterpoise.tensorflow`,
+`counterpoise.jax` and `counterpoise.lightgbm` are imported where they are used.
+"""
+
+from counterpoise.errors import ClassWeightWarning, UserError
+from counterpoise.losses import loss, loss_and_gradient
+from counterpoise.recipes import recipe, recipes, sigmoid, softmax
+from counterpoise.weights import ClassCounts, LabelCounts, class_weights, count, pos_weight
+
+__version__ = "0.1.0"
+
+__all__ = [
+    "ClassCounts",
+    "ClassWeightWarning",
+    "LabelCounts",
+    "UserError",
+    "__version__",
+    "class_weights",
+    "count",
+    "loss",
+    "loss_and_gradient",
+    "pos_weight",
+    "recipe",
+    "recipes",
+    "sigmoid",
+    "softmax",
+]

@@ -1,0 +1,363 @@
+"""The few array functions that a loss needs, one small table for each framework.
+
+The losses are written once against `Namespace`. NumPy and JAX share one table since they share
+their names; PyTorch and TensorFlow have their own. A framework is touched only when one of its
+arrays arrives, hence it is already imported.
+"""
+
+import sys
+from functools import cache
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from counterpoise.errors import UserError
+
+Array = Any
+"""An array of any framework."""
+
+Float64Array = NDArray[np.float64]
+
+
+class Namespace(Protocol):
+    """The array functions of one framework; axes count from the end."""
+
+    name: str
+    bool: Any
+    float32: Any
+    float64: Any
+    int32: Any
+    int64: Any
+
+    def constant(self, value: Any, like: Array, dtype: Any) -> Array:
+        """`value` as an array on the device of `like`."""
+
+    def astype(self, array: Array, dtype: Any) -> Array:
+        """`array` in another dtype; differentiable between floating dtypes."""
+
+    def is_floating(self, array: Array) -> bool:
+        """Whether the dtype is a floating one."""
+
+    def is_boolean(self, array: Array) -> bool:
+        """Whether the dtype is the boolean one."""
+
+    def is_concrete(self, array: Array) -> bool:
+        """Whether values can be looked at cheaply: in host memory and not being traced."""
+
+    def shape(self, array: Array) -> tuple[Any, ...]:
+        """The shape; a size that is unknown while tracing is a scalar array or None."""
+
+    def reshape(self, array: Array, shape: tuple[Any, ...]) -> Array:
+        """The same values in another shape."""
+
+    def moveaxis(self, array: Array, source: int, destination: int) -> Array:
+        """One axis moved elsewhere."""
+
+    def broadcast_to(self, array: Array, shape: tuple[Any, ...]) -> Array:
+        """The same values, repeated along axes of size 1."""
+
+    def arange(self, stop: int, like: Array, dtype: Any) -> Array:
+        """The integers from 0 to stop - 1 on the device of `like`."""
+
+    def take(self, values: Array, index: Array) -> Array:
+        """The rows of `values` at `index`."""
+
+    def where(self, condition: Array, yes: Any, no: Any) -> Array:
+        """Elementwise choice; the branch not taken gets no gradient."""
+
+    def sum(self, array: Array, axis: int | None = None, keepdims: bool = False) -> Array:
+        """The sum over one axis, or over all."""
+
+    def max(self, array: Array, axis: int, keepdims: bool = False) -> Array:
+        """The largest value along an axis."""
+
+    def argmax(self, array: Array, axis: int) -> Array:
+        """The first place of the largest value along an axis."""
+
+    def maximum(self, array: Array, bound: float) -> Array:
+        """Elementwise larger of `array` and a number."""
+
+    def minimum(self, array: Array, bound: float) -> Array:
+        """Elementwise smaller of `array` and a number."""
+
+    def exp(self, array: Array) -> Array:
+        """e to the power of each element."""
+
+    def log(self, array: Array) -> Array:
+        """Natural logarithm."""
+
+    def log1p(self, array: Array) -> Array:
+        """log(1 + x) without losing small x."""
+
+    def expm1(self, array: Array) -> Array:
+        """exp(x) - 1 without losing small x."""
+
+    def softplus(self, array: Array) -> Array:
+        """log(1 + exp(x)), accurate over the whole range, with slope sigmoid(x)."""
+
+    def round(self, array: Array) -> Array:
+        """The nearest integers, as floats; no gradient."""
+
+    def stop_gradient(self, array: Array) -> Array:
+        """The same values, held constant by differentiation."""
+
+
+class _NumPyLike:
+    """NumPy, and everything that follows its names."""
+
+    name = "numpy"
+
+    def __init__(self, xp: Any) -> None:
+        self.xp = xp
+        self.bool, self.int32, self.int64 = xp.bool_, xp.int32, xp.int64
+        self.float32, self.float64 = xp.float32, xp.float64
+        self.exp, self.log, self.log1p, self.expm1 = xp.exp, xp.log, xp.log1p, xp.expm1
+        self.where, self.argmax, self.round = xp.where, xp.argmax, xp.round
+        self.maximum, self.minimum, self.moveaxis = xp.maximum, xp.minimum, xp.moveaxis
+        self.broadcast_to = xp.broadcast_to
+
+    def constant(self, value: Any, like: Array, dtype: Any) -> Array:  # noqa: ARG002  (part of the protocol)
+        return self.xp.asarray(value, dtype=dtype)
+
+    def astype(self, array: Array, dtype: Any) -> Array:
+        return array.astype(dtype)
+
+    def is_floating(self, array: Array) -> bool:
+        # ml_dtypes' bfloat16 is no subtype of np.floating
+        return bool(np.issubdtype(array.dtype, np.floating)) or array.dtype.name == "bfloat16"
+
+    def is_boolean(self, array: Array) -> bool:
+        return bool(array.dtype == np.bool_)
+
+    def is_concrete(self, array: Array) -> bool:  # noqa: ARG002
+        return True
+
+    def shape(self, array: Array) -> tuple[Any, ...]:
+        return tuple(array.shape)
+
+    def reshape(self, array: Array, shape: tuple[Any, ...]) -> Array:
+        return self.xp.reshape(array, shape)
+
+    def arange(self, stop: int, like: Array, dtype: Any) -> Array:  # noqa: ARG002
+        return self.xp.arange(stop, dtype=dtype)
+
+    def take(self, values: Array, index: Array) -> Array:
+        return self.xp.take(values, index, axis=0)
+
+    def sum(self, array: Array, axis: int | None = None, keepdims: bool = False) -> Array:
+        return self.xp.sum(array, axis=axis, keepdims=keepdims)
+
+    def max(self, array: Array, axis: int, keepdims: bool = False) -> Array:
+        return self.xp.max(array, axis=axis, keepdims=keepdims)
+
+    def softplus(self, array: Array) -> Array:
+        return self.xp.logaddexp(array, 0)
+
+    def stop_gradient(self, array: Array) -> Array:
+        return array
+
+
+class _Jax(_NumPyLike):
+    name = "jax"
+
+    def __init__(self) -> None:
+        import jax
+
+        self._jax = jax
+        super().__init__(jax.numpy)
+        self.stop_gradient = jax.lax.stop_gradient
+
+    def is_floating(self, array: Array) -> bool:
+        return bool(self.xp.issubdtype(array.dtype, self.xp.floating))
+
+    def is_concrete(self, array: Array) -> bool:
+        if isinstance(array, self._jax.core.Tracer):
+            return False
+        return all(device.platform == "cpu" for device in array.devices())
+
+
+class _Torch:
+    name = "torch"
+
+    def __init__(self) -> None:
+        import torch
+
+        self._torch = torch
+        self.bool, self.int32, self.int64 = torch.bool, torch.int32, torch.int64
+        self.float32, self.float64 = torch.float32, torch.float64
+        self.exp, self.log, self.log1p, self.expm1 = torch.exp, torch.log, torch.log1p, torch.expm1
+        self.round, self.moveaxis = torch.round, torch.movedim
+        self.broadcast_to = torch.broadcast_to
+
+    def constant(self, value: Any, like: Array, dtype: Any) -> Array:
+        if isinstance(value, self._torch.Tensor):
+            return value.to(device=like.device, dtype=dtype)
+        # through a Python list: torch.compile then sees literals, not a NumPy call
+        literal = value.tolist() if isinstance(value, np.ndarray | np.generic) else value
+        return self._torch.tensor(literal, device=like.device, dtype=dtype)
+
+    def astype(self, array: Array, dtype: Any) -> Array:
+        return array.to(dtype)
+
+    def is_floating(self, array: Array) -> bool:
+        return bool(array.dtype.is_floating_point)
+
+    def is_boolean(self, array: Array) -> bool:
+        return bool(array.dtype == self._torch.bool)
+
+    def is_concrete(self, array: Array) -> bool:
+        if self._torch.compiler.is_compiling() or array.device.type != "cpu" or array.numel() == 0:
+            return False
+        try:
+            array.flatten()[0].item()
+        except RuntimeError:  # torch.func.vmap and friends wrap tensors and refuse to show their values
+            return False
+        return True
+
+    def shape(self, array: Array) -> tuple[Any, ...]:
+        return tuple(array.shape)
+
+    def reshape(self, array: Array, shape: tuple[Any, ...]) -> Array:
+        return array.reshape(shape)
+
+    def arange(self, stop: int, like: Array, dtype: Any) -> Array:
+        return self._torch.arange(stop, device=like.device, dtype=dtype)
+
+    def take(self, values: Array, index: Array) -> Array:
+        return values[index]
+
+    def where(self, condition: Array, yes: Any, no: Any) -> Array:
+        return self._torch.where(condition, yes, no)
+
+    def sum(self, array: Array, axis: int | None = None, keepdims: bool = False) -> Array:
+        return array.sum() if axis is None else array.sum(dim=axis, keepdim=keepdims)
+
+    def max(self, array: Array, axis: int, keepdims: bool = False) -> Array:
+        return array.amax(dim=axis, keepdim=keepdims)
+
+    def argmax(self, array: Array, axis: int) -> Array:
+        return array.argmax(dim=axis)
+
+    def maximum(self, array: Array, bound: float) -> Array:
+        return array.clamp(min=bound)
+
+    def minimum(self, array: Array, bound: float) -> Array:
+        return array.clamp(max=bound)
+
+    def softplus(self, array: Array) -> Array:
+        # the default threshold of 20 drops exp(-20) = 2e-9; beyond 40 the rest is below double precision
+        return self._torch.nn.functional.softplus(array, threshold=40)
+
+    def stop_gradient(self, array: Array) -> Array:
+        return array.detach()
+
+
+class _TensorFlow:
+    name = "tensorflow"
+
+    def __init__(self) -> None:
+        import tensorflow as tf
+
+        self._tf = tf
+        self.bool, self.int32, self.int64 = tf.bool, tf.int32, tf.int64
+        self.float32, self.float64 = tf.float32, tf.float64
+        self.exp, self.log, self.log1p, self.expm1 = tf.exp, tf.math.log, tf.math.log1p, tf.math.expm1
+        self.softplus, self.round, self.reshape = tf.nn.softplus, tf.round, tf.reshape
+        self.broadcast_to = tf.broadcast_to
+        self.maximum, self.minimum, self.stop_gradient = tf.maximum, tf.minimum, tf.stop_gradient
+
+    def constant(self, value: Any, like: Array, dtype: Any) -> Array:  # noqa: ARG002
+        return self._tf.cast(value, dtype) if self._tf.is_tensor(value) else self._tf.constant(value, dtype)
+
+    def astype(self, array: Array, dtype: Any) -> Array:
+        return self._tf.cast(array, dtype)
+
+    def is_floating(self, array: Array) -> bool:
+        return bool(array.dtype.is_floating)
+
+    def is_boolean(self, array: Array) -> bool:
+        return bool(array.dtype == self._tf.bool)
+
+    def is_concrete(self, array: Array) -> bool:
+        return not self._tf.is_symbolic_tensor(array) and "GPU" not in array.device
+
+    def shape(self, array: Array) -> tuple[Any, ...]:
+        known = array.shape.as_list()
+        if None not in known:
+            return tuple(known)
+        traced = self._tf.shape(array)
+        return tuple(traced[i] if size is None else size for i, size in enumerate(known))
+
+    def moveaxis(self, array: Array, source: int, destination: int) -> Array:
+        order = list(range(array.shape.rank))
+        order.insert(destination % len(order), order.pop(source))
+        return self._tf.transpose(array, order)
+
+    def arange(self, stop: int, like: Array, dtype: Any) -> Array:  # noqa: ARG002
+        return self._tf.range(stop, dtype=dtype)
+
+    def take(self, values: Array, index: Array) -> Array:
+        return self._tf.gather(values, index)
+
+    def where(self, condition: Array, yes: Any, no: Any) -> Array:
+        dtype = next((side.dtype for side in (yes, no) if self._tf.is_tensor(side)), None)
+        yes, no = (s if self._tf.is_tensor(s) else self._tf.constant(s, dtype) for s in (yes, no))
+        return self._tf.where(condition, yes, no)
+
+    def sum(self, array: Array, axis: int | None = None, keepdims: bool = False) -> Array:
+        return self._tf.reduce_sum(array, axis=axis, keepdims=keepdims)
+
+    def max(self, array: Array, axis: int, keepdims: bool = False) -> Array:
+        return self._tf.reduce_max(array, axis=axis, keepdims=keepdims)
+
+    def argmax(self, array: Array, axis: int) -> Array:
+        return self._tf.argmax(array, axis=axis)
+
+
+@cache
+def _loaded(framework: str) -> Namespace:
+    tables: dict[str, Any] = {"jax": _Jax, "torch": _Torch, "tensorflow": _TensorFlow}
+    return tables[framework]()  # type: ignore[no-any-return]
+
+
+numpy_namespace: Namespace = _NumPyLike(np)
+
+
+def namespace(array: Any) -> Namespace:
+    """The array functions of the framework that `array` belongs to, which is then already imported.
+
+    Parameters
+    ----------
+    array
+        An array of NumPy, PyTorch, TensorFlow or JAX.
+
+    Returns
+    -------
+    Namespace
+        The framework's table of functions.
+
+    Raises
+    ------
+    UserError
+        For anything that is no array of these frameworks.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> namespace(np.zeros(3)).name
+    'numpy'
+    """
+    if isinstance(array, np.ndarray | np.generic):
+        return numpy_namespace
+    torch, tensorflow, jax = (sys.modules.get(name) for name in ("torch", "tensorflow", "jax"))
+    if torch is not None and isinstance(array, torch.Tensor):
+        return _loaded("torch")
+    if tensorflow is not None and isinstance(array, tensorflow.Tensor | tensorflow.Variable):
+        return _loaded("tensorflow")
+    if jax is not None and isinstance(array, jax.Array):
+        return _loaded("jax")
+    raise UserError(
+        f"logits are of type {type(array).__module__}.{type(array).__qualname__}; "
+        "pass an array of NumPy, PyTorch, TensorFlow or JAX"
+    )

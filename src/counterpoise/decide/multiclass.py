@@ -1,0 +1,155 @@
+"""Decisions among several exclusive classes: the class whose probability is largest for its threshold.
+
+A row goes to argmax_k p_k / threshold_k. The thresholds are prior_k^tau, scaled to sum to 1: with
+tau = 0 that is the plain argmax, with tau = 1 the rule that is best for balanced accuracy. One number
+chosen on held-out rows cannot overfit the way that one threshold per rare class does.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from counterpoise.decide.confusion import ratio
+from counterpoise.decide.goal import MULTICLASS, Goal
+from counterpoise.errors import UserError
+
+TAUS = np.round(np.arange(0.0, 1.55, 0.1), 1)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class ClassThresholds:
+    """One threshold per class and what they reach on the rows they were chosen on.
+
+    Parameters
+    ----------
+    threshold
+        (C,), positive, summing to 1.
+    tau
+        The power of the prior that gave them.
+    value
+        The goal there.
+    reason
+        One sentence for the reader.
+    """
+
+    threshold: NDArray[np.float64]
+    tau: float
+    value: float
+    reason: str
+
+
+def check_multiclass_goal(goal: Goal) -> None:
+    """Refuse a goal that has no meaning for more than two classes.
+
+    Examples
+    --------
+    >>> check_multiclass_goal(Goal("f1"))
+    Traceback (most recent call last):
+    ...
+    counterpoise.errors.UserError: goal 'f1' needs two classes; with more of them use one of macro_f1, \
+balanced_accuracy, g_mean, mcc, or name the class of interest as the positive one
+    """
+    if goal.objective not in MULTICLASS or goal.constraints:
+        raise UserError(
+            f"goal {str(goal)!r} needs two classes; with more of them use one of {', '.join(MULTICLASS)}, "
+            "or name the class of interest as the positive one"
+        )
+
+
+def decide_classes(probability: ArrayLike, threshold: ArrayLike) -> NDArray[np.int64]:
+    """The place of the class that each row goes to.
+
+    Examples
+    --------
+    >>> decide_classes([[0.7, 0.3], [0.9, 0.1]], [0.8, 0.2])
+    array([1, 0])
+    """
+    return np.argmax(np.asarray(probability) / np.asarray(threshold), axis=1)
+
+
+def confusion_matrix(target: ArrayLike, chosen: ArrayLike, classes: int) -> NDArray[np.int64]:
+    """Rows: the true class; columns: the chosen one.
+
+    Examples
+    --------
+    >>> confusion_matrix([0, 1, 1], [0, 1, 0], 2)
+    array([[1, 0],
+           [1, 1]])
+    """
+    flat = np.asarray(target, np.int64) * classes + np.asarray(chosen, np.int64)
+    return np.bincount(flat, minlength=classes * classes).reshape(classes, classes)
+
+
+def summary(matrix: ArrayLike, objective: str) -> NDArray[np.float64]:
+    """A multiclass measure of confusion matrices (..., C, C), over the classes that have rows.
+
+    Examples
+    --------
+    >>> float(summary([[1, 0], [1, 1]], "balanced_accuracy"))
+    0.75
+    """
+    counts = np.asarray(matrix, np.float64)
+    right = np.diagonal(counts, axis1=-2, axis2=-1)
+    true, chosen = counts.sum(axis=-1), counts.sum(axis=-2)
+    present = true > 0
+    recall = ratio(right, true)
+    if objective == "macro_f1":
+        return ratio((ratio(2 * right, true + chosen) * present).sum(-1), present.sum(-1))
+    if objective == "balanced_accuracy":
+        return ratio((recall * present).sum(-1), present.sum(-1))
+    if objective == "g_mean":
+        log = np.log(np.maximum(recall, 1e-300), where=present, out=np.zeros_like(recall))
+        return np.where(np.any(present & (recall == 0), axis=-1), 0.0, np.exp(log.sum(-1) / present.sum(-1)))
+    total = counts.sum(axis=(-2, -1))
+    joint = right.sum(-1) * total - (true * chosen).sum(-1)
+    spread = np.sqrt(total**2 - (chosen**2).sum(-1)) * np.sqrt(total**2 - (true**2).sum(-1))
+    return ratio(joint, spread)
+
+
+def choose_class_thresholds(
+    target: ArrayLike, probability: ArrayLike, prior: ArrayLike, goal: Goal
+) -> ClassThresholds:
+    """The power of the prior that serves `goal` best; among equals the smallest.
+
+    Parameters
+    ----------
+    target
+        Class places, (N,).
+    probability
+        (N, C).
+    prior
+        The training prior, (C,).
+    goal
+        One of macro_f1, balanced_accuracy, g_mean and mcc.
+
+    Examples
+    --------
+    >>> chosen = choose_class_thresholds([0, 0, 1], [[0.9, 0.1], [0.8, 0.2], [0.6, 0.4]], [0.7, 0.3],
+    ...                                  Goal("macro_f1"))
+    >>> chosen.tau, chosen.value
+    (0.5, 1.0)
+    """
+    check_multiclass_goal(goal)
+    scores = np.asarray(probability, np.float64)
+    values = []
+    for tau in TAUS:
+        chosen = decide_classes(scores, thresholds_of(prior, tau))
+        values.append(float(summary(confusion_matrix(target, chosen, scores.shape[1]), goal.objective)))
+    best = int(np.flatnonzero(np.asarray(values) >= max(values) - 1e-12)[0])
+    tau = float(TAUS[best])
+    how = "the most probable class" if tau == 0 else f"the class with the largest probability / prior^{tau:g}"
+    reason = f"{goal.label} is best here ({values[best]:.3g}) when each row goes to {how}"
+    return ClassThresholds(thresholds_of(prior, tau), tau, values[best], reason)
+
+
+def thresholds_of(prior: ArrayLike, tau: float) -> NDArray[np.float64]:
+    """prior^tau, scaled to sum to 1.
+
+    Examples
+    --------
+    >>> thresholds_of([0.8, 0.2], 1.0)
+    array([0.8, 0.2])
+    """
+    power = np.asarray(prior, np.float64) ** tau
+    return np.asarray(power / power.sum())

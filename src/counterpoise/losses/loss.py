@@ -1,0 +1,103 @@
+"""The loss of a recipe on arrays of any framework."""
+
+import dataclasses
+from typing import Any
+
+import numpy as np
+
+from counterpoise.arrays import Array
+from counterpoise.losses.arguments import Arguments, arguments_of
+from counterpoise.losses.reduction import check_reduction, denominator, divided
+from counterpoise.losses.sigmoid import sigmoid_elements
+from counterpoise.losses.softmax import softmax_rows
+from counterpoise.recipes import Recipe, SoftmaxRecipe
+
+
+def loss(
+    logits: Any,
+    target: Any,
+    recipe: Recipe,
+    sample_weight: Any = None,
+    reduction: str = "mean",
+    normalizer: Any = None,
+    ignore_index: float | None = None,
+    class_axis: int = -1,
+) -> Array:
+    """The loss of a recipe: one number, the same in NumPy, PyTorch, TensorFlow and JAX.
+
+    Parameters
+    ----------
+    logits
+        Raw scores, floating. Softmax family: (N, C), or (N, d1, …, C), the class axis where `class_axis` says; -inf
+        masks a class. Sigmoid family: (N,), (N, 1), (N, L) or any other shape. Half precision is computed in float32.
+    target
+        Softmax family: integers (N,) from 0 to C - 1, or one-hot or soft targets of the logits' shape. Sigmoid family:
+        numbers from 0 to 1 of the logits' shape.
+    recipe
+        The loss, from `counterpoise.softmax`, `counterpoise.sigmoid` or `counterpoise.recipe`.
+    sample_weight
+        (N,) for rows, or of the shape of the unreduced loss; finite, >= 0. Multiplies the loss.
+    reduction
+        "none"; "sum"; "mean" over rows (softmax) or elements (sigmoid), into which weights do not enter;
+        "weighted_mean", divided by the sum of sample weight times the class weight of the true class; "nonzero_mean", divided by the number of
+        weights that are not 0 (TensorFlow 1's SUM_BY_NONZERO_WEIGHTS).
+    normalizer
+        A number > 0, or a scalar array, that replaces the denominator of a mean; so N replicas or K accumulation
+        steps add up to the loss of the whole batch.
+    ignore_index
+        Targets of this value neither cost nor count.
+    class_axis
+        The axis of the classes (of the labels, for the sigmoid family).
+
+    Returns
+    -------
+    array
+        A scalar, or for "none" one number per row or element; float32 for half precision, else of the logits' dtype.
+        Nothing to count (empty batch, all ignored, all weights 0) gives 0 with zero gradient.
+
+    Raises
+    ------
+    UserError
+        For shapes that do not fit, a class out of range, weights that are NaN or negative. Values are looked at
+        where that is possible: not under tracing, compiling or on an accelerator, where a class out of range gives NaN.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from counterpoise.recipes import softmax
+    >>> float(loss(np.array([[0.0, 0.0]]), [1], softmax.cross_entropy()).round(4))
+    0.6931
+    """
+    check_reduction(reduction, normalizer)
+    arguments = arguments_of(logits, target, recipe, sample_weight, ignore_index, class_axis)
+    return reduced(arguments, recipe, reduction, normalizer, class_axis)
+
+
+def reduced(
+    arguments: Arguments, recipe: Recipe, reduction: str, normalizer: Any = None, class_axis: int = -1
+) -> Array:
+    """The loss of arguments that are already in their one form."""
+    xp = arguments.xp
+    with np.errstate(all="ignore"):  # branches that are not taken overflow or divide by 0 on their way
+        softmax = isinstance(recipe, SoftmaxRecipe)
+        entries = (
+            softmax_rows(arguments, recipe)
+            if isinstance(recipe, SoftmaxRecipe)
+            else sigmoid_elements(arguments, recipe)
+        )
+        values = entries.loss
+        if arguments.weight is not None:
+            values = xp.where(arguments.weight > 0, values * arguments.weight, 0.0)
+        if arguments.keep is not None:
+            values = xp.where(arguments.keep, values, 0.0)
+        if reduction == "none":
+            dimensions = len(xp.shape(values))
+            return values if softmax or dimensions < 2 else xp.moveaxis(values, -1, class_axis)
+        total = xp.sum(values)
+        return divided(xp, total, denominator(arguments, entries.weight, values, reduction, normalizer))
+
+
+def with_mask(arguments: Arguments, mask: Array) -> Arguments:
+    """The arguments with entries left out where `mask` is False, as if they were ignored."""
+    keep = mask if arguments.keep is None else arguments.keep & mask
+    return dataclasses.replace(arguments, keep=keep)

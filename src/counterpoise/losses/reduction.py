@@ -1,0 +1,71 @@
+"""From the loss of each sample to one number.
+
+"mean" divides by what was counted: rows of a softmax loss, elements of a sigmoid loss, ignored ones left out;
+weights do not enter it. "weighted_mean" divides by the weights, "nonzero_mean" by how many of them are not 0. A
+denominator of 0 gives 0, with zero gradient.
+"""
+
+from typing import Any
+
+from counterpoise.arrays import Array, Namespace
+from counterpoise.errors import UserError
+from counterpoise.losses.arguments import Arguments
+from counterpoise.weights import nearest_name
+
+REDUCTIONS = ("none", "sum", "mean", "weighted_mean", "nonzero_mean")
+
+
+def check_reduction(reduction: str, normalizer: Any) -> None:
+    """Raise where the reduction is unknown, or the normalizer does not fit it."""
+    if reduction not in REDUCTIONS:
+        raise nearest_name("reduction", reduction, REDUCTIONS)
+    if normalizer is None:
+        return
+    if reduction in ("none", "sum"):
+        raise UserError(
+            f'reduction="{reduction}" has no denominator that normalizer could replace; use reduction="mean"'
+        )
+    if isinstance(normalizer, int | float) and not normalizer > 0:
+        raise UserError(f"normalizer is {normalizer}; the loss is divided by it, so it must be greater than 0")
+
+
+def denominator(
+    arguments: Arguments, class_weight: Array, size: Array, reduction: str, normalizer: Any
+) -> Array | None:
+    """What the sum of the loss is divided by, or None for "sum".
+
+    Parameters
+    ----------
+    arguments
+        Checked arguments: what is kept, and the sample weights.
+    class_weight
+        The weight that the recipe gives to each entry.
+    size
+        An array of the unreduced loss's shape.
+    reduction, normalizer
+        As the user gave them.
+    """
+    xp, dtype = arguments.xp, arguments.logits.dtype
+    if reduction == "sum":
+        return None
+    if normalizer is not None:
+        return xp.astype(xp.constant(normalizer, size, dtype), dtype)
+    if reduction == "mean":
+        counted = xp.constant(1, size, dtype) if arguments.keep is None else xp.astype(arguments.keep, dtype)
+        return xp.sum(xp.broadcast_to(counted, xp.shape(size)))
+    weight = xp.broadcast_to(class_weight, xp.shape(size))
+    if arguments.weight is not None:
+        weight = weight * arguments.weight
+    if arguments.keep is not None:
+        weight = xp.where(arguments.keep, weight, 0.0)
+    if reduction == "nonzero_mean":
+        weight = xp.astype(weight != 0, dtype)
+    return xp.sum(xp.stop_gradient(weight))
+
+
+def divided(xp: Namespace, total: Array, by: Array | None) -> Array:
+    """The quotient; 0 where nothing was counted."""
+    if by is None:
+        return total
+    nothing = by == 0
+    return xp.where(nothing, total * 0, total / xp.where(nothing, 1.0, by))

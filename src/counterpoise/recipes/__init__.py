@@ -1,0 +1,20 @@
+"""The frozen parameters of a loss, its named constructors, its posterior."""
+
+from counterpoise.recipes import sigmoid, softmax
+from counterpoise.recipes.named import NamedLoss, Recipe, from_dict, named, recipe, recipe_table, recipes
+from counterpoise.recipes.sigmoid_recipe import SigmoidRecipe
+from counterpoise.recipes.softmax_recipe import SoftmaxRecipe
+
+__all__ = [
+    "NamedLoss",
+    "Recipe",
+    "SigmoidRecipe",
+    "SoftmaxRecipe",
+    "from_dict",
+    "named",
+    "recipe",
+    "recipe_table",
+    "recipes",
+    "sigmoid",
+    "softmax",
+]

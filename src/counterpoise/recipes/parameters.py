@@ -1,0 +1,178 @@
+"""What every recipe is: a frozen set of checked numbers that can be printed, compared and stored."""
+
+import dataclasses
+import json
+from collections.abc import Mapping
+from typing import Any, ClassVar, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from counterpoise.arrays import Array, Namespace
+from counterpoise.errors import UserError
+from counterpoise.weights import nearest_name
+
+Float64Array = NDArray[np.float64]
+PerClass = Any
+"""One number, or one number per class."""
+
+
+def per_class(
+    name: str, value: Any, *, low: float = -np.inf, above: float = -np.inf, dimensions: int = 1
+) -> Float64Array:
+    """A read-only float64 copy of a parameter that is one number or has one per class."""
+    try:
+        array = np.array(value, dtype=np.float64)
+    except (TypeError, ValueError):
+        raise UserError(f"{name} must be numbers; found {value!r}") from None
+    if array.ndim > dimensions:
+        raise UserError(f"{name} must have at most {dimensions} dimension(s); found shape {array.shape}")
+    for place, number in np.ndenumerate(array):
+        where = f"{name}[{', '.join(map(str, place))}]" if place else name
+        if not np.isfinite(number):
+            raise UserError(f"{where} is {number}; it must be finite")
+        if number < low or number <= above:
+            bound = f"at least {low:g}" if number < low else f"greater than {above:g}"
+            raise UserError(f"{where} is {number:g}; it must be {bound}")
+    array.setflags(write=False)
+    return array
+
+
+def one_number(
+    name: str, value: Any, *, low: float = -np.inf, high: float = np.inf, below: float = np.inf
+) -> float:
+    """A parameter that is one number within [low, high], and less than `below`."""
+    try:
+        number = float(value)
+    except (TypeError, ValueError):
+        raise UserError(f"{name} must be one number; found {value!r}") from None
+    if not np.isfinite(number) or not low <= number <= high or number >= below:
+        upper = f"{below:g} (excluded)" if np.isfinite(below) else f"{high:g}"
+        raise UserError(f"{name} is {number:g}; it must be a finite number from {low:g} to {upper}")
+    return number
+
+
+class Parameters:
+    """The part that the two families share: names, comparison, JSON."""
+
+    __slots__ = ()
+    family: ClassVar[str]
+    per_class_names: ClassVar[tuple[str, ...]]
+
+    def set(self, **values: Any) -> None:
+        """Store checked values in a frozen dataclass; for use while it is made."""
+        for key, value in values.items():
+            object.__setattr__(self, key, value)
+
+    @property
+    def classes(self) -> int | None:
+        """The number of classes (or labels) that the per-class parameters fix, else None."""
+        for name in self.per_class_names:
+            value = getattr(self, name)
+            if value is not None and value.ndim > 0:
+                return len(value)
+        return None
+
+    def agree_on_classes(self) -> None:
+        """Raise where two per-class parameters have different lengths."""
+        lengths = {
+            name: len(getattr(self, name))
+            for name in self.per_class_names
+            if getattr(self, name) is not None and getattr(self, name).ndim > 0
+        }
+        if len(set(lengths.values())) > 1:
+            listed = ", ".join(f"{name} has {length}" for name, length in lengths.items())
+            raise UserError(f"the per-class parameters disagree on the number of classes: {listed}")
+
+    def to_dict(self) -> dict[str, Any]:
+        """The parameters that differ from their defaults, as plain numbers and lists.
+
+        Examples
+        --------
+        >>> from counterpoise.recipes import softmax
+        >>> softmax.focal(gamma=2.0).to_dict()
+        {'family': 'softmax', 'name': 'softmax.focal', 'focus': 2.0}
+        """
+        plain: dict[str, Any] = {"family": self.family}
+        for field in dataclasses.fields(self):  # type: ignore[arg-type]
+            value = getattr(self, field.name)
+            default = field.default
+            if value is None or (np.ndim(value) == 0 and value == default):
+                continue
+            plain[field.name] = value.tolist() if isinstance(value, np.ndarray) else value
+        return plain
+
+    @classmethod
+    def from_dict(cls, plain: Mapping[str, Any]) -> Self:
+        """The recipe that `to_dict` described.
+
+        Raises
+        ------
+        UserError
+            For a parameter that the family does not have, or of another family.
+        """
+        values = dict(plain)
+        family = values.pop("family", cls.family)
+        if family != cls.family:
+            raise UserError(f"this recipe is of family {family!r}, not {cls.family!r}")
+        known = [field.name for field in dataclasses.fields(cls)]  # type: ignore[arg-type]
+        for name in values:
+            if name not in known:
+                raise nearest_name(f"{cls.family} parameter", name, known)
+        return cls(**values)
+
+    def to_json(self) -> str:
+        """The recipe as one line of JSON; `from_json` gives it back exactly."""
+        return json.dumps(self.to_dict())
+
+    @classmethod
+    def from_json(cls, text: str) -> Self:
+        """The recipe from the JSON that `to_json` wrote."""
+        return cls.from_dict(json.loads(text))
+
+    def with_prior(self, prior: Float64Array) -> Self:
+        """The same loss, knowing the class shares of its training data."""
+        return dataclasses.replace(self, prior=prior)  # type: ignore[type-var]
+
+    def _loss_parameters(self) -> str:
+        plain = self.to_dict()
+        plain.pop("name", None)
+        return json.dumps(plain, sort_keys=True)
+
+    def __eq__(self, other: object) -> bool:
+        if type(other) is not type(self):
+            return NotImplemented
+        assert isinstance(other, Parameters)
+        return self._loss_parameters() == other._loss_parameters()
+
+    def __hash__(self) -> int:
+        return hash(self._loss_parameters())
+
+    def __repr__(self) -> str:
+        plain = self.to_dict()
+        title = plain.pop("name", plain["family"])
+        plain.pop("family")
+        return f"{title}({', '.join(f'{name}={_short(value)}' for name, value in plain.items())})"
+
+
+def _short(value: Any) -> str:
+    if not isinstance(value, list):
+        return f"{value:.6g}" if isinstance(value, float) else repr(value)
+    shown = [_short(item) for item in value[:8]]
+    more = [f"… {len(value)} in all"] if len(value) > 8 else []
+    return f"[{', '.join(shown + more)}]"
+
+
+def at_least_single(xp: Namespace, array: Array) -> Array:
+    """Half-precision logits as float32, others as they are."""
+    return xp.astype(array, xp.float32) if "float16" in str(array.dtype) else array
+
+
+def prior_of(name: str, prior: Any, classes: int) -> Float64Array:
+    """A prior given by a user as checked shares that sum to 1."""
+    shares = per_class(name, prior, low=0.0)
+    if shares.shape != (classes,):
+        raise UserError(f"{name} must have {classes} shares, one per class; found shape {shares.shape}")
+    if abs(shares.sum() - 1) > 1e-6:
+        raise UserError(f"{name} sums to {shares.sum():g}; class shares sum to 1")
+    return shares

@@ -1,0 +1,242 @@
+"""The named losses for binary and multilabel targets. Each is a row: which parameters it sets, and whose idea it is."""
+
+import warnings
+from collections.abc import Iterable
+from typing import Any
+
+import numpy as np
+
+from counterpoise.errors import ClassWeightWarning, UserError
+from counterpoise.recipes.named import named
+from counterpoise.recipes.parameters import per_class
+from counterpoise.recipes.sigmoid_recipe import SigmoidRecipe, positive_share
+from counterpoise.weights import ClassCounts, LabelCounts
+from counterpoise.weights import pos_weight as negatives_per_positive
+
+Counts = ClassCounts | LabelCounts | Iterable[int]
+
+__all__ = [
+    "SigmoidRecipe",
+    "asymmetric",
+    "binary_cross_entropy",
+    "focal",
+    "generalized",
+    "logit_adjusted",
+    "poly1",
+    "recall",
+    "weighted",
+]
+
+
+def _recipe(name: str, counts: Counts | None, **parameters: Any) -> SigmoidRecipe:
+    prior = None if counts is None else positive_share(counts)
+    return SigmoidRecipe(name=f"sigmoid.{name}", prior=prior, **parameters)
+
+
+@named("sigmoid.binary_cross_entropy", source="-")
+def binary_cross_entropy(counts: Counts | None = None) -> SigmoidRecipe:
+    """Plain binary cross-entropy: the yardstick for every other loss.
+
+    Parameters
+    ----------
+    counts
+        Training counts, only for the prior.
+
+    Examples
+    --------
+    >>> binary_cross_entropy()
+    sigmoid.binary_cross_entropy()
+    """
+    return _recipe("binary_cross_entropy", counts)
+
+
+@named("sigmoid.weighted", source="King & Zeng 2001; TensorFlow's weighted_cross_entropy_with_logits")
+def weighted(counts: Counts | None = None, *, pos_weight: Any = None) -> SigmoidRecipe:
+    """Binary cross-entropy with the loss of positives times pos_weight.
+
+    Parameters
+    ----------
+    counts
+        Training counts; needed unless `pos_weight` is given.
+    pos_weight
+        One number or (L,), >= 0; default negatives per positive.
+
+    References
+    ----------
+    King & Zeng, Logistic regression in rare events data, Political Analysis 2001.
+
+    Examples
+    --------
+    >>> weighted([900, 100]).pos_weight
+    array(9.)
+    """
+    if pos_weight is None:
+        if counts is None:
+            raise UserError("sigmoid.weighted needs counts or pos_weight")
+        pos_weight = negatives_per_positive(counts)
+    elif counts is not None:
+        given, share = per_class("pos_weight", pos_weight, low=0.0), positive_share(counts)
+        if ((given < 1) & (share < 0.5)).any():
+            warnings.warn(
+                f"pos_weight is {given.min():.3g} although positives are the rarer class ({share.min():.3g} of all): a "
+                "weight below 1 plays them down. Negatives per positive is pos_weight(counts).",
+                ClassWeightWarning,
+                stacklevel=2,
+            )
+    return _recipe("weighted", counts, pos_weight=pos_weight)
+
+
+@named("sigmoid.focal", source="Lin et al. 2017")
+def focal(counts: Counts | None = None, *, gamma: float = 2.0, alpha: float | None = None) -> SigmoidRecipe:
+    """Binary cross-entropy that plays down samples that are already right by (1 - p)^gamma.
+
+    Parameters
+    ----------
+    counts
+        Training counts, only for the prior.
+    gamma
+        Focus, >= 0.
+    alpha
+        Weight of the positives, in [0, 1]; negatives get 1 - alpha. Default: 1 for both.
+
+    References
+    ----------
+    Lin et al., Focal loss for dense object detection, ICCV 2017, equation 5.
+
+    Examples
+    --------
+    >>> focal(gamma=2.0, alpha=0.25)
+    sigmoid.focal(pos_weight=0.25, neg_weight=0.75, pos_focus=2, neg_focus=2)
+    """
+    weights: dict[str, float] = {}
+    if alpha is not None:
+        if not 0 <= alpha <= 1:
+            raise UserError(f"alpha is {alpha}; it is the share of the weight that positives get, from 0 to 1")
+        weights = {"pos_weight": alpha, "neg_weight": 1 - alpha}
+    return _recipe("focal", counts, pos_focus=gamma, neg_focus=gamma, **weights)
+
+
+@named("sigmoid.asymmetric", source="Ridnik et al. 2021")
+def asymmetric(
+    counts: Counts | None = None,
+    *,
+    gamma_positive: float = 0.0,
+    gamma_negative: float = 4.0,
+    clip: float = 0.05,
+) -> SigmoidRecipe:
+    """Focus on the negatives only, and none at all on those below a probability of `clip`.
+
+    Parameters
+    ----------
+    counts
+        Training counts, only for the prior.
+    gamma_positive, gamma_negative
+        Focus of positives and of negatives, >= 0.
+    clip
+        Probability taken off a negative's, in [0, 1).
+
+    References
+    ----------
+    Ridnik et al., Asymmetric loss for multi-label classification, ICCV 2021, equation 7.
+
+    Examples
+    --------
+    >>> asymmetric()
+    sigmoid.asymmetric(neg_focus=4, clip=0.05)
+    """
+    return _recipe("asymmetric", counts, pos_focus=gamma_positive, neg_focus=gamma_negative, clip=clip)
+
+
+@named("sigmoid.logit_adjusted", source="Menon et al. 2021")
+def logit_adjusted(counts: Counts, *, tau: float = 1.0) -> SigmoidRecipe:
+    """Binary cross-entropy on logits shifted by the log odds of the prior.
+
+    Parameters
+    ----------
+    counts
+        Training counts of two classes or of labels; both sides need a sample.
+    tau
+        Strength of the shift; 0 is plain cross-entropy.
+
+    References
+    ----------
+    Menon et al., Long-tail learning via logit adjustment, ICLR 2021, equation 10, for two classes.
+
+    Examples
+    --------
+    >>> logit_adjusted([900, 100]).offset.round(3)
+    np.float64(-2.197)
+    """
+    share = positive_share(counts)
+    if ((share <= 0) | (share >= 1)).any():
+        raise UserError("logit_adjusted takes the log odds of the prior, but a label has only one kind of sample")
+    return _recipe("logit_adjusted", counts, offset=tau * (np.log(share) - np.log1p(-share)))
+
+
+@named("sigmoid.poly1", source="Leng et al. 2022")
+def poly1(counts: Counts | None = None, *, epsilon: float = 1.0) -> SigmoidRecipe:
+    """Binary cross-entropy plus epsilon (1 - p).
+
+    Parameters
+    ----------
+    counts
+        Training counts, only for the prior.
+    epsilon
+        Coefficient, >= -1.
+
+    References
+    ----------
+    Leng et al., PolyLoss, ICLR 2022, equation 4.
+
+    Examples
+    --------
+    >>> poly1(epsilon=2.0)
+    sigmoid.poly1(poly=2)
+    """
+    return _recipe("poly1", counts, poly=epsilon)
+
+
+@named("sigmoid.generalized", source="Zhang & Sabuncu 2018")
+def generalized(counts: Counts | None = None, *, q: float = 0.7) -> SigmoidRecipe:
+    """Generalised cross-entropy (1 - p^q) / q, which mislabelled samples cannot dominate.
+
+    Parameters
+    ----------
+    counts
+        Training counts, only for the prior.
+    q
+        0 < q <= 1.
+
+    References
+    ----------
+    Zhang & Sabuncu, Generalized cross entropy loss for training deep neural networks with noisy labels, NeurIPS 2018,
+    equation 6.
+
+    Examples
+    --------
+    >>> generalized(q=0.5)
+    sigmoid.generalized(robustness=0.5)
+    """
+    return _recipe("generalized", counts, robustness=q)
+
+
+@named("sigmoid.recall", source='the question "minimise 100 - recall %"')
+def recall(counts: Counts) -> SigmoidRecipe:
+    """1 - p on the positives, nothing on the negatives: the mean over the training data is 1 - soft recall.
+
+    Alone it is least where everything is called positive; `docs/questions.md`, question 1, says what to do.
+
+    Parameters
+    ----------
+    counts
+        Training counts of two classes or of labels, with positives.
+
+    Examples
+    --------
+    >>> recall([900, 100])
+    sigmoid.recall(pos_weight=10, neg_weight=0, robustness=1, prior=0.1)
+    """
+    share = positive_share(counts)
+    if (share <= 0).any():
+        raise UserError("recall of the positives is asked for, but there are none")
+    return _recipe("recall", counts, robustness=1.0, pos_weight=1 / share, neg_weight=0.0)

@@ -1,0 +1,307 @@
+"""The softmax family, for exclusive classes: its parameters, its posterior, its best constant logits.
+
+    u = scale_s (a * z + b),  c_k = logsumexp(u) - u_k  with s m_k taken off u_k where k is the truth
+    loss = sum_k t_k w_k phi(c_k)  [+ sum_k t_k sum_j p_j A[k, j]]
+
+with s the temperature, a the scale, b the offset, m the margin, w the weight, A the cost.
+"""
+
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import numpy as np
+
+from counterpoise.arrays import Array, Float64Array, namespace
+from counterpoise.errors import UserError
+from counterpoise.recipes.constant import best_constant_logits
+from counterpoise.recipes.parameters import (
+    Parameters,
+    PerClass,
+    at_least_single,
+    one_number,
+    per_class,
+    prior_of,
+)
+from counterpoise.recipes.shape import Shape
+from counterpoise.weights import ClassCounts, as_class_counts, nearest_name
+
+WEIGHT_BY = ("true", "predicted", "pair")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class SoftmaxRecipe(Parameters):
+    """What a softmax loss does with its logits. Each default changes nothing: plain cross-entropy.
+
+    Parameters
+    ----------
+    weight
+        Factor of each class's loss, >= 0.
+    scale
+        Factor of each class's logit, > 0.
+    offset
+        Added to each class's scaled logit.
+    margin
+        Taken off the logit of the true class, inside the temperature.
+    focus
+        Exponent of 1 - p, >= 0, which plays down samples that are already right.
+    robustness
+        From 0 (log loss) to 1 (1 - p), which bounds the loss of a mislabelled sample.
+    poly
+        Coefficient of an extra 1 - p, >= -1.
+    smoothing
+        Share of the target that is spread evenly over all classes, in [0, 1).
+    temperature
+        Factor of all shifted logits, > 0.
+    weight_by
+        Whose weight a sample gets: that of its "true" class; of its "predicted" class, the one with the
+        highest logit; or of the "pair", `cost[true, predicted]`. The prediction is held constant in the gradient.
+    cost
+        (C, C), finite, `cost[y, k]` is what it costs to choose k where y is true. With `weight_by="pair"`
+        the weights of the pairs (>= 0); otherwise the expected cost of the softmax probabilities is added to the loss.
+    prior
+        Class shares of the training data, from which `posterior(prior=...)` starts. The named recipes set it.
+    name
+        How the recipe calls itself.
+
+    Raises
+    ------
+    UserError
+        For a parameter out of its range, or per-class parameters of different lengths.
+
+    Examples
+    --------
+    >>> SoftmaxRecipe(weight=[1.0, 9.0], focus=2.0)
+    softmax(weight=[1, 9], focus=2)
+    """
+
+    weight: PerClass = 1.0
+    scale: PerClass = 1.0
+    offset: PerClass = 0.0
+    margin: PerClass = 0.0
+    focus: float = 0.0
+    robustness: float = 0.0
+    poly: float = 0.0
+    smoothing: float = 0.0
+    temperature: float = 1.0
+    weight_by: str = "true"
+    cost: Any = None
+    prior: Any = None
+    name: str = "softmax"
+
+    family: ClassVar[str] = "softmax"
+    per_class_names: ClassVar[tuple[str, ...]] = ("weight", "scale", "offset", "margin", "cost", "prior")
+
+    def __post_init__(self) -> None:
+        self.set(
+            weight=per_class("weight", self.weight, low=0.0),
+            scale=per_class("scale", self.scale, above=0.0),
+            offset=per_class("offset", self.offset),
+            margin=per_class("margin", self.margin),
+            focus=one_number("focus", self.focus, low=0.0),
+            robustness=one_number("robustness", self.robustness, low=0.0, high=1.0),
+            poly=one_number("poly", self.poly, low=-1.0),
+            smoothing=one_number("smoothing", self.smoothing, low=0.0, below=1.0),
+            temperature=float(per_class("temperature", self.temperature, above=0.0, dimensions=0)),
+        )
+        if self.weight_by not in WEIGHT_BY:
+            raise nearest_name("weight_by", self.weight_by, WEIGHT_BY)
+        if self.cost is not None:
+            pair = self.weight_by == "pair"
+            cost = per_class("cost", self.cost, dimensions=2, low=0.0 if pair else -np.inf)
+            if cost.ndim != 2 or cost.shape[0] != cost.shape[1]:
+                raise UserError(f"cost must be square, (true class, chosen class); found shape {cost.shape}")
+            self.set(cost=cost)
+        elif self.weight_by == "pair":
+            raise UserError('weight_by="pair" needs cost, a (C, C) matrix of [true class, chosen class]')
+        if self.prior is not None:
+            prior = per_class("prior", self.prior, low=0.0)
+            self.set(prior=prior_of("prior", prior, len(np.atleast_1d(prior))))
+        self.agree_on_classes()
+
+    @property
+    def shape(self) -> Shape:
+        """phi, the shape that the loss gives to a cross-entropy."""
+        return Shape(self.focus, self.robustness, self.poly)
+
+    @property
+    def adds_expected_cost(self) -> bool:
+        """Whether the expected cost is a term of the loss."""
+        return self.cost is not None and self.weight_by != "pair"
+
+    def _why_no_posterior(self) -> str | None:
+        if self.adds_expected_cost:
+            return "an expected cost is least where all probability lies on the cheapest class, whatever p(y | x) is"
+        if self.robustness == 1:
+            return "at robustness 1 (1 - p) the best answer is all probability on one class, whatever p(y | x) is"
+        if not self.shape.invertible:
+            return f"at poly {self.poly:g} the loss has no slope at some scores, so they do not tell p(y | x)"
+        by_class = self.weight if self.weight_by == "true" else None
+        if by_class is not None and (by_class == 0).any():
+            return "a class of weight 0 is never learned, so its scores say nothing"
+        if self.weight_by == "pair" and (self.cost == 0).any():
+            return "pairs of weight 0 are never learned, so their scores say nothing"
+        return None
+
+    def posterior(self, logits: Array, prior: Any = None, *, class_axis: int = -1) -> Array:
+        """Honest class probabilities from the logits of a model that was trained with this loss.
+
+        Weights, offsets, margins, scales, focus and smoothing all distort softmax(logits); at the optimum of the
+        expected loss the distortion is known and is undone in closed form.
+
+        Parameters
+        ----------
+        logits
+            The model's logits, (..., C), of any framework and floating dtype; -inf masks a class.
+        prior
+            Class shares (C,) of the data to predict, where they differ from the training data's; the
+            recipe must then know the training prior, as the named recipes do that got counts.
+        class_axis
+            The axis of the classes.
+
+        Returns
+        -------
+        array
+            p(y | x), of the logits' framework, summing to 1 over the classes; float32 for half precision.
+
+        Raises
+        ------
+        UserError
+            If the loss has no posterior (robustness 1, a weight of 0, an expected cost), or for a wrong shape.
+
+        References
+        ----------
+        Saerens et al., Adjusting the outputs of a classifier to new a priori probabilities, 2002 (prior);
+        Charoenphakdee et al., On focal loss for class-posterior probability estimation, CVPR 2021 (focus).
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> SoftmaxRecipe(weight=[1.0, 9.0]).posterior(np.zeros(2)).round(3)
+        array([0.9, 0.1])
+        """
+        xp = namespace(logits)
+        if not xp.is_floating(logits):
+            raise UserError(f"logits are of dtype {logits.dtype}; they must be floating")
+        reason = self._why_no_posterior()
+        if reason is not None:
+            raise UserError(f"{self.name} has no posterior: {reason}")
+        z = xp.moveaxis(at_least_single(xp, logits), class_axis, -1)
+        classes = int(xp.shape(z)[-1])
+        if self.classes not in (None, classes):
+            raise UserError(
+                f"logits have {classes} classes on axis {class_axis}, but the recipe has {self.classes}"
+            )
+        if xp.name == "numpy" and np.isnan(z).any():
+            place = tuple(int(i) for i in np.argwhere(np.isnan(z))[0])
+            raise UserError(f"logits{list(place)} is NaN; the model diverged or its input was missing")
+
+        def const(value: Any) -> Array:
+            return xp.constant(value, z, z.dtype)
+
+        u = self.temperature * (z * const(self.scale) + const(self.offset))
+        top = xp.max(u, -1, True)
+        others_than_top = xp.arange(classes, z, xp.int64) != xp.astype(xp.argmax(u, -1), xp.int64)[..., None]
+        e = xp.exp(u - top)
+        rest = xp.sum(xp.where(others_than_top, e, 0.0), -1, True)
+        against = xp.where(others_than_top, 1 + (rest - e), rest)
+        none = against == 0
+        odds = xp.where(none, -1e4, xp.log(xp.where(none, 1.0, against))) - (u - top)
+        margin = self.temperature * self.margin
+        log_q = -xp.softplus(odds)
+        log_p = log_q - self.shape.log_slope(xp, odds + const(margin))
+        if (self.margin != 0).any():
+            # 1 - q (1 - e^-sm)
+            log_p = log_p + xp.log(xp.exp(-xp.softplus(-odds)) + xp.exp(log_q - const(margin)))
+        if self.weight_by == "true":
+            log_p = log_p - const(np.log(self.weight))
+        elif self.weight_by == "pair":
+            log_p = log_p - xp.take(const(np.log(self.cost.T)), xp.argmax(z, -1))
+        probability = _normalized(xp, log_p)
+        if self.smoothing:
+            smoothed = (probability - self.smoothing / classes) / (1 - self.smoothing)
+            clipped = xp.maximum(smoothed, 0.0)
+            probability = clipped / xp.sum(clipped, -1, True)
+        if prior is not None:
+            if self.prior is None:
+                raise UserError(
+                    "posterior(prior=...) needs the training prior; make the recipe with counts, "
+                    "or with prior=counts.prior"
+                )
+            if (self.prior == 0).any():
+                raise UserError("the training prior holds a class of share 0, which no new prior can bring back")
+            moved = probability * const(prior_of("prior", prior, classes) / self.prior)
+            probability = moved / xp.sum(moved, -1, True)
+        return xp.moveaxis(probability, -1, class_axis)
+
+    def initial_logits(self, counts: ClassCounts | Any) -> Float64Array:
+        """The constant logits that minimise the expected loss: where a booster or a bias should start.
+
+        Parameters
+        ----------
+        counts
+            Samples per class of the training data; every class needs at least one.
+
+        Returns
+        -------
+        numpy.ndarray
+            float64 (C,); for plain cross-entropy the log of the prior.
+
+        Raises
+        ------
+        UserError
+            If the minimum lies at infinity (recall, expected cost), or a class has no sample.
+
+        Examples
+        --------
+        >>> SoftmaxRecipe().initial_logits([90, 10]).round(3)
+        array([-0.105, -2.303])
+        """
+        counts = as_class_counts(counts)
+        if self.classes not in (None, len(counts)):
+            raise UserError(f"counts have {len(counts)} classes, but the recipe has {self.classes}")
+        if (counts.n == 0).any():
+            absent = counts.classes[int(np.argmin(counts.n))]
+            raise UserError(f"class {absent!r} has no sample, so its best constant logit is -inf; leave it out")
+        reason = self._why_no_posterior()
+        if reason is not None:
+            raise UserError(
+                f"{self.name} has no best constant logits: {reason}. Start from "
+                "softmax.cross_entropy().initial_logits(counts)"
+            )
+        classes = len(counts)
+        target = (1 - self.smoothing) * counts.prior + self.smoothing / classes
+        margin = np.broadcast_to(self.temperature * self.margin, (classes,))
+        weights = self._weights_of_constant(classes)
+        best, least = None, np.inf
+        for weight, chosen in weights:
+            log_q = best_constant_logits(self.shape, target * weight, margin)
+            logits = (log_q / self.temperature - self.offset) / self.scale
+            if chosen is not None and int(np.argmax(logits)) != chosen:
+                continue
+            odds = np.logaddexp.reduce(
+                np.where(np.eye(classes, dtype=bool), -np.inf, log_q), axis=1
+            ) - log_q if classes > 1 else np.array([-np.inf])
+            loss = float((target * weight * self.shape.derivatives(odds + margin).value).sum())
+            if loss < least:
+                best, least = logits, loss
+        if best is None:
+            raise UserError(
+                f"{self.name} has no best constant logits: under weight_by={self.weight_by!r} each choice of a class "
+                "makes another one best. Start from softmax.cross_entropy().initial_logits(counts)"
+            )
+        return best
+
+    def _weights_of_constant(self, classes: int) -> list[tuple[Float64Array, int | None]]:
+        """The weights that a constant prediction meets, for each class that it can choose."""
+        if self.weight_by == "pair":
+            return [(self.cost[:, k], k) for k in range(classes)]
+        if self.weight_by == "predicted":
+            return [(np.ones(classes), None)]
+        return [(np.broadcast_to(self.weight, (classes,)), None)]
+
+
+def _normalized(xp: Any, log_p: Array) -> Array:
+    # the cap keeps inf - inf out where one class alone is left
+    capped = xp.minimum(log_p, 1e30)
+    e = xp.exp(capped - xp.max(capped, -1, True))
+    return e / xp.sum(e, -1, True)

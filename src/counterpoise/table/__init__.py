@@ -1,0 +1,7 @@
+"""The main job: from a table to a classifier, a threshold and a page that explains them."""
+
+from counterpoise.table.bundle import Bundle, load
+from counterpoise.table.predict import predict_table
+from counterpoise.table.train import Training, train_table
+
+__all__ = ["Bundle", "Training", "load", "predict_table", "train_table"]

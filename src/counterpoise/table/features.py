@@ -1,0 +1,260 @@
+"""Columns as the numbers that trees split on, by a schema learned on the training rows.
+
+Numbers and flags stay as they are; a date becomes its day number, month and weekday (a time its hour
+too); text becomes the code of its category. What training rows never showed, a new category or an
+empty cell, is missing, which LightGBM's trees handle. The schema is plain data and travels with
+the model.
+"""
+
+import re
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+from counterpoise.errors import UserError
+from counterpoise.table.read import Table, check_columns, numbers
+
+NUMBER, FLAG, DATE, DATETIME, CATEGORY = "number", "flag", "date", "datetime", "category"
+_PARTS = {
+    NUMBER: ("",),
+    FLAG: ("",),
+    CATEGORY: ("",),
+    DATE: (" day", " month", " weekday"),
+    DATETIME: (" day", " month", " weekday", " hour"),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """How one column becomes numbers.
+
+    Parameters
+    ----------
+    name
+        The column.
+    kind
+        "number", "flag", "date", "datetime" or "category".
+    categories
+        Of a category: its values; the place in this list is the code.
+    """
+
+    name: str
+    kind: str
+    categories: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Schema:
+    """All columns that the model uses, in order, and those it does not, with the reason.
+
+    Examples
+    --------
+    >>> schema = Schema((Column("size", "number"), Column("when", "date")), (("id", "constant"),))
+    >>> schema.features
+    ['size', 'when day', 'when month', 'when weekday']
+    >>> Schema.from_dict(schema.to_dict()) == schema
+    True
+    """
+
+    columns: tuple[Column, ...]
+    dropped: tuple[tuple[str, str], ...] = ()
+
+    @property
+    def features(self) -> list[str]:
+        """The name of each column of the matrix."""
+        return [column.name + part for column in self.columns for part in _PARTS[column.kind]]
+
+    @property
+    def model_names(self) -> list[str]:
+        """The same, without the characters that LightGBM's file format reserves, and distinct."""
+        found: list[str] = []
+        for name in self.features:
+            plain = re.sub(r"[^\w.+-]+", "_", name) or "_"
+            while plain in found:
+                plain += "_"
+            found.append(plain)
+        return found
+
+    @property
+    def categorical(self) -> list[int]:
+        """Places of the categorical columns of the matrix."""
+        kinds = [column.kind for column in self.columns for _ in _PARTS[column.kind]]
+        return [place for place, kind in enumerate(kinds) if kind == CATEGORY]
+
+    @property
+    def text(self) -> frozenset[str]:
+        """Columns to be read as text."""
+        return frozenset(column.name for column in self.columns if column.kind == CATEGORY)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain data, for JSON."""
+        return {
+            "columns": [asdict(column) for column in self.columns],
+            "dropped": [list(pair) for pair in self.dropped],
+        }
+
+    @classmethod
+    def from_dict(cls, data: dict[str, Any]) -> "Schema":
+        """The schema that `to_dict` described."""
+        return cls(
+            tuple(Column(one["name"], one["kind"], tuple(one["categories"])) for one in data["columns"]),
+            tuple((name, reason) for name, reason in data["dropped"]),
+        )
+
+
+def learn_schema(table: Table, target: str, rows: NDArray[np.int64]) -> Schema:
+    """Decide what each column is, from the training rows.
+
+    Parameters
+    ----------
+    table
+        The whole table: a cell that cannot be used is an error wherever it is.
+    target
+        The column that is no feature.
+    rows
+        The training rows; categories are learned on these.
+
+    Examples
+    --------
+    >>> from pathlib import Path
+    >>> frame = pl.DataFrame({"size": [1, 2, 3], "kind": ["a", "b", "a"], "empty": [None] * 3, "y": [0, 1, 0]})
+    >>> schema = learn_schema(Table(frame, Path("t.parquet"), typed=True), "y", np.arange(3))
+    >>> [(column.name, column.kind) for column in schema.columns], schema.dropped
+    ([('size', 'number'), ('kind', 'category')], (('empty', 'empty'),))
+    """
+    columns: list[Column] = []
+    dropped: list[tuple[str, str]] = []
+    for name in table.frame.columns:
+        if name == target:
+            continue
+        whole = table.frame[name]
+        kind = _kind(whole)
+        if kind is None:
+            dropped.append((name, "empty" if whole.null_count() == len(whole) else f"type {whole.dtype}"))
+            continue
+        if kind == CATEGORY and not table.typed:
+            _refuse_stray_text(whole)
+        if kind == NUMBER:
+            whole = _number(whole, table)
+        seen = whole.gather(rows).drop_nulls()
+        if len(seen) == 0:
+            dropped.append((name, "empty"))
+        elif seen.n_unique() == 1 and len(seen) == len(rows):
+            dropped.append((name, "constant"))
+        elif kind != CATEGORY:
+            columns.append(Column(name, kind))
+        else:
+            counted = seen.cast(pl.String).value_counts(sort=False)
+            categories = tuple(sorted(counted.filter(pl.col("count") > 1)[name].to_list()))
+            if categories:
+                columns.append(Column(name, kind, categories))
+            else:
+                dropped.append((name, "text that never repeats"))
+    if not columns:
+        raise UserError(
+            f"{table.path} has no column to learn from besides {target!r}"
+            + ("".join(f"; {name!r} is {reason}" for name, reason in dropped[:5]))
+        )
+    return Schema(tuple(columns), tuple(dropped))
+
+
+def to_matrix(table: Table, schema: Schema) -> NDArray[np.float64]:
+    """The feature matrix (N, F) of a table, by a schema learned before.
+
+    Examples
+    --------
+    >>> from pathlib import Path
+    >>> table = Table(pl.DataFrame({"kind": ["b", "new", None]}), Path("t.parquet"), typed=True)
+    >>> to_matrix(table, Schema((Column("kind", "category", ("a", "b")),)))
+    array([[ 1.],
+           [nan],
+           [nan]])
+    """
+    check_columns(table, [column.name for column in schema.columns])
+    parts = [_encode(table.frame[column.name], column, table) for column in schema.columns]
+    return np.ascontiguousarray(np.column_stack([part for group in parts for part in group]))
+
+
+def _kind(column: pl.Series) -> str | None:
+    dtype = column.dtype
+    if column.null_count() == len(column):
+        return None
+    if dtype == pl.Boolean:
+        return FLAG
+    if dtype.is_numeric() or dtype in (pl.Duration, pl.Time):
+        return NUMBER
+    if dtype == pl.Date:
+        return DATE
+    if dtype == pl.Datetime:
+        return DATETIME
+    return CATEGORY if dtype in (pl.String, pl.Categorical, pl.Enum) else None
+
+
+def _refuse_stray_text(column: pl.Series) -> None:
+    """A few words among many numbers are mistakes in a column of numbers, not its categories."""
+    held = column.drop_nulls()
+    stray = held.filter(numbers(held).is_null())
+    if 0 < len(stray) <= max(3, 0.01 * len(held)) and len(held) - len(stray) >= 2 * len(stray):
+        place = int((column == stray[0]).arg_max() or 0)
+        raise UserError(
+            f"column {column.name!r} holds numbers, but data row {place + 1} holds {stray[0]!r}"
+            + (f" (and {len(stray) - 1} other cells are no numbers)" if len(stray) > 1 else "")
+            + "; correct it, or leave it empty if it is missing"
+        )
+
+
+def _number(column: pl.Series, table: Table) -> pl.Series:
+    if column.dtype in (pl.Duration, pl.Time):
+        column = column.cast(pl.Int64)
+    values = column.cast(pl.Float64).fill_nan(None)
+    endless = values.is_infinite().fill_null(False)
+    if endless.any():
+        place = int(endless.arg_max() or 0)
+        raise UserError(
+            f"{table.path}: column {column.name!r} is infinite in data row {place + 1}; "
+            "put a number there, or leave it empty"
+        )
+    return values
+
+
+def _encode(column: pl.Series, schema: Column, table: Table) -> list[NDArray[np.float64]]:
+    if column.null_count() == len(column):
+        return [np.full(len(column), np.nan) for _ in _PARTS[schema.kind]]
+    found = _kind(column)
+    if schema.kind in (NUMBER, FLAG) and found in (NUMBER, FLAG):
+        return [_floats(_number(column, table))]
+    if schema.kind == NUMBER and found == CATEGORY:
+        column = column.cast(pl.String)
+        values = numbers(column)
+        bad = column.is_not_null() & values.is_null()
+        if bad.any():
+            _refuse(column, int(bad.arg_max() or 0), schema, table)
+        return [_floats(_number(values, table))]
+    if schema.kind == CATEGORY:
+        text = column.cast(pl.String)
+        places = {value: float(place) for place, value in enumerate(schema.categories)}
+        return [_floats(text.replace_strict(places, default=None, return_dtype=pl.Float64))]
+    if schema.kind in (DATE, DATETIME) and found in (DATE, DATETIME):
+        day = column.dt.epoch("d") if found == DATE else column.dt.epoch("s") / 86400
+        parts = [day, column.dt.month(), column.dt.weekday()]
+        if schema.kind == DATETIME:
+            parts.append(column.dt.hour() if found == DATETIME else column.dt.day() * 0)
+        else:
+            parts[0] = parts[0].floor() if found == DATETIME else parts[0]
+        return [_floats(part) for part in parts]
+    place = int(column.is_not_null().arg_max() or 0)
+    return _refuse(column, place, schema, table)
+
+
+def _refuse(column: pl.Series, place: int, schema: Column, table: Table) -> list[NDArray[np.float64]]:
+    raise UserError(
+        f"{table.path}: column {schema.name!r}, data row {place + 1}: {column[place]!s} is not a {schema.kind}, "
+        "but the model was trained on that"
+    )
+
+
+def _floats(column: pl.Series) -> NDArray[np.float64]:
+    return column.cast(pl.Float64).fill_null(float("nan")).to_numpy().astype(np.float64)

@@ -1,0 +1,251 @@
+"""Class weights from class counts.
+
+A weight multiplies the loss of every sample of its class. Inverse frequency makes each class
+count alike; the other schemes lie between that and no weights at all.
+"""
+
+import difflib
+import warnings
+from collections.abc import Callable, Hashable, Iterable, Mapping
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from counterpoise.errors import ClassWeightWarning, UserError
+from counterpoise.weights.counts import ClassCounts, LabelCounts, as_class_counts, count
+
+Float64Array = NDArray[np.float64]
+
+
+def _inverse(n: Float64Array) -> Float64Array:
+    return 1 / n
+
+
+def _inverse_sqrt(n: Float64Array) -> Float64Array:
+    return 1 / np.sqrt(n)
+
+
+def _power(n: Float64Array, alpha: float = 0.5) -> Float64Array:
+    if not np.isfinite(alpha):
+        raise UserError(f"alpha is {alpha}; the power scheme n ** -alpha needs a finite number")
+    weights: Float64Array = n**-alpha
+    return weights
+
+
+def _effective_number(n: Float64Array, beta: float = 0.999) -> Float64Array:
+    if not 0 <= beta < 1:
+        raise UserError(f"beta is {beta}; the effective number of samples needs 0 <= beta < 1")
+    if beta == 0:
+        return np.ones_like(n)
+    # 1 - beta ** n loses every digit where beta is close to 1
+    weights: Float64Array = (1 - beta) / -np.expm1(n * np.log(beta))
+    return weights
+
+
+def _median_frequency(n: Float64Array) -> Float64Array:
+    weights: Float64Array = np.median(n) / n
+    return weights
+
+
+def _log(n: Float64Array) -> Float64Array:
+    return np.log(n.sum() / n)
+
+
+SCHEMES: dict[str, Callable[..., Float64Array]] = {
+    "inverse": _inverse,
+    "inverse_sqrt": _inverse_sqrt,
+    "power": _power,
+    "effective_number": _effective_number,
+    "median_frequency": _median_frequency,
+    "log": _log,
+}
+"""Each scheme's weights before normalisation, as a function of the counts."""
+
+NORMALIZATIONS: dict[str, Callable[[Float64Array, Float64Array], float]] = {
+    "none": lambda weights, n: 1.0,  # noqa: ARG005
+    "sum": lambda weights, n: float(weights.sum()),  # noqa: ARG005
+    "classes": lambda weights, n: float(weights.mean()),  # noqa: ARG005
+    "samples": lambda weights, n: float((weights * n).sum() / n.sum()),
+    "max": lambda weights, n: float(weights.max()),  # noqa: ARG005
+    "min": lambda weights, n: float(weights.min()),  # noqa: ARG005
+}
+"""What each normalisation divides the weights by."""
+
+
+def nearest_name(kind: str, name: object, known: Iterable[str]) -> UserError:
+    """The error for an unknown name, with the nearest known one."""
+    known = list(known)
+    near = difflib.get_close_matches(str(name), known, n=1, cutoff=0.4)
+    hint = f"did you mean {near[0]!r}? " if near else ""
+    return UserError(f"unknown {kind} {name!r}; {hint}known: {', '.join(known)}")
+
+
+def class_weights(
+    counts: ClassCounts | Iterable[int],
+    scheme: str = "inverse",
+    normalize: str = "classes",
+    *,
+    as_mapping: bool = False,
+    **params: float,
+) -> Any:
+    """One weight per class, larger for rarer classes.
+
+    Parameters
+    ----------
+    counts
+        Samples per class; every class needs at least one. A plain list will do.
+    scheme
+        "inverse" 1/n; "inverse_sqrt" n^(-1/2); "power" n^(-alpha); "effective_number"
+        (1 - beta)/(1 - beta^n); "median_frequency" median(n)/n; "log" log(N/n).
+    normalize
+        "none"; "sum" (to 1); "classes" (mean 1 over classes); "samples" (mean 1 over training
+        samples, scikit-learn's "balanced"); "max" (largest 1); "min" (smallest 1, CatBoost's "Balanced").
+    as_mapping
+        Give a dict from class to weight, as Keras, scikit-learn and CatBoost want it.
+    **params
+        `alpha` of "power" (default 0.5), `beta` of "effective_number" (default 0.999).
+
+    Returns
+    -------
+    numpy.ndarray or dict
+        float64 (C,) in class order, or the mapping.
+
+    Raises
+    ------
+    UserError
+        For an unknown scheme or normalisation, a class without samples, or a parameter out of range.
+
+    References
+    ----------
+    King & Zeng, Logistic regression in rare events data, 2001 (inverse); Cui et al., Class-balanced
+    loss based on effective number of samples, CVPR 2019; Eigen & Fergus, ICCV 2015 (median frequency).
+
+    Examples
+    --------
+    >>> class_weights([198, 436, 710, 272]).round(4)
+    array([1.6254, 0.7381, 0.4533, 1.1832])
+    >>> class_weights([198, 436, 710, 272], normalize="samples").round(4)
+    array([2.0404, 0.9266, 0.569 , 1.4853])
+    """
+    counts = as_class_counts(counts)
+    if scheme not in SCHEMES:
+        raise nearest_name("scheme", scheme, SCHEMES)
+    if normalize not in NORMALIZATIONS:
+        raise nearest_name("normalization", normalize, NORMALIZATIONS)
+    for place, number in enumerate(counts.n):
+        if number == 0:
+            raise UserError(
+                f"class {counts.classes[place]!r} has no sample, so no weight can be made from its count; "
+                "leave it out, or pass its weight by hand"
+            )
+    n = counts.n.astype(np.float64)
+    try:
+        weights = SCHEMES[scheme](n, **params)
+    except TypeError:
+        raise UserError(f"scheme {scheme!r} does not take {', '.join(params)}") from None
+    divisor = NORMALIZATIONS[normalize](weights, n)
+    if divisor == 0:
+        raise UserError(f"all weights of scheme {scheme!r} are 0 here, so {normalize!r} cannot normalise them")
+    weights = weights / divisor
+    warn_if_upside_down(weights, counts)
+    if as_mapping:
+        return dict(zip(counts.classes, weights.tolist(), strict=True))
+    return weights
+
+
+def warn_if_upside_down(weights: Float64Array, counts: ClassCounts) -> None:
+    """Warn where the rarest class got a smaller weight than the most frequent one."""
+    rare, frequent = int(np.argmin(counts.n)), int(np.argmax(counts.n))
+    if weights.ndim == 0 or counts.n[rare] == counts.n[frequent] or weights[rare] >= weights[frequent]:
+        return
+    smallest = "the smallest weight" if weights[rare] == weights.min() else "a small weight"
+    largest = "the largest" if weights[frequent] == weights.max() else "a larger one"
+    warnings.warn(
+        f"the rarest class ({counts.classes[rare]}, {counts.n[rare]} samples) got {smallest} "
+        f"({weights[rare]:.3g}) and the most frequent ({counts.classes[frequent]}, {counts.n[frequent]}) {largest} "
+        f"({weights[frequent]:.3g}): these are class frequencies, not inverse frequencies. "
+        'Use class_weights(counts, scheme="inverse").',
+        ClassWeightWarning,
+        stacklevel=3,
+    )
+
+
+def resolve_weight(
+    weight: Any, counts: ClassCounts | None, *, normalize: str = "classes"
+) -> Float64Array:
+    """A weight per class from an array, a mapping from class to weight, or the name of a scheme."""
+    if weight is None:
+        return np.float64(1.0)  # type: ignore[return-value]
+    if isinstance(weight, str):
+        if counts is None:
+            raise UserError(f"weight={weight!r} is made from the class counts; pass them as the first argument")
+        made: Float64Array = class_weights(counts, scheme=weight, normalize=normalize)
+        return made
+    if isinstance(weight, Mapping):
+        values = _from_mapping(weight, counts)
+    else:
+        try:
+            values = np.asarray(weight, dtype=np.float64)
+        except (TypeError, ValueError):
+            raise UserError(
+                f"weight is {weight!r}; pass numbers, a mapping from class to weight, or a scheme: {', '.join(SCHEMES)}"
+            ) from None
+    if counts is not None and values.ndim == 1:
+        if len(values) != len(counts):
+            raise UserError(f"weight has {len(values)} values but there are {len(counts)} classes")
+        warn_if_upside_down(values, counts)
+    return values
+
+
+def _from_mapping(weight: Mapping[Hashable, float], counts: ClassCounts | None) -> Float64Array:
+    classes = tuple(range(len(weight))) if counts is None else counts.classes
+    missing = [name for name in classes if name not in weight]
+    unknown = [name for name in weight if name not in classes]
+    if missing or unknown:
+        problem = f"has no entry for class {missing[0]!r}" if missing else f"names {unknown[0]!r}"
+        raise UserError(f"weight {problem}; the classes are {list(classes)}")
+    return np.array([weight[name] for name in classes], dtype=np.float64)
+
+
+def pos_weight(counts: ClassCounts | LabelCounts | Any) -> Any:
+    """Negatives per positive: the weight of the positive class that balances a binary problem.
+
+    Parameters
+    ----------
+    counts
+        Counts of two classes (negative, positive), as `ClassCounts` or a list of two numbers;
+        or `LabelCounts`, or multilabel targets (N, L) of 0 and 1.
+
+    Returns
+    -------
+    float or numpy.ndarray
+        One number, or float64 (L,) for multilabel.
+
+    Raises
+    ------
+    UserError
+        If there are not two classes, or no positives.
+
+    Examples
+    --------
+    >>> pos_weight([900, 100])
+    9.0
+    >>> pos_weight([[1, 0], [0, 0], [0, 1], [0, 1]])
+    array([3., 1.])
+    """
+    if not isinstance(counts, ClassCounts | LabelCounts):
+        array = np.asarray(counts)
+        counts = count(counts) if array.ndim == 2 else as_class_counts(counts)
+    if isinstance(counts, ClassCounts):
+        if len(counts) != 2:
+            raise UserError(
+                f"pos_weight is for two classes but counts have {len(counts)}; use class_weights for exclusive classes"
+            )
+        if counts.n[1] == 0:
+            raise UserError(f"class {counts.classes[1]!r} has no sample, so negatives per positive is infinite")
+        return float(counts.n[0] / counts.n[1])
+    for name, number in zip(counts.labels, counts.positives, strict=True):
+        if number == 0:
+            raise UserError(f"label {name!r} has no positive sample, so negatives per positive is infinite")
+    return counts.negatives / counts.positives

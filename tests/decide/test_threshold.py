@@ -1,0 +1,149 @@
+"""The chosen threshold is the best of all there are."""
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from counterpoise.decide import Goal, choose_threshold
+from counterpoise.decide.threshold import decide
+from counterpoise.errors import UserError
+
+GOALS = [
+    "f1",
+    "f2",
+    "f0.5",
+    "mcc",
+    "g_mean",
+    "balanced_accuracy",
+    "macro_f1",
+    "average_precision",
+    "recall where precision >= 0.6",
+    "precision where recall >= 0.7",
+    "recall where alerts <= 25% and precision >= 0.5",
+    "specificity where recall >= 0.9 and precision >= 0.4",
+    "recall where fpr <= 0.2",
+    "cost fn=5 fp=1",
+    "cost fn=5 fp=1 tp=0.5 tn=-0.25 where alerts <= 30%",
+]
+
+
+@st.composite
+def scored(draw):
+    rows = draw(st.integers(2, 12))
+    labels = st.lists(st.integers(0, 1), min_size=rows, max_size=rows)
+    target = draw(labels.filter(lambda t: 0 < sum(t) < rows))
+    ties = st.integers(0, 5).map(lambda k: k / 5)
+    score = draw(st.lists(st.one_of(ties, st.floats(0, 1)), min_size=rows, max_size=rows))
+    return np.array(target), np.array(score)
+
+
+def feasible_and_score(goal, target, score, threshold):
+    at = decide(target, score, threshold)
+    short = 0.0
+    for constraint in goal.constraints:
+        nothing = at.tp + at.fp == 0 and constraint.rate == "precision"
+        short += 2.0 if nothing else float(constraint.shortfall(at))
+    return short, float(goal.score(at))
+
+
+@pytest.mark.parametrize("text", GOALS)
+@given(batch=scored())
+def test_no_other_threshold_is_better(text, batch):
+    goal = Goal.parse(text)
+    target, score = batch
+    decision = choose_threshold(target, score, goal)
+    short, value = feasible_and_score(goal, target, score, decision.threshold)
+    assert decision.met == (short == 0)
+    assert goal.value(decision.confusion) == decision.value
+    again = decide(target, score, decision.threshold)
+    assert (again.tp, again.fp) == (decision.confusion.tp, decision.confusion.fp)
+    for other in [*score, np.nextafter(1.0, 2.0)]:
+        other_short, other_value = feasible_and_score(goal, target, score, other)
+        assert other_short >= short - 1e-12
+        if other_short == short:
+            assert other_value <= value + 1e-9
+
+
+@given(batch=scored(), repeats=st.lists(st.integers(0, 3), min_size=12, max_size=12))
+def test_a_weight_is_a_repetition(batch, repeats):
+    target, score = batch
+    times = np.array(repeats[: len(target)])
+    if not (times[target == 1].sum() and times[target == 0].sum()):
+        return
+    goal = Goal.parse("f1")
+    weighted = choose_threshold(target, score, goal, sample_weight=times)
+    repeated = choose_threshold(np.repeat(target, times), np.repeat(score, times), goal)
+    assert weighted.value == pytest.approx(repeated.value)
+
+
+def test_among_equals_the_fewest_are_flagged():
+    assert choose_threshold([1, 0, 0], [0.9, 0.5, 0.1], Goal.parse("recall")).confusion.fp == 0
+
+
+@pytest.mark.parametrize(
+    "goal, reason",
+    [
+        ("recall where precision >= 0.9", "the highest precision with at least one alert is 0.333"),
+        ("precision where recall >= 1 and alerts <= 20%", "the lowest alerts where recall >= 1.0 is 1.000"),
+        ("f1 where precision >= 0.3 and alerts <= 20%", "no threshold that flags a row keeps alerts <= 0.2"),
+        ("f1 where precision >= 0.3 and recall >= 0.9 and fpr <= 0.1", "cannot be met here: "),
+    ],
+)
+def test_what_cannot_be_met_is_said(goal, reason):
+    decision = choose_threshold([0, 1, 0], [0.5, 0.5, 0.5], Goal.parse(goal))
+    assert not decision.met
+    assert decision.reason.startswith("this goal cannot be met here: ")
+    assert reason in decision.reason
+
+
+def test_two_bounds_that_exclude_each_other():
+    decision = choose_threshold(
+        [0, 1, 0, 1], [0.9, 0.8, 0.3, 0.2], Goal.parse("f1 where recall >= 1 and fpr <= 0.4")
+    )
+    assert decision.reason.endswith("the lowest fpr where recall >= 1.0 is 1.000")
+
+
+def test_a_goal_met_by_flagging_nothing_says_so():
+    decision = choose_threshold([0, 1], [0.9, 0.1], Goal.parse("recall where fpr <= 0"))
+    assert decision.met
+    assert "flags nothing" in decision.reason
+
+
+def test_a_ranking_takes_the_threshold_of_f1():
+    target, score = [0, 0, 1, 0, 1], [0.1, 0.2, 0.3, 0.7, 0.9]
+    ranked = choose_threshold(target, score, Goal.parse("average_precision"))
+    assert ranked.threshold == choose_threshold(target, score, Goal.parse("f1")).threshold
+    assert "judges the order" in ranked.reason
+
+
+def test_neighbouring_floats_are_told_apart():
+    low = 0.5
+    high = np.nextafter(low, 1)
+    decision = choose_threshold([0, 1], [low, high], Goal.parse("f1"))
+    assert low < decision.threshold <= high
+
+
+def test_certain_scores():
+    decision = choose_threshold([1, 0], [1.0, 1.0], Goal.parse("recall where fpr <= 0"))
+    assert decision.threshold > 1
+
+
+@pytest.mark.parametrize(
+    "target, score, weight, message",
+    [
+        ([0, 1], [0.1, 1.2], None, "probability 1.2 in row 1 lies outside 0 to 1"),
+        ([0, 1], [0.1, np.nan], None, "probability nan in row 1"),
+        ([0, 1], [0.1], None, "target has 2 values, probability 1"),
+        ([1, 1], [0.1, 0.2], None, "no row of class 0"),
+        ([0, 0], [0.1, 0.2], None, "no row of class 1"),
+        ([0, 1], [0.1, 0.2], [1, 0], "no row of class 1"),
+        ([0, 2], [0.1, 0.2], None, "in row 1 is neither 0 nor 1"),
+        ([0, 1], [0.1, 0.2], [1, -1], "sample_weight -1.0 in row 1"),
+        ([[0, 1]], [[0.1, 0.2]], None, "one dimension"),
+    ],
+)
+def test_bad_input(target, score, weight, message):
+    with pytest.raises(UserError) as error:
+        choose_threshold(target, score, Goal.parse("f1"), sample_weight=weight)
+    assert message in str(error.value)

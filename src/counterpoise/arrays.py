@@ -91,7 +91,7 @@ class Namespace(Protocol):
         """log(1 + x) without losing small x."""
 
     def expm1(self, array: Array) -> Array:
-        """exp(x) - 1 without losing small x."""
+        """exp(x) - 1 without losing small x, with slope exp(x) also where that is tiny."""
 
     def softplus(self, array: Array) -> Array:
         """log(1 + exp(x)), accurate over the whole range, with slope sigmoid(x)."""
@@ -167,6 +167,11 @@ class _Jax(_NumPyLike):
         self._jax = jax
         super().__init__(jax.numpy)
         self.stop_gradient = jax.lax.stop_gradient
+        self.expm1 = self._expm1
+
+    def _expm1(self, array: Array) -> Array:
+        # JAX takes its slope as expm1(x) + 1, which is 0 below exp(-37)
+        return self.xp.where(array > -0.5, self.xp.expm1(array), self.xp.exp(array) - 1)
 
     def is_floating(self, array: Array) -> bool:
         return bool(self.xp.issubdtype(array.dtype, self.xp.floating))
@@ -186,7 +191,7 @@ class _Torch:
         self._torch = torch
         self.bool, self.int32, self.int64 = torch.bool, torch.int32, torch.int64
         self.float32, self.float64 = torch.float32, torch.float64
-        self.exp, self.log, self.log1p, self.expm1 = torch.exp, torch.log, torch.log1p, torch.expm1
+        self.exp, self.log, self.log1p = torch.exp, torch.log, torch.log1p
         self.round, self.moveaxis = torch.round, torch.movedim
         self.broadcast_to = torch.broadcast_to
 
@@ -244,6 +249,10 @@ class _Torch:
 
     def minimum(self, array: Array, bound: float) -> Array:
         return array.clamp(max=bound)
+
+    def expm1(self, array: Array) -> Array:
+        # PyTorch takes its slope as expm1(x) + 1, which is 0 below exp(-37)
+        return self._torch.where(array > -0.5, self._torch.expm1(array), self._torch.exp(array) - 1)
 
     def softplus(self, array: Array) -> Array:
         # the default threshold of 20 drops exp(-20) = 2e-9; beyond 40 the rest is below double precision

@@ -91,7 +91,7 @@ class Parameters:
         --------
         >>> from counterpoise.recipes import softmax
         >>> softmax.focal(gamma=2.0).to_dict()
-        {'family': 'softmax', 'name': 'softmax.focal', 'focus': 2.0}
+        {'family': 'softmax', 'focus': 2.0, 'name': 'softmax.focal'}
         """
         plain: dict[str, Any] = {"family": self.family}
         for field in dataclasses.fields(self):  # type: ignore[arg-type]

@@ -3,9 +3,10 @@
 Every loss grows trees on the same folds and predicts the rows it has not seen. Each fold is decided by
 the threshold that is best on the *other* folds: a threshold is part of what is judged, and it is never
 judged on the rows that chose it. Plain cross-entropy with such a tuned threshold is the reference. Another
-loss is chosen only if its mean advantage exceeds one standard error and it is better in most folds. The
-standard error is Nadeau and Bengio's (Inference for the generalization error, Machine Learning 2003): the
-folds share training rows, and their naive spread understates the noise.
+loss is chosen only if its mean advantage exceeds two standard errors and it is better in most folds: three
+losses try, and with one standard error one of them would "win" on every third table where all are equal. The
+standard error is Nadeau and Bengio's (Inference for the generalization error, Machine Learning 2003), since
+the folds share training rows and their naive spread understates the noise.
 
 Logit adjustment and balanced softmax do not take part. A booster starts from the best constant, so a
 constant offset inside the loss gives the very trees of plain cross-entropy; what the offset is for, the
@@ -36,6 +37,7 @@ from counterpoise.weights import ClassCounts
 
 Progress = Callable[[str, float], None]
 
+STANDARD_ERRORS = 2.0
 _BIG = 60_000
 
 
@@ -241,7 +243,7 @@ def verdict_of(entries: tuple[Entry, ...], goal: Goal) -> Verdict:
     best, gain = 0, 0.0
     for place, entry in enumerate(entries[1:], start=1):
         ahead = entry.scores - plain.scores
-        clear = ahead.mean() > standard_error(ahead) and np.sum(ahead > 0) * 2 > len(ahead)
+        clear = ahead.mean() > STANDARD_ERRORS * standard_error(ahead) and np.sum(ahead > 0) * 2 > len(ahead)
         if clear and ahead.mean() > gain:
             best, gain = place, float(ahead.mean())
     tuned = "" if goal.ranking else " with a tuned threshold"

@@ -1,0 +1,48 @@
+"""The command `counterpoise`."""
+
+import sys
+from collections.abc import Sequence
+
+from counterpoise.errors import UserError
+
+__all__ = ["main"]
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command; a user's mistake is one line on standard error and exit code 2.
+
+    Parameters
+    ----------
+    arguments
+        The words after `counterpoise`; by default those of the process.
+
+    Returns
+    -------
+    int
+        The exit code.
+
+    Examples
+    --------
+    >>> main(["--version"])
+    counterpoise 0.1.0
+    0
+    """
+    words = list(sys.argv[1:] if arguments is None else arguments)
+    try:
+        from counterpoise.cli.commands import run
+    except ImportError as error:
+        if (error.name or "").split(".")[0] not in ("typer", "rich", "click"):
+            raise
+        return _complain(f"{error.name} is not installed: pip install 'counterpoise[table]'")
+    try:
+        return run(words or ["--help"])
+    except UserError as error:
+        return _complain(str(error))
+    except KeyboardInterrupt:
+        _complain("interrupted; nothing was written")
+        return 130
+
+
+def _complain(message: str) -> int:
+    print("counterpoise: " + " ".join(message.split()), file=sys.stderr)
+    return 2

@@ -1,0 +1,190 @@
+"""The subcommands: each names its arguments, calls one function and shows what it returned."""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.table import Table as Grid
+
+from counterpoise import __version__
+from counterpoise.errors import UserError
+from counterpoise.recipes import recipe_table
+from counterpoise.weights import NORMALIZATIONS, SCHEMES, ClassCounts, class_weights, nearest_name
+
+if TYPE_CHECKING:
+    from counterpoise.table import Training
+
+app = typer.Typer(
+    name="counterpoise",
+    add_completion=False,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+)
+
+# Typer carries its own copy of Click from 0.20 on and used the installed one before.
+_USAGE_ERROR: Any = next(kind for kind in typer.BadParameter.__mro__ if kind.__name__ == "ClickException")
+
+TablePath = Annotated[Path, typer.Argument(metavar="TABLE", help="A .csv, .tsv, .csv.gz or .parquet file.")]
+
+
+def run(words: Sequence[str]) -> int:
+    """Run one command line; `UserError` stands for every mistake in it.
+
+    Examples
+    --------
+    >>> run(["weights", "10", "90", "--scheme", "inverse", "--normalize", "classes"])
+    [1.8, 0.2]
+    0
+    """
+    try:
+        code = app(list(words), standalone_mode=False, prog_name="counterpoise")
+    except _USAGE_ERROR as error:
+        raise UserError(f"{error.format_message()} (counterpoise --help lists the commands)") from None
+    except typer.Abort:
+        raise KeyboardInterrupt from None
+    return code if isinstance(code, int) else 0
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"counterpoise {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def counterpoise(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Show the version.")
+    ] = False,
+) -> None:
+    """Classifiers for imbalanced classes: train, compare, decide, predict."""
+
+
+@app.command()
+def train(
+    table: TablePath,
+    target: Annotated[str, typer.Option(help="The column with the classes.")],
+    positive: Annotated[
+        str | None, typer.Option(help="The class of interest. Default: the rarer of two classes.")
+    ] = None,
+    goal: Annotated[
+        str | None,
+        typer.Option(help='Such as f1, mcc, "recall where precision >= 0.5", "cost fn=500 fp=10".'),
+    ] = None,
+    out: Annotated[
+        Path | None, typer.Option(help="A new directory. Default: counterpoise-<name of the table>.")
+    ] = None,
+    seed: Annotated[int, typer.Option(help="Same seed, same files.")] = 0,
+) -> None:
+    """Train, compare and decide on one table."""
+    _needs_table_extra()
+    from counterpoise.decide import Goal
+    from counterpoise.table import train_table
+
+    aim = None if goal is None else Goal.parse(goal)
+    with _progress() as progress:
+        training = train_table(
+            table, target=target, positive=positive, goal=aim, out=out, seed=seed, progress=progress
+        )
+    _show(training)
+
+
+@app.command()
+def predict(
+    directory: Annotated[
+        Path, typer.Argument(metavar="DIR", help="What counterpoise train wrote.")
+    ],
+    table: TablePath,
+    out: Annotated[Path, typer.Option("--out", "-o", help="A new .parquet or .csv file.")],
+) -> None:
+    """Write probabilities and decisions for the rows of a table, in its order."""
+    _needs_table_extra()
+    from counterpoise.table import predict_table
+
+    done = predict_table(directory, table, out)
+    decided = ", ".join(f"{name} {rows:,}" for name, rows in done.decided.items())
+    typer.echo(f"{done.rows:,} rows in {done.out}; decided: {decided}")
+    if done.ignored:
+        shown = ", ".join(done.ignored[:10]) + (" ..." if len(done.ignored) > 10 else "")
+        typer.echo(f"columns that the model does not know were ignored: {shown}")
+
+
+@app.command()
+def weights(
+    counts: Annotated[list[int], typer.Argument(metavar="N...", help="Samples of each class.")],
+    scheme: Annotated[str | None, typer.Option(help="Default: all. " + ", ".join(SCHEMES))] = None,
+    normalize: Annotated[str | None, typer.Option(help="Default: all. " + ", ".join(NORMALIZATIONS))] = None,
+) -> None:
+    """Class weights from class counts."""
+    samples = ClassCounts(counts)
+    for kind, name, known in (
+        ("scheme", scheme, SCHEMES),
+        ("normalization", normalize, NORMALIZATIONS),
+    ):
+        if name is not None and name not in known:
+            raise nearest_name(kind, name, known)
+    if scheme is not None and normalize is not None:
+        found = class_weights(samples, scheme=scheme, normalize=normalize)
+        typer.echo("[" + ", ".join(f"{weight:.6g}" for weight in found) + "]")
+        return
+    grid = Grid("scheme", "normalize", box=None, pad_edge=False)
+    for number in counts:
+        grid.add_column(f"n={number}", justify="right")
+    for row in SCHEMES if scheme is None else [scheme]:
+        for place, form in enumerate(NORMALIZATIONS if normalize is None else [normalize]):
+            found = class_weights(samples, scheme=row, normalize=form)
+            grid.add_row(row if place == 0 else "", form, *(f"{weight:.4g}" for weight in found))
+        if scheme is None and normalize is None:
+            grid.add_row()
+    _console().print(grid)
+
+
+@app.command()
+def losses() -> None:
+    """List the losses, by name."""
+    grid = Grid("name", "what", "source", box=None, pad_edge=False, padding=(0, 2, 0, 0))
+    for row in recipe_table():
+        grid.add_row(row.name, row.summary, row.source)
+    _console().print(grid)
+
+
+def _needs_table_extra() -> None:
+    import importlib.util
+
+    for name in ("polars", "lightgbm", "scipy", "jinja2", "matplotlib"):
+        if importlib.util.find_spec(name) is None:
+            raise UserError(f"{name} is not installed: pip install 'counterpoise[table]'")
+
+
+def _console() -> Console:
+    console = Console(highlight=False, markup=False)
+    if not console.is_terminal:
+        console.width = 160  # a file or a pipe has no width to respect
+    return console
+
+
+@contextmanager
+def _progress() -> Iterator[Any]:
+    """A bar per step on standard error, gone at the end; nothing where that is no terminal."""
+    console = Console(stderr=True)
+    columns = (TextColumn("{task.description}", markup=False), BarColumn(), TimeElapsedColumn())
+    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as bar:
+        tasks: dict[str, Any] = {}
+
+        def report(step: str, done: float) -> None:
+            if step not in tasks:
+                tasks[step] = bar.add_task(step, total=1.0)
+            bar.update(tasks[step], completed=done)
+
+        yield report
+
+
+def _show(training: "Training") -> None:
+    from counterpoise.table.report import summary_lines
+
+    for name, text in summary_lines(training):
+        typer.echo(f"{name:<10}{text}")

@@ -1,0 +1,376 @@
+"""One page that says what was found: facts here, words and order in the template beside this file."""
+
+from dataclasses import dataclass
+from importlib.resources import files
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from counterpoise.decide.goal import Constraint
+from counterpoise.decide.measured import Measured
+from counterpoise.decide.multiclass import confusion_matrix
+from counterpoise.table import pictures
+
+if TYPE_CHECKING:
+    from counterpoise.table.train import Training
+
+_MEANING = {
+    "precision": "of the alerts are right",
+    "recall": "of the positives are found",
+    "specificity": "of the negatives are passed",
+    "alerts": "of all rows are flagged",
+    "fpr": "of the negatives are flagged",
+    "f1": "precision and recall in one number",
+    "balanced_accuracy": "mean recall of the classes",
+    "average_precision": "ranking: mean precision over all recalls",
+    "roc_auc": "ranking: a positive above a negative",
+    "log_loss": "probabilities: lower is better",
+    "macro_f1": "mean F1 of the classes",
+    "mcc": "correlation of truth and decision",
+    "g_mean": "geometric mean of the classes' recalls",
+    "cost": "per row, in your units",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Fact:
+    """A measure on the test rows, with what it means."""
+
+    name: str
+    value: str
+    low: str
+    high: str
+    meaning: str
+
+
+@dataclass(frozen=True, slots=True)
+class ClassRow:
+    """A class and where its rows went."""
+
+    name: str
+    rows: int
+    share: str
+    train: int
+    calibration: int
+    test: int
+    recall: str
+    precision: str
+
+
+@dataclass(frozen=True, slots=True)
+class LossRow:
+    """A loss and how it did on the folds."""
+
+    label: str
+    tuned: str
+    error: str
+    untuned: str
+    log_loss: str
+    average_precision: str
+    rounds: int
+    chosen: bool
+
+
+@dataclass(frozen=True, slots=True)
+class PromiseRow:
+    """A constraint of the goal and what became of it."""
+
+    asked: str
+    calibration: str
+    test: str
+    kept: str
+
+
+@dataclass(frozen=True, slots=True)
+class Picture:
+    """SVG and the sentence under it."""
+
+    title: str
+    svg: str
+    caption: str
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """Everything that the page shows."""
+
+    table: str
+    target: str
+    positive: str | None
+    rows: int
+    imbalance: str
+    goal: str
+    verdict: str
+    met: bool
+    headline: str
+    reason: str
+    sentences: tuple[str, ...]
+    promises: tuple[PromiseRow, ...]
+    not_promised: tuple[str, ...]
+    classes: tuple[ClassRow, ...]
+    losses: tuple[LossRow, ...]
+    measure: str
+    tests: tuple[Fact, ...]
+    confusion: tuple[tuple[int, ...], ...]
+    compared: Picture
+    pictures: tuple[Picture, ...]
+    notes: tuple[str, ...]
+    columns: tuple[tuple[str, str], ...]
+    command: str
+    predict: str
+    versions: tuple[tuple[str, str], ...]
+    threshold: str
+
+
+def facts_of(training: "Training") -> Facts:
+    """Turn what was found into what is shown."""
+    labels, judged, split = training.labels, training.judged, training.split
+    names = [str(name) for name in labels.classes]
+    n = {
+        part: np.bincount(labels.codes[rows], minlength=len(names))
+        for part, rows in (("train", split.train), ("calibration", split.calibration), ("test", split.test))
+    }
+    classes = tuple(
+        ClassRow(
+            name,
+            int(training.counts.n[k]),
+            percent(float(training.counts.prior[k])),
+            int(n["train"][k]),
+            int(n["calibration"][k]),
+            int(n["test"][k]),
+            _interval(judged.recall[k]) if judged.recall else "",
+            _interval(judged.precision[k]) if judged.precision else "",
+        )
+        for k, name in enumerate(names)
+    )
+    goal = training.goal
+    sign = -1.0 if goal.minimise else 1.0
+    losses = tuple(
+        LossRow(
+            entry.label,
+            f"{sign * entry.score:.3f}",
+            f"{entry.error:.3f}",
+            f"{sign * float(entry.untuned.mean()):.3f}",
+            f"{entry.log_loss:.4g}",
+            "" if entry.average_precision is None else f"{entry.average_precision:.3f}",
+            entry.rounds,
+            place == training.verdict.chosen,
+        )
+        for place, entry in enumerate(training.verdict.entries)
+    )
+    return Facts(
+        table=str(training.table),
+        target=training.target,
+        positive=None if labels.positive is None else str(labels.positive),
+        rows=training.counts.total,
+        imbalance=f"{training.counts.imbalance_ratio:.3g}",
+        goal=str(goal),
+        verdict=training.verdict.sentence,
+        met=judged.met,
+        headline=headline(training),
+        reason=judged.reason,
+        sentences=_sentences(training),
+        promises=tuple(_promise(training, constraint) for constraint in goal.constraints),
+        not_promised=_not_promised(training),
+        classes=classes,
+        losses=losses,
+        measure=goal.label + (", less twice what a constraint lacks" if goal.constraints else ""),
+        tests=tuple(_fact(name, found) for name, found in judged.metrics.items()),
+        confusion=tuple(tuple(int(cell) for cell in row) for row in judged.confusion) if len(names) == 2 else (),
+        compared=_compared(training),
+        pictures=tuple(_pictures(training, names, n["test"])),
+        notes=training.notes,
+        columns=tuple((column.name, column.kind) for column in training.schema.columns),
+        command=training.command,
+        predict="counterpoise predict DIRECTORY NEW_TABLE -o predictions.parquet",
+        versions=tuple(training.versions.items()),
+        threshold=f"{judged.threshold:.4g}" if isinstance(judged.threshold, float) else "",
+    )
+
+
+def headline(training: "Training") -> str:
+    """The result in one sentence, on the test rows."""
+    metrics = training.judged.metrics
+    if training.binary:
+        found = (
+            f"Finds {percent(metrics['recall'].value)} of the rows where {training.target} is "
+            f"{training.labels.positive!s}; "
+            f"{percent(metrics['precision'].value)} of its alerts are right."
+        )
+        return found if training.judged.met else f"The goal cannot be met here. The closest: {found[0].lower()}{found[1:]}"
+    return (
+        f"Finds {percent(metrics['balanced_accuracy'].value)} of the rows of a class on average; "
+        f"macro F1 {metrics['macro_f1'].value:.3f}."
+    )
+
+
+def render(training: "Training") -> str:
+    """The page as HTML, with everything in it."""
+    from jinja2 import Environment, StrictUndefined
+
+    template = files("counterpoise.table").joinpath("report.html.j2").read_text(encoding="utf-8")
+    environment = Environment(
+        autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True, keep_trailing_newline=True
+    )
+    return environment.from_string(template).render(facts=facts_of(training))
+
+
+def percent(share: float) -> str:
+    """A share for a reader, with two or three digits that mean something.
+
+    Examples
+    --------
+    >>> percent(0.5), percent(0.00194), percent(1.0)
+    ('50 %', '0.19 %', '100 %')
+    """
+    value = 100 * share
+    if value == 0 or value >= 99.95:
+        return f"{value:.0f} %"
+    return f"{value:.1f} %".replace(".0 %", " %") if value >= 1 else f"{value:.2g} %"
+
+
+def _interval(found: Measured) -> str:
+    return f"{found.value:.2f} ({found.low:.2f} to {found.high:.2f})"
+
+
+def _fact(name: str, found: Measured) -> Fact:
+    digits = 4 if name in ("log_loss", "cost", "alerts", "fpr") else 3
+    values = (f"{number:.{digits}f}" for number in (found.value, found.low, found.high))
+    return Fact(name.replace("_", " "), *values, meaning=_MEANING.get(name, ""))
+
+
+def _sentences(training: "Training") -> tuple[str, ...]:
+    judged = training.judged
+    if not training.binary:
+        return ()
+    positive = f"where {training.target} is {training.labels.positive!s}"
+    precision, recall, alerts = (judged.metrics[name] for name in ("precision", "recall", "alerts"))
+    if judged.metrics["alerts"].value == 0:
+        return ("On the test rows it flagged nothing.",)
+    return (
+        f"Of 1,000 rows it flags about {1000 * alerts.value:.0f} "
+        f"(likely between {1000 * alerts.low:.0f} and {1000 * alerts.high:.0f}).",
+        f"Of 100 alerts about {100 * precision.value:.0f} are right "
+        f"(likely between {100 * precision.low:.0f} and {100 * precision.high:.0f}).",
+        f"Of 100 rows {positive} it finds about {100 * recall.value:.0f} "
+        f"(likely between {100 * recall.low:.0f} and {100 * recall.high:.0f}).",
+    )
+
+
+def _promise(training: "Training", constraint: Constraint) -> PromiseRow:
+    judged = training.judged
+    assert judged.decision is not None  # goals with constraints have two classes
+    found = judged.metrics[constraint.rate]
+    held = float(getattr(judged.decision.confusion, constraint.rate))
+    sure = found.low >= constraint.bound if constraint.at_least else found.high <= constraint.bound
+    likely = found.value >= constraint.bound if constraint.at_least else found.value <= constraint.bound
+    kept = "kept" if sure else "kept, within noise" if likely else "not kept"
+    return PromiseRow(str(constraint), f"{held:.3f}", str(found), kept)
+
+
+def _not_promised(training: "Training") -> tuple[str, ...]:
+    said = [
+        "That these figures hold on rows of another kind: the test rows come from the same table. If the rows have "
+        "a time or belong to groups, a random split flatters.",
+        f"More than the intervals say: they are what {len(training.split.test):,} test rows allow to say with 95 % "
+        "confidence, one measure at a time.",
+    ]
+    if training.goal.constraints:
+        said.insert(
+            0,
+            "That a bound of the goal holds on new rows: it was kept on the calibration rows, and the table above "
+            "shows what became of it on the test rows.",
+        )
+    return tuple(said)
+
+
+def _compared(training: "Training") -> Picture:
+    entries = training.verdict.entries
+    sign = -1.0 if training.goal.minimise else 1.0
+    return Picture(
+        "The losses on the same folds",
+        pictures.comparison(
+            [entry.label for entry in entries],
+            [sign * entry.score for entry in entries],
+            [entry.error for entry in entries],
+            training.verdict.chosen,
+            f"{training.goal.label}, mean and standard error",
+        ),
+        "Orange: chosen. Dotted: plain cross-entropy.",
+    )
+
+
+def _pictures(training: "Training", names: list[str], rows: np.ndarray[tuple[int], np.dtype[np.int64]]) -> list[Picture]:
+    judged = training.judged
+    if isinstance(judged.threshold, float):
+        target, probability, threshold = judged.target, judged.probability, judged.threshold
+        promises = [(one.rate, one.bound) for one in training.goal.constraints]
+        return [
+            Picture(
+                "Precision against recall",
+                pictures.precision_recall(target, probability, threshold, promises),
+                "Each point of the curve is a threshold. Orange: the chosen one. Test rows.",
+            ),
+            Picture(
+                "What moving the threshold does",
+                pictures.trade_off(target, probability, threshold, names[1]),
+                "Left: more alerts, more found. Right: fewer and surer. Test rows.",
+            ),
+            Picture(
+                "Are the probabilities honest?",
+                pictures.reliability(target, probability),
+                "On the dotted line they are. Groups of test rows with 95 % intervals.",
+            ),
+            Picture(
+                "How the two classes score",
+                pictures.scores(target, probability, threshold, names),
+                "What lies right of the orange line is flagged. Test rows.",
+            ),
+        ]
+    plain = confusion_matrix(judged.target, judged.probability.argmax(axis=1), len(names))
+    shares = np.diagonal(plain) / np.maximum(plain.sum(axis=1), 1)
+    return [
+        Picture(
+            "Recall of each class",
+            pictures.per_class(names, rows.tolist(), judged.recall, shares.tolist()),
+            "With 95 % intervals; in brackets the test rows. Orange: without thresholds.",
+        ),
+        Picture(
+            "What is taken for what",
+            pictures.confusions(names, judged.confusion),
+            "Each row of the picture is a true class; dark is where its test rows went.",
+        ),
+    ]
+
+
+def summary_lines(training: "Training") -> list[tuple[str, str]]:
+    """What the command says at the end, in five lines."""
+    counts, judged, metrics = training.counts, training.judged, training.judged.metrics
+    listed = ", ".join(
+        f"{name} {n:,} ({percent(float(share))})"
+        for name, n, share in list(zip(counts.classes, counts.n.tolist(), counts.prior, strict=True))[:8]
+    )
+    more = f" and {len(counts.classes) - 8} more" if len(counts.classes) > 8 else ""
+    found = (
+        f"{counts.total:,} rows; {training.target}: {listed}{more}; {counts.imbalance_ratio:.3g} to 1; "
+        f"{len(training.schema.columns)} columns to learn from"
+    )
+    if isinstance(judged.threshold, float):
+        named = f"{judged.threshold:.4g} on the probability of {training.labels.positive!s}: {judged.reason}"
+        shown = ["precision", "recall", "f1", "average_precision"]
+    else:
+        named = judged.reason
+        shown = ["macro_f1", "balanced_accuracy", "log_loss"]
+    if training.goal.objective in metrics and training.goal.objective not in shown:
+        shown.append(training.goal.objective)
+    tested = "; ".join(f"{name.replace('_', ' ')} {metrics[name]!s}" for name in shown)
+    return [
+        ("found", found),
+        ("chosen", f"{training.verdict.winner.label}. {training.verdict.sentence}"),
+        ("threshold", named),
+        ("test", f"{tested} (95 % intervals)"),
+        (
+            "report",
+            f"{training.out / 'report.html'}; next: counterpoise predict {training.out} NEW_TABLE -o predictions.parquet",
+        ),
+    ]

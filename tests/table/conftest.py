@@ -1,0 +1,68 @@
+"""Small tables that every test here can train on."""
+
+from datetime import date, timedelta
+
+import numpy as np
+import polars as pl
+import pytest
+
+pytest.importorskip("lightgbm")
+
+
+def imbalanced(rows: int = 400, seed: int = 0) -> pl.DataFrame:
+    """Two classes, 12 % positive; a number, a flag, a date, a category and empty cells."""
+    rng = np.random.default_rng(seed)
+    size, wind = rng.normal(size=rows), rng.normal(size=rows)
+    kind = rng.choice(["oak", "fir", "elm"], size=rows)
+    score = 1.6 * size + 1.2 * (kind == "fir") + 0.5 * wind + rng.logistic(size=rows)
+    rare = score > np.quantile(score, 0.88)
+    size[rng.choice(rows, 15, replace=False)] = np.nan
+    return pl.DataFrame(
+        {
+            "size": pl.Series(size).fill_nan(None),
+            "wind speed [m/s]": wind,
+            "kind": kind,
+            "wet": rng.random(rows) < 0.3,
+            "day": [date(2023, 1, 1) + timedelta(days=int(k)) for k in rng.integers(0, 700, rows)],
+            "label": np.where(rare, "yes", "no"),
+        }
+    )
+
+
+def several(rows: int = 420, seed: int = 0) -> pl.DataFrame:
+    """Four classes, the rarest with seven rows."""
+    rng = np.random.default_rng(seed)
+    a, b = rng.normal(size=rows), rng.normal(size=rows)
+    place = np.digitize(a + 0.5 * b + 0.3 * rng.normal(size=rows), [-0.5, 1.0])
+    place[:7] = 3
+    a[:7] += 6
+    return pl.DataFrame({"a": a, "b": b, "grade": place})
+
+
+@pytest.fixture(scope="session")
+def table(tmp_path_factory):
+    path = tmp_path_factory.mktemp("tables") / "trees.csv"
+    imbalanced().write_csv(path)
+    return path
+
+
+@pytest.fixture(scope="session")
+def trained(table, tmp_path_factory):
+    """The directory and the facts of one binary training."""
+    from counterpoise.decide import Goal
+    from counterpoise.table import train_table
+
+    out = tmp_path_factory.mktemp("out") / "model"
+    facts = train_table(table, target="label", goal=Goal.parse("recall where precision >= 0.4"), out=out)
+    return out, facts
+
+
+@pytest.fixture(scope="session")
+def graded(tmp_path_factory):
+    """The same of four classes."""
+    from counterpoise.table import train_table
+
+    directory = tmp_path_factory.mktemp("graded")
+    several().write_parquet(directory / "grades.parquet")
+    facts = train_table(directory / "grades.parquet", target="grade", out=directory / "model")
+    return directory / "model", facts

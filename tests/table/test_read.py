@@ -1,0 +1,112 @@
+"""Reading: what types come out, and what is said of files that cannot be read."""
+
+import gzip
+
+import numpy as np
+import polars as pl
+import pytest
+
+from counterpoise.errors import UserError
+from counterpoise.table.features import Schema, learn_schema, to_matrix
+from counterpoise.table.read import Table, read_labels, read_table
+from counterpoise.table.split import folds_of, split_rows
+
+
+def csv(tmp_path, text, name="t.csv"):
+    path = tmp_path / name
+    path.write_text(text)
+    return path
+
+
+@pytest.mark.parametrize(
+    "cells, dtype",
+    [
+        (["1", "NA", "3"], pl.Int64),
+        (["1", "2.5", "?"], pl.Float64),
+        (["1e3", "", "nan"], pl.Float64),
+        (["true", "False", "null"], pl.Boolean),
+        (["2024-01-31", "N/A", "2024-02-01"], pl.Date),
+        (["2024-01-31 10:30", "", "2024-02-01 00:00"], pl.Datetime),
+        (["007", "12", "13"], pl.String),
+        (["red", "1", "2"], pl.String),
+    ],
+)
+def test_types_of_text(tmp_path, cells, dtype):
+    path = csv(tmp_path, "x,y\n" + "".join(f"{cell},1\n" for cell in cells))
+    assert read_table(path).frame["x"].dtype == dtype
+
+
+def test_a_late_word_is_not_overlooked(tmp_path):
+    path = csv(tmp_path, "x,y\n" + "1,0\n" * 5000 + "one,1\n" + "2,1\n" * 10)
+    with pytest.raises(UserError, match="column 'x' holds numbers, but data row 5001 holds 'one'"):
+        learn_schema(read_table(path), "y", np.arange(10))
+
+
+@pytest.mark.parametrize("name, separator", [("t.tsv", "\t"), ("t.csv", ";"), ("t.csv", ",")])
+def test_separators(tmp_path, name, separator):
+    path = csv(tmp_path, f"a{separator}b\n1{separator}2\n", name)
+    assert read_table(path).frame.columns == ["a", "b"]
+
+
+def test_compressed(tmp_path):
+    path = tmp_path / "t.csv.gz"
+    path.write_bytes(gzip.compress("a,b\n1,2\n".encode()))
+    assert read_table(path).frame.row(0) == (1, 2)
+
+
+def table(**columns):
+    return Table(pl.DataFrame(columns), "t.parquet", typed=True)
+
+
+def test_the_rarer_of_two_is_positive():
+    assert read_labels(table(y=[1, 1, 0, 1, 0]), "y").classes == (1, 0)
+    assert read_labels(table(y=[1.0, 1.0, 0.0, 0.0, 0.0]), "y").classes == (0, 1)
+    assert read_labels(table(y=[True, True, False, False, False]), "y", "False").classes == (True, False)
+
+
+def test_one_against_the_rest():
+    labels = read_labels(table(y=["a", "b", "c", "b", "a", "c"]), "y", "b")
+    assert labels.classes == ("not b", "b")
+    assert labels.codes.tolist() == [0, 1, 0, 1, 0, 0]
+
+
+def test_every_part_has_every_class_it_can():
+    codes = np.repeat([0, 1, 2, 3], [100, 10, 3, 2])
+    parts = split_rows(codes, seed=4)
+    assert sorted([*parts.train, *parts.calibration, *parts.test]) == list(range(len(codes)))
+    assert np.bincount(codes[parts.train]).tolist() == [60, 6, 1, 1]
+    assert np.bincount(codes[parts.test]).tolist() == [20, 2, 1, 1]
+    assert np.bincount(codes[parts.calibration]).tolist() == [20, 2, 1]
+    fold = folds_of(codes, 5, seed=4)
+    assert np.ptp(np.bincount(fold)) <= 1
+    assert np.ptp(np.bincount(fold[codes == 0])) == 0
+
+
+def test_features_follow_the_schema():
+    frame = pl.DataFrame(
+        {
+            "n": [1, 2, None],
+            "f": [True, False, None],
+            "c": ["a", "b", "a"],
+            "d": [pl.date(1970, 1, 2)] * 0 or pl.Series(["1970-01-02", "1970-03-01", None]).str.to_date(),
+            "id": ["x1", "x2", "x3"],
+            "same": [7, 7, 7],
+            "none": pl.Series([None, None, None], dtype=pl.Float64),
+            "y": [0, 1, 0],
+        }
+    )
+    source = Table(frame, "t.parquet", typed=True)
+    schema = learn_schema(source, "y", np.array([0, 1, 2]))
+    assert dict(schema.dropped) == {"id": "text that never repeats", "same": "constant", "none": "empty"}
+    assert schema.features == ["n", "f", "c", "d day", "d month", "d weekday"]
+    assert Schema.from_dict(schema.to_dict()) == schema
+    np.testing.assert_array_equal(
+        to_matrix(source, schema),
+        [[1, 1, 0, 1, 1, 5], [2, 0, np.nan, 59, 3, 7], [np.nan, np.nan, 0, np.nan, np.nan, np.nan]],
+    )
+
+
+def test_names_that_lightgbm_reserves_are_changed():
+    frame = pl.DataFrame({"a[1]": [1, 2], "a:1:": [2, 1], "y": [0, 1]})
+    names = learn_schema(Table(frame, "t.parquet", typed=True), "y", np.arange(2)).model_names
+    assert names == ["a_1_", "a_1__"]

@@ -1,0 +1,207 @@
+"""The main job keeps its promises: same files for the same seed, honest parts, a model that stands alone."""
+
+import json
+
+import numpy as np
+import polars as pl
+import pytest
+
+from counterpoise.decide import Goal
+from counterpoise.errors import UserError
+from counterpoise.recipes import from_dict
+from counterpoise.table import load, predict_table, train_table
+from counterpoise.table.features import to_matrix
+from counterpoise.table.race import Entry, penalised, verdict_of
+from counterpoise.table.read import read_table
+from counterpoise.weights import ClassCounts
+
+lightgbm = pytest.importorskip("lightgbm")
+
+
+def test_decision_json_holds_what_was_promised(trained):
+    out, facts = trained
+    found = json.loads((out / "decision.json").read_text())
+    assert found["classes"] == ["no", "yes"]
+    assert found["positive"] == "yes"
+    assert found["goal"] == "recall where precision >= 0.4"
+    assert found["threshold"] == facts.judged.threshold
+    assert found["versions"]["lightgbm"] == lightgbm.__version__
+    assert from_dict(found["recipe"]).to_dict() == facts.verdict.winner.recipe.to_dict()
+    names = "precision recall f1 average_precision roc_auc balanced_accuracy log_loss".split()
+    for name in names:
+        one = found["metrics"]["test"][name]
+        assert one["low"] <= one["value"] <= one["high"]
+    assert len(found["comparison"]) == 4
+    assert [one["loss"] for one in found["comparison"] if one["chosen"]] == [facts.verdict.winner.label]
+
+
+def test_model_text_alone_gives_the_logits(trained, table):
+    out, facts = trained
+    bundle = load(out)
+    matrix = to_matrix(read_table(table, text=bundle.schema.text), bundle.schema)
+    logits = lightgbm.Booster(model_file=str(out / "model.txt")).predict(matrix)
+    probability = facts.verdict.winner.recipe.posterior(logits)
+    np.testing.assert_allclose(probability[facts.split.test], facts.judged.probability, rtol=1e-9)
+
+
+def test_prediction_repeats_the_test_figures(trained, table, tmp_path):
+    out, facts = trained
+    predict_table(out, table, tmp_path / "p.parquet")
+    frame = pl.read_parquet(tmp_path / "p.parquet")
+    assert frame.columns == ["probability_no", "probability_yes", "decision"]
+    assert frame.height == 400
+    test = frame[facts.split.test.tolist()]
+    truth = pl.read_csv(table)["label"].gather(facts.split.test)
+    found = ((test["decision"] == "yes") & (truth == "yes")).sum() / (truth == "yes").sum()
+    assert found == pytest.approx(facts.judged.metrics["recall"].value)
+    np.testing.assert_allclose(frame["probability_no"] + frame["probability_yes"], 1)
+
+
+def test_rows_are_predicted_one_by_one_as_together(trained, table, tmp_path):
+    out, _ = trained
+    predict_table(out, table, tmp_path / "all.csv")
+    pl.read_csv(table)[[7, 3]].drop("label").write_csv(tmp_path / "two.csv")
+    predict_table(out, tmp_path / "two.csv", tmp_path / "some.csv")
+    whole, some = pl.read_csv(tmp_path / "all.csv"), pl.read_csv(tmp_path / "some.csv")
+    assert whole[[7, 3]].equals(some)
+
+
+def test_same_seed_same_bytes(trained, table, tmp_path):
+    out, facts = trained
+    train_table(table, target="label", goal=facts.goal, out=tmp_path / "again")
+    for name in ("model.txt", "decision.json", "report.html"):
+        assert (out / name).read_bytes() == (tmp_path / "again" / name).read_bytes()
+
+
+def test_the_parts_are_disjoint_and_the_threshold_is_the_calibration_parts(trained):
+    from counterpoise.decide import choose_threshold
+
+    out, facts = trained
+    parts = facts.split
+    assert len({*parts.train, *parts.calibration, *parts.test}) == 400
+    bundle = load(out)
+    matrix = to_matrix(read_table(facts.table, text=bundle.schema.text), bundle.schema)
+    scores = bundle.probability(matrix)[:, 1][parts.calibration]
+    again = choose_threshold(facts.labels.codes[parts.calibration], scores, facts.goal)
+    assert again.threshold == pytest.approx(facts.judged.threshold)
+
+
+def test_several_classes(graded):
+    out, facts = graded
+    found = json.loads((out / "decision.json").read_text())
+    assert found["classes"] == [0, 1, 2, 3]
+    assert found["positive"] is None
+    assert found["goal"] == "macro_f1"
+    assert set(found["threshold"]) == {"0", "1", "2", "3"}
+    assert set(found["metrics"]["test"]["recall"]) == {"0", "1", "2", "3"}
+    assert found["metrics"]["test"]["macro_f1"]["value"] > 0.6
+    assert facts.verdict.entries[0].recipe.name.startswith("softmax.")
+
+
+def test_several_classes_predict(graded, tmp_path):
+    out, _ = graded
+    done = predict_table(out, out.parent / "grades.parquet", tmp_path / "p.parquet")
+    frame = pl.read_parquet(tmp_path / "p.parquet")
+    assert frame.columns == [*(f"probability_{k}" for k in range(4)), "decision"]
+    assert frame["decision"].dtype == pl.Int64
+    np.testing.assert_allclose(frame.select(pl.sum_horizontal(frame.columns[:4])).to_series(), 1)
+    assert sum(done.decided.values()) == 420
+
+
+def test_the_report_is_one_safe_page(tmp_path):
+    from conftest import imbalanced
+
+    nasty = imbalanced(200).rename({"size": "<script>alert(1)</script>"})
+    nasty.write_parquet(tmp_path / "t.parquet")
+    train_table(tmp_path / "t.parquet", target="label", out=tmp_path / "out")
+    page = (tmp_path / "out" / "report.html").read_text()
+    assert "<script" not in page
+    assert "&lt;script&gt;" in page
+    assert page.count("<svg") == 5
+    assert "http://" not in page.replace("http://www.w3.org", "")
+    assert "counterpoise train" in page
+
+
+def entry(scores):
+    from counterpoise.recipes import sigmoid
+
+    values = np.asarray(scores, float)
+    return Entry("it", sigmoid.focal(), 1, np.zeros(2), values, values, 0.1, 0.1)
+
+
+@pytest.mark.parametrize(
+    "other, chosen",
+    [
+        ([0.55, 0.65, 0.56, 0.64, 0.6], 1),
+        ([0.5, 0.6, 0.5, 0.6, 0.9], 0),
+        ([0.51, 0.59, 0.52, 0.58, 0.55], 0),
+        ([0.4, 0.5, 0.4, 0.5, 0.45], 0),
+    ],
+    ids=["clearly better", "one lucky fold", "within noise", "worse"],
+)
+def test_noise_does_not_win(other, chosen):
+    plain = entry([0.5, 0.6, 0.5, 0.6, 0.55])
+    verdict = verdict_of((plain, entry(other)), Goal("f1"))
+    assert verdict.chosen == chosen
+    assert ("No loss beat plain cross-entropy" in verdict.sentence) == (chosen == 0)
+
+
+def test_a_broken_promise_costs():
+    from counterpoise.decide import Confusion
+
+    goal = Goal.parse("recall where precision >= 0.5")
+    assert penalised(goal, Confusion(tp=10, fp=90, fn=0, tn=0)) < 0.5
+    assert penalised(goal, Confusion(tp=0, fp=0, fn=10, tn=90)) == 0.0
+
+
+@pytest.mark.parametrize("goal", ["average_precision", "cost fn=20 fp=1", "f2", "recall where alerts <= 10%"])
+def test_every_kind_of_goal(tmp_path, goal, monkeypatch):
+    from conftest import imbalanced
+
+    monkeypatch.setattr("counterpoise.table.boost.MOST_ROUNDS", 30)
+    monkeypatch.setattr("counterpoise.table.race.MOST_ROUNDS", 30)
+    imbalanced(150).write_parquet(tmp_path / "t.parquet")
+    facts = train_table(tmp_path / "t.parquet", target="label", goal=Goal.parse(goal), out=tmp_path / "out")
+    assert facts.goal.objective in facts.judged.metrics
+    assert json.loads((tmp_path / "out" / "decision.json").read_text())["goal"] == str(facts.goal)
+
+
+def test_a_goal_that_cannot_be_met_is_a_result(tmp_path):
+    rng = np.random.default_rng(0)
+    frame = pl.DataFrame({"x": rng.normal(size=300), "y": (rng.random(300) < 0.1).astype(int)})
+    frame.write_parquet(tmp_path / "t.parquet")
+    facts = train_table(
+        tmp_path / "t.parquet", target="y", goal=Goal.parse("recall where precision >= 0.99"), out=tmp_path / "o"
+    )
+    assert not facts.judged.met
+    assert "cannot be met here" in facts.judged.reason
+    assert "cannot be met here" in (tmp_path / "o" / "report.html").read_text()
+
+
+def test_smallest_tables(tmp_path):
+    pl.DataFrame({"x": range(12), "y": [0] * 8 + [1] * 4}).write_csv(tmp_path / "t.csv")
+    facts = train_table(tmp_path / "t.csv", target="y", out=tmp_path / "o")
+    assert facts.counts == ClassCounts([8, 4])
+    pl.DataFrame({"x": range(14), "y": [0] * 8 + [1] * 4 + [2] * 2}).write_csv(tmp_path / "u.csv")
+    assert train_table(tmp_path / "u.csv", target="y", out=tmp_path / "p").labels.positive is None
+
+
+def test_load_checks_that_the_files_belong_together(trained, tmp_path):
+    out, _ = trained
+    for name in ("model.txt", "decision.json"):
+        (tmp_path / name).write_bytes((out / name).read_bytes())
+    load(tmp_path)
+    (tmp_path / "model.txt").write_text((out / "model.txt").read_text().replace("leaf_value=", "leaf_value=0", 1))
+    with pytest.raises(UserError, match="is not the model"):
+        load(tmp_path)
+    (tmp_path / "decision.json").write_text("{}")
+    with pytest.raises(UserError, match="damaged"):
+        load(tmp_path)
+
+
+def test_nothing_is_left_behind_by_a_failure(tmp_path, monkeypatch):
+    from counterpoise.table import bundle
+
+    with pytest.raises(UserError):
+        bundle.write(tmp_path / "out", {"no/such/place": ""})
+    assert list(tmp_path.iterdir()) == []

@@ -7,9 +7,12 @@
     value = cp.loss(logits, target, recipe)         # NumPy, PyTorch, TensorFlow or JAX arrays
     probability = recipe.posterior(logits)
 
-Importing it imports no framework; `counterpoise.torch`, `counterpoise.keras`, `counterpoise.tensorflow`,
-`counterpoise.jax` and `counterpoise.lightgbm` are imported where they are used.
+Importing it imports no framework; `cp.torch`, `cp.keras`, `cp.tensorflow`, `cp.jax` and `cp.lightgbm` are imported
+where they are first used.
 """
+
+import importlib
+from typing import Any
 
 from counterpoise.errors import ClassWeightWarning, UserError
 from counterpoise.losses import loss, loss_and_gradient
@@ -34,3 +37,11 @@ __all__ = [
     "sigmoid",
     "softmax",
 ]
+
+_ADAPTERS = ("decide", "jax", "keras", "lightgbm", "table", "tensorflow", "torch")
+
+
+def __getattr__(name: str) -> Any:
+    if name in _ADAPTERS:
+        return importlib.import_module(f"counterpoise.{name}")
+    raise AttributeError(f"module 'counterpoise' has no attribute {name!r}")

@@ -169,6 +169,16 @@ class _Jax(_NumPyLike):
         self.stop_gradient = jax.lax.stop_gradient
         self.expm1 = self._expm1
 
+    def constant(self, value: Any, like: Array, dtype: Any) -> Array:  # noqa: ARG002
+        # int64 where 64 bits are switched on, else int32 without a warning
+        return self.xp.asarray(value, dtype=self._jax.dtypes.canonicalize_dtype(dtype))
+
+    def astype(self, array: Array, dtype: Any) -> Array:
+        return array.astype(self._jax.dtypes.canonicalize_dtype(dtype))
+
+    def arange(self, stop: int, like: Array, dtype: Any) -> Array:  # noqa: ARG002
+        return self.xp.arange(stop, dtype=self._jax.dtypes.canonicalize_dtype(dtype))
+
     def _expm1(self, array: Array) -> Array:
         # JAX takes its slope as expm1(x) + 1, which is 0 below exp(-37)
         return self.xp.where(array > -0.5, self.xp.expm1(array), self.xp.exp(array) - 1)
@@ -215,8 +225,8 @@ class _Torch:
         if self._torch.compiler.is_compiling() or array.device.type != "cpu" or array.numel() == 0:
             return False
         try:
-            array.flatten()[0].item()
-        except RuntimeError:  # torch.func.vmap and friends wrap tensors and refuse to show their values
+            array.detach().numpy()
+        except (RuntimeError, TypeError):  # torch.func.vmap and friends wrap tensors and refuse to show their values
             return False
         return True
 

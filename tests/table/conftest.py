@@ -1,4 +1,4 @@
-"""Small tables that every test here can train on."""
+"""Small tables, and trainings that several tests look at."""
 
 from datetime import date, timedelta
 
@@ -9,7 +9,7 @@ import pytest
 pytest.importorskip("lightgbm")
 
 
-def imbalanced(rows: int = 400, seed: int = 0) -> pl.DataFrame:
+def _imbalanced(rows: int = 400, seed: int = 0) -> pl.DataFrame:
     """Two classes, 12 % positive; a number, a flag, a date, a category and empty cells."""
     rng = np.random.default_rng(seed)
     size, wind = rng.normal(size=rows), rng.normal(size=rows)
@@ -29,7 +29,7 @@ def imbalanced(rows: int = 400, seed: int = 0) -> pl.DataFrame:
     )
 
 
-def several(rows: int = 420, seed: int = 0) -> pl.DataFrame:
+def _several(rows: int = 420, seed: int = 0) -> pl.DataFrame:
     """Four classes, the rarest with seven rows."""
     rng = np.random.default_rng(seed)
     a, b = rng.normal(size=rows), rng.normal(size=rows)
@@ -40,9 +40,15 @@ def several(rows: int = 420, seed: int = 0) -> pl.DataFrame:
 
 
 @pytest.fixture(scope="session")
+def imbalanced():
+    """Make a table of two classes."""
+    return _imbalanced
+
+
+@pytest.fixture(scope="session")
 def table(tmp_path_factory):
     path = tmp_path_factory.mktemp("tables") / "trees.csv"
-    imbalanced().write_csv(path)
+    _imbalanced().write_csv(path)
     return path
 
 
@@ -63,6 +69,6 @@ def graded(tmp_path_factory):
     from counterpoise.table import train_table
 
     directory = tmp_path_factory.mktemp("graded")
-    several().write_parquet(directory / "grades.parquet")
+    _several().write_parquet(directory / "grades.parquet")
     facts = train_table(directory / "grades.parquet", target="grade", out=directory / "model")
     return directory / "model", facts

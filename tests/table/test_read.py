@@ -50,7 +50,7 @@ def test_separators(tmp_path, name, separator):
 
 def test_compressed(tmp_path):
     path = tmp_path / "t.csv.gz"
-    path.write_bytes(gzip.compress("a,b\n1,2\n".encode()))
+    path.write_bytes(gzip.compress(b"a,b\n1,2\n"))
     assert read_table(path).frame.row(0) == (1, 2)
 
 

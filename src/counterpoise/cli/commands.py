@@ -95,9 +95,7 @@ def train(
 
 @app.command()
 def predict(
-    directory: Annotated[
-        Path, typer.Argument(metavar="DIR", help="What counterpoise train wrote.")
-    ],
+    directory: Annotated[Path, typer.Argument(metavar="DIR", help="What counterpoise train wrote.")],
     table: TablePath,
     out: Annotated[Path, typer.Option("--out", "-o", help="A new .parquet or .csv file.")],
 ) -> None:

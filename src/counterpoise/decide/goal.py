@@ -11,6 +11,7 @@ import difflib
 import math
 import re
 from dataclasses import dataclass
+from typing import NoReturn
 
 import numpy as np
 from numpy.typing import NDArray
@@ -207,7 +208,7 @@ class _Parser:
         elif name not in RANKINGS + SUMMARIES + RATES:
             known = [*RANKINGS, *SUMMARIES, *RATES, "f1", "f2", "f0.5", "cost"]
             self.complain(f"{name!r} is not a goal; {_nearest(name, known)}")
-        constraints = []
+        constraints: list[Constraint] = []
         while self.at < len(self.words):
             expected = "and" if constraints else "where"
             word = self.take(expected)
@@ -275,7 +276,7 @@ class _Parser:
         self.at += 1
         return self.last()
 
-    def complain(self, what: str, *, end: bool = False) -> None:
+    def complain(self, what: str, *, end: bool = False) -> NoReturn:
         place = len(self.text.rstrip()) + 1 if end else self.words[self.at - 1][1] + 1
         raise UserError(f"goal {self.text!r}, character {place}: {what}")
 

@@ -65,7 +65,7 @@ def decide_classes(probability: ArrayLike, threshold: ArrayLike) -> NDArray[np.i
     >>> decide_classes([[0.7, 0.3], [0.9, 0.1]], [0.8, 0.2])
     array([1, 0])
     """
-    return np.argmax(np.asarray(probability) / np.asarray(threshold), axis=1)
+    return np.asarray(np.argmax(np.asarray(probability) / np.asarray(threshold), axis=1), np.int64)
 
 
 def confusion_matrix(target: ArrayLike, chosen: ArrayLike, classes: int) -> NDArray[np.int64]:

@@ -133,7 +133,7 @@ def softmax_arguments(
             raise UserError(_target_shape_problem(xp, y, y_shape, z, class_axis))
         y = xp.astype(moved, z.dtype)
     else:
-        y = xp.astype(y, xp.int32 if xp.name == "jax" else xp.int64)
+        y = xp.astype(y, xp.int64)
     keep = None
     if ignore_index is not None:
         if not hard:
@@ -248,10 +248,10 @@ def _row_weight(xp: Namespace, sample_weight: Any, z: Array, rows: tuple[Any, ..
         shape = shape[:-1]
     if _same(shape, rows):
         return weight
-    if len(shape) <= 1 and len(rows) > 1 and (len(shape) == 0 or _same(shape, rows[:1])):
+    if len(shape) == 0 or (len(shape) < len(rows) and _same(shape, rows[: len(shape)])):
         return _spread(xp, weight, rows, len(rows) - len(shape))
-    if len(shape) == 0:
-        return _spread(xp, weight, rows, len(rows))
+    if len(shape) == len(rows) and all(given in (1, size) for given, size in zip(shape, rows, strict=True)):
+        return xp.broadcast_to(weight, rows)
     raise UserError(
         f"sample_weight has shape {_static(shape)}, but the loss has one row for each of {_static(rows)}; "
         "pass one weight per sample, or per row"

@@ -1,6 +1,7 @@
 """The register of named losses: a row each, which puts it into every framework, the command line and the tests."""
 
 import inspect
+import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, TypeVar
@@ -137,3 +138,14 @@ def from_dict(plain: Mapping[str, Any]) -> Recipe:
     if family not in families:
         raise nearest_name("recipe family", family, families)
     return families[family].from_dict(plain)
+
+
+def from_json(text: str) -> Recipe:
+    """The recipe that `to_json` wrote, of either family.
+
+    Examples
+    --------
+    >>> from_json('{"family": "sigmoid", "pos_weight": 9.0}')
+    sigmoid(pos_weight=9)
+    """
+    return from_dict(json.loads(text))

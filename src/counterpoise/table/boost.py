@@ -45,7 +45,7 @@ def parameters(rows: int, features: int, seed: int) -> dict[str, Any]:
         "feature_pre_filter": False,
         "deterministic": True,
         "force_row_wise": True,
-        # On a busy machine LightGBM's threads wait for each other: a small table took 40 times as long with two.
+        # On a busy machine LightGBM's threads wait for each other: a small table took 40 x as long.
         "num_threads": 1 if rows * features < _CELLS_FOR_THREADS else 0,
         "seed": seed,
         "verbosity": -1,
@@ -129,7 +129,8 @@ def grow(
     classes = len(counts.classes)
     several = isinstance(recipe, SoftmaxRecipe)
     objective = Objective(recipe, scale=_scale(recipe, start, counts), floor=FLOOR)
-    settings = parameters(*matrix.shape, seed) | {"objective": objective}
+    rows, features = matrix.shape
+    settings = parameters(rows, features, seed) | {"objective": objective}
     if several:
         settings["num_class"] = classes
     data = lightgbm.Dataset(
@@ -143,9 +144,9 @@ def grow(
     curve: list[float] = []
     validation = []
     if held_out is not None:
-        features, truth = held_out
+        other, truth = held_out
         validation = [
-            lightgbm.Dataset(features, label=truth, init_score=_repeated(start, len(truth)), reference=data)
+            lightgbm.Dataset(other, label=truth, init_score=_repeated(start, len(truth)), reference=data)
         ]
 
     def followed(logits: NDArray[np.float64], dataset: Any) -> tuple[str, float, bool]:

@@ -120,10 +120,11 @@ def learn_schema(table: Table, target: str, rows: NDArray[np.int64]) -> Schema:
     Examples
     --------
     >>> from pathlib import Path
-    >>> frame = pl.DataFrame({"size": [1, 2, 3], "kind": ["a", "b", "a"], "empty": [None] * 3, "y": [0, 1, 0]})
+    >>> frame = pl.DataFrame({"size": [1, 2, 3], "kind": ["a", "b", "a"], "none": [None] * 3})
+    >>> frame = frame.with_columns(y=pl.Series([0, 1, 0]))
     >>> schema = learn_schema(Table(frame, Path("t.parquet"), typed=True), "y", np.arange(3))
     >>> [(column.name, column.kind) for column in schema.columns], schema.dropped
-    ([('size', 'number'), ('kind', 'category')], (('empty', 'empty'),))
+    ([('size', 'number'), ('kind', 'category')], (('none', 'empty'),))
     """
     columns: list[Column] = []
     dropped: list[tuple[str, str]] = []
@@ -251,8 +252,8 @@ def _encode(column: pl.Series, schema: Column, table: Table) -> list[NDArray[np.
 
 def _refuse(column: pl.Series, place: int, schema: Column, table: Table) -> list[NDArray[np.float64]]:
     raise UserError(
-        f"{table.path}: column {schema.name!r}, data row {place + 1}: {column[place]!s} is not a {schema.kind}, "
-        "but the model was trained on that"
+        f"{table.path}: column {schema.name!r}, data row {place + 1}: {column[place]!s} is not a "
+        f"{schema.kind}, but the model was trained on that"
     )
 
 

@@ -17,7 +17,10 @@ _MOST_POINTS = 400
 
 
 def precision_recall(
-    target: NDArray[np.int64], probability: NDArray[np.float64], threshold: float, promises: Sequence[tuple[str, float]]
+    target: NDArray[np.int64],
+    probability: NDArray[np.float64],
+    threshold: float,
+    promises: Sequence[tuple[str, float]],
 ) -> str:
     """Precision against recall on the test rows, with the chosen point and the promised bounds."""
     every = sweep(target, probability).confusion
@@ -97,7 +100,9 @@ def scores(
     target: NDArray[np.int64], probability: NDArray[np.float64], threshold: float, names: Sequence[str]
 ) -> str:
     """How the probabilities of the two classes lie, on the test rows."""
-    logit = np.clip(np.log(np.clip(probability, 1e-9, 1)) - np.log(np.clip(1 - probability, 1e-9, 1)), -14, 14)
+    logit = np.clip(
+        np.log(np.clip(probability, 1e-9, 1)) - np.log(np.clip(1 - probability, 1e-9, 1)), -14, 14
+    )
     edges = np.linspace(logit.min() - 1e-9, logit.max() + 1e-9, 41)
     figure, axes = _figure()
     for value, colour in ((0, MUTED), (1, BLUE)):
@@ -121,19 +126,25 @@ def scores(
     return _svg(figure)
 
 
-def comparison(labels: Sequence[str], values: Sequence[float], errors: Sequence[float], chosen: int, axis: str) -> str:
+def comparison(
+    labels: Sequence[str], values: Sequence[float], errors: Sequence[float], chosen: int, axis: str
+) -> str:
     """The losses and how far noise goes: mean and standard error over the folds."""
     figure, axes = _figure(height=0.9 + 0.55 * len(labels))
     for place, (value, error) in enumerate(zip(values, errors, strict=True)):
         colour = ORANGE if place == chosen else BLUE
-        axes.errorbar(value, -place, xerr=error, fmt="o", color=colour, markersize=8, capsize=3, elinewidth=1.6)
+        axes.errorbar(
+            value, -place, xerr=error, fmt="o", color=colour, markersize=8, capsize=3, elinewidth=1.6
+        )
     axes.axvline(values[0], color=MUTED, linewidth=1, linestyle=":")
     axes.set_yticks([-place for place in range(len(labels))], labels)
     axes.set(xlabel=axis, ylim=(-len(labels) + 0.4, 0.6))
     return _svg(figure)
 
 
-def per_class(names: Sequence[str], rows: Sequence[int], recall: Sequence[Measured], plain: Sequence[float]) -> str:
+def per_class(
+    names: Sequence[str], rows: Sequence[int], recall: Sequence[Measured], plain: Sequence[float]
+) -> str:
     """Recall of every class with its interval, and what the most probable class alone would give."""
     order = np.argsort(-np.asarray(rows), kind="stable")[:30]
     figure, axes = _figure(height=1.0 + 0.34 * len(order))
@@ -151,7 +162,12 @@ def per_class(names: Sequence[str], rows: Sequence[int], recall: Sequence[Measur
             label="as decided" if place == 0 else None,
         )
         axes.plot(
-            plain[k], -place, "|", color=ORANGE, markersize=13, markeredgewidth=2.4,
+            plain[k],
+            -place,
+            "|",
+            color=ORANGE,
+            markersize=13,
+            markeredgewidth=2.4,
             label="most probable class" if place == 0 else None,
         )
     axes.set_yticks(range(0, -len(order), -1), [f"{_short(names[k])} ({rows[k]})" for k in order])
@@ -170,8 +186,12 @@ def confusions(names: Sequence[str], matrix: NDArray[np.int64]) -> str:
     if not small:
         for row, column in np.ndindex(*matrix.shape):
             colour = "white" if share[row, column] > 0.55 else INK
-            axes.text(column, row, str(matrix[row, column]), ha="center", va="center", color=colour, fontsize=9)
-    axes.set_xticks(range(len(names)), [_short(name, 12) for name in names], rotation=90 if small else 35, fontsize=8)
+            axes.text(
+                column, row, str(matrix[row, column]), ha="center", va="center", color=colour, fontsize=9
+            )
+    axes.set_xticks(
+        range(len(names)), [_short(name, 12) for name in names], rotation=90 if small else 35, fontsize=8
+    )
     if not small:
         for tick in axes.get_xticklabels():
             tick.set_ha("right")
@@ -233,5 +253,7 @@ def _svg(figure: Any) -> str:
         figure.savefig(text, format="svg", metadata={"Date": None, "Creator": None}, transparent=True)
     body = text.getvalue()
     body = body[body.index("<svg") :]
+    body = re.sub(r"\s*<metadata>.*?</metadata>", "", body, flags=re.DOTALL)
     # The page sets the size; a fixed one would be cut off on a phone.
-    return re.sub(r'(<svg[^>]*?) width="[^"]*"', r"\1", re.sub(r'(<svg[^>]*?) height="[^"]*"', r"\1", body, count=1), count=1)
+    opening, rest = body.split(">", 1)
+    return re.sub(r' (width|height)="[^"]*"', "", opening) + ">" + rest

@@ -15,6 +15,7 @@ tuned threshold does.
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
@@ -31,7 +32,7 @@ from counterpoise.decide.multiclass import (
 )
 from counterpoise.decide.threshold import choose_threshold, decide
 from counterpoise.recipes import Recipe, sigmoid, softmax
-from counterpoise.table.boost import MOST_ROUNDS, grow
+from counterpoise.table.boost import grow
 from counterpoise.table.features import Schema
 from counterpoise.weights import ClassCounts
 
@@ -148,7 +149,14 @@ def race(
     entries = []
     for label, recipe in contestants(counts):
         probability, rounds = _out_of_fold(
-            matrix, codes, fold, recipe, counts, schema, seed=seed, progress=lambda done: progress(label, done)
+            matrix,
+            codes,
+            fold,
+            recipe,
+            counts,
+            schema,
+            seed=seed,
+            progress=partial(progress, label),
         )
         scores, untuned = fold_scores(codes, probability, fold, counts, goal)
         precision = None
@@ -184,11 +192,12 @@ def fold_scores(
     Examples
     --------
     >>> codes, fold = np.array([0, 0, 0, 1] * 2), np.array([0] * 4 + [1] * 4)
-    >>> probability = np.array([0.1, 0.1, 0.2, 0.4, 0.1, 0.2, 0.1, 0.3])
+    >>> probability = np.array([0.1, 0.1, 0.2, 0.4, 0.1, 0.2, 0.1, 0.35])
     >>> fold_scores(codes, probability, fold, ClassCounts([6, 2]), Goal("f1"))
     (array([1., 1.]), array([0., 0.]))
     """
-    tuned, untuned = [], []
+    tuned: list[float] = []
+    untuned: list[float] = []
     for held in range(int(fold.max()) + 1):
         here, rest = fold == held, fold != held
         if probability.ndim == 2:
@@ -294,7 +303,8 @@ def _out_of_fold(
         grown.append(one)
         progress((held + 1) / folds)
     # A fold that stopped early stays where it stopped: it was long past its best there.
-    curves = [np.pad(one.curve, (0, MOST_ROUNDS - len(one.curve)), mode="edge") for one in grown]
+    longest = max(len(one.curve) for one in grown)
+    curves = [np.pad(one.curve, (0, longest - len(one.curve)), mode="edge") for one in grown]
     weight = np.bincount(fold) / len(fold)
     rounds = int(np.argmin(weight @ np.stack(curves))) + 1
     shape = (len(codes),) if len(counts.classes) == 2 else (len(codes), len(counts.classes))

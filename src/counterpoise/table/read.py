@@ -63,7 +63,7 @@ class Labels:
 
 
 def read_table(path: Path, *, text: frozenset[str] = frozenset()) -> Table:
-    """Read a CSV (.csv, .tsv, also .gz) or Parquet file.
+    r"""Read a CSV (.csv, .tsv, also .gz) or Parquet file.
 
     Parameters
     ----------
@@ -78,7 +78,7 @@ def read_table(path: Path, *, text: frozenset[str] = frozenset()) -> Table:
     >>> import tempfile
     >>> with tempfile.TemporaryDirectory() as directory:
     ...     path = Path(directory, "t.csv")
-    ...     _ = path.write_text("when,size\\n2024-01-31,3\\n2024-02-01,NA\\n")
+    ...     _ = path.write_text("when,size\n2024-01-31,3\n2024-02-01,NA\n")
     ...     read_table(path).frame.dtypes
     [Date, Int64]
     """

@@ -176,7 +176,9 @@ def facts_of(training: "Training") -> Facts:
         losses=losses,
         measure=goal.label + (", less twice what a constraint lacks" if goal.constraints else ""),
         tests=tuple(_fact(name, found) for name, found in judged.metrics.items()),
-        confusion=tuple(tuple(int(cell) for cell in row) for row in judged.confusion) if len(names) == 2 else (),
+        confusion=tuple(tuple(int(cell) for cell in row) for row in judged.confusion)
+        if len(names) == 2
+        else (),
         compared=_compared(training),
         pictures=tuple(_pictures(training, names, n["test"])),
         notes=training.notes,
@@ -197,7 +199,11 @@ def headline(training: "Training") -> str:
             f"{training.labels.positive!s}; "
             f"{percent(metrics['precision'].value)} of its alerts are right."
         )
-        return found if training.judged.met else f"The goal cannot be met here. The closest: {found[0].lower()}{found[1:]}"
+        return (
+            found
+            if training.judged.met
+            else f"The goal cannot be met here. The closest: {found[0].lower()}{found[1:]}"
+        )
     return (
         f"Finds {percent(metrics['balanced_accuracy'].value)} of the rows of a class on average; "
         f"macro F1 {metrics['macro_f1'].value:.3f}."
@@ -210,7 +216,11 @@ def render(training: "Training") -> str:
 
     template = files("counterpoise.table").joinpath("report.html.j2").read_text(encoding="utf-8")
     environment = Environment(
-        autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True, keep_trailing_newline=True
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
     )
     return environment.from_string(template).render(facts=facts_of(training))
 
@@ -221,12 +231,12 @@ def percent(share: float) -> str:
     Examples
     --------
     >>> percent(0.5), percent(0.00194), percent(1.0)
-    ('50 %', '0.19 %', '100 %')
+    ('50%', '0.19%', '100%')
     """
     value = 100 * share
     if value == 0 or value >= 99.95:
-        return f"{value:.0f} %"
-    return f"{value:.1f} %".replace(".0 %", " %") if value >= 1 else f"{value:.2g} %"
+        return f"{value:.0f}%"
+    return f"{value:.1f}%".replace(".0%", "%") if value >= 1 else f"{value:.2g}%"
 
 
 def _interval(found: Measured) -> str:
@@ -235,14 +245,14 @@ def _interval(found: Measured) -> str:
 
 def _fact(name: str, found: Measured) -> Fact:
     digits = 4 if name in ("log_loss", "cost", "alerts", "fpr") else 3
-    values = (f"{number:.{digits}f}" for number in (found.value, found.low, found.high))
-    return Fact(name.replace("_", " "), *values, meaning=_MEANING.get(name, ""))
+    value, low, high = (f"{number:.{digits}f}" for number in (found.value, found.low, found.high))
+    return Fact(name.replace("_", " "), value, low, high, _MEANING.get(name, ""))
 
 
 def _sentences(training: "Training") -> tuple[str, ...]:
     judged = training.judged
     if not training.binary:
-        return ()
+        return _weakest(training)
     positive = f"where {training.target} is {training.labels.positive!s}"
     precision, recall, alerts = (judged.metrics[name] for name in ("precision", "recall", "alerts"))
     if judged.metrics["alerts"].value == 0:
@@ -255,6 +265,16 @@ def _sentences(training: "Training") -> tuple[str, ...]:
         f"Of 100 rows {positive} it finds about {100 * recall.value:.0f} "
         f"(likely between {100 * recall.low:.0f} and {100 * recall.high:.0f}).",
     )
+
+
+def _weakest(training: "Training") -> tuple[str, ...]:
+    """The classes that are found worst, which an average hides."""
+    matrix, classes = training.judged.confusion, training.labels.classes
+    true = matrix.sum(axis=1)
+    tested = np.flatnonzero(true)
+    order = tested[np.argsort((np.diagonal(matrix) / np.maximum(true, 1))[tested], kind="stable")][:3]
+    worst = ", ".join(f"{classes[k]!s} ({matrix[k, k]} of {true[k]} test rows)" for k in order)
+    return (f"Found worst: {worst}.",)
 
 
 def _promise(training: "Training", constraint: Constraint) -> PromiseRow:
@@ -270,16 +290,16 @@ def _promise(training: "Training", constraint: Constraint) -> PromiseRow:
 
 def _not_promised(training: "Training") -> tuple[str, ...]:
     said = [
-        "That these figures hold on rows of another kind: the test rows come from the same table. If the rows have "
-        "a time or belong to groups, a random split flatters.",
-        f"More than the intervals say: they are what {len(training.split.test):,} test rows allow to say with 95 % "
-        "confidence, one measure at a time.",
+        "That these figures hold on rows of another kind: the test rows come from the same table. If the "
+        "rows have a time or belong to groups, a random split flatters.",
+        f"More than the intervals say: they are what {len(training.split.test):,} test rows allow to say "
+        "with 95% confidence, one measure at a time.",
     ]
     if training.goal.constraints:
         said.insert(
             0,
-            "That a bound of the goal holds on new rows: it was kept on the calibration rows, and the table above "
-            "shows what became of it on the test rows.",
+            "That a bound of the goal holds on new rows: the threshold was set on the calibration rows, and "
+            "the table above shows what became of it on the test rows.",
         )
     return tuple(said)
 
@@ -300,7 +320,9 @@ def _compared(training: "Training") -> Picture:
     )
 
 
-def _pictures(training: "Training", names: list[str], rows: np.ndarray[tuple[int], np.dtype[np.int64]]) -> list[Picture]:
+def _pictures(
+    training: "Training", names: list[str], rows: np.ndarray[tuple[int], np.dtype[np.int64]]
+) -> list[Picture]:
     judged = training.judged
     if isinstance(judged.threshold, float):
         target, probability, threshold = judged.target, judged.probability, judged.threshold
@@ -319,7 +341,7 @@ def _pictures(training: "Training", names: list[str], rows: np.ndarray[tuple[int
             Picture(
                 "Are the probabilities honest?",
                 pictures.reliability(target, probability),
-                "On the dotted line they are. Groups of test rows with 95 % intervals.",
+                "On the dotted line they are. Groups of test rows with 95% intervals.",
             ),
             Picture(
                 "How the two classes score",
@@ -333,7 +355,7 @@ def _pictures(training: "Training", names: list[str], rows: np.ndarray[tuple[int
         Picture(
             "Recall of each class",
             pictures.per_class(names, rows.tolist(), judged.recall, shares.tolist()),
-            "With 95 % intervals; in brackets the test rows. Orange: without thresholds.",
+            "With 95% intervals; in brackets the test rows. Orange: without thresholds.",
         ),
         Picture(
             "What is taken for what",
@@ -368,9 +390,10 @@ def summary_lines(training: "Training") -> list[tuple[str, str]]:
         ("found", found),
         ("chosen", f"{training.verdict.winner.label}. {training.verdict.sentence}"),
         ("threshold", named),
-        ("test", f"{tested} (95 % intervals)"),
+        ("test", f"{tested} (95% intervals)"),
         (
             "report",
-            f"{training.out / 'report.html'}; next: counterpoise predict {training.out} NEW_TABLE -o predictions.parquet",
+            f"{training.out / 'report.html'}; "
+            f"next: counterpoise predict {training.out} NEW_TABLE -o predictions.parquet",
         ),
     ]

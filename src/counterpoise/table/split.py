@@ -29,9 +29,7 @@ class Split:
     test: NDArray[np.int64]
 
 
-def split_rows(
-    codes: ArrayLike, *, seed: int, calibration: float = 0.2, test: float = 0.2
-) -> Split:
+def split_rows(codes: ArrayLike, *, seed: int, calibration: float = 0.2, test: float = 0.2) -> Split:
     """Deal the rows of each class to the three parts.
 
     Examples
@@ -71,3 +69,24 @@ def folds_of(codes: ArrayLike, folds: int, *, seed: int) -> NDArray[np.int64]:
         fold[rows] = (np.arange(len(rows)) + dealt) % folds
         dealt += len(rows)
     return fold
+
+
+def sample_rows(codes: ArrayLike, most: int, *, seed: int, least: int = 10) -> NDArray[np.int64]:
+    """Places of a stratified sample of about `most` rows, with at least `least` of each class that has them.
+
+    Examples
+    --------
+    >>> codes = np.repeat([0, 1], [1000, 20])
+    >>> np.bincount(codes[sample_rows(codes, 102, seed=0)])
+    array([100,  10])
+    """
+    rng = np.random.default_rng([seed, 2])
+    classes = np.asarray(codes, np.int64)
+    if len(classes) <= most:
+        return np.arange(len(classes))
+    kept = []
+    for value in np.unique(classes):
+        rows = np.flatnonzero(classes == value)
+        wanted = min(len(rows), max(least, round(len(rows) * most / len(classes))))
+        kept.append(rng.choice(rows, wanted, replace=False))
+    return np.sort(np.concatenate(kept))

@@ -15,17 +15,15 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from counterpoise.decide.confusion import Confusion
 from counterpoise.decide.goal import Goal
-from counterpoise.decide.measured import Measured, log_losses, measure_binary, measure_multiclass, ranking
+from counterpoise.decide.measured import Measured, measure_binary, measure_multiclass, ranking
 from counterpoise.decide.multiclass import (
     check_multiclass_goal,
     choose_class_thresholds,
     confusion_matrix,
     decide_classes,
-    thresholds_of,
 )
-from counterpoise.decide.threshold import Decision, choose_threshold, decide
+from counterpoise.decide.threshold import Decision, choose_threshold
 from counterpoise.errors import UserError
 from counterpoise.lightgbm import library
 from counterpoise.table import bundle
@@ -34,10 +32,15 @@ from counterpoise.table.features import Schema, learn_schema, to_matrix
 from counterpoise.table.race import Progress, Verdict, how_many_folds, race
 from counterpoise.table.read import Labels, Table, read_labels, read_table
 from counterpoise.table.report import render
-from counterpoise.table.split import Split, folds_of, split_rows
+from counterpoise.table.split import Split, folds_of, sample_rows, split_rows
 from counterpoise.weights import ClassCounts
 
 _LEAST_OF_TWO = 4
+_MOST_CELLS = 30_000_000  # rows x columns x trees per round that the comparison of losses may take
+
+
+def _silent(step: str, done: float) -> None:
+    pass
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -131,7 +134,7 @@ def train_table(
     goal: Goal | None = None,
     out: Path | None = None,
     seed: int = 0,
-    progress: Progress = lambda step, done: None,
+    progress: Progress = _silent,
 ) -> Training:
     """Train, compare and decide on one table, and write the directory `out`.
 
@@ -178,10 +181,13 @@ def train_table(
     matrix = to_matrix(table, schema)
     progress("reading", 1.0)
     learned = _counts(labels, split.train)
+    trees = len(labels.classes) if labels.positive is None else 1
+    most = _MOST_CELLS // (matrix.shape[1] * trees)
+    raced = split.train[sample_rows(labels.codes[split.train], most, seed=seed)]
     verdict = race(
-        matrix[split.train],
-        labels.codes[split.train],
-        folds_of(labels.codes[split.train], how_many_folds(learned), seed=seed),
+        matrix[raced],
+        labels.codes[raced],
+        folds_of(labels.codes[raced], how_many_folds(learned), seed=seed),
         learned,
         schema,
         goal,
@@ -215,16 +221,14 @@ def train_table(
         schema=schema,
         verdict=verdict,
         judged=judged,
-        notes=_notes(table, schema, labels, split, learned, verdict, probability),
+        notes=_notes(table, schema, labels, split, learned, verdict, probability, len(raced)),
         command=_command(path, target, positive, goal, seed),
         versions=_versions(),
     )
     progress("report", 0.0)
     report = render(training)
     facts = decision_facts(training) | {"model_sha256": bundle.fingerprint(model)}
-    bundle.write(
-        place, {bundle.MODEL: model, bundle.DECISION: bundle.to_json(facts), bundle.REPORT: report}
-    )
+    bundle.write(place, {bundle.MODEL: model, bundle.DECISION: bundle.to_json(facts), bundle.REPORT: report})
     progress("report", 1.0)
     return training
 
@@ -328,8 +332,11 @@ def _notes(
     learned: ClassCounts,
     verdict: Verdict,
     probability: NDArray[np.float64],
+    raced: int,
 ) -> tuple[str, ...]:
     notes = []
+    if raced < len(split.train):
+        notes.append(f"The losses were compared on {raced:,} of the {len(split.train):,} training rows.")
     codes = labels.codes
     constant = float(-(learned.prior * np.log(learned.prior)).sum())
     winner = verdict.winner
@@ -341,7 +348,7 @@ def _notes(
     rarest = int(np.argmin(learned.n))
     if learned.n[rarest] < 50:
         notes.append(
-            f"Only {learned.n[rarest]} training rows are {labels.classes[rarest]!r}: every figure about that "
+            f"Only {learned.n[rarest]} training rows are of class {labels.classes[rarest]}: every figure about that "
             "class is uncertain, and another seed will give another threshold."
         )
     if labels.positive is not None:

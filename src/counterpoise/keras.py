@@ -1,0 +1,120 @@
+"""A recipe as a Keras 3 loss, on TensorFlow, JAX or PyTorch."""
+
+from typing import Any
+
+from counterpoise.errors import UserError
+from counterpoise.losses.arguments import Arguments, arguments_of
+from counterpoise.losses.loss import reduced, with_mask
+from counterpoise.losses.reduction import check_reduction
+from counterpoise.recipes import Recipe, SoftmaxRecipe, from_dict
+
+try:
+    import keras
+except ImportError as missing:
+    raise ImportError(
+        "counterpoise.keras needs Keras 3: pip install 'counterpoise[tensorflow]', or keras beside JAX or PyTorch"
+    ) from missing
+
+__all__ = ["Loss"]
+
+KERAS_NAMES = {"sum_over_batch_size": "mean", None: "none"}
+
+
+class _Kept(keras.losses.Loss):  # type: ignore[misc]
+    """1 for rows that Keras's mask keeps, 0 for others: Keras shows a mask to nobody but its own reductions."""
+
+    def __init__(self) -> None:
+        super().__init__(reduction=None)
+
+    def call(self, y_true: Any, y_pred: Any) -> Any:  # noqa: ARG002
+        return keras.ops.ones_like(y_pred[..., 0])
+
+
+@keras.saving.register_keras_serializable(package="counterpoise")
+class Loss(keras.losses.Loss):  # type: ignore[misc]  # Keras has no types
+    """A recipe in place of `keras.losses.CategoricalCrossentropy` or `BinaryCrossentropy` on logits.
+
+    For `model.compile(loss=Loss(recipe))`. The model's last layer gives logits (no activation). Targets are integers,
+    (N,) or (N, 1), or one-hot or soft, (N, C); likewise (N, T) and (N, T, C), (N, H, W) and (N, H, W, C).
+    The loss is the same in `fit` and in `evaluate`.
+
+    Parameters
+    ----------
+    recipe
+        The loss.
+    reduction
+        As in `counterpoise.loss`; Keras's "sum_over_batch_size" is "mean", its None is "none".
+    ignore_index, class_axis
+        As in `counterpoise.loss`.
+    name
+        Keras's name of the loss.
+
+    Raises
+    ------
+    UserError
+        For an unknown reduction; when called, as `counterpoise.loss`.
+
+    Examples
+    --------
+    >>> from counterpoise import softmax
+    >>> Loss(softmax.focal(gamma=1.0)).get_config()["recipe"]
+    {'family': 'softmax', 'focus': 1.0, 'name': 'softmax.focal'}
+    """
+
+    def __init__(
+        self,
+        recipe: Recipe | dict[str, Any],
+        reduction: str | None = "mean",
+        ignore_index: float | None = None,
+        class_axis: int = -1,
+        name: str | None = None,
+    ) -> None:
+        super().__init__(name=name)
+        self.recipe = from_dict(recipe) if isinstance(recipe, dict) else recipe
+        if not hasattr(self.recipe, "posterior"):
+            raise UserError(f"recipe is {recipe!r}; pass a recipe, such as softmax.focal()")
+        self.reduction = KERAS_NAMES.get(reduction, reduction)
+        check_reduction(self.reduction, None)
+        self.ignore_index, self.class_axis = ignore_index, class_axis
+
+    def __call__(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> Any:
+        """The loss of a batch."""
+        arguments = self._arguments(y_true, y_pred, sample_weight)
+        if len(y_pred.shape) > 2:  # a mask is one of time steps or pixels
+            kept = _Kept()(y_true, y_pred) > 0
+            if not isinstance(self.recipe, SoftmaxRecipe):
+                kept = keras.ops.broadcast_to(kept[..., None], keras.ops.shape(arguments.logits))
+            arguments = with_mask(arguments, kept)
+        return reduced(arguments, self.recipe, self.reduction, class_axis=self.class_axis)
+
+    def call(self, y_true: Any, y_pred: Any) -> Any:
+        """The unreduced loss of a batch."""
+        arguments = self._arguments(y_true, y_pred, None)
+        return reduced(arguments, self.recipe, "none", class_axis=self.class_axis)
+
+    def _arguments(self, y_true: Any, y_pred: Any, sample_weight: Any) -> Arguments:
+        logits, target = keras.ops.convert_to_tensor(y_pred), keras.ops.convert_to_tensor(y_true)
+        if sample_weight is not None:
+            sample_weight = keras.ops.convert_to_tensor(sample_weight)
+        target = self._as_classes(target, logits)
+        return arguments_of(
+            logits, target, self.recipe, sample_weight, self.ignore_index, self.class_axis
+        )
+
+    def _as_classes(self, target: Any, logits: Any) -> Any:
+        """Class indices as integers again: Keras's data pipelines hand them over as floats."""
+        sparse = len(target.shape) < len(logits.shape) or (target.shape[-1] == 1 and logits.shape[-1] != 1)
+        floating = keras.backend.is_float_dtype(keras.backend.standardize_dtype(target.dtype))
+        if isinstance(self.recipe, SoftmaxRecipe) and sparse and floating:
+            return keras.ops.cast(target, "int32")
+        return target
+
+    def get_config(self) -> dict[str, Any]:
+        """What `from_config` and a saved model need."""
+        return {
+            "recipe": self.recipe.to_dict(),
+            "reduction": self.reduction,
+            "ignore_index": self.ignore_index,
+            "class_axis": self.class_axis,
+            "name": self.name,
+        }

@@ -1,0 +1,133 @@
+"""What must hold of counterpoise.keras.Loss on the backend that KERAS_BACKEND names; run by test_keras.py."""
+
+import sys
+from pathlib import Path
+
+import keras
+import numpy as np
+
+import counterpoise as cp
+from counterpoise.keras import Loss
+
+RNG = np.random.default_rng(0)
+COUNTS = cp.ClassCounts([198, 436, 710, 272])
+
+
+def close(a, b, tolerance=2e-6):
+    np.testing.assert_allclose(np.asarray(a), np.asarray(b), rtol=tolerance, atol=tolerance)
+
+
+def linear(width, classes):
+    inputs = keras.Input((width,))
+    return keras.Model(inputs, keras.layers.Dense(classes)(inputs))
+
+
+def compiled(model, loss):
+    model.compile(optimizer=keras.optimizers.SGD(0.1), loss=loss)
+    return model
+
+
+def fit_and_evaluate_agree():
+    x, y = RNG.normal(size=(70, 3)).astype("float32"), RNG.integers(4, size=70)
+    for recipe in (cp.softmax.weighted(COUNTS), cp.softmax.focal(COUNTS, weight="inverse"), cp.softmax.ldam(COUNTS)):
+        model = linear(3, 4)
+        model.compile(optimizer=keras.optimizers.SGD(0.0), loss=Loss(recipe))
+        trained = model.fit(x, y, batch_size=32, verbose=0).history["loss"][-1]
+        evaluated = model.evaluate(x, y, batch_size=32, verbose=0)
+        ours = cp.loss(model.predict(x, verbose=0), y, recipe)
+        close(trained, evaluated)
+        close(evaluated, ours)
+
+
+def targets_of_every_shape_agree():
+    logits = RNG.normal(size=(6, 4)).astype("float32")
+    y = RNG.integers(4, size=6)
+    loss = Loss(cp.softmax.vector_scaling(COUNTS, weight="inverse"))
+    one_hot = np.eye(4, dtype="float32")[y]
+    values = [loss(t, logits) for t in (y, y[:, None], y.astype("float32"), y[:, None].astype("float32"), one_hot)]
+    for value in values:
+        close(keras.ops.convert_to_numpy(value), cp.loss(logits, y, loss.recipe))
+
+
+def sequences_and_images():
+    recipe = cp.softmax.logit_adjusted(COUNTS)
+    for shape in ((2, 5), (2, 3, 4)):
+        logits = RNG.normal(size=(*shape, 4)).astype("float32")
+        y = RNG.integers(4, size=shape)
+        one_hot = np.eye(4, dtype="float32")[y]
+        weight = RNG.uniform(size=2).astype("float32")
+        for target in (y, one_hot):
+            value = Loss(recipe)(target, logits, sample_weight=weight)
+            close(keras.ops.convert_to_numpy(value), cp.loss(logits, y, recipe, sample_weight=weight))
+
+
+def mask_counts_only_what_is_kept():
+    tokens = np.array([[1, 2, 0, 0], [3, 0, 0, 0]])
+    inputs = keras.Input((4,), dtype="int32")
+    embedded = keras.layers.Embedding(5, 3, mask_zero=True)(inputs)
+    model = compiled(keras.Model(inputs, keras.layers.Dense(4)(embedded)), Loss(cp.softmax.focal()))
+    y = RNG.integers(4, size=(2, 4))
+    logits = model.predict(tokens, verbose=0)
+    kept = tokens != 0
+    close(model.evaluate(tokens, y, verbose=0), cp.loss(logits[kept], y[kept], cp.softmax.focal()))
+
+
+def two_outputs_with_recipes_of_their_own():
+    inputs = keras.Input((3,))
+    model = keras.Model(
+        inputs,
+        {"kind": keras.layers.Dense(4, name="kind")(inputs), "fraud": keras.layers.Dense(1, name="fraud")(inputs)},
+    )
+    recipes = {"kind": cp.softmax.balanced_softmax(COUNTS), "fraud": cp.sigmoid.weighted([90, 10])}
+    compiled(model, {name: Loss(recipe) for name, recipe in recipes.items()})
+    x = RNG.normal(size=(64, 3)).astype("float32")
+    y = {"kind": RNG.integers(4, size=64), "fraud": RNG.integers(2, size=64).astype("float32")}
+    model.fit(x, y, epochs=1, verbose=0)
+    logits = model.predict(x, verbose=0)
+    expected = sum(cp.loss(logits[name], y[name], recipes[name]) for name in recipes)
+    close(model.evaluate(x, y, verbose=0, return_dict=True)["loss"], expected, 1e-5)
+
+
+def multilabel_and_sample_weight():
+    recipe = cp.sigmoid.asymmetric()
+    x = RNG.normal(size=(40, 3)).astype("float32")
+    y = RNG.integers(2, size=(40, 5)).astype("float32")
+    weight = RNG.uniform(size=40).astype("float32")
+    model = compiled(linear(3, 5), Loss(recipe))
+    model.fit(x, y, sample_weight=weight, verbose=0)
+    logits = model.predict(x, verbose=0)
+    expected = cp.loss(logits, y, recipe, sample_weight=weight)
+    close(model.evaluate(x, y, sample_weight=weight, batch_size=40, verbose=0), expected)
+
+
+def saves_and_loads(directory):
+    x, y = RNG.normal(size=(16, 3)).astype("float32"), RNG.integers(4, size=16)
+    recipe = cp.softmax.vector_scaling(COUNTS, weight="inverse")
+    model = compiled(linear(3, 4), Loss(recipe, reduction="weighted_mean", ignore_index=-1))
+    model.save(directory / "model.keras")
+    loaded = keras.models.load_model(directory / "model.keras")
+    assert loaded.loss.recipe == recipe
+    assert loaded.loss.reduction == "weighted_mean"
+    assert loaded.loss.ignore_index == -1
+    close(loaded.evaluate(x, y, batch_size=16, verbose=0), model.evaluate(x, y, batch_size=16, verbose=0))
+
+
+def training_lowers_the_loss():
+    x = RNG.normal(size=(200, 3)).astype("float32")
+    y = (x[:, 0] > 1.2).astype("int32")
+    recipe = cp.softmax.logit_adjusted(cp.count(y))
+    model = compiled(linear(3, 2), Loss(recipe))
+    history = model.fit(x, y, epochs=8, verbose=0).history["loss"]
+    assert history[-1] < history[0]
+
+
+if __name__ == "__main__":
+    fit_and_evaluate_agree()
+    targets_of_every_shape_agree()
+    sequences_and_images()
+    mask_counts_only_what_is_kept()
+    two_outputs_with_recipes_of_their_own()
+    multilabel_and_sample_weight()
+    saves_and_loads(Path(sys.argv[1]))
+    training_lowers_the_loss()
+    print("all checks passed")

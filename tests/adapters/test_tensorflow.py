@@ -1,0 +1,53 @@
+"""TensorFlow: eager, tf.function, XLA and SavedModel give one number; unknown batch sizes are no obstacle."""
+
+import numpy as np
+import pytest
+import tensorflow as tf
+from cases import SIGMOID, SOFTMAX, batches, name_of
+
+import counterpoise as cp
+from counterpoise.tensorflow import loss
+
+RECIPES = [SOFTMAX[3], SOFTMAX[-1], SIGMOID[-1]]
+
+
+@pytest.mark.parametrize("jit_compile", [False, True], ids=["graph", "xla"])
+@pytest.mark.parametrize("recipe", RECIPES, ids=name_of)
+def test_function_of_unknown_batch_size(recipe, jit_compile):
+    width = 4 if recipe.family == "softmax" else 3
+    target = tf.TensorSpec((None,), tf.int64) if width == 4 else tf.TensorSpec((None, 3), tf.float64)
+
+    @tf.function(input_signature=[tf.TensorSpec((None, width), tf.float64), target], jit_compile=jit_compile)
+    def step(z, y):
+        return loss(z, y, recipe)
+
+    batch = batches(recipe)[0]
+    for rows in (3, len(batch.logits)):
+        z, y = batch.logits[:rows], batch.target[:rows]
+        assert np.isclose(float(step(z, y)), cp.loss(z, y, recipe), rtol=1e-12)
+
+
+def test_saved_model(tmp_path):
+    recipe = SOFTMAX[-1]
+
+    class Criterion(tf.Module):
+        @tf.function(input_signature=[tf.TensorSpec((None, 4)), tf.TensorSpec((None,), tf.int32)])
+        def __call__(self, z, y):
+            return loss(z, y, recipe)
+
+    tf.saved_model.save(Criterion(), str(tmp_path / "criterion"))
+    loaded = tf.saved_model.load(str(tmp_path / "criterion"))
+    z, y = tf.Variable([[1.0, 2.0, -1.0, 0.5]]), tf.constant([2])
+    with tf.GradientTape() as tape:
+        value = loaded(z, y)
+    gradient = tape.gradient(value, z)
+    expected = cp.loss_and_gradient(z.numpy(), y.numpy(), recipe)
+    np.testing.assert_allclose(value, expected[0], rtol=1e-6)
+    np.testing.assert_allclose(gradient, expected[1], rtol=1e-5, atol=1e-7)
+
+
+def test_class_out_of_range_is_nan_where_it_cannot_be_seen():
+    step = tf.function(lambda z, y: loss(z, y, cp.softmax.focal()))
+    assert np.isnan(step(tf.zeros((1, 3)), tf.constant([3])))
+    with pytest.raises(ValueError, match="class 3, but the recipe has 3 classes"):
+        loss(tf.zeros((1, 3)), tf.constant([3]), cp.softmax.focal())

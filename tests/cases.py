@@ -4,9 +4,9 @@ from dataclasses import dataclass
 from functools import cache
 
 import numpy as np
-import reference
 
 import counterpoise as cp
+import reference
 from counterpoise.recipes import SigmoidRecipe, SoftmaxRecipe
 
 CLASSES = 4
@@ -124,11 +124,7 @@ def batches(recipe):
     return _ALL[recipe.family, KINDS[:-1] if recipe.smoothing else KINDS]
 
 
-_ALL = {
-    (family, kinds): _batches(family, kinds)
-    for family in ("softmax", "sigmoid")
-    for kinds in (KINDS, KINDS[:-1])
-}
+_ALL = {(family, kinds): _batches(family, kinds) for family in ("softmax", "sigmoid") for kinds in (KINDS, KINDS[:-1])}
 
 CASES = [(recipe, batch) for recipe in RECIPES for batch in batches(recipe)]
 
@@ -150,7 +146,9 @@ def expected(recipe, batch, dtype):
     """The reference loss of each entry, for the values that `dtype` holds."""
     logits, target = in_precision(batch, dtype)
     function = reference.softmax_rows if recipe.family == "softmax" else reference.sigmoid_elements
-    return function(recipe, logits.astype(np.float64), target.astype(np.float64) if target.dtype.kind == "f" else target)
+    return function(
+        recipe, logits.astype(np.float64), target.astype(np.float64) if target.dtype.kind == "f" else target
+    )
 
 
 @cache

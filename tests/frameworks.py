@@ -56,7 +56,9 @@ class Torch(Framework):
         return self.torch.as_tensor(np.array(values))
 
     def numpy(self, array):
-        return array.detach().to(self.torch.float64 if array.dtype == self.torch.float64 else self.torch.float32).numpy()
+        return (
+            array.detach().to(self.torch.float64 if array.dtype == self.torch.float64 else self.torch.float32).numpy()
+        )
 
     def cast(self, array, dtype):
         return array.to(getattr(self.torch, dtype))
@@ -127,9 +129,7 @@ class Jax(Framework):
 
             @self.jax.jit
             def both(z, y):
-                return self.jax.value_and_grad(
-                    lambda x: cp.loss(x, y, recipe, **{"reduction": "sum", **options})
-                )(z)
+                return self.jax.value_and_grad(lambda x: cp.loss(x, y, recipe, **{"reduction": "sum", **options}))(z)
 
             value, gradient = both(self.array(logits), self.array(target))
             return np.asarray(value), np.asarray(gradient)

@@ -40,9 +40,7 @@ def _choice(z):
 
 def _softmax_row(recipe, z, target, chosen=None):
     classes = len(z)
-    a, b, m, w = (
-        _per_class(v, classes) for v in (recipe.scale, recipe.offset, recipe.margin, recipe.weight)
-    )
+    a, b, m, w = (_per_class(v, classes) for v in (recipe.scale, recipe.offset, recipe.margin, recipe.weight))
     s = mpf(recipe.temperature)
     t = [mpf(int(k == target)) for k in range(classes)] if np.ndim(target) == 0 else [mpf(float(v)) for v in target]
     e = mpf(recipe.smoothing)
@@ -143,6 +141,4 @@ def sigmoid_derivative(recipe, logit, target, label=0, order=1):
     """d loss / d logit (or the second derivative) of one element."""
     with mpmath.workdps(DIGITS):
         t = mpf(float(target))
-        return float(
-            _slope(lambda x: _sigmoid_element(recipe, x, t, label), mpf(float(logit)), order)
-        )
+        return float(_slope(lambda x: _sigmoid_element(recipe, x, t, label), mpf(float(logit)), order))

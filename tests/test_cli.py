@@ -18,9 +18,7 @@ def rows(n=60):
     rng = np.random.default_rng(0)
     x = rng.normal(size=n)
     rare = np.arange(n) % 5 == 0
-    return pl.DataFrame(
-        {"x": x + 2 * rare, "kind": np.where(x > 0, "a", "b"), "y": np.where(rare, "bad", "good")}
-    )
+    return pl.DataFrame({"x": x + 2 * rare, "kind": np.where(x > 0, "a", "b"), "y": np.where(rare, "bad", "good")})
 
 
 @pytest.fixture(scope="module")
@@ -234,11 +232,7 @@ def test_help_and_version(capsys):
 
 
 def test_a_missing_extra_is_named():
-    code = (
-        "import sys; sys.modules['typer'] = None\n"
-        "from counterpoise.cli import main\n"
-        "sys.exit(main(['losses']))"
-    )
+    code = "import sys; sys.modules['typer'] = None\nfrom counterpoise.cli import main\nsys.exit(main(['losses']))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert done.returncode == 2
     assert done.stderr == "counterpoise: typer is not installed: pip install 'counterpoise[table]'\n"

@@ -166,7 +166,6 @@ class _Jax(_NumPyLike):
 
         self._jax = jax
         super().__init__(jax.numpy)
-        self.stop_gradient = jax.lax.stop_gradient
         self.expm1 = self._expm1
 
     def constant(self, value: Any, like: Array, dtype: Any) -> Array:  # noqa: ARG002
@@ -178,6 +177,9 @@ class _Jax(_NumPyLike):
 
     def arange(self, stop: int, like: Array, dtype: Any) -> Array:  # noqa: ARG002
         return self.xp.arange(stop, dtype=self._jax.dtypes.canonicalize_dtype(dtype))
+
+    def stop_gradient(self, array: Array) -> Array:
+        return self._jax.lax.stop_gradient(array)
 
     def _expm1(self, array: Array) -> Array:
         # JAX takes its slope as expm1(x) + 1, which is 0 below exp(-37)
@@ -226,7 +228,10 @@ class _Torch:
             return False
         try:
             array.detach().numpy()
-        except (RuntimeError, TypeError):  # torch.func.vmap and friends wrap tensors and refuse to show their values
+        except (
+            RuntimeError,
+            TypeError,
+        ):  # torch.func.vmap and friends wrap tensors and refuse to show their values
             return False
         return True
 

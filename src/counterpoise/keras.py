@@ -17,7 +17,7 @@ except ImportError as missing:
 
 __all__ = ["Loss"]
 
-KERAS_NAMES = {"sum_over_batch_size": "mean", None: "none"}
+KERAS_NAMES: dict[str | None, str] = {"sum_over_batch_size": "mean", None: "none"}
 
 
 class _Kept(keras.losses.Loss):  # type: ignore[misc]
@@ -73,7 +73,7 @@ class Loss(keras.losses.Loss):  # type: ignore[misc]  # Keras has no types
         self.recipe = from_dict(recipe) if isinstance(recipe, dict) else recipe
         if not hasattr(self.recipe, "posterior"):
             raise UserError(f"recipe is {recipe!r}; pass a recipe, such as softmax.focal()")
-        self.reduction = KERAS_NAMES.get(reduction, reduction)
+        self.reduction = KERAS_NAMES.get(reduction, str(reduction))
         check_reduction(self.reduction, None)
         self.ignore_index, self.class_axis = ignore_index, class_axis
 
@@ -97,9 +97,7 @@ class Loss(keras.losses.Loss):  # type: ignore[misc]  # Keras has no types
         if sample_weight is not None:
             sample_weight = keras.ops.convert_to_tensor(sample_weight)
         target = self._as_classes(target, logits)
-        return arguments_of(
-            logits, target, self.recipe, sample_weight, self.ignore_index, self.class_axis
-        )
+        return arguments_of(logits, target, self.recipe, sample_weight, self.ignore_index, self.class_axis)
 
     def _as_classes(self, target: Any, logits: Any) -> Any:
         """Class indices as integers again: Keras's data pipelines hand them over as floats."""

@@ -15,8 +15,6 @@ from counterpoise.losses import loss
 try:
     import tensorflow  # noqa: F401
 except ImportError as missing:
-    raise ImportError(
-        "counterpoise.tensorflow needs TensorFlow: pip install 'counterpoise[tensorflow]'"
-    ) from missing
+    raise ImportError("counterpoise.tensorflow needs TensorFlow: pip install 'counterpoise[tensorflow]'") from missing
 
 __all__ = ["loss"]

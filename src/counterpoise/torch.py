@@ -96,7 +96,8 @@ class Loss(torch.nn.Module):
         """The loss of a batch; shapes as in `counterpoise.loss`."""
         options = (sample_weight, normalizer, self.reduction, self.ignore_index, self.class_axis)
         if torch.compiler.is_compiling():
-            return _in_graph(logits, target, self._recipe_json, *options)
+            compiled: torch.Tensor = _in_graph(logits, target, self._recipe_json, *options)
+            return compiled
         return _loss(self.recipe, logits, target, *options)
 
     def extra_repr(self) -> str:
@@ -114,19 +115,15 @@ def _loss(
     ignore_index: float | None,
     class_axis: int,
 ) -> torch.Tensor:
-    value: torch.Tensor = loss(
-        logits, target, recipe, sample_weight, reduction, normalizer, ignore_index, class_axis
-    )
+    value: torch.Tensor = loss(logits, target, recipe, sample_weight, reduction, normalizer, ignore_index, class_axis)
     return value
 
 
 _recipe_of = lru_cache(maxsize=64)(from_json)
 
 
-@torch.compiler.allow_in_graph
-def _in_graph(
-    logits: torch.Tensor, target: torch.Tensor, recipe_json: str, *options: Any
-) -> torch.Tensor:
+@torch.compiler.allow_in_graph  # type: ignore[untyped-decorator]
+def _in_graph(logits: torch.Tensor, target: torch.Tensor, recipe_json: str, *options: Any) -> torch.Tensor:
     """The loss as one node of a compiled graph: the compiler sees its operations, not the Python that chose them."""
     with warnings.catch_warnings():  # said already when the module ran, or was made; a trace would repeat it
         warnings.simplefilter("ignore", ClassWeightWarning)

@@ -29,7 +29,11 @@ def compiled(model, loss):
 
 def fit_and_evaluate_agree():
     x, y = RNG.normal(size=(70, 3)).astype("float32"), RNG.integers(4, size=70)
-    for recipe in (cp.softmax.weighted(COUNTS), cp.softmax.focal(COUNTS, weight="inverse"), cp.softmax.ldam(COUNTS)):
+    for recipe in (
+        cp.softmax.weighted(COUNTS),
+        cp.softmax.focal(COUNTS, weight="inverse"),
+        cp.softmax.ldam(COUNTS),
+    ):
         model = linear(3, 4)
         model.compile(optimizer=keras.optimizers.SGD(0.0), loss=Loss(recipe))
         trained = model.fit(x, y, batch_size=32, verbose=0).history["loss"][-1]
@@ -76,7 +80,10 @@ def two_outputs_with_recipes_of_their_own():
     inputs = keras.Input((3,))
     model = keras.Model(
         inputs,
-        {"kind": keras.layers.Dense(4, name="kind")(inputs), "fraud": keras.layers.Dense(1, name="fraud")(inputs)},
+        {
+            "kind": keras.layers.Dense(4, name="kind")(inputs),
+            "fraud": keras.layers.Dense(1, name="fraud")(inputs),
+        },
     )
     recipes = {"kind": cp.softmax.balanced_softmax(COUNTS), "fraud": cp.sigmoid.weighted([90, 10])}
     compiled(model, {name: Loss(recipe) for name, recipe in recipes.items()})

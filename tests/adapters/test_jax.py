@@ -8,9 +8,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from cases import COUNTS, SIGMOID, SOFTMAX, name_of
 
 import counterpoise as cp
+from cases import COUNTS, SIGMOID, SOFTMAX, name_of
 from counterpoise.jax import loss
 
 EVERYTHING = [recipe for recipe in SOFTMAX if recipe.name == "everything by pair"][0]
@@ -58,9 +58,7 @@ def test_shards_add_up_to_the_whole_batch():
         part = loss(z, y, EVERYTHING, normalizer=len(TARGET))
         return jax.lax.psum(part, "batch")
 
-    whole = jax.jit(
-        shard_map(shard, mesh=mesh, in_specs=(spec, spec), out_specs=jax.sharding.PartitionSpec())
-    )
+    whole = jax.jit(shard_map(shard, mesh=mesh, in_specs=(spec, spec), out_specs=jax.sharding.PartitionSpec()))
     np.testing.assert_allclose(whole(LOGITS, TARGET), cp.loss(LOGITS, TARGET, EVERYTHING), rtol=1e-6)
 
 

@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 import tensorflow as tf
-from cases import SIGMOID, SOFTMAX, batches, name_of
 
 import counterpoise as cp
+from cases import SIGMOID, SOFTMAX, batches, name_of
 from counterpoise.tensorflow import loss
 
 RECIPES = [SOFTMAX[3], SOFTMAX[-1], SIGMOID[-1]]

@@ -6,9 +6,9 @@ import io
 import numpy as np
 import pytest
 import torch
-from cases import RECIPES, SIGMOID, SOFTMAX, name_of
 
 import counterpoise as cp
+from cases import RECIPES, SIGMOID, SOFTMAX, name_of
 from counterpoise.torch import Loss
 
 GENERATOR = torch.Generator().manual_seed(3)
@@ -31,9 +31,7 @@ def test_module_is_the_function(recipe):
     assert torch.equal(Loss(recipe)(logits, target), cp.loss(logits, target, recipe))
 
 
-@pytest.mark.parametrize(
-    "recipe", [SOFTMAX[0], SOFTMAX[4], EVERYTHING, SIGMOID[1], SIGMOID[3]], ids=name_of
-)
+@pytest.mark.parametrize("recipe", [SOFTMAX[0], SOFTMAX[4], EVERYTHING, SIGMOID[1], SIGMOID[3]], ids=name_of)
 def test_compiles_to_one_graph_with_the_same_gradient(recipe):
     torch.compiler.reset()
     logits, target = batch(recipe, torch.float32)
@@ -50,9 +48,7 @@ def test_compiles_to_one_graph_with_the_same_gradient(recipe):
 @every_recipe
 def test_second_derivative_is_right(recipe):
     logits, target = batch(recipe)
-    assert torch.autograd.gradgradcheck(
-        lambda z: cp.loss(z, target, recipe, reduction="sum"), logits.requires_grad_()
-    )
+    assert torch.autograd.gradgradcheck(lambda z: cp.loss(z, target, recipe, reduction="sum"), logits.requires_grad_())
 
 
 def test_vmap_gives_per_sample_gradients():
@@ -68,9 +64,7 @@ def test_hessian_has_the_curvature_on_its_diagonal():
     logits, target = batch(EVERYTHING)
     hessian = torch.func.hessian(lambda z: cp.loss(z, target, EVERYTHING, reduction="sum"))(logits)
     diagonal = hessian.reshape(24, 24).diagonal().reshape(6, 4)
-    curvature = cp.loss_and_gradient(
-        logits.numpy(), target.numpy(), EVERYTHING, reduction="sum", curvature=True
-    )[2]
+    curvature = cp.loss_and_gradient(logits.numpy(), target.numpy(), EVERYTHING, reduction="sum", curvature=True)[2]
     np.testing.assert_allclose(diagonal.numpy(), curvature, rtol=1e-9, atol=1e-12)
 
 

@@ -98,9 +98,7 @@ def test_what_cannot_be_met_is_said(goal, reason):
 
 
 def test_two_bounds_that_exclude_each_other():
-    decision = choose_threshold(
-        [0, 1, 0, 1], [0.9, 0.8, 0.3, 0.2], Goal.parse("f1 where recall >= 1 and fpr <= 0.4")
-    )
+    decision = choose_threshold([0, 1, 0, 1], [0.9, 0.8, 0.3, 0.2], Goal.parse("f1 where recall >= 1 and fpr <= 0.4"))
     assert decision.reason.endswith("the lowest fpr where recall >= 1.0 is 1.000")
 
 

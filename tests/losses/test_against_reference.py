@@ -2,10 +2,10 @@
 
 import numpy as np
 import pytest
-from cases import CASES, case_id, expected, expected_derivative, in_precision
-from frameworks import FRAMEWORKS
 
 import counterpoise as cp
+from cases import CASES, case_id, expected, expected_derivative, in_precision
+from frameworks import FRAMEWORKS
 
 every_framework = pytest.mark.parametrize("framework", FRAMEWORKS, ids=str)
 every_case = pytest.mark.parametrize(("recipe", "batch"), CASES, ids=case_id)
@@ -16,7 +16,9 @@ def close(found, true, dtype):
     if dtype == np.float64:
         np.testing.assert_allclose(found, true, rtol=1e-12, atol=1e-290)
     else:
-        np.testing.assert_allclose(found / np.maximum(1, np.abs(true)), true / np.maximum(1, np.abs(true)), rtol=0, atol=1e-6)
+        np.testing.assert_allclose(
+            found / np.maximum(1, np.abs(true)), true / np.maximum(1, np.abs(true)), rtol=0, atol=1e-6
+        )
 
 
 def close_derivative(found, true, dtype):

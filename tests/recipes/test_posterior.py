@@ -236,5 +236,3 @@ def test_common_factor_of_weights_changes_nothing(scale):
     logits = np.random.default_rng(10).normal(size=(3, 4))
     recipes = [SoftmaxRecipe(weight=PAIRS[0] * factor, focus=1.0) for factor in (1, scale)]
     np.testing.assert_allclose(recipes[0].posterior(logits), recipes[1].posterior(logits), rtol=1e-12)
-
-

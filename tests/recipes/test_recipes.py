@@ -102,8 +102,12 @@ def test_every_named_loss_is_described_and_makes_a_recipe_of_its_name(name):
         ),
         pytest.param(cp.softmax.logit_scaled(COUNTS), "scale", [1.6254, 0.7381, 0.4533, 1.1832], id="logit_scaled"),
         # (1 - b) / (1 - b^n) with b = 0.999, then mean 1
-        pytest.param(cp.softmax.class_balanced(COUNTS), "weight", [1.5417, 0.7834, 0.5456, 1.1293], id="class_balanced"),
-        pytest.param(cp.softmax.balanced_softmax(COUNTS), "offset", np.log([198, 436, 710, 272]), id="balanced_softmax"),
+        pytest.param(
+            cp.softmax.class_balanced(COUNTS), "weight", [1.5417, 0.7834, 0.5456, 1.1293], id="class_balanced"
+        ),
+        pytest.param(
+            cp.softmax.balanced_softmax(COUNTS), "offset", np.log([198, 436, 710, 272]), id="balanced_softmax"
+        ),
         pytest.param(
             cp.softmax.logit_adjusted(COUNTS, tau=2.0),
             "offset",
@@ -149,7 +153,9 @@ def test_known_values(recipe, expected):
 
 
 @pytest.mark.parametrize(
-    "weight", [[4.0, 2.0, 1.0, 3.0], np.array([4, 2, 1, 3]), (4, 2, 1, 3), WEIGHTS], ids=["list", "array", "tuple", "dict"]
+    "weight",
+    [[4.0, 2.0, 1.0, 3.0], np.array([4, 2, 1, 3]), (4, 2, 1, 3), WEIGHTS],
+    ids=["list", "array", "tuple", "dict"],
 )
 @pytest.mark.parametrize("name", ["weighted", "logit_scaled", "focal", "ldam", "vector_scaling"])
 def test_weight_in_every_form(name, weight):
@@ -266,7 +272,10 @@ def test_parameters_out_of_range(family, parameters, message):
         (lambda: cp.recipe("softmax.expected_cost"), "softmax.expected_cost needs cost"),
         (lambda: cp.recipe("softmax.weighted"), "made from the class counts"),
         (lambda: cp.recipe("sigmoid.weighted"), "needs counts or pos_weight"),
-        (lambda: cp.recipe("softmax.weighted", COUNTS, weight="invers"), "unknown scheme 'invers'; did you mean 'inverse'"),
+        (
+            lambda: cp.recipe("softmax.weighted", COUNTS, weight="invers"),
+            "unknown scheme 'invers'; did you mean 'inverse'",
+        ),
         (lambda: cp.recipe("softmax.weighted", COUNTS, weight=[1, 2]), "weight has 2 values but there are 4 classes"),
         (lambda: cp.recipe("softmax.weighted", COUNTS, weight={0: 1, 7: 2}), "weight has no entry for class 1"),
         (lambda: cp.recipe("softmax.weighted", COUNTS, weight={**WEIGHTS, 7: 2}), "weight names 7; the classes are"),

@@ -24,9 +24,7 @@ def test_plain_binary_gives_the_built_in_trees():
     ours = lightgbm.train(
         {**QUIET, "objective": Objective(sigmoid.binary_cross_entropy())}, lightgbm.Dataset(matrix, label), 20
     )
-    np.testing.assert_allclose(
-        ours.predict(matrix), built_in.predict(matrix, raw_score=True), rtol=1e-5, atol=1e-6
-    )
+    np.testing.assert_allclose(ours.predict(matrix), built_in.predict(matrix, raw_score=True), rtol=1e-5, atol=1e-6)
 
 
 def test_plain_multiclass_gives_the_built_in_trees():
@@ -43,9 +41,7 @@ def test_plain_multiclass_gives_the_built_in_trees():
         {**settings, "objective": "multiclass"}, lightgbm.Dataset(matrix, label, init_score=start), 10
     )
     assert built_in.num_trees() == ours.num_trees() == 30
-    np.testing.assert_allclose(
-        ours.predict(matrix), zero.predict(matrix, raw_score=True), rtol=1e-4, atol=1e-5
-    )
+    np.testing.assert_allclose(ours.predict(matrix), zero.predict(matrix, raw_score=True), rtol=1e-4, atol=1e-5)
 
 
 def test_sample_weights_count():
@@ -71,9 +67,7 @@ class _Data:
         return self.weight
 
 
-@pytest.mark.parametrize(
-    "recipe", [sigmoid.focal(gamma=2.0), sigmoid.poly1(epsilon=-0.5), sigmoid.generalized()]
-)
+@pytest.mark.parametrize("recipe", [sigmoid.focal(gamma=2.0), sigmoid.poly1(epsilon=-0.5), sigmoid.generalized()])
 def test_curvature_stays_positive(recipe):
     logits = np.linspace(-40, 40, 101)
     for label in (0, 1):

@@ -188,9 +188,7 @@ def test_load_checks_that_the_files_belong_together(trained, tmp_path):
     for name in ("model.txt", "decision.json"):
         (tmp_path / name).write_bytes((out / name).read_bytes())
     load(tmp_path)
-    (tmp_path / "model.txt").write_text(
-        (out / "model.txt").read_text().replace("leaf_value=", "leaf_value=0", 1)
-    )
+    (tmp_path / "model.txt").write_text((out / "model.txt").read_text().replace("leaf_value=", "leaf_value=0", 1))
     with pytest.raises(UserError, match="is not the model"):
         load(tmp_path)
     (tmp_path / "decision.json").write_text("{}")

@@ -87,9 +87,7 @@ def train(
 
     aim = None if goal is None else Goal.parse(goal)
     with _progress() as progress:
-        training = train_table(
-            table, target=target, positive=positive, goal=aim, out=out, seed=seed, progress=progress
-        )
+        training = train_table(table, target=target, positive=positive, goal=aim, out=out, seed=seed, progress=progress)
     _show(training)
 
 

@@ -127,9 +127,7 @@ def log_losses(target: ArrayLike, probability: ArrayLike) -> NDArray[np.float64]
     """
     scores = np.asarray(probability, np.float64)
     truth = np.asarray(target, np.int64)
-    happened = (
-        np.where(truth == 1, scores, 1 - scores) if scores.ndim == 1 else scores[np.arange(len(truth)), truth]
-    )
+    happened = np.where(truth == 1, scores, 1 - scores) if scores.ndim == 1 else scores[np.arange(len(truth)), truth]
     tiny = np.finfo(np.float64).eps
     return np.asarray(np.abs(np.log(np.clip(happened, tiny, 1.0))))
 
@@ -232,9 +230,7 @@ def measure_multiclass(
     for name in ["macro_f1", "mcc", "g_mean"]:
         found[name] = _percentiles(float(summary(matrix, name)), summary(drawn, name))
     if goal.objective not in found:
-        found[goal.objective] = _percentiles(
-            float(summary(matrix, goal.objective)), summary(drawn, goal.objective)
-        )
+        found[goal.objective] = _percentiles(float(summary(matrix, goal.objective)), summary(drawn, goal.objective))
     losses = log_losses(truth, scores)
     draws = [weight @ losses / len(truth) for weight in _resampled(truth, seed)]
     found["log_loss"] = _percentiles(float(losses.mean()), np.concatenate(draws))

@@ -107,9 +107,7 @@ def summary(matrix: ArrayLike, objective: str) -> NDArray[np.float64]:
     return ratio(joint, spread)
 
 
-def choose_class_thresholds(
-    target: ArrayLike, probability: ArrayLike, prior: ArrayLike, goal: Goal
-) -> ClassThresholds:
+def choose_class_thresholds(target: ArrayLike, probability: ArrayLike, prior: ArrayLike, goal: Goal) -> ClassThresholds:
     """The power of the prior that serves `goal` best; among equals the smallest.
 
     Parameters

@@ -205,8 +205,7 @@ def _checked(
     weight = np.ones(truth.shape) if sample_weight is None else np.asarray(sample_weight, dtype=np.float64)
     if truth.ndim != 1 or scores.ndim != 1:
         raise UserError(
-            "target and probability must have one dimension, "
-            f"but have shapes {truth.shape} and {scores.shape}"
+            f"target and probability must have one dimension, but have shapes {truth.shape} and {scores.shape}"
         )
     if not len(truth) == len(scores) == len(weight):
         raise UserError(

@@ -35,7 +35,9 @@ class Arguments:
 
 
 def _static(shape: tuple[Any, ...]) -> str:
-    return "(" + ", ".join(str(s) if isinstance(s, int) else "?" for s in shape) + ("," if len(shape) == 1 else "") + ")"
+    return (
+        "(" + ", ".join(str(s) if isinstance(s, int) else "?" for s in shape) + ("," if len(shape) == 1 else "") + ")"
+    )
 
 
 def _same(a: tuple[Any, ...], b: tuple[Any, ...]) -> bool:
@@ -79,7 +81,9 @@ def _checked_logits(logits: Any, recipe: Recipe, class_axis: int) -> tuple[Names
     if isinstance(recipe, SoftmaxRecipe) and dimensions < 1:
         raise UserError("logits are one number; a softmax loss needs a class axis, as in (N, C)")
     if dimensions and not -dimensions <= class_axis < dimensions:
-        raise UserError(f"class_axis is {class_axis}, but logits of shape {_static(xp.shape(logits))} have {dimensions} axes")
+        raise UserError(
+            f"class_axis is {class_axis}, but logits of shape {_static(xp.shape(logits))} have {dimensions} axes"
+        )
     logits = at_least_single(xp, logits)
     if xp.name == "numpy" and np.isnan(logits).any():
         place = [int(i) for i in np.argwhere(np.isnan(logits))[0]]
@@ -93,9 +97,7 @@ def _checked_logits(logits: Any, recipe: Recipe, class_axis: int) -> tuple[Names
         classes = xp.shape(logits)[-1]
     if recipe.classes is not None and isinstance(classes, int) and recipe.classes != classes:
         kind = "classes" if isinstance(recipe, SoftmaxRecipe) else "labels"
-        raise UserError(
-            f"logits have {classes} {kind} on axis {class_axis}, but the recipe has {recipe.classes}"
-        )
+        raise UserError(f"logits have {classes} {kind} on axis {class_axis}, but the recipe has {recipe.classes}")
     if not isinstance(classes, int):
         raise UserError(f"the number of classes on axis {class_axis} must be known when the loss is traced")
     return xp, logits, classes

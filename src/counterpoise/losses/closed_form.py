@@ -78,9 +78,7 @@ def loss_and_gradient(
     wide = given if given.dtype.kind not in "fV" else given.astype(np.float64)
     arguments = arguments_of(wide, target, recipe, sample_weight, ignore_index, class_axis)
     with np.errstate(all="ignore"):
-        entries = (
-            _softmax(arguments, recipe) if isinstance(recipe, SoftmaxRecipe) else _sigmoid(arguments, recipe)
-        )
+        entries = _softmax(arguments, recipe) if isinstance(recipe, SoftmaxRecipe) else _sigmoid(arguments, recipe)
         factor = np.ones_like(entries.loss)
         if arguments.weight is not None:
             factor = factor * arguments.weight
@@ -136,7 +134,8 @@ def _without_own(values: Float64Array) -> Float64Array:
     largest = np.argmax(np.abs(values), axis=-1)[..., None]
     is_largest = np.arange(values.shape[-1]) == largest
     rest = np.where(is_largest, 0.0, values).sum(axis=-1, keepdims=True)
-    return np.where(is_largest, rest, total - values)
+    others: Float64Array = np.where(is_largest, rest, total - values)
+    return others
 
 
 def _softmax(arguments: Arguments, recipe: SoftmaxRecipe) -> _Entries:
@@ -237,5 +236,3 @@ def _sigmoid(arguments: Arguments, recipe: SigmoidRecipe) -> _Entries:
         (_weighed(negative, wrong.slope) - _weighed(positive, right.slope)) * chain,
         (_weighed(negative, wrong.bend) + _weighed(positive, right.bend)) * chain**2,
     )
-
-

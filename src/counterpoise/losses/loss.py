@@ -39,8 +39,8 @@ def loss(
         (N,) for rows, or of the shape of the unreduced loss; finite, >= 0. Multiplies the loss.
     reduction
         "none"; "sum"; "mean" over rows (softmax) or elements (sigmoid), into which weights do not enter;
-        "weighted_mean", divided by the sum of sample weight times the class weight of the true class; "nonzero_mean", divided by the number of
-        weights that are not 0 (TensorFlow 1's SUM_BY_NONZERO_WEIGHTS).
+        "weighted_mean", divided by the sum of sample weight times class weight (PyTorch's weighted cross_entropy);
+        "nonzero_mean", divided by the number of such weights that are not 0 (TensorFlow 1's SUM_BY_NONZERO_WEIGHTS).
     normalizer
         A number > 0, or a scalar array, that replaces the denominator of a mean; so N replicas or K accumulation
         steps add up to the loss of the whole batch.

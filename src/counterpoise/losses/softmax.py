@@ -222,5 +222,3 @@ def _expected_cost(
     at_top = _at(xp, by_choice, top)
     above = xp.where(top, 0.0, e * (by_choice - at_top))
     return at_top[..., 0] + xp.sum(above, -1) / xp.sum(e, -1)
-
-

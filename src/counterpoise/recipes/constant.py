@@ -27,9 +27,7 @@ def _log_pull(shape: Shape, mass: Float64Array, margin: Float64Array, odds: Floa
     """log of T'(o) / (q (1 - q)) at given log odds."""
     log_slope: Float64Array = shape.log_slope(numpy_namespace, odds + margin)
     log_wrong = -np.logaddexp(0.0, -(odds + margin))
-    pull: Float64Array = (
-        np.log(mass) + log_slope + log_wrong + np.logaddexp(0.0, odds) + np.logaddexp(0.0, -odds)
-    )
+    pull: Float64Array = np.log(mass) + log_slope + log_wrong + np.logaddexp(0.0, odds) + np.logaddexp(0.0, -odds)
     return pull
 
 
@@ -76,7 +74,8 @@ def _lowest_pull(shape: Shape, mass: Float64Array, margin: Float64Array) -> Floa
         left, right = high - golden * (high - low), low + golden * (high - low)
         rising = _log_pull(shape, mass, margin, left) <= _log_pull(shape, mass, margin, right)
         low, high = np.where(rising, low, left), np.where(rising, right, high)
-    return (low + high) / 2
+    middle: Float64Array = (low + high) / 2
+    return middle
 
 
 def _led_by(
@@ -87,12 +86,13 @@ def _led_by(
 
     def others(leader_odds: float) -> Float64Array:
         pull = _log_pull(shape, mass[[leader]], margin[[leader]], np.array([leader_odds]))
-        low, high = lowest[rest], np.full(len(mass) - 1, WIDEST)
+        low: Float64Array = lowest[rest]
+        high: Float64Array = np.full(len(mass) - 1, WIDEST)
         for _ in range(STEPS):
             middle = (low + high) / 2
             above = _log_pull(shape, mass[rest], margin[rest], middle) > pull
             high, low = np.where(above, middle, high), np.where(above, low, middle)
-        return (low + high) / 2
+        return low
 
     def excess(leader_odds: float) -> float:
         # log of the others' sum of q over the leader's 1 - q: exact also where the leader takes nearly all

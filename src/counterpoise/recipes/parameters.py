@@ -38,9 +38,7 @@ def per_class(
     return array
 
 
-def one_number(
-    name: str, value: Any, *, low: float = -np.inf, high: float = np.inf, below: float = np.inf
-) -> float:
+def one_number(name: str, value: Any, *, low: float = -np.inf, high: float = np.inf, below: float = np.inf) -> float:
     """A parameter that is one number within [low, high], and less than `below`."""
     try:
         number = float(value)

@@ -62,11 +62,7 @@ class Shape:
         if self.clip:
             return self._clipped_value(xp, odds)
         cross_entropy = xp.softplus(odds)
-        phi = (
-            cross_entropy
-            if self.robustness == 0
-            else -xp.expm1(-self.robustness * cross_entropy) / self.robustness
-        )
+        phi = cross_entropy if self.robustness == 0 else -xp.expm1(-self.robustness * cross_entropy) / self.robustness
         if self.focus:
             # its slope must not meet an infinite cross-entropy: 0 * inf
             far = odds > FAR
@@ -83,11 +79,7 @@ class Shape:
         right = xp.exp(-xp.softplus(odds)) + self.clip
         near = wrong < 0.5
         cross_entropy = xp.where(near, -xp.log1p(-xp.where(near, wrong, 0.5)), -xp.log(right))
-        phi = (
-            cross_entropy
-            if self.robustness == 0
-            else -xp.expm1(-self.robustness * cross_entropy) / self.robustness
-        )
+        phi = cross_entropy if self.robustness == 0 else -xp.expm1(-self.robustness * cross_entropy) / self.robustness
         if self.focus:
             phi = xp.exp(self.focus * xp.log(wrong)) * phi
         if self.poly:

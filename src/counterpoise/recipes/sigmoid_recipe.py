@@ -165,9 +165,7 @@ class SigmoidRecipe(Parameters):
         if xp.name == "numpy" and np.isnan(z).any():
             place = [int(i) for i in np.argwhere(np.isnan(z))[0]]
             raise UserError(f"logits{place} is NaN; the model diverged or its input was missing")
-        u = self.temperature * (
-            z * xp.constant(self.scale, z, z.dtype) + xp.constant(self.offset, z, z.dtype)
-        )
+        u = self.temperature * (z * xp.constant(self.scale, z, z.dtype) + xp.constant(self.offset, z, z.dtype))
         logit = self._posterior_logit(xp, u, z)
         probability = xp.exp(-xp.softplus(-logit))
         if self.smoothing:

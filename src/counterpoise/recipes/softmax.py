@@ -1,4 +1,4 @@
-"""The named losses for exclusive classes. Each is a row: which parameters of the family it sets, and whose idea it is."""
+"""The named losses for exclusive classes. Each is a row: which parameters it sets, and whose idea it is."""
 
 from collections.abc import Iterable, Mapping
 from typing import Any
@@ -75,9 +75,7 @@ def cross_entropy(counts: Counts | None = None) -> SoftmaxRecipe:
 
 
 @named("softmax.weighted", source="King & Zeng 2001")
-def weighted(
-    counts: Counts | None = None, *, weight: Weight = "inverse", normalize: str = "classes"
-) -> SoftmaxRecipe:
+def weighted(counts: Counts | None = None, *, weight: Weight = "inverse", normalize: str = "classes") -> SoftmaxRecipe:
     """Cross-entropy times the weight of each sample's true class.
 
     Parameters
@@ -212,15 +210,11 @@ def logit_adjusted(counts: Counts, *, tau: float = 1.0) -> SoftmaxRecipe:
     >>> logit_adjusted([90, 10]).offset.round(3)
     array([-0.105, -2.303])
     """
-    return _recipe(
-        "logit_adjusted", counts, offset=tau * np.log(_all_present("logit_adjusted", counts).prior)
-    )
+    return _recipe("logit_adjusted", counts, offset=tau * np.log(_all_present("logit_adjusted", counts).prior))
 
 
 @named("softmax.ldam", source="Cao et al. 2019")
-def ldam(
-    counts: Counts, *, max_margin: float = 0.5, scale: float = 30.0, weight: Weight = None
-) -> SoftmaxRecipe:
+def ldam(counts: Counts, *, max_margin: float = 0.5, scale: float = 30.0, weight: Weight = None) -> SoftmaxRecipe:
     """A margin for each class that grows as it gets rarer; made for normalised logits (cosines).
 
     Parameters
@@ -272,9 +266,7 @@ def cdt(counts: Counts, *, gamma: float = 0.3) -> SoftmaxRecipe:
 
 
 @named("softmax.vector_scaling", source="Kini et al. 2021")
-def vector_scaling(
-    counts: Counts, *, gamma: float = 0.3, tau: float = 1.0, weight: Weight = None
-) -> SoftmaxRecipe:
+def vector_scaling(counts: Counts, *, gamma: float = 0.3, tau: float = 1.0, weight: Weight = None) -> SoftmaxRecipe:
     """Scaled and shifted logits and class weights together: cdt, logit adjustment and weighting in one.
 
     Parameters
@@ -342,8 +334,8 @@ def generalized(counts: Counts | None = None, *, q: float = 0.7) -> SoftmaxRecip
 
     References
     ----------
-    Zhang & Sabuncu, Generalized cross entropy loss for training deep neural networks with noisy labels, NeurIPS 2018,
-    equation 6.
+    Zhang & Sabuncu, Generalized cross entropy loss for training deep neural networks with noisy labels,
+    NeurIPS 2018, equation 6.
 
     Examples
     --------

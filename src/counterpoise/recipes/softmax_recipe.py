@@ -135,8 +135,7 @@ class SoftmaxRecipe(Parameters):
             return "at robustness 1 (1 - p) the best answer is all probability on one class, whatever p(y | x) is"
         if not self.shape.invertible:
             return f"at poly {self.poly:g} the loss has no slope at some scores, so they do not tell p(y | x)"
-        by_class = self.weight if self.weight_by == "true" else None
-        if by_class is not None and (by_class == 0).any():
+        if self.weight_by != "pair" and (self.weight == 0).any():
             return "a class of weight 0 is never learned, so its scores say nothing"
         if self.weight_by == "pair" and (self.cost == 0).any():
             return "pairs of weight 0 are never learned, so their scores say nothing"
@@ -188,9 +187,7 @@ class SoftmaxRecipe(Parameters):
         z = xp.moveaxis(at_least_single(xp, logits), class_axis, -1)
         classes = int(xp.shape(z)[-1])
         if self.classes not in (None, classes):
-            raise UserError(
-                f"logits have {classes} classes on axis {class_axis}, but the recipe has {self.classes}"
-            )
+            raise UserError(f"logits have {classes} classes on axis {class_axis}, but the recipe has {self.classes}")
         if xp.name == "numpy" and np.isnan(z).any():
             place = tuple(int(i) for i in np.argwhere(np.isnan(z))[0])
             raise UserError(f"logits{list(place)} is NaN; the model diverged or its input was missing")
@@ -271,25 +268,22 @@ class SoftmaxRecipe(Parameters):
         classes = len(counts)
         target = (1 - self.smoothing) * counts.prior + self.smoothing / classes
         margin = np.broadcast_to(self.temperature * self.margin, (classes,))
-        weights = self._weights_of_constant(classes)
-        best, least = None, np.inf
-        for weight, chosen in weights:
+        found: list[tuple[float, Float64Array]] = []
+        for weight, chosen in self._weights_of_constant(classes):
             log_q = best_constant_logits(self.shape, target * weight, margin)
-            logits = (log_q / self.temperature - self.offset) / self.scale
-            if chosen is not None and int(np.argmax(logits)) != chosen:
-                continue
-            odds = np.logaddexp.reduce(
-                np.where(np.eye(classes, dtype=bool), -np.inf, log_q), axis=1
-            ) - log_q if classes > 1 else np.array([-np.inf])
-            loss = float((target * weight * self.shape.derivatives(odds + margin).value).sum())
-            if loss < least:
-                best, least = logits, loss
-        if best is None:
+            logits: Float64Array = (log_q / self.temperature - self.offset) / self.scale
+            if chosen is None:
+                return logits
+            if int(np.argmax(logits)) == chosen:
+                odds = np.log(-np.expm1(log_q)) - log_q
+                loss = (target * weight * self.shape.derivatives(odds + margin).value).sum()
+                found.append((float(loss), logits))
+        if not found:
             raise UserError(
                 f"{self.name} has no best constant logits: under weight_by={self.weight_by!r} each choice of a class "
                 "makes another one best. Start from softmax.cross_entropy().initial_logits(counts)"
             )
-        return best
+        return min(found, key=lambda pair: pair[0])[1]
 
     def _weights_of_constant(self, classes: int) -> list[tuple[Float64Array, int | None]]:
         """The weights that a constant prediction meets, for each class that it can choose."""

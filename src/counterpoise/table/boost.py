@@ -145,9 +145,7 @@ def grow(
     validation = []
     if held_out is not None:
         other, truth = held_out
-        validation = [
-            lightgbm.Dataset(other, label=truth, init_score=_repeated(start, len(truth)), reference=data)
-        ]
+        validation = [lightgbm.Dataset(other, label=truth, init_score=_repeated(start, len(truth)), reference=data)]
 
     def followed(logits: NDArray[np.float64], dataset: Any) -> tuple[str, float, bool]:
         curve.append(float(log_losses(dataset.get_label(), posterior(recipe, logits)).mean()))

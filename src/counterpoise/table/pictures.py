@@ -42,9 +42,7 @@ def precision_recall(
     return _svg(figure)
 
 
-def trade_off(
-    target: NDArray[np.int64], probability: NDArray[np.float64], threshold: float, name: str
-) -> str:
+def trade_off(target: NDArray[np.int64], probability: NDArray[np.float64], threshold: float, name: str) -> str:
     """Precision, recall and alerts over the threshold, on the test rows."""
     every = sweep(target, probability)
     cuts = np.clip(every.threshold[1:-1], 1e-6, 1)
@@ -56,9 +54,7 @@ def trade_off(
     ):
         axes.plot(*_thin(cuts, rate[1:-1]), color=colour, linewidth=1.8, label=label)
     axes.axvline(max(threshold, 1e-6), color=ORANGE, linewidth=1.6)
-    axes.annotate(
-        f" {threshold:.3g}", (max(threshold, 1e-6), 1.04), color=ORANGE, fontsize=10, ha="left", va="center"
-    )
+    axes.annotate(f" {threshold:.3g}", (max(threshold, 1e-6), 1.04), color=ORANGE, fontsize=10, ha="left", va="center")
     if len(cuts) and np.median(cuts) < 0.05:
         axes.set_xscale("log")
     axes.set(xlabel=f"threshold on the probability of {_short(name)}", ylim=(-0.02, 1.1))
@@ -96,13 +92,9 @@ def reliability(target: NDArray[np.int64], probability: NDArray[np.float64]) -> 
     return _svg(figure)
 
 
-def scores(
-    target: NDArray[np.int64], probability: NDArray[np.float64], threshold: float, names: Sequence[str]
-) -> str:
+def scores(target: NDArray[np.int64], probability: NDArray[np.float64], threshold: float, names: Sequence[str]) -> str:
     """How the probabilities of the two classes lie, on the test rows."""
-    logit = np.clip(
-        np.log(np.clip(probability, 1e-9, 1)) - np.log(np.clip(1 - probability, 1e-9, 1)), -14, 14
-    )
+    logit = np.clip(np.log(np.clip(probability, 1e-9, 1)) - np.log(np.clip(1 - probability, 1e-9, 1)), -14, 14)
     edges = np.linspace(logit.min() - 1e-9, logit.max() + 1e-9, 41)
     figure, axes = _figure()
     for value, colour in ((0, MUTED), (1, BLUE)):
@@ -126,25 +118,19 @@ def scores(
     return _svg(figure)
 
 
-def comparison(
-    labels: Sequence[str], values: Sequence[float], errors: Sequence[float], chosen: int, axis: str
-) -> str:
+def comparison(labels: Sequence[str], values: Sequence[float], errors: Sequence[float], chosen: int, axis: str) -> str:
     """The losses and how far noise goes: mean and standard error over the folds."""
     figure, axes = _figure(height=0.9 + 0.55 * len(labels))
     for place, (value, error) in enumerate(zip(values, errors, strict=True)):
         colour = ORANGE if place == chosen else BLUE
-        axes.errorbar(
-            value, -place, xerr=error, fmt="o", color=colour, markersize=8, capsize=3, elinewidth=1.6
-        )
+        axes.errorbar(value, -place, xerr=error, fmt="o", color=colour, markersize=8, capsize=3, elinewidth=1.6)
     axes.axvline(values[0], color=MUTED, linewidth=1, linestyle=":")
     axes.set_yticks([-place for place in range(len(labels))], labels)
     axes.set(xlabel=axis, ylim=(-len(labels) + 0.4, 0.6))
     return _svg(figure)
 
 
-def per_class(
-    names: Sequence[str], rows: Sequence[int], recall: Sequence[Measured], plain: Sequence[float]
-) -> str:
+def per_class(names: Sequence[str], rows: Sequence[int], recall: Sequence[Measured], plain: Sequence[float]) -> str:
     """Recall of every class with its interval, and what the most probable class alone would give."""
     order = np.argsort(-np.asarray(rows), kind="stable")[:30]
     figure, axes = _figure(height=1.0 + 0.34 * len(order))
@@ -186,12 +172,8 @@ def confusions(names: Sequence[str], matrix: NDArray[np.int64]) -> str:
     if not small:
         for row, column in np.ndindex(*matrix.shape):
             colour = "white" if share[row, column] > 0.55 else INK
-            axes.text(
-                column, row, str(matrix[row, column]), ha="center", va="center", color=colour, fontsize=9
-            )
-    axes.set_xticks(
-        range(len(names)), [_short(name, 12) for name in names], rotation=90 if small else 35, fontsize=8
-    )
+            axes.text(column, row, str(matrix[row, column]), ha="center", va="center", color=colour, fontsize=9)
+    axes.set_xticks(range(len(names)), [_short(name, 12) for name in names], rotation=90 if small else 35, fontsize=8)
     if not small:
         for tick in axes.get_xticklabels():
             tick.set_ha("right")

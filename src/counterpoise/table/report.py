@@ -176,9 +176,7 @@ def facts_of(training: "Training") -> Facts:
         losses=losses,
         measure=goal.label + (", less twice what a constraint lacks" if goal.constraints else ""),
         tests=tuple(_fact(name, found) for name, found in judged.metrics.items()),
-        confusion=tuple(tuple(int(cell) for cell in row) for row in judged.confusion)
-        if len(names) == 2
-        else (),
+        confusion=tuple(tuple(int(cell) for cell in row) for row in judged.confusion) if len(names) == 2 else (),
         compared=_compared(training),
         pictures=tuple(_pictures(training, names, n["test"])),
         notes=training.notes,
@@ -200,9 +198,7 @@ def headline(training: "Training") -> str:
             f"{percent(metrics['precision'].value)} of its alerts are right."
         )
         return (
-            found
-            if training.judged.met
-            else f"The goal cannot be met here. The closest: {found[0].lower()}{found[1:]}"
+            found if training.judged.met else f"The goal cannot be met here. The closest: {found[0].lower()}{found[1:]}"
         )
     return (
         f"Finds {percent(metrics['balanced_accuracy'].value)} of the rows of a class on average; "

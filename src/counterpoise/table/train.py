@@ -313,15 +313,11 @@ def _judge(
         several = choose_class_thresholds(labels.codes[held], probability[held], learned.prior, goal)
         metrics, recall, precision = measure_multiclass(truth, scores, several.threshold, goal, seed=seed)
         matrix = confusion_matrix(truth, decide_classes(scores, several.threshold), len(labels.classes))
-        return Judged(
-            None, several.threshold, True, several.reason, truth, scores, metrics, recall, precision, matrix
-        )
+        return Judged(None, several.threshold, True, several.reason, truth, scores, metrics, recall, precision, matrix)
     decision = choose_threshold(labels.codes[held], probability[held], goal)
     metrics = measure_binary(truth, scores, decision.threshold, goal, seed=seed)
     matrix = confusion_matrix(truth, scores >= decision.threshold, 2)
-    return Judged(
-        decision, decision.threshold, decision.met, decision.reason, truth, scores, metrics, [], [], matrix
-    )
+    return Judged(decision, decision.threshold, decision.met, decision.reason, truth, scores, metrics, [], [], matrix)
 
 
 def _notes(
@@ -348,8 +344,8 @@ def _notes(
     rarest = int(np.argmin(learned.n))
     if learned.n[rarest] < 50:
         notes.append(
-            f"Only {learned.n[rarest]} training rows are of class {labels.classes[rarest]}: every figure about that "
-            "class is uncertain, and another seed will give another threshold."
+            f"Only {learned.n[rarest]} training rows are of class {labels.classes[rarest]}: every figure about "
+            "that class is uncertain, and another seed will give another threshold."
         )
     if labels.positive is not None:
         positives = int(codes[split.calibration].sum())
@@ -358,9 +354,7 @@ def _notes(
         seen, unseen = split.train, split.test
         trained = ranking(codes[seen], probability[seen], np.ones((1, len(seen))))["average_precision"][0]
         if trained < 2 * float(learned.prior[1]) and float(learned.prior[1]) < 0.4:
-            notes.append(
-                f"The model ranks even its own training rows badly (average precision {trained:.3f})."
-            )
+            notes.append(f"The model ranks even its own training rows badly (average precision {trained:.3f}).")
         if ranking(codes[unseen], probability[unseen], np.ones((1, len(unseen))))["roc_auc"][0] > 0.9995:
             notes.append("The test rows are separated almost perfectly: does a column give the target away?")
     dropped = [f"{name} ({reason})" for name, reason in schema.dropped]

@@ -4,7 +4,7 @@ Counts of parts of a data set add up to the counts of the whole, so labels can b
 file or worker by worker.
 """
 
-from collections.abc import Hashable, Iterable, Sequence
+from collections.abc import Hashable, Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -31,9 +31,7 @@ def _whole_numbers(name: str, values: Any) -> Int64Array:
         raise UserError(f"{name} must be one-dimensional, one number per class; found shape {numbers.shape}")
     for place, number in enumerate(numbers):
         if not np.isfinite(number) or number < 0 or number != np.floor(number):
-            raise UserError(
-                f"{name}[{place}] is {number:g}; a count is a whole number of samples, 0 or more"
-            )
+            raise UserError(f"{name}[{place}] is {number:g}; a count is a whole number of samples, 0 or more")
     return numbers.astype(np.int64)
 
 
@@ -105,7 +103,7 @@ class ClassCounts:
     def __add__(self, other: "ClassCounts") -> "ClassCounts":
         if not isinstance(other, ClassCounts):
             return NotImplemented
-        tally = {name: 0 for name in (*self.classes, *other.classes)}
+        tally = dict.fromkeys((*self.classes, *other.classes), 0)
         for part in (self, other):
             for name, number in zip(part.classes, part.n.tolist(), strict=True):
                 tally[name] += number
@@ -210,7 +208,8 @@ class LabelCounts:
 
 def _plain(value: Any) -> Hashable:
     """A NumPy scalar as the Python value it stands for, so that names print and compare as written."""
-    return value.item() if isinstance(value, np.generic) else value
+    plain: Hashable = value.item() if isinstance(value, np.generic) else value
+    return plain
 
 
 def _in_order(names: Iterable[Any]) -> list[Hashable]:
@@ -301,7 +300,7 @@ def count(labels: Any, classes: Iterable[Hashable] | None = None) -> Any:
 
 
 def _from_zero(names: list[Hashable]) -> list[Hashable] | None:
-    """None, the default naming, for the integers 0, 1, 2, …"""
+    """The default naming, None, for the integers from 0 up."""
     plain_integers = all(type(name) is int for name in names)
     return None if plain_integers and names == list(range(len(names))) else names
 

@@ -49,7 +49,8 @@ def _median_frequency(n: Float64Array) -> Float64Array:
 
 
 def _log(n: Float64Array) -> Float64Array:
-    return np.log(n.sum() / n)
+    weights: Float64Array = np.log(n.sum() / n)
+    return weights
 
 
 SCHEMES: dict[str, Callable[..., Float64Array]] = {
@@ -171,9 +172,7 @@ def warn_if_upside_down(weights: Float64Array, counts: ClassCounts) -> None:
     )
 
 
-def resolve_weight(
-    weight: Any, counts: ClassCounts | None, *, normalize: str = "classes"
-) -> Float64Array:
+def resolve_weight(weight: Any, counts: ClassCounts | None, *, normalize: str = "classes") -> Float64Array:
     """A weight per class from an array, a mapping from class to weight, or the name of a scheme."""
     if weight is None:
         return np.float64(1.0)  # type: ignore[return-value]

@@ -1,0 +1,206 @@
+"""Counting labels of every kind, and adding counts up."""
+
+import jax.numpy as jnp
+import numpy as np
+import pandas as pd
+import polars as pl
+import pytest
+import tensorflow as tf
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+import counterpoise as cp
+
+WORDS, NUMBERS, TRUTHS = ["b", "a", "b"], [1, 0, 1, 2], [True, False, True]
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        list,
+        tuple,
+        np.array,
+        pd.Series,
+        pl.Series,
+        torch.tensor,
+        tf.constant,
+        jnp.array,
+        lambda v: np.array(v, np.uint8),
+        lambda v: np.array(v, np.float32),
+        lambda v: torch.tensor(v, dtype=torch.int16),
+        lambda v: pd.Series(v, dtype="Int64"),
+        lambda v: pd.Index(v),
+        lambda v: pd.DataFrame({"y": v})["y"],
+        lambda v: pl.DataFrame({"y": v})["y"],
+    ],
+    ids=["list", "tuple", "numpy", "pandas", "polars", "torch", "tf", "jax", "uint8", "float", "int16", "Int64", "index",
+         "frame", "polars frame"],
+)  # fmt: skip
+def test_integers(make):
+    counts = cp.count(make(NUMBERS))
+    assert counts == cp.ClassCounts([1, 2, 1])
+    assert all(type(name) is int for name in counts.classes)
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        list,
+        np.array,
+        lambda v: np.array(v, dtype=object),
+        pd.Series,
+        lambda v: pd.Series(v, dtype="category"),
+        lambda v: pd.Series(v, dtype="string"),
+        pl.Series,
+        lambda v: pl.Series(v, dtype=pl.Categorical),
+    ],
+    ids=["list", "numpy", "object", "pandas", "category", "string", "polars", "polars category"],
+)
+def test_strings(make):
+    counts = cp.count(make(WORDS))
+    assert counts == cp.ClassCounts([1, 2], classes=["a", "b"])
+    assert all(type(name) is str for name in counts.classes)
+
+
+@pytest.mark.parametrize("make", [list, np.array, pd.Series, pl.Series, torch.tensor, tf.constant, jnp.array])
+def test_booleans(make):
+    assert cp.count(make(TRUTHS)) == cp.ClassCounts([1, 2], classes=[False, True])
+
+
+def test_tensor_that_needs_a_gradient():
+    assert cp.count(torch.tensor([0.0, 1.0, 1.0], requires_grad=True)).n.tolist() == [1, 2]
+
+
+def test_column_of_a_view():
+    table = np.arange(12).reshape(6, 2) % 4
+    assert cp.count(table[::2, 0]).n.tolist() == cp.count([0, 0, 0]).n.tolist()
+
+
+def test_gaps_keep_their_names():
+    assert cp.count([7, 3, 7]) == cp.ClassCounts([1, 2], classes=[3, 7])
+
+
+def test_listed_classes_keep_their_order_and_may_be_absent():
+    counts = cp.count(["b", "a", "b"], classes=["b", "a", "c"])
+    assert counts.classes == ("b", "a", "c") and counts.n.tolist() == [2, 1, 0]
+
+
+@pytest.mark.parametrize("make", [list, np.array, torch.tensor, tf.constant, jnp.array])
+def test_multilabel(make):
+    counts = cp.count(make([[1, 0], [1, 1], [0, 0]]))
+    assert counts == cp.LabelCounts([2, 1], total=3)
+    np.testing.assert_array_equal(counts.negatives, [1, 2])
+    np.testing.assert_allclose(counts.prior, [2 / 3, 1 / 3])
+
+
+def test_measures():
+    counts = cp.ClassCounts([198, 436, 710, 272], classes=["A", "B", "C", "D"])
+    assert counts.total == 1616 and len(counts) == 4
+    assert counts.imbalance_ratio == 710 / 198
+    np.testing.assert_allclose(counts.prior, np.array([198, 436, 710, 272]) / 1616)
+    assert cp.ClassCounts([0, 5, 10]).imbalance_ratio == 2  # of the classes that have any
+
+
+def test_merge_by_class():
+    merged = cp.ClassCounts([1, 2], classes=["a", "b"]) + cp.ClassCounts([3, 4], classes=["b", "c"])
+    assert merged == cp.ClassCounts([1, 5, 4], classes=["a", "b", "c"])
+
+
+def test_merge_keeps_a_chosen_order():
+    order = ["low", "high", "middle"]
+    merged = cp.ClassCounts([1, 2, 3], classes=order) + cp.ClassCounts([1, 1, 1], classes=order)
+    assert merged == cp.ClassCounts([2, 3, 4], classes=order)
+
+
+def test_merge_labels():
+    merged = cp.LabelCounts([1, 2], total=10) + cp.LabelCounts([3, 4], total=20)
+    assert merged == cp.LabelCounts([4, 6], total=30)
+    with pytest.raises(cp.UserError, match="different labels"):
+        merged + cp.LabelCounts([1], total=2)
+
+
+parts = st.lists(st.integers(0, 5), min_size=1, max_size=30)
+
+
+@given(parts, parts)
+def test_counting_parts_is_counting_the_whole(left, right):
+    assert cp.count(left, classes=range(6)) + cp.count(right, classes=range(6)) == cp.count(left + right, classes=range(6))
+    merged, whole = cp.count(left) + cp.count(right), cp.count(left + right)
+    assert merged == whole and merged.total == len(left) + len(right)
+
+
+@given(st.lists(st.text(max_size=3), min_size=1), st.lists(st.text(max_size=3), min_size=1))
+def test_merging_is_commutative(left, right):
+    assert cp.count(left) + cp.count(right) == cp.count(right) + cp.count(left)
+
+
+@pytest.mark.parametrize(
+    ("labels", "message"),
+    [
+        (["a", None, "b"], r"labels\[1\] is None: a missing label; drop or fill these rows first"),
+        ([1.0, np.nan], r"labels\[1\] is nan: a missing label"),
+        (pd.Series([1, None, 2], dtype="Int64"), r"labels\[1\] is .*: a missing label"),
+        (pd.Series(["a", None], dtype="string"), r"labels\[1\] is .*: a missing label"),
+        (pd.Series(["a", None], dtype="category"), r"labels\[1\] is nan: a missing label"),
+        (pl.Series([1, None, 2]), r"labels\[1\] is nan: a missing label"),
+        (pl.Series(["a", None]), r"labels\[1\] is None: a missing label"),
+        ([0.5, 1.0], r"labels\[0\] is 0.5: no class; labels are integers, strings or booleans"),
+        ([1.0, np.inf], r"labels\[1\] is inf: no class"),
+        (["a", 1], "labels mix text and numbers"),
+        ([], "counts are empty; at least one class is needed"),
+        (3, r"one or two dimensions, \(N,\) or \(N, L\); found shape \(\)"),
+        (np.zeros((2, 2, 2)), r"found shape \(2, 2, 2\)"),
+        ([[1, 0], [1]], "rows of different lengths"),
+        ([[1, 0], [2, 1]], "multilabel targets must be 0 or 1; row 1, label 0 holds 2"),
+        ([[1, np.nan]], "row 0, label 1 holds nan"),
+        ([["a", "b"]], "multilabel targets .* must be 0 or 1"),
+    ],
+    ids=str,
+)
+def test_labels_that_cannot_be_counted(labels, message):
+    with pytest.raises(cp.UserError, match=message):
+        cp.count(labels)
+
+
+def test_class_that_is_not_listed():
+    with pytest.raises(cp.UserError, match=r"labels hold class 'c', which is not among classes \['a', 'b'\]"):
+        cp.count(["a", "c"], classes=["a", "b"])
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda: cp.ClassCounts([3, -1]), r"counts\[1\] is -1; a count is a whole number of samples, 0 or more"),
+        (lambda: cp.ClassCounts([3, 1.5]), r"counts\[1\] is 1.5"),
+        (lambda: cp.ClassCounts([3, np.nan]), r"counts\[1\] is nan"),
+        (lambda: cp.ClassCounts([[3, 1]]), r"one-dimensional.* found shape \(1, 2\)"),
+        (lambda: cp.ClassCounts(["a", "b"]), "counts must be whole numbers, one per class"),
+        (lambda: cp.ClassCounts(5), "counts"),
+        (lambda: cp.ClassCounts([]), "counts are empty"),
+        (lambda: cp.ClassCounts([1, 2], classes=["a"]), "2 numbers but classes has 1 names"),
+        (lambda: cp.ClassCounts([1, 2], classes=["a", "a"]), "classes names 'a' twice"),
+        (lambda: cp.ClassCounts([0, 0]).prior, "all counts are 0"),
+        (lambda: cp.ClassCounts([0, 0]).imbalance_ratio, "all counts are 0"),
+        (lambda: cp.LabelCounts([5], total=3), "label 0 has 5 positives among 3 samples"),
+        (lambda: cp.LabelCounts([-1], total=3), r"positives\[0\] is -1"),
+        (lambda: cp.LabelCounts([1, 2], total=[3, 3, 3]), "total"),
+        (lambda: cp.LabelCounts([0], total=0).prior, "has no sample"),
+    ],
+)
+def test_counts_that_cannot_be(make, message):
+    with pytest.raises(cp.UserError, match=message):
+        make()
+
+
+def test_counts_are_read_only():
+    counts = cp.ClassCounts([1, 2])
+    with pytest.raises(ValueError, match="read-only"):
+        counts.n[0] = 5
+    with pytest.raises((AttributeError, TypeError)):
+        counts.n = np.array([1])
+
+
+def test_equal_counts_are_one_key():
+    assert len({cp.ClassCounts([1, 2]), cp.ClassCounts(np.array([1, 2])), cp.ClassCounts([2, 1])}) == 2
+    assert len({cp.LabelCounts([1], total=2), cp.LabelCounts([1], total=2), cp.LabelCounts([1], total=3)}) == 2

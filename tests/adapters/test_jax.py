@@ -13,7 +13,7 @@ import counterpoise as cp
 from cases import COUNTS, SIGMOID, SOFTMAX, name_of
 from counterpoise.jax import loss
 
-EVERYTHING = [recipe for recipe in SOFTMAX if recipe.name == "everything by pair"][0]
+EVERYTHING = next(recipe for recipe in SOFTMAX if recipe.name == "everything by pair")
 LOGITS = np.random.default_rng(1).normal(size=(6, 4)).astype(np.float32)
 TARGET = np.array([0, 1, 2, 3, 1, 2])
 

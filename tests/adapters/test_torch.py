@@ -12,7 +12,7 @@ from cases import RECIPES, SIGMOID, SOFTMAX, name_of
 from counterpoise.torch import Loss
 
 GENERATOR = torch.Generator().manual_seed(3)
-EVERYTHING = [recipe for recipe in SOFTMAX if recipe.name == "everything by pair"][0]
+EVERYTHING = next(recipe for recipe in SOFTMAX if recipe.name == "everything by pair")
 every_recipe = pytest.mark.parametrize("recipe", RECIPES, ids=name_of)
 
 

@@ -7,7 +7,7 @@ import warnings
 
 import numpy as np
 import pytest
-from cases import CLASSES, COST, COUNTS, LABELS, RECIPES, SIGMOID, SOFTMAX, name_of
+from cases import CLASSES, COST, COUNTS, LABELS, RECIPES, name_of
 
 import counterpoise as cp
 from counterpoise.recipes import SigmoidRecipe, SoftmaxRecipe, recipe_table
@@ -31,7 +31,7 @@ def test_copies_are_equal(recipe, duplicate):
 
 
 def test_different_recipes_differ():
-    assert len(set(SOFTMAX)) == len(SOFTMAX) - 1  # balanced_softmax and logit_adjusted differ by a shift, no two others
+    assert len(set(RECIPES)) == len(RECIPES)
     assert cp.softmax.focal(gamma=2.0) != cp.softmax.focal(gamma=2.5)
     assert cp.softmax.cross_entropy() != cp.sigmoid.binary_cross_entropy()
     assert cp.softmax.cross_entropy() != "softmax.cross_entropy"
@@ -103,7 +103,7 @@ def test_every_named_loss_is_described_and_makes_a_recipe_of_its_name(name):
         pytest.param(cp.softmax.logit_scaled(COUNTS), "scale", [1.6254, 0.7381, 0.4533, 1.1832], id="logit_scaled"),
         # (1 - b) / (1 - b^n) with b = 0.999, then mean 1
         pytest.param(
-            cp.softmax.class_balanced(COUNTS), "weight", [1.5417, 0.7834, 0.5456, 1.1293], id="class_balanced"
+            cp.softmax.class_balanced(COUNTS), "weight", [1.5290, 0.7773, 0.5403, 1.1533], id="class_balanced"
         ),
         pytest.param(
             cp.softmax.balanced_softmax(COUNTS), "offset", np.log([198, 436, 710, 272]), id="balanced_softmax"
@@ -118,8 +118,8 @@ def test_every_named_loss_is_described_and_makes_a_recipe_of_its_name(name):
         pytest.param(cp.softmax.ldam(COUNTS), "margin", [0.5, 0.4105, 0.3633, 0.4618], id="ldam margin"),
         pytest.param(cp.softmax.ldam(COUNTS), "temperature", 30.0, id="ldam scale"),
         # (n / 710)^0.3
-        pytest.param(cp.softmax.cdt(COUNTS), "scale", [0.6818, 0.8639, 1.0, 0.7499], id="cdt"),
-        pytest.param(cp.softmax.vector_scaling(COUNTS), "scale", [0.6818, 0.8639, 1.0, 0.7499], id="vector scale"),
+        pytest.param(cp.softmax.cdt(COUNTS), "scale", [0.6817, 0.8639, 1.0, 0.7499], id="cdt"),
+        pytest.param(cp.softmax.vector_scaling(COUNTS), "scale", [0.6817, 0.8639, 1.0, 0.7499], id="vector scale"),
         pytest.param(cp.softmax.recall(COUNTS), "weight", [1616 / 198, 0, 0, 0], id="recall of the rarest"),
         pytest.param(
             cp.softmax.recall(COUNTS, classes=[0, 3]), "weight", [1616 / 396, 0, 0, 1616 / 544], id="recall of two"
@@ -139,12 +139,12 @@ def test_named_parameters(recipe, parameter, expected):
     ("recipe", "expected"),
     [
         # logits 0.5, -1, 2, 0.25; class 3 is true: p = e^0.25 / (e^0.5 + e^-1 + e^2 + e^0.25) = 0.1201, c = 2.1193
-        pytest.param(cp.softmax.cross_entropy(), 2.119343, id="cross_entropy"),
-        pytest.param(cp.softmax.weighted(weight=[1, 2, 3, 4]), 4 * 2.119343, id="weighted"),
-        pytest.param(cp.softmax.focal(gamma=2.0), (1 - 0.120110) ** 2 * 2.119343, id="focal"),
-        pytest.param(cp.softmax.poly1(epsilon=2.0), 2.119343 + 2 * (1 - 0.120110), id="poly1"),
-        pytest.param(cp.softmax.generalized(q=0.5), (1 - 0.120110**0.5) / 0.5, id="generalized"),
-        pytest.param(cp.softmax.generalized(q=1.0), 1 - 0.120110, id="1 - p"),
+        pytest.param(cp.softmax.cross_entropy(), 2.119279, id="cross_entropy"),
+        pytest.param(cp.softmax.weighted(weight=[1, 2, 3, 4]), 4 * 2.119279, id="weighted"),
+        pytest.param(cp.softmax.focal(gamma=2.0), (1 - 0.120118) ** 2 * 2.119279, id="focal"),
+        pytest.param(cp.softmax.poly1(epsilon=2.0), 2.119279 + 2 * (1 - 0.120118), id="poly1"),
+        pytest.param(cp.softmax.generalized(q=0.5), (1 - 0.120118**0.5) / 0.5, id="generalized"),
+        pytest.param(cp.softmax.generalized(q=1.0), 1 - 0.120118, id="1 - p"),
     ],
 )
 def test_known_values(recipe, expected):

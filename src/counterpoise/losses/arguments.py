@@ -55,7 +55,7 @@ def _to_framework(xp: Namespace, name: str, value: Any, like: Array) -> Array:
         value = np.asarray(value)
         if value.dtype.kind in "OUS":
             raise UserError(
-                f"{name} is of dtype {value.dtype}; a loss needs numbers. Turn class names into integers 0 to C - 1 first"
+                f"{name} is of dtype {value.dtype}; a loss needs numbers. Make class names integers 0 to C - 1 first"
             )
         return value
     try:

@@ -282,7 +282,8 @@ def vector_scaling(counts: Counts, *, gamma: float = 0.3, tau: float = 1.0, weig
 
     References
     ----------
-    Kini et al., Label-imbalanced and group-sensitive classification under overparameterization, NeurIPS 2021, equation 2.
+    Kini et al., Label-imbalanced and group-sensitive classification under overparameterization, NeurIPS 2021,
+    equation 2.
 
     Examples
     --------

@@ -32,7 +32,7 @@ from counterpoise.decide.multiclass import (
 )
 from counterpoise.decide.threshold import choose_threshold, decide
 from counterpoise.recipes import Recipe, sigmoid, softmax
-from counterpoise.table.boost import grow
+from counterpoise.table.boost import grow, most_rounds
 from counterpoise.table.features import Schema
 from counterpoise.weights import ClassCounts
 
@@ -169,14 +169,15 @@ def race(
 
 
 def how_many_folds(counts: ClassCounts) -> int:
-    """Five folds, three for a big table; of a two-class table no more than the rarer class has rows.
+    """Five folds, three where there is much to grow; of two classes no more than the rarer has rows.
 
     Examples
     --------
     >>> how_many_folds(ClassCounts([900, 4])), how_many_folds(ClassCounts([900, 40, 1]))
     (4, 5)
     """
-    folds = 3 if counts.total > _BIG else 5
+    trees = 1 if len(counts.classes) == 2 else len(counts.classes)
+    folds = 3 if counts.total * trees > _BIG else 5
     return max(2, min(folds, int(min(counts.n)))) if len(counts.classes) == 2 else folds
 
 
@@ -288,9 +289,18 @@ def _out_of_fold(
     progress: Callable[[float], None],
 ) -> tuple[NDArray[np.float64], int]:
     folds = int(fold.max()) + 1
+    steps, every = 0, most_rounds(counts)
     grown = []
+
+    def each_round() -> None:
+        nonlocal steps
+        steps += 1
+        if steps % 10 == 0:
+            progress((len(grown) + min(1.0, (steps - before) / every)) / folds)
+
     for held in range(folds):
         here, rest = fold == held, fold != held
+        before = steps
         one = grow(
             matrix[rest],
             codes[rest],
@@ -299,6 +309,7 @@ def _out_of_fold(
             schema,
             held_out=(matrix[here], codes[here]),
             seed=seed,
+            each_round=each_round,
         )
         grown.append(one)
         progress((held + 1) / folds)

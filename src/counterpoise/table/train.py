@@ -36,7 +36,9 @@ from counterpoise.table.split import Split, folds_of, sample_rows, split_rows
 from counterpoise.weights import ClassCounts
 
 _LEAST_OF_TWO = 4
-_MOST_CELLS = 30_000_000  # rows x columns x trees per round that the comparison of losses may take
+# What the comparison of losses may take, in rows x trees per round (x columns): minutes on two cores.
+_MOST_SCORES = 250_000
+_MOST_CELLS = 10_000_000
 
 
 def _silent(step: str, done: float) -> None:
@@ -182,12 +184,12 @@ def train_table(
     progress("reading", 1.0)
     learned = _counts(labels, split.train)
     trees = len(labels.classes) if labels.positive is None else 1
-    most = _MOST_CELLS // (matrix.shape[1] * trees)
+    most = min(_MOST_CELLS // matrix.shape[1], _MOST_SCORES) // trees
     raced = split.train[sample_rows(labels.codes[split.train], most, seed=seed)]
     verdict = race(
         matrix[raced],
         labels.codes[raced],
-        folds_of(labels.codes[raced], how_many_folds(learned), seed=seed),
+        folds_of(labels.codes[raced], how_many_folds(_counts(labels, raced)), seed=seed),
         learned,
         schema,
         goal,

@@ -1,0 +1,18 @@
+"""The table workflow on a real imbalanced table: which days in Seattle bring snow (26 of 1461).
+
+The table comes with the package vega_datasets; nothing is downloaded. `make demo` runs this.
+"""
+
+import shutil
+from pathlib import Path
+
+from vega_datasets import local_data
+
+from counterpoise.cli import main
+
+OUT = Path("demo-report")
+
+if __name__ == "__main__":
+    shutil.rmtree(OUT, ignore_errors=True)  # this example's own output of an earlier run
+    table = local_data.seattle_weather.filepath
+    main(["train", table, "--target", "weather", "--positive", "snow", "--goal", "f1", "--out", str(OUT)])

@@ -143,7 +143,7 @@ def grow(
     rows, features = matrix.shape
     settings = parameters(rows, features, seed) | {"objective": objective}
     if several:
-        settings |= {"num_class": classes, "learning_rate": 0.1}
+        settings |= {"num_class": classes, "learning_rate": 0.1, "num_leaves": 31}
     data = lightgbm.Dataset(
         matrix,
         label=codes,

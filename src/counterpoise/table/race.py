@@ -32,7 +32,7 @@ from counterpoise.decide.multiclass import (
 )
 from counterpoise.decide.threshold import choose_threshold, decide
 from counterpoise.recipes import Recipe, sigmoid, softmax
-from counterpoise.table.boost import grow, most_rounds
+from counterpoise.table.boost import Grown, grow, most_rounds
 from counterpoise.table.features import Schema
 from counterpoise.weights import ClassCounts
 
@@ -290,7 +290,7 @@ def _out_of_fold(
 ) -> tuple[NDArray[np.float64], int]:
     folds = int(fold.max()) + 1
     steps, every = 0, most_rounds(counts)
-    grown = []
+    grown: list[Grown] = []
 
     def each_round() -> None:
         nonlocal steps

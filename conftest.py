@@ -7,5 +7,19 @@ os.environ.setdefault("CUDA_VISIBLE_DEVICES", "")
 
 from sybil import Sybil
 from sybil.parsers.markdown import PythonCodeBlockParser
+from xdist.scheduler import LoadScopeScheduling
 
 pytest_collect_file = Sybil(parsers=[PythonCodeBlockParser()], patterns=["README.md", "docs/*.md"]).pytest()
+
+
+class DocumentsWhole(LoadScopeScheduling):
+    """Under `pytest -n 2`: the blocks of a document need each other, so one worker runs them; tests go anywhere."""
+
+    def _split_scope(self, nodeid):
+        path = nodeid.split("::")[0]
+        return path if path.endswith(".md") else nodeid
+
+
+def pytest_xdist_make_scheduler(config, log):
+    """The scheduler of `pytest -n`."""
+    return DocumentsWhole(config, log)

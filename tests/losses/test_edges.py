@@ -2,14 +2,14 @@
 
 import numpy as np
 import pytest
-from cases import COUNTS, RECIPES, name_of
-from frameworks import FRAMEWORKS
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 import counterpoise as cp
+from cases import COUNTS, RECIPES, name_of
 from counterpoise.recipes import SigmoidRecipe, SoftmaxRecipe
+from frameworks import FRAMEWORKS
 
 every_framework = pytest.mark.parametrize("framework", FRAMEWORKS, ids=str)
 every_recipe = pytest.mark.parametrize("recipe", RECIPES, ids=name_of)
@@ -111,23 +111,23 @@ def test_masked_true_class_costs_all_and_teaches_nothing(recipe, expected, frame
     value, gradient = framework.loss_and_gradient(recipe, np.array([[-np.inf, 0.0, 1.0]]), np.array([0]))
     assert value == expected
     assert not np.isnan(gradient).any()
-    assert gradient[0, 0] == 0
+    assert gradient[0, 0] == 0  # no step could bring a hidden class back
 
 
 @every_framework
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
-@pytest.mark.parametrize("gap", [10.0, 20.0, 50.0, 100.0, 1e4])
-@pytest.mark.parametrize("focus", [0.1, 0.5, 0.9])
-def test_focus_below_one_has_a_slope_where_it_is_right(focus, gap, dtype, framework):
+@pytest.mark.parametrize("focus", [0.1, 0.9])
+def test_focus_below_one_has_a_slope_where_it_is_right(focus, dtype, framework):
     """Its textbook form is NaN there: 0 ** (focus - 1) times 0."""
-    logits = np.array([[gap, 0.0], [-gap, 0.0]], dtype)
-    for recipe, target in (
-        (SoftmaxRecipe(focus=focus), np.zeros(2, np.int64)),
-        (SigmoidRecipe(pos_focus=focus, neg_focus=focus), np.ones((2, 2), dtype)),
-    ):
-        value, gradient = framework.loss_and_gradient(recipe, logits, target)
-        assert np.isfinite(value) and np.isfinite(gradient).all()
-        np.testing.assert_allclose(gradient[1, 0], -1, rtol=1e-3)  # surely wrong: the full slope
+    right = np.array([[gap, 0.0] for gap in (10.0, 20.0, 50.0, 100.0, 1e4)], dtype)
+    logits = np.concatenate([right, -right])
+    value, gradient = framework.loss_and_gradient(SoftmaxRecipe(focus=focus), logits, np.zeros(10, np.int64))
+    assert np.isfinite(value) and np.isfinite(gradient).all()
+    np.testing.assert_allclose(gradient[5:, 0], -1, rtol=1e-3)  # surely wrong: the full slope
+    both = SigmoidRecipe(pos_focus=focus, neg_focus=focus)
+    value, gradient = framework.loss_and_gradient(both, logits, np.ones((10, 2), dtype))
+    assert np.isfinite(value) and np.isfinite(gradient).all()
+    np.testing.assert_allclose(gradient[5:, 0], -1, rtol=1e-3)
 
 
 @every_framework
@@ -173,9 +173,7 @@ def test_class_axis_is_only_a_matter_of_layout(recipe, soft, framework):
 def test_label_axis_of_a_sigmoid(framework):
     recipe = SigmoidRecipe(pos_weight=[1.0, 2.0, 5.0])
     last, target = rng.normal(size=(2, 4, 3)), rng.integers(2, size=(2, 4, 3)).astype(np.float64)
-    found = framework.loss(
-        recipe, np.moveaxis(last, -1, 1), np.moveaxis(target, -1, 1), class_axis=1, reduction="none"
-    )
+    found = framework.loss(recipe, np.moveaxis(last, -1, 1), np.moveaxis(target, -1, 1), class_axis=1, reduction="none")
     np.testing.assert_allclose(found, np.moveaxis(cp.loss(last, target, recipe, reduction="none"), -1, 1), rtol=1e-12)
 
 
@@ -216,10 +214,10 @@ def test_ignore_index_that_the_targets_dtype_cannot_hold_ignores_nothing(dtype, 
 
 @pytest.mark.parametrize("framework", EAGER, ids=str)
 def test_target_and_weight_as_lists(framework):
-    logits = np.array([[0.5, -1.0], [0.2, 0.1]])
+    logits = np.array([[0.5, -1.0], [0.25, 0.125]], np.float32)
     with_arrays = cp.loss(logits, np.array([1, 0]), PLAIN, sample_weight=np.array([2.0, 1.0]))
     found = cp.loss(framework.array(logits), [1, 0], PLAIN, sample_weight=[2, 1])
-    np.testing.assert_allclose(framework.numpy(found), with_arrays, rtol=1e-12)
+    np.testing.assert_allclose(framework.numpy(found), with_arrays, rtol=1e-6)
 
 
 def test_logits_as_lists():

@@ -3,10 +3,10 @@
 import ml_dtypes
 import numpy as np
 import pytest
-from cases import RECIPES, name_of
-from frameworks import FRAMEWORKS
 
 import counterpoise as cp
+from cases import RECIPES, name_of
+from frameworks import FRAMEWORKS
 
 HALF = pytest.mark.parametrize("dtype", ["bfloat16", "float16"])
 every_recipe = pytest.mark.parametrize("recipe", RECIPES, ids=name_of)

@@ -2,11 +2,11 @@
 
 import numpy as np
 import pytest
-from cases import COUNTS, RECIPES, name_of
-from frameworks import FRAMEWORKS
 
 import counterpoise as cp
+from cases import COUNTS, RECIPES, name_of
 from counterpoise.recipes import SigmoidRecipe, SoftmaxRecipe
+from frameworks import FRAMEWORKS
 
 every_framework = pytest.mark.parametrize("framework", FRAMEWORKS, ids=str)
 rng = np.random.default_rng(11)
@@ -104,7 +104,8 @@ def test_accumulated_steps_are_the_whole_batch(family, reduction, framework):
     )
     by = {
         "mean": logits.size if family == "sigmoid" else 6,
-        "weighted_mean": cp.loss(logits, target, recipe, WEIGHT, "sum") / cp.loss(logits, target, recipe, WEIGHT, reduction),
+        "weighted_mean": cp.loss(logits, target, recipe, WEIGHT, "sum")
+        / cp.loss(logits, target, recipe, WEIGHT, reduction),
         "nonzero_mean": 12.0 if family == "sigmoid" else 4.0,
     }[reduction]
     whole, slope = framework.loss_and_gradient(recipe, logits, target, reduction=reduction, sample_weight=WEIGHT)

@@ -2,11 +2,11 @@
 
 import numpy as np
 import pytest
-from cases import COST, COUNTS, LABELS, PAIRS, SIGMOID, SOFTMAX, name_of
-from minimise import expected_loss, minimum
 
 import counterpoise as cp
+from cases import COST, COUNTS, LABELS, PAIRS, SIGMOID, SOFTMAX, name_of
 from counterpoise.recipes import SigmoidRecipe, SoftmaxRecipe
+from minimise import expected_loss, minimum
 
 WITHOUT = ("softmax.recall", "softmax.expected_cost", "cost added", "zero weight", "sigmoid.recall")
 WITH = [
@@ -32,23 +32,37 @@ def mixture(seed):
     )
 
 
+def wide_margin(temperature, **shape):
+    return SoftmaxRecipe(
+        name=f"margin {temperature} {shape}", margin=[0.5, 0.2, 0.3, 0.4], temperature=temperature, **shape
+    )
+
+
+# large margins inside large temperatures, as in LDAM: the expected loss has several valleys
+MARGINS = [
+    wide_margin(temperature, **shape)
+    for temperature in (3.0, 10.0, 30.0)
+    for shape in ({}, {"focus": 2.0}, {"robustness": 0.5}, {"focus": 0.5, "poly": 1.0})
+]
+
+
 def shares(recipe):
     return COUNTS.prior if recipe.family == "softmax" else LABELS.prior
 
 
-@pytest.mark.parametrize("recipe", [*WITH, *map(mixture, range(12))], ids=name_of)
+@pytest.mark.parametrize("recipe", [*WITH, *MARGINS, *map(mixture, range(12))], ids=name_of)
 def test_nothing_is_lower(recipe):
     loss_at = expected_loss(recipe, shares(recipe))
     found = recipe.initial_logits(COUNTS if recipe.family == "softmax" else LABELS)
     loss, slope = loss_at(found)
     np.testing.assert_allclose(slope, 0, atol=1e-9)
-    assert loss <= loss_at(minimum(recipe, shares(recipe), starts=4))[0] + 1e-12
+    assert loss <= loss_at(minimum(recipe, shares(recipe), starts=6))[0] + 1e-12
 
 
 @pytest.mark.parametrize(
     "recipe",
     [
-        SoftmaxRecipe(name="by predicted", weight=[1, 0, 2, 3], weight_by="predicted", focus=1.0),
+        SoftmaxRecipe(name="by predicted", weight=[1, 0.5, 2, 3], weight_by="predicted", focus=1.0),
         SoftmaxRecipe(name="by pair", weight_by="pair", cost=PAIRS + 4 * np.eye(4)),
     ],
     ids=name_of,

@@ -2,18 +2,19 @@
 
 import numpy as np
 import pytest
-from cases import COST, COUNTS, LABELS, PAIRS, SIGMOID, SOFTMAX, name_of
-from frameworks import FRAMEWORKS
-from minimise import minimum
 
 import counterpoise as cp
+from cases import COST, COUNTS, LABELS, PAIRS, SIGMOID, SOFTMAX, name_of
 from counterpoise.recipes import SigmoidRecipe, SoftmaxRecipe
+from frameworks import FRAMEWORKS
+from minimise import minimum
 
 WITHOUT = {
     "softmax.recall": "robustness 1",
     "softmax.expected_cost": "expected cost",
     "cost added": "expected cost",
     "zero weight": "weight 0",
+    "by predicted": "weight 0",
     "sigmoid.recall": "robustness 1",
 }
 HONEST = [recipe for recipe in (*SOFTMAX, *SIGMOID) if recipe.name not in WITHOUT]
@@ -25,7 +26,8 @@ BY_TRUE = [
     and not (recipe.family == "sigmoid" and recipe.clip and recipe.poly)
 ]
 BY_CHOICE = [
-    *(recipe for recipe in SOFTMAX if recipe.weight_by != "true" and recipe.name != "by pair"),
+    *(recipe for recipe in SOFTMAX if recipe.weight_by != "true" and recipe.name not in ("by pair", "by predicted")),
+    SoftmaxRecipe(name="by predicted, all learned", weight=[1, 0.5, 2, 3], weight_by="predicted"),
     # a pair's weight must favour the right choice, else no choice is best for itself
     SoftmaxRecipe(name="by pair", weight_by="pair", cost=PAIRS + 4 * np.eye(4)),
 ]

@@ -7,9 +7,9 @@ import warnings
 
 import numpy as np
 import pytest
-from cases import CLASSES, COST, COUNTS, LABELS, RECIPES, name_of
 
 import counterpoise as cp
+from cases import CLASSES, COST, COUNTS, LABELS, RECIPES, name_of
 from counterpoise.recipes import SigmoidRecipe, SoftmaxRecipe, recipe_table
 
 every_recipe = pytest.mark.parametrize("recipe", RECIPES, ids=name_of)

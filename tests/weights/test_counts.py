@@ -34,9 +34,7 @@ WORDS, NUMBERS, TRUTHS = ["b", "a", "b"], [1, 0, 1, 2], [True, False, True]
         lambda v: pd.DataFrame({"y": v})["y"],
         lambda v: pl.DataFrame({"y": v})["y"],
     ],
-    ids=["list", "tuple", "numpy", "pandas", "polars", "torch", "tf", "jax", "uint8", "float", "int16", "Int64", "index",
-         "frame", "polars frame"],
-)  # fmt: skip
+)
 def test_integers(make):
     counts = cp.count(make(NUMBERS))
     assert counts == cp.ClassCounts([1, 2, 1])
@@ -125,7 +123,9 @@ parts = st.lists(st.integers(0, 5), min_size=1, max_size=30)
 
 @given(parts, parts)
 def test_counting_parts_is_counting_the_whole(left, right):
-    assert cp.count(left, classes=range(6)) + cp.count(right, classes=range(6)) == cp.count(left + right, classes=range(6))
+    assert cp.count(left, classes=range(6)) + cp.count(right, classes=range(6)) == cp.count(
+        left + right, classes=range(6)
+    )
     merged, whole = cp.count(left) + cp.count(right), cp.count(left + right)
     assert merged == whole and merged.total == len(left) + len(right)
 

@@ -2,6 +2,7 @@
 
 import warnings
 from collections import Counter
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -51,6 +52,24 @@ def test_formula(scheme, normalize):
 )
 def test_the_case_asked_about(normalize, expected):
     np.testing.assert_allclose(cp.class_weights([198, 436, 710, 272], normalize=normalize), expected, atol=5e-5)
+
+
+def rows_of_the_documentation():
+    """Question 7's tables: the numbers of each row by its first cell."""
+    text = (Path(__file__).parents[2] / "docs" / "questions.md").read_text(encoding="utf-8")
+    lines = text.split("\n## 7. ")[1].split("\n## ")[0].splitlines()
+    cells = [[cell.strip() for cell in line.strip("|").split("|")] for line in lines if line.startswith("| ")]
+    return {row[0]: [float(cell) for cell in row[2:]] for row in cells if row[2][0].isdigit()}
+
+
+def test_tables_of_the_documentation():
+    rows = rows_of_the_documentation()
+    made = {scheme: cp.class_weights(COUNTS, scheme) for scheme in SCHEMES if scheme != "power"}
+    made |= {normalize: cp.class_weights(COUNTS, normalize=normalize) for normalize in NORMALIZATIONS}
+    made["power, alpha=0.25"] = cp.class_weights(COUNTS, "power", alpha=0.25)
+    assert set(rows) == set(made)
+    for name, weights in made.items():
+        np.testing.assert_allclose(rows[name], weights, atol=5e-5, err_msg=name)
 
 
 def test_samples_is_scikit_learns_balanced():
@@ -137,8 +156,14 @@ def test_upside_down_exponent_warns():
 @pytest.mark.parametrize(
     ("make", "message"),
     [
-        (lambda: cp.class_weights(COUNTS, "invers"), "unknown scheme 'invers'; did you mean 'inverse'.*known: inverse, "),
-        (lambda: cp.class_weights(COUNTS, normalize="sample"), "unknown normalization 'sample'; did you mean 'samples'"),
+        (
+            lambda: cp.class_weights(COUNTS, "invers"),
+            "unknown scheme 'invers'; did you mean 'inverse'.*known: inverse, ",
+        ),
+        (
+            lambda: cp.class_weights(COUNTS, normalize="sample"),
+            "unknown normalization 'sample'; did you mean 'samples'",
+        ),
         (lambda: cp.class_weights([3, 0]), "class 1 has no sample, so no weight can be made from its count"),
         (lambda: cp.class_weights([3, -2]), r"counts\[1\] is -2"),
         (lambda: cp.class_weights([3, np.nan]), r"counts\[1\] is nan"),

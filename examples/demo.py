@@ -4,6 +4,7 @@ The table comes with the package vega_datasets; nothing is downloaded. `make dem
 """
 
 import shutil
+import sys
 from pathlib import Path
 
 from vega_datasets import local_data
@@ -15,4 +16,5 @@ OUT = Path("demo-report")
 if __name__ == "__main__":
     shutil.rmtree(OUT, ignore_errors=True)  # this example's own output of an earlier run
     table = local_data.seattle_weather.filepath
-    main(["train", table, "--target", "weather", "--positive", "snow", "--goal", "f1", "--out", str(OUT)])
+    words = ["train", table, "--target", "weather", "--positive", "snow", "--goal", "f1", "--out", str(OUT)]
+    sys.exit(main(words))

@@ -1,7 +1,10 @@
 """The command: every mistake is one line and exit code 2, and nothing is written."""
 
+import gzip
+import re
 import subprocess
 import sys
+import warnings
 from pathlib import Path
 
 import numpy as np
@@ -50,11 +53,26 @@ def test_train_sums_up_in_five_lines(tmp_path, capsys, monkeypatch):
     assert [line.split()[0] for line in lines] == ["found", "chosen", "threshold", "test", "report"]
     assert "good 48 (80%), bad 12 (20%); 4 to 1" in lines[0]
     assert "counterpoise-t/report.html" in lines[4]
-    assert shown.err == ""
     assert sorted(path.name for path in Path("counterpoise-t").iterdir()) == [
         "decision.json",
         "model.txt",
         "report.html",
+    ]
+
+
+def test_a_log_shows_life(tmp_path, capsys):
+    rows().write_csv(tmp_path / "t.csv")
+    assert main(["train", str(tmp_path / "t.csv"), "--target", "y", "--out", str(tmp_path / "m")]) == 0
+    lines = [re.sub(r", \d+ s$", "", line) for line in capsys.readouterr().err.splitlines()]
+    assert lines == [
+        "counterpoise: read the table",
+        "counterpoise: compared plain cross-entropy (1 of 4)",
+        "counterpoise: compared weighted (2 of 4)",
+        "counterpoise: compared weighted, square root (3 of 4)",
+        "counterpoise: compared focal (4 of 4)",
+        "counterpoise: grew the model",
+        "counterpoise: measured on the test rows",
+        "counterpoise: wrote the report",
     ]
 
 
@@ -87,6 +105,10 @@ BAD_TABLES = {
         "x,y\n" + "1,a\n2,b\n" * 20 + "three,a\n",
         "column 'x' holds numbers, but data row 41 holds 'three'",
     ),
+    "a long text among numbers": (
+        "x,y\n" + "1,a\n2,b\n" * 20 + "z" * 999 + ",a\n",
+        "holds '" + "z" * 40 + "…'; correct",
+    ),
     "infinite": ("x,y\n" + "1,a\n2,b\n" * 20 + "inf,a\n", "column 'x' is infinite in data row 41"),
     "fractions": ("x,y\n" + "".join(f"{k},{k / 7:.4f}\n" for k in range(60)), "it is a number to estimate"),
     "many values": ("x,y\n" + "".join(f"{k},{k // 2}\n" for k in range(900)), "450 distinct values"),
@@ -94,6 +116,8 @@ BAD_TABLES = {
         "x,y\n" + "1,a\n1,b\n" * 20,
         "no column to learn from besides 'y'; 'x' is constant",
     ),
+    "a first line without end": ("x" * 200_000, "names no columns (field larger than field limit"),
+    "a class too large": ("x,y\n" + "1,1e300\n2,5\n" * 10, "target 'y' is 1e+300 in data row 1, which is too large"),
     "only a target": ("y\n" + "a\nb\n" * 20, "no column to learn from besides 'y'"),
 }
 
@@ -113,6 +137,8 @@ def test_bad_tables(text, message, tmp_path, capsys):
         ("t.csv", b"x,y\n1,\xff\xfe\n", "is not a readable CSV file"),
         ("t.csv", b"\xff\xfex,y\n", "is not a CSV file in UTF-8"),
         ("t.csv.gz", b"not compressed", "cannot be read"),
+        ("t.csv.gz", gzip.compress(b"x,y\n1,2\n" * 50, mtime=0)[:10] + b"no stream of deflate", "cannot be read"),
+        ("t.csv.gz", gzip.compress(b"x,y\n1,2\n" * 50, mtime=0)[:-12], "cannot be read"),
         ("t.xlsx", b"PK", "is neither .csv, .tsv, .csv.gz nor .parquet"),
     ],
 )
@@ -127,7 +153,7 @@ def test_broken_files(name, content, message, tmp_path, capsys):
     [
         (
             ["--goal", "recal where precision >= 0.5"],
-            "character 1: 'recal' is not a goal; did you mean 'recall'?",
+            "character 1: unknown goal 'recal'; did you mean 'recall'?",
         ),
         (["--goal", "recall where precision >= 2"], "precision lies between 0 and 1"),
         (["--positive", "ugly"], "target 'y' never is 'ugly'; its values: bad, good"),
@@ -168,9 +194,10 @@ def test_nothing_is_overwritten(model, tmp_path, capsys):
     [
         ("kind\na\n", "has no column 'x'"),
         ("more\na\n", "lacks the columns 'x', 'kind'. Its columns: more"),
-        ("x,kind\n1,a\n2,b\nmany,a\n", "column 'x', data row 3: many is not a number"),
+        ("x,kind\n1,a\n2,b\nmany,a\n", "column 'x', data row 3: 'many' is not a number"),
         ("x,kind\n1,a\ninf,b\n", "column 'x' is infinite in data row 2"),
         ("x,kind\n", "has no rows"),
+        ("x,kind\n1,A\n2,B\n3,B\n", "column 'kind' holds nothing that the model knows: 'A', 'B'; it knows 'a', 'b'."),
     ],
 )
 def test_bad_tables_to_predict(text, message, model, tmp_path, capsys):
@@ -188,6 +215,11 @@ def test_bad_places_to_predict(model, tmp_path, capsys):
     fails(capsys, ["predict", model, tmp_path / "no.csv", "-o", tmp_path / "p.csv"], "no such file")
     fails(capsys, ["predict", model, table, "-o", tmp_path / "p.txt"], "ends neither in .parquet nor in .csv")
     fails(capsys, ["predict", model, tmp_path, "-o", tmp_path / "p.csv"], "is a directory")
+    fails(capsys, ["predict", model, table, "-o", table / "p.parquet"], "cannot write")
+    fails(capsys, ["predict", model, table, "-o", tmp_path / ("long" * 99 + ".csv")], "File name too long")
+    fails(capsys, ["predict", model, tmp_path / ("long" * 99 + ".csv"), "-o", tmp_path / "p.csv"], "File name too long")
+    fails(capsys, ["train", table, "--target", "y", "--out", table / "m"], "cannot write")
+    assert list(tmp_path.iterdir()) == [table]
 
 
 @pytest.mark.parametrize(
@@ -199,7 +231,8 @@ def test_bad_places_to_predict(model, tmp_path, capsys):
         (["weights", "ten"], "for 'N...'"),
         (["weights", "1", "2", "--scheme", "invers"], "did you mean 'inverse'?"),
         (["weights", "1", "2", "--normalize", "clases"], "did you mean 'classes'?"),
-        (["weights", "0", "5"], "0"),
+        (["weights", "0", "5"], "class 0 has no sample"),
+        (["weights", "99999999999999999999", "5"], "99999999999999999999"),
     ],
 )
 def test_bad_words(words, message, capsys):
@@ -213,6 +246,32 @@ def test_weights_of_the_question(capsys):
     shown = capsys.readouterr().out
     assert "effective_number" in shown
     assert "1.625    0.7381    0.4533     1.183" in shown
+
+
+def test_weights_that_one_scheme_cannot_make(capsys):
+    assert main(["weights", "5"]) == 0
+    shown = capsys.readouterr().out
+    assert re.search(r"^inverse +none +0.2$", shown, re.MULTILINE)
+    assert re.search(r"^ +sum +–$", shown, re.MULTILINE)
+    assert "–: all weights of scheme 'log' are 0 here" in shown
+
+
+def test_a_warning_is_one_line(capsys, monkeypatch):
+    from counterpoise.cli import commands
+
+    monkeypatch.setattr(commands, "run", lambda _: warnings.warn("these are\nupside down", UserWarning, stacklevel=2))
+    main(["losses"])
+    assert capsys.readouterr().err == "counterpoise: warning: these are upside down\n"
+
+
+def test_new_categories_are_told(model, tmp_path, capsys):
+    table, out = tmp_path / "new.csv", tmp_path / "p.csv"
+    table.write_text("x,kind\n1,a\n2,zebra\n3,\n4,b\n")
+    assert main(["predict", str(model), str(table), "-o", str(out)]) == 0
+    assert capsys.readouterr().err == (
+        "counterpoise: warning: column 'kind': 1 of 3 values are no category that the model knows, and count as "
+        "missing: 'zebra'\n"
+    )
 
 
 def test_losses_lists_every_recipe(capsys):
@@ -229,6 +288,15 @@ def test_help_and_version(capsys):
     assert main([]) == 0
     assert main(["--version"]) == 0
     assert capsys.readouterr().out.rstrip().splitlines()[-1].startswith("counterpoise ")
+
+
+def test_the_demo_fails_where_the_command_fails(tmp_path):
+    pytest.importorskip("vega_datasets")
+    (tmp_path / "demo-report").write_text("in the way")
+    demo = Path(__file__).parents[1] / "examples" / "demo.py"
+    done = subprocess.run([sys.executable, demo], cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert done.returncode == 2
+    assert done.stderr == "counterpoise: demo-report exists already; name another place or remove it\n"
 
 
 def test_a_missing_extra_is_named():

@@ -8,9 +8,7 @@ FRAMEWORKS = {"torch", "tensorflow", "keras", "jax", "lightgbm", "sklearn", "pol
 
 def modules_after(statement):
     code = f"{statement}\nimport sys\nprint(*sys.modules)"
-    return set(
-        subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split()
-    )
+    return set(subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split())
 
 
 def test_import_brings_no_framework():

@@ -38,10 +38,10 @@ __all__ = [
     "softmax",
 ]
 
-_ADAPTERS = ("decide", "jax", "keras", "lightgbm", "table", "tensorflow", "torch")
+_SUBMODULES = ("decide", "jax", "keras", "lightgbm", "table", "tensorflow", "torch")
 
 
 def __getattr__(name: str) -> Any:
-    if name in _ADAPTERS:
+    if name in _SUBMODULES:
         return importlib.import_module(f"counterpoise.{name}")
     raise AttributeError(f"module 'counterpoise' has no attribute {name!r}")

@@ -51,6 +51,9 @@ class Namespace(Protocol):
     def reshape(self, array: Array, shape: tuple[Any, ...]) -> Array:
         """The same values in another shape."""
 
+    def pinned(self, array: Array, shape: tuple[Any, ...]) -> Array:
+        """The array, whose sizes that were unknown while tracing must turn out to be these."""
+
     def moveaxis(self, array: Array, source: int, destination: int) -> Array:
         """One axis moved elsewhere."""
 
@@ -138,6 +141,9 @@ class _NumPyLike:
 
     def reshape(self, array: Array, shape: tuple[Any, ...]) -> Array:
         return self.xp.reshape(array, shape)
+
+    def pinned(self, array: Array, shape: tuple[Any, ...]) -> Array:  # noqa: ARG002
+        return array
 
     def arange(self, stop: int, like: Array, dtype: Any) -> Array:  # noqa: ARG002
         return self.xp.arange(stop, dtype=dtype)
@@ -241,6 +247,9 @@ class _Torch:
     def reshape(self, array: Array, shape: tuple[Any, ...]) -> Array:
         return array.reshape(shape)
 
+    def pinned(self, array: Array, shape: tuple[Any, ...]) -> Array:  # noqa: ARG002
+        return array
+
     def arange(self, stop: int, like: Array, dtype: Any) -> Array:
         return self._torch.arange(stop, device=like.device, dtype=dtype)
 
@@ -307,11 +316,23 @@ class _TensorFlow:
         return not self._tf.is_symbolic_tensor(array) and "GPU" not in array.device
 
     def shape(self, array: Array) -> tuple[Any, ...]:
+        if array.shape.rank is None:
+            raise UserError("a tensor of unknown rank cannot be used; set its shape, for instance with ensure_shape")
         known = array.shape.as_list()
         if None not in known:
             return tuple(known)
         traced = self._tf.shape(array)
         return tuple(traced[i] if size is None else size for i, size in enumerate(known))
+
+    def pinned(self, array: Array, shape: tuple[Any, ...]) -> Array:
+        if all(isinstance(size, int) for size in (*shape, *self.shape(array))):
+            return array
+        # XLA drops the assertion, and the graph optimiser the reshape; each is enough where the other is gone
+        agree = self._tf.debugging.assert_equal(
+            self._tf.shape(array), self._tf.stack(shape), "target and sample_weight must fit the logits"
+        )
+        with self._tf.control_dependencies([agree]):
+            return self._tf.reshape(array, shape)
 
     def moveaxis(self, array: Array, source: int, destination: int) -> Array:
         order = list(range(array.shape.rank))
@@ -343,6 +364,17 @@ class _TensorFlow:
 def _loaded(framework: str) -> Namespace:
     tables: dict[str, Any] = {"jax": _Jax, "torch": _Torch, "tensorflow": _TensorFlow}
     return tables[framework]()  # type: ignore[no-any-return]
+
+
+def shape_text(shape: tuple[Any, ...]) -> str:
+    """A shape for an error message; a size that is unknown while tracing is a question mark."""
+    sizes = [str(size) if isinstance(size, int) else "?" for size in shape]
+    return f"({', '.join(sizes)}{',' if len(sizes) == 1 else ''})"
+
+
+def at_least_single(xp: Namespace, array: Array) -> Array:
+    """Half-precision logits as float32, others as they are."""
+    return xp.astype(array, xp.float32) if "float16" in str(array.dtype) else array
 
 
 numpy_namespace: Namespace = _NumPyLike(np)

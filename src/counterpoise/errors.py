@@ -1,5 +1,10 @@
 """The errors and warnings that Counterpoise raises itself."""
 
+import difflib
+import sys
+import warnings
+from collections.abc import Iterable
+
 
 class UserError(ValueError):
     """A user's mistake; the message says what was wrong, where, what was found, and what to do.
@@ -23,3 +28,26 @@ class ClassWeightWarning(UserWarning):
     >>> issubclass(ClassWeightWarning, UserWarning)
     True
     """
+
+
+def nearest_name(kind: str, name: object, known: Iterable[str]) -> UserError:
+    """The error for an unknown name, with the nearest known one.
+
+    Examples
+    --------
+    >>> nearest_name("scheme", "invers", ["inverse", "log"])
+    UserError("unknown scheme 'invers'; did you mean 'inverse'? known: inverse, log")
+    """
+    known = list(known)
+    near = difflib.get_close_matches(str(name), known, n=1, cutoff=0.4)
+    hint = f"did you mean {near[0]!r}? " if near else ""
+    return UserError(f"unknown {kind} {name!r}; {hint}known: {', '.join(known)}")
+
+
+def warn_about_weights(message: str) -> None:
+    """Warn at the line of the user's own code, however deep inside the library the mistake is seen."""
+    package = __name__.partition(".")[0]
+    depth = 1
+    while sys._getframe(depth).f_globals.get("__name__", "").partition(".")[0] == package:
+        depth += 1
+    warnings.warn(message, ClassWeightWarning, stacklevel=depth + 1)

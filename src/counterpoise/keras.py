@@ -2,8 +2,7 @@
 
 from typing import Any
 
-from counterpoise.errors import UserError
-from counterpoise.losses.arguments import Arguments, arguments_of
+from counterpoise.losses.arguments import Arguments, arguments_of, check_recipe
 from counterpoise.losses.loss import reduced, with_mask
 from counterpoise.losses.reduction import check_reduction
 from counterpoise.recipes import Recipe, SoftmaxRecipe, from_dict
@@ -23,11 +22,12 @@ KERAS_NAMES: dict[str | None, str] = {"sum_over_batch_size": "mean", None: "none
 class _Kept(keras.losses.Loss):  # type: ignore[misc]
     """1 for rows that Keras's mask keeps, 0 for others: Keras shows a mask to nobody but its own reductions."""
 
-    def __init__(self) -> None:
+    def __init__(self, class_axis: int) -> None:
         super().__init__(reduction=None)
+        self.class_axis = class_axis
 
     def call(self, y_true: Any, y_pred: Any) -> Any:  # noqa: ARG002
-        return keras.ops.ones_like(y_pred[..., 0])
+        return keras.ops.ones_like(keras.ops.take(y_pred, 0, axis=self.class_axis))
 
 
 @keras.saving.register_keras_serializable(package="counterpoise")
@@ -71,8 +71,7 @@ class Loss(keras.losses.Loss):  # type: ignore[misc]  # Keras has no types
     ) -> None:
         super().__init__(name=name)
         self.recipe = from_dict(recipe) if isinstance(recipe, dict) else recipe
-        if not hasattr(self.recipe, "posterior"):
-            raise UserError(f"recipe is {recipe!r}; pass a recipe, such as softmax.focal()")
+        check_recipe(self.recipe)
         self.reduction = KERAS_NAMES.get(reduction, str(reduction))
         check_reduction(self.reduction, None)
         self.ignore_index, self.class_axis = ignore_index, class_axis
@@ -81,7 +80,7 @@ class Loss(keras.losses.Loss):  # type: ignore[misc]  # Keras has no types
         """The loss of a batch."""
         arguments = self._arguments(y_true, y_pred, sample_weight)
         if len(y_pred.shape) > 2:  # a mask is one of time steps or pixels
-            kept = _Kept()(y_true, y_pred) > 0
+            kept = _Kept(self.class_axis)(y_true, y_pred) > 0
             if not isinstance(self.recipe, SoftmaxRecipe):
                 kept = keras.ops.broadcast_to(kept[..., None], keras.ops.shape(arguments.logits))
             arguments = with_mask(arguments, kept)
@@ -101,10 +100,13 @@ class Loss(keras.losses.Loss):  # type: ignore[misc]  # Keras has no types
 
     def _as_classes(self, target: Any, logits: Any) -> Any:
         """Class indices as integers again: Keras's data pipelines hand them over as floats."""
-        sparse = len(target.shape) < len(logits.shape) or (target.shape[-1] == 1 and logits.shape[-1] != 1)
+        classes = logits.shape[self.class_axis]
+        sparse = len(target.shape) < len(logits.shape) or (target.shape[-1] == 1 and classes != 1)
         floating = keras.backend.is_float_dtype(keras.backend.standardize_dtype(target.dtype))
         if isinstance(self.recipe, SoftmaxRecipe) and sparse and floating:
-            return keras.ops.cast(target, "int32")
+            # what is no class becomes one out of range: an error, or NaN where values cannot be seen
+            whole = keras.ops.equal(target, keras.ops.floor(target))
+            return keras.ops.cast(keras.ops.where(whole, target, classes), "int32")
         return target
 
     def get_config(self) -> dict[str, Any]:

@@ -73,6 +73,18 @@ def slopes(
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Gradient and curvature per row, the curvature with the factor that LightGBM itself uses.
 
+    Parameters
+    ----------
+    recipe
+        The loss.
+    logits
+        (N,) for the sigmoid family, (N, C) for the softmax family.
+    label
+        (N,): from 0 to 1 for the sigmoid family, where a number between them is a soft label; whole
+        numbers from 0 to C - 1 for the softmax family.
+    weight
+        How much each row counts, (N,).
+
     Examples
     --------
     >>> from counterpoise.recipes import sigmoid
@@ -81,14 +93,32 @@ def slopes(
     ([0.5, -0.5], [0.25, 0.25])
     """
     scores = np.asarray(logits, np.float64)
-    target = np.asarray(label).astype(np.int64)
+    several = isinstance(recipe, SoftmaxRecipe)
+    target = _class_places(label, scores) if several else np.asarray(label, np.float64)
     _, gradient, curvature = loss_and_gradient(
         scores, target, recipe, reduction="sum", curvature=True, sample_weight=weight
     )
-    if isinstance(recipe, SoftmaxRecipe):
+    if several and scores.shape[1] > 1:
         # LightGBM's multiclass objective has this factor, since one tree per class moves them all.
         curvature = curvature * (scores.shape[1] / (scores.shape[1] - 1))
     return np.asarray(gradient, np.float64), np.asarray(curvature, np.float64)
+
+
+def _class_places(label: ArrayLike, scores: NDArray[np.float64]) -> NDArray[np.int64]:
+    """Labels, which LightGBM keeps as float32, as class places."""
+    if scores.ndim != 2:
+        raise UserError(
+            f"a softmax recipe needs logits (N, C), but these have shape {scores.shape}; "
+            "give LightGBM the parameter num_class, or take a sigmoid recipe for two classes"
+        )
+    found = np.asarray(label, np.float64)
+    bad = np.flatnonzero(~((found == np.floor(found)) & (found >= 0) & (found < scores.shape[1])))
+    if len(bad):
+        raise UserError(
+            f"label {found[bad[0]]:g} in row {bad[0]} is no class; a softmax recipe needs whole numbers "
+            f"from 0 to {scores.shape[1] - 1}"
+        )
+    return found.astype(np.int64)
 
 
 def bake_start(booster: Any, start: ArrayLike) -> None:

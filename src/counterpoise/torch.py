@@ -9,6 +9,7 @@ import numpy as np
 
 from counterpoise.errors import ClassWeightWarning
 from counterpoise.losses import loss
+from counterpoise.losses.arguments import check_recipe
 from counterpoise.losses.reduction import check_reduction
 from counterpoise.recipes import Recipe, from_dict
 from counterpoise.recipes.named import from_json
@@ -25,7 +26,8 @@ class Loss(torch.nn.Module):
     """A recipe in place of `torch.nn.CrossEntropyLoss` or `torch.nn.BCEWithLogitsLoss`.
 
     Works under autocast, `torch.compile` (one graph), `torch.func`, and with double backward. Per-class parameters are
-    buffers: they move with `.to()` but keep double precision, and the state dict holds the whole recipe.
+    buffers, for the state dict and to look at: they move with `.to()` but keep double precision. What is computed is
+    `recipe`, which the state dict holds too: assign or load another one to change the loss.
 
     Parameters
     ----------
@@ -56,10 +58,23 @@ class Loss(torch.nn.Module):
         class_axis: int = -1,
     ) -> None:
         super().__init__()
+        check_recipe(recipe)
         check_reduction(reduction, None)
         self.reduction, self.ignore_index, self.class_axis = reduction, ignore_index, class_axis
-        self.recipe = recipe
+        self._recipe = recipe
         self._hold_parameters(torch.device("cpu"))
+
+    @property
+    def recipe(self) -> Recipe:
+        """The loss; another one can be assigned, for instance in a later epoch."""
+        return self._recipe
+
+    @recipe.setter
+    def recipe(self, recipe: Recipe) -> None:
+        check_recipe(recipe)
+        device = next((buffer.device for buffer in self.buffers()), torch.device("cpu"))
+        self._recipe = recipe
+        self._hold_parameters(device)
 
     def _hold_parameters(self, device: torch.device) -> None:
         self._recipe_json = self.recipe.to_json()
@@ -82,9 +97,14 @@ class Loss(torch.nn.Module):
 
     def set_extra_state(self, state: dict[str, Any]) -> None:
         """Take over the recipe of a state dict."""
-        device = next((buffer.device for buffer in self.buffers()), torch.device("cpu"))
         self.recipe = from_dict(state)
-        self._hold_parameters(device)
+
+    def _load_from_state_dict(self, state_dict: dict[str, Any], prefix: str, *args: Any) -> None:
+        # the recipe first: it says which buffers there are, and of which shape
+        state = state_dict.get(f"{prefix}_extra_state")
+        if state is not None:
+            self.set_extra_state(state)
+        super()._load_from_state_dict(state_dict, prefix, *args)
 
     def forward(
         self,

@@ -65,6 +65,22 @@ def sequences_and_images():
             close(keras.ops.convert_to_numpy(value), cp.loss(logits, y, recipe, sample_weight=weight))
 
 
+def classes_on_axis_1():
+    logits = RNG.normal(size=(2, 4, 3, 5)).astype("float32")
+    y = RNG.integers(4, size=(2, 3, 5))
+    value = Loss(cp.softmax.focal(), class_axis=1)(y, logits)
+    close(keras.ops.convert_to_numpy(value), cp.loss(logits, y, cp.softmax.focal(), class_axis=1))
+
+
+def labels_that_are_no_class_are_refused():
+    logits = np.zeros((2, 3), "float32")
+    try:
+        value = float(keras.ops.convert_to_numpy(Loss(cp.softmax.focal())(np.array([1.7, 0.0], "float32"), logits)))
+        raise AssertionError(f"class 1.7 was taken: {value}")
+    except cp.UserError as error:
+        assert "target holds class" in str(error), error
+
+
 def mask_counts_only_what_is_kept():
     tokens = np.array([[1, 2, 0, 0], [3, 0, 0, 0]])
     inputs = keras.Input((4,), dtype="int32")
@@ -132,6 +148,8 @@ if __name__ == "__main__":
     fit_and_evaluate_agree()
     targets_of_every_shape_agree()
     sequences_and_images()
+    classes_on_axis_1()
+    labels_that_are_no_class_are_refused()
     mask_counts_only_what_is_kept()
     two_outputs_with_recipes_of_their_own()
     multilabel_and_sample_weight()

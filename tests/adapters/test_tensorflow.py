@@ -8,7 +8,14 @@ import counterpoise as cp
 from cases import SIGMOID, SOFTMAX, batches, name_of
 from counterpoise.tensorflow import loss
 
-NAMES = ("softmax.cross_entropy", "softmax.ldam", "softmax.expected_cost", "smoothed", "by predicted", "everything by pair")
+NAMES = (
+    "softmax.cross_entropy",
+    "softmax.ldam",
+    "softmax.expected_cost",
+    "smoothed",
+    "by predicted",
+    "everything by pair",
+)
 RECIPES = [*(recipe for recipe in SOFTMAX if recipe.name in NAMES), SIGMOID[0], SIGMOID[-1]]
 
 

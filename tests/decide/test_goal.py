@@ -55,11 +55,11 @@ def test_spellings(text, canonical):
     [
         ("", 1, "the name of a goal, such as f1 or recall is missing"),
         ("recal", 1, "did you mean 'recall'?"),
-        ("zebra", 1, "use one of average_precision"),
+        ("zebra", 1, "unknown goal 'zebra'; known: average_precision"),
         ("f0", 1, "needs a beta above 0"),
         ("recall were precision >= 0.5", 8, "found 'were' where 'where' or the end should be"),
         ("recall where precison >= 0.5", 14, "did you mean 'precision'?"),
-        ("recall where f1 >= 0.5", 14, "'f1' is not a rate to hold"),
+        ("recall where f1 >= 0.5", 14, "unknown rate 'f1'"),
         ("recall where precision > 0.5", 24, "found '>'; precision is bounded with '>='"),
         ("recall where precision <= 0.5", 24, "found '<='"),
         ("recall where alerts >= 0.5", 21, "alerts is bounded with '<='"),
@@ -75,7 +75,7 @@ def test_spellings(text, canonical):
         ("cost fn=500", 12, "the cost of fp is missing"),
         ("cost", 5, "the cost of fn and fp is missing"),
         ("cost fn=5 fn=6 fp=1", 11, "'fn' is given twice"),
-        ("cost fm=5 fp=1", 6, "'fm' is no outcome"),
+        ("cost fm=5 fp=1", 6, "unknown outcome 'fm'"),
         ("cost fn 5", 9, "'=' should be"),
         ("cost fn=x fp=1", 9, "'x' is not a number"),
         ("cost fn=1 fp=1 tp=2", 20, "a wrong decision must cost more"),
@@ -87,6 +87,30 @@ def test_mistakes_are_pointed_at(text, place, message):
     assert f"character {place}: " in str(error.value)
     assert message in str(error.value)
     assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize(
+    "make, message",
+    [
+        (lambda: Goal("nonsense"), "unknown goal 'nonsense'"),
+        (lambda: Goal("recal"), "did you mean 'recall'?"),
+        (lambda: Goal("f0"), "'f0' needs a beta above 0"),
+        (lambda: Goal("cost"), "costs=None"),
+        (lambda: Goal("f1", costs=Cost(fn=2, fp=1)), "no costs with another objective"),
+        (lambda: Goal("f1", ("precision >= 0.5",)), "'precision >= 0.5' is no constraint"),
+        (lambda: Goal("roc_auc", (Constraint("recall", 0.5),)), "takes no constraint"),
+        (lambda: Constraint("precison", 0.5), "unknown rate 'precison'; did you mean 'precision'?"),
+        (lambda: Constraint("precision", 50), "precision lies between 0 and 1, not at 50"),
+        (lambda: Constraint("precision", "half"), "the bound of precision is 'half'; it must be a finite number"),
+        (lambda: Constraint("precision", float("nan")), "the bound of precision is nan"),
+        (lambda: Cost(fn=float("inf"), fp=1), "the cost fn is inf; it must be a finite number"),
+        (lambda: Cost(fn=1, fp=1, tn=1), "a wrong decision must cost more than the right one (fp= and tn=)"),
+    ],
+)
+def test_what_is_made_by_hand_is_checked(make, message):
+    with pytest.raises(UserError) as error:
+        make()
+    assert message in str(error.value)
 
 
 def test_rates_are_scikit_learns():

@@ -89,6 +89,96 @@ def test_thresholds_lift_a_rare_class():
     assert decide_classes(probability, chosen.threshold).shape == (2000,)
 
 
+PERFECT = (np.repeat([0, 1], [50, 3]), np.repeat([0.1, 0.9], [50, 3]))
+
+
+@pytest.mark.parametrize("goal", ["cost fn=20 fp=1", "mcc", "g_mean", "f2", "macro_f1", "average_precision"])
+def test_three_of_three_is_no_certainty(goal):
+    found = measure_binary(*PERFECT, 0.5, Goal.parse(goal))
+    for name, one in found.items():
+        assert one.low < one.high, name
+        assert one.low <= one.value <= one.high, name
+    name = Goal.parse(goal).objective
+    if name == "cost":  # a fourth positive may be missed as well as not: Beta(3.5, 0.5) leaves 0.57 to 1
+        assert found["cost"].high > 0.3
+    else:
+        assert found[name].low < 0.85
+
+
+@pytest.mark.parametrize("rows, score", [(2, [0.5, 0.1]), (2, [0.1, 0.5]), (2, [0.5, 0.5]), (40, None)])
+def test_one_positive_says_little_about_a_ranking(rows, score):
+    target = np.arange(rows) == rows - 1
+    found = measure_binary(target, np.linspace(0, 1, rows) if score is None else score, 0.5, Goal("f1"))
+    for name in ("average_precision", "roc_auc"):
+        assert found[name].low < found[name].high, name
+    assert found["roc_auc"].high - found["roc_auc"].low > 0.45
+
+
+def test_several_perfect_classes_are_no_certainty():
+    truth = np.repeat([0, 1, 2], [30, 4, 2])
+    found, _, _ = measure_multiclass(truth, np.eye(3)[truth], [1 / 3] * 3, Goal("macro_f1"))
+    for name, one in found.items():
+        assert one.low < one.high, name
+    assert found["macro_f1"].low < 0.8
+    assert found["g_mean"].low < 0.8
+
+
+def test_intervals_of_few_positives_cover():
+    rng = np.random.default_rng(4)
+    truth = np.repeat([0, 1], [100, 5])
+    covered = {"roc_auc": 0, "cost": 0}
+    goal = Goal.parse("cost fn=20 fp=1")
+    for _ in range(60):
+        score = np.clip(0.4 + 0.2 * truth + 0.1 * rng.normal(size=105), 0, 1)
+        found = measure_binary(truth, score, 0.5, goal)
+        covered["roc_auc"] += found["roc_auc"].low <= 0.9214 <= found["roc_auc"].high  # Φ(√2)
+        covered["cost"] += found["cost"].low <= 0.1587 * (5 * 20 + 100) / 105 <= found["cost"].high  # Φ(-1)
+    assert min(covered.values()) >= 52
+
+
+@pytest.mark.parametrize(
+    "target, score, threshold, message",
+    [
+        ([0, 2], [0.1, 0.2], 0.5, "target 2 in row 1 is neither 0 nor 1"),
+        ([0, 1], [0.1, np.nan], 0.5, "probability nan in row 1"),
+        ([0, 1], [0.1], 0.5, "target has 2 values, probability 1"),
+        ([], [], 0.5, "target has no row of class 1; both classes are needed"),
+        ([0, 1], [0.1, 0.2], np.nan, "threshold is nan"),
+        ([0, 1], [0.1, 0.2], "half", "threshold must be numbers"),
+    ],
+)
+def test_bad_rows_are_refused(target, score, threshold, message):
+    with pytest.raises(UserError) as error:
+        measure_binary(target, score, threshold, Goal("f1"))
+    assert message in str(error.value)
+
+
+@pytest.mark.parametrize(
+    "target, score, prior, message",
+    [
+        ([0, 5], [[0.5, 0.5], [0.1, 0.9]], [0.5, 0.5], "target 5 in row 1 is no class; probability has 2 classes"),
+        ([0, -1], [[0.5, 0.5], [0.1, 0.9]], [0.5, 0.5], "target -1 in row 1 is no class"),
+        ([0, 0.5], [[0.5, 0.5], [0.1, 0.9]], [0.5, 0.5], "target 0.5 in row 1 is no class"),
+        ([0, 1], [[0.5, 0.5], [0.1, np.nan]], [0.5, 0.5], "probability nan in row 1, class 1"),
+        ([0, 1], [[0.5, 0.5], [-0.1, 1]], [0.5, 0.5], "probability -0.1 in row 1, class 0"),
+        ([0, 1], [0.5, 0.5], [0.5, 0.5], "must have shapes (N,) and (N, C)"),
+        ([0], [[0.5, 0.5], [0.1, 0.9]], [0.5, 0.5], "but have (1,) and (2, 2)"),
+        ([], np.empty((0, 2)), [0.5, 0.5], "N and C at least 1"),
+        ([0, 1], [[0.5, 0.5], [0.1, 0.9]], [1.0], "{} has shape (1,) but probability has 2 classes"),
+        ([0, 1], [[0.5, 0.5], [0.1, 0.9]], [1, 0], "{} is 0 for class 1; it must be a finite number above 0"),
+        ([0, 1], [[0.5, 0.5], [0.1, 0.9]], [1, np.nan], "{} is nan for class 1"),
+    ],
+)
+def test_bad_classes_are_refused(target, score, prior, message):
+    goal = Goal("macro_f1")
+    with pytest.raises(UserError) as error:
+        choose_class_thresholds(target, score, prior, goal)
+    assert message.format("prior") in str(error.value)
+    with pytest.raises(UserError) as error:
+        measure_multiclass(target, score, prior, goal)
+    assert message.format("threshold") in str(error.value)
+
+
 def test_a_binary_goal_is_refused():
     goal = Goal.parse("recall where precision >= 0.5")
     with pytest.raises(UserError, match="needs two classes"):

@@ -138,7 +138,13 @@ def test_certain_scores():
         ([0, 1], [0.1, 0.2], [1, 0], "no row of class 1"),
         ([0, 2], [0.1, 0.2], None, "in row 1 is neither 0 nor 1"),
         ([0, 1], [0.1, 0.2], [1, -1], "sample_weight -1.0 in row 1"),
-        ([[0, 1]], [[0.1, 0.2]], None, "one dimension"),
+        ([[0, 1]], [[0.1, 0.2]], None, "target has shape (1, 2); it must have one dimension"),
+        ([0, 1], [0.1, 0.2], [[1, 1]], "sample_weight has shape (1, 2); it must have one dimension"),
+        ([0, 1], [0.1, 0.2], [[1], [1]], "sample_weight has shape (2, 1)"),
+        ([], [], None, "no row of class 1"),
+        (["no", "yes"], [0.1, 0.2], None, "target must be numbers, but starts with 'no'"),
+        ([0, None], [0.1, 0.2], None, "target nan in row 1 is neither 0 nor 1"),
+        ([0, 1], ["low", "high"], None, "probability must be numbers"),
     ],
 )
 def test_bad_input(target, score, weight, message):

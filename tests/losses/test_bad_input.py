@@ -60,7 +60,7 @@ SHAPES_AND_DTYPES = [
     (PLAIN, FOUR, ROWS, {"reduction": "weigthed_mean"}, "did you mean 'weighted_mean'"),
     (PLAIN, FOUR, ROWS, {"reduction": "sum", "normalizer": 3.0}, "has no denominator that normalizer could replace"),
     (PLAIN, FOUR, ROWS, {"normalizer": 0}, "normalizer is 0; .* must be greater than 0"),
-    (PLAIN, FOUR, ROWS, {"normalizer": -2.0}, "normalizer is -2.0"),
+    (PLAIN, FOUR, ROWS, {"normalizer": -2.0}, "normalizer is -2;"),
     (PLAIN, FOUR, ROWS, {"normalizer": float("nan")}, "normalizer is nan"),
     (PLAIN, FOUR, ROWS, {"normalizer": np.array([1.0, 2.0])}, "normalizer"),
     (PLAIN, FOUR, ROWS, {"normalizer": "batch"}, "normalizer"),

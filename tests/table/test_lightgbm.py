@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 
-from counterpoise.lightgbm import Objective, bake_start
+from counterpoise.errors import UserError
+from counterpoise.lightgbm import Objective, bake_start, slopes
 from counterpoise.recipes import sigmoid, softmax
 
 lightgbm = pytest.importorskip("lightgbm")
@@ -74,6 +75,31 @@ def test_curvature_stays_positive(recipe):
         gradient, curvature = Objective(recipe)(logits, _Data(np.full(101, label), None))
         assert np.all(curvature > 0)
         assert np.all(np.isfinite(gradient))
+
+
+def test_soft_labels_stay_soft():
+    gradient, _ = slopes(sigmoid.binary_cross_entropy(), [0.0, 0.0], [0.7, 0.2])
+    np.testing.assert_allclose(gradient, [-0.2, 0.3])
+
+
+@pytest.mark.parametrize("recipe, logits", [(sigmoid.focal(), np.zeros(2)), (softmax.focal(), np.zeros((2, 3)))])
+@pytest.mark.parametrize("label", [1.9, np.nan, -1, 7])
+def test_labels_that_are_none_are_refused(recipe, logits, label):
+    with pytest.raises(UserError, match=r"row 1|target\[1\]") as error:
+        slopes(recipe, logits, [1, label])
+    assert f"{label:g}" in str(error.value).lower()
+
+
+def test_softmax_takes_no_soft_label():
+    with pytest.raises(UserError, match=r"label 0.7 in row 1 is no class; .* whole numbers from 0 to 2"):
+        slopes(softmax.cross_entropy(), np.zeros((2, 3)), [1, 0.7])
+
+
+def test_a_softmax_of_one_class():
+    gradient, curvature = slopes(softmax.cross_entropy(), np.zeros((2, 1)), [0, 0])
+    assert gradient.tolist() == curvature.tolist() == [[0.0], [0.0]]
+    with pytest.raises(UserError, match="num_class"):
+        slopes(softmax.cross_entropy(), np.zeros(2), [0, 0])
 
 
 @pytest.mark.parametrize("least", [0.0, 1e9], ids=["trees", "single leaves"])

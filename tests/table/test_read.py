@@ -54,6 +54,20 @@ def test_compressed(tmp_path):
     assert read_table(path).frame.row(0) == (1, 2)
 
 
+def test_line_ends_of_old_macs(tmp_path):
+    path = tmp_path / "t.csv"
+    path.write_bytes(b"a,b\r1,2\r3,4\r")
+    assert read_table(path).frame.rows() == [(1, 2), (3, 4)]
+
+
+@pytest.mark.parametrize(
+    "values", [pl.Series([1.0, 1e300]), pl.Series([1, 2**63 + 5], dtype=pl.UInt64), pl.Series([1.0, -(2.0**70)])]
+)
+def test_a_class_beyond_64_bits_is_refused(values):
+    with pytest.raises(UserError, match="in data row 2, which is too large for a class"):
+        read_labels(table(y=values), "y")
+
+
 def table(**columns):
     return Table(pl.DataFrame(columns), "t.parquet", typed=True)
 

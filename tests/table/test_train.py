@@ -1,6 +1,10 @@
 """The main job keeps its promises: same files for the same seed, honest parts, a model that stands alone."""
 
+import errno
 import json
+import os
+import subprocess
+import sys
 
 import numpy as np
 import polars as pl
@@ -13,6 +17,7 @@ from counterpoise.table import load, predict_table, train_table
 from counterpoise.table.features import to_matrix
 from counterpoise.table.race import Entry, penalised, verdict_of
 from counterpoise.table.read import read_table
+from counterpoise.table.report import headline
 from counterpoise.weights import ClassCounts
 
 lightgbm = pytest.importorskip("lightgbm")
@@ -71,6 +76,25 @@ def test_same_seed_same_bytes(trained, table, tmp_path):
     train_table(table, target="label", goal=facts.goal, out=tmp_path / "again")
     for name in ("model.txt", "decision.json", "report.html"):
         assert (out / name).read_bytes() == (tmp_path / "again" / name).read_bytes()
+
+
+def test_same_bytes_under_any_hash_seed(tmp_path, imbalanced):
+    imbalanced(150).write_parquet(tmp_path / "t.parquet")
+    code = "import sys; from counterpoise.cli import main; sys.exit(main())"
+    words = ["train", "t.parquet", "--target", "label", "--goal", "cost fn=9 fp=1", "--out"]
+    runs = [
+        subprocess.Popen(
+            [sys.executable, "-c", code, *words, seed],
+            cwd=tmp_path,
+            env={**os.environ, "PYTHONHASHSEED": seed},
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+        )
+        for seed in ("1", "2", "3")
+    ]
+    assert [run.wait() for run in runs] == [0, 0, 0]
+    for name in ("model.txt", "decision.json", "report.html"):
+        assert len({(tmp_path / seed / name).read_bytes() for seed in ("1", "2", "3")}) == 1, name
 
 
 def test_the_parts_are_disjoint_and_the_threshold_is_the_calibration_parts(trained):
@@ -150,6 +174,101 @@ def test_a_broken_promise_costs():
     goal = Goal.parse("recall where precision >= 0.5")
     assert penalised(goal, Confusion(tp=10, fp=90, fn=0, tn=0)) < 0.5
     assert penalised(goal, Confusion(tp=0, fp=0, fn=10, tn=90)) == 0.0
+
+
+def test_a_broken_promise_costs_as_much_as_the_largest_cost():
+    from counterpoise.decide import Confusion
+
+    goal = Goal.parse("cost fn=1 fp=1000 where recall >= 0.9")
+    missed = Confusion(tp=0, fp=0, fn=10, tn=90)
+    kept = Confusion(tp=10, fp=20, fn=0, tn=70)
+    assert penalised(goal, kept) > penalised(goal, missed)
+
+
+def test_few_rows_are_counted_in_the_headline(tmp_path, imbalanced):
+    imbalanced(150).write_parquet(tmp_path / "t.parquet")
+    facts = train_table(tmp_path / "t.parquet", target="label", out=tmp_path / "out")
+    (_, wrong), (missed, right) = facts.judged.confusion
+    assert headline(facts).startswith(f"Finds {right} of {right + missed} rows where label is yes; ")
+    assert f"{right} of its {right + wrong} alerts are right." in headline(facts)
+
+
+def coded(n=300):
+    rng = np.random.default_rng(0)
+    kind = rng.integers(1, 4, n)
+    rare = rng.random(n) < np.where(kind == 3, 0.6, 0.05)
+    return pl.DataFrame({"kind": pl.Series(kind).cast(pl.String), "x": rng.normal(size=n), "y": rare.astype(int)})
+
+
+@pytest.fixture(scope="module")
+def by_kind(tmp_path_factory):
+    directory = tmp_path_factory.mktemp("coded")
+    coded().write_parquet(directory / "t.parquet")
+    train_table(directory / "t.parquet", target="y", out=directory / "m")
+    predict_table(directory / "m", directory / "t.parquet", directory / "p.parquet")
+    return directory
+
+
+@pytest.mark.parametrize("dtype", [pl.Int64, pl.UInt8, pl.Float64, pl.Categorical])
+def test_categories_keep_their_meaning_in_another_type(by_kind, tmp_path, dtype):
+    column = pl.col("kind") if dtype == pl.Categorical else pl.col("kind").cast(pl.Int64)
+    coded().with_columns(column.cast(dtype)).write_parquet(tmp_path / "t.parquet")
+    predict_table(by_kind / "m", tmp_path / "t.parquet", tmp_path / "p.parquet")
+    assert pl.read_parquet(tmp_path / "p.parquet").equals(pl.read_parquet(by_kind / "p.parquet"))
+
+
+@pytest.mark.parametrize(
+    "kind, message",
+    [
+        (pl.col("kind").cast(pl.Int64) + 0.5, "'kind', of type Float64 here and text in training, holds nothing that"),
+        (pl.col("kind").cast(pl.Int64) == 1, "'kind', of type Boolean here and text in training, holds nothing that"),
+        (pl.concat_list("kind"), "'kind' is of type List"),
+        ("kind " + pl.col("kind"), "'kind' holds nothing that the model knows: 'kind 3', 'kind 2', 'kind 1'; it knows"),
+    ],
+    ids=["fractions", "flags", "lists", "renamed"],
+)
+def test_categories_that_lost_their_meaning_are_refused(by_kind, tmp_path, kind, message):
+    coded().with_columns(kind=kind).write_parquet(tmp_path / "t.parquet")
+    with pytest.raises(UserError) as error:
+        predict_table(by_kind / "m", tmp_path / "t.parquet", tmp_path / "p.parquet")
+    assert message in str(error.value)
+    assert not (tmp_path / "p.parquet").exists()
+
+
+def test_a_new_category_in_one_row_is_no_mistake(by_kind, tmp_path):
+    coded()[:1].with_columns(kind=pl.lit("9")).write_parquet(tmp_path / "t.parquet")
+    with pytest.warns(UserWarning, match=r"column 'kind': 1 of 1 values .* missing: '9'"):
+        predict_table(by_kind / "m", tmp_path / "t.parquet", tmp_path / "p.parquet")
+
+
+def test_prediction_touches_no_other_file(by_kind, tmp_path, monkeypatch):
+    out, theirs = tmp_path / "p.parquet", tmp_path / ".p.parquet.partial"
+    theirs.write_text("mine")
+    predict_table(by_kind / "m", by_kind / "t.parquet", out)
+    assert theirs.read_text() == "mine"
+    assert sorted(tmp_path.iterdir()) == sorted([out, theirs])
+
+    def meanwhile(_, file):
+        (tmp_path / "late.csv").write_text("theirs")
+        file.write(b"ours")
+
+    monkeypatch.setattr(pl.DataFrame, "write_csv", meanwhile)
+    with pytest.raises(UserError, match="exists already"):
+        predict_table(by_kind / "m", by_kind / "t.parquet", tmp_path / "late.csv")
+    assert (tmp_path / "late.csv").read_text() == "theirs"
+    assert len(list(tmp_path.iterdir())) == 3
+
+
+def test_prediction_without_hard_links(by_kind, tmp_path, monkeypatch):
+    from counterpoise.table import predict
+
+    def no_link(*_):
+        raise OSError(errno.EPERM, "Operation not permitted")
+
+    monkeypatch.setattr(predict.os, "link", no_link)
+    predict_table(by_kind / "m", by_kind / "t.parquet", tmp_path / "p.parquet")
+    assert pl.read_parquet(tmp_path / "p.parquet").equals(pl.read_parquet(by_kind / "p.parquet"))
+    assert len(list(tmp_path.iterdir())) == 1
 
 
 @pytest.mark.parametrize("goal", ["average_precision", "cost fn=20 fp=1", "f2", "recall where alerts <= 10%"])

@@ -1,7 +1,9 @@
 """The command `counterpoise`."""
 
 import sys
+import warnings
 from collections.abc import Sequence
+from typing import Any, cast
 
 from counterpoise.errors import UserError
 
@@ -35,12 +37,22 @@ def main(arguments: Sequence[str] | None = None) -> int:
             raise
         return _complain(f"{error.name} is not installed: pip install 'counterpoise[table]'")
     try:
-        return run(words or ["--help"])
+        with warnings.catch_warnings():
+            warnings.showwarning = cast(Any, _warn)
+            return run(words or ["--help"])
     except UserError as error:
         return _complain(str(error))
+    except OSError as error:
+        if error.filename is None:  # no file's fault
+            raise
+        return _complain(f"{error.filename}: {error.strerror}")
     except KeyboardInterrupt:
         _complain("interrupted; nothing was written")
         return 130
+
+
+def _warn(message: Warning | str, *_: Any) -> None:
+    _complain(f"warning: {message}")
 
 
 def _complain(message: str) -> int:

@@ -1,5 +1,6 @@
 """The subcommands: each names its arguments, calls one function and shows what it returned."""
 
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -11,9 +12,9 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table as Grid
 
 from counterpoise import __version__
-from counterpoise.errors import UserError
+from counterpoise.errors import UserError, nearest_name
 from counterpoise.recipes import recipe_table
-from counterpoise.weights import NORMALIZATIONS, SCHEMES, ClassCounts, class_weights, nearest_name
+from counterpoise.weights import NORMALIZATIONS, SCHEMES, ClassCounts, class_weights
 
 if TYPE_CHECKING:
     from counterpoise.table import Training
@@ -130,13 +131,24 @@ def weights(
     grid = Grid("scheme", "normalize", box=None, pad_edge=False)
     for number in counts:
         grid.add_column(f"n={number}", justify="right")
+    refused: list[UserError] = []
+    made = 0
     for row in SCHEMES if scheme is None else [scheme]:
         for place, form in enumerate(NORMALIZATIONS if normalize is None else [normalize]):
-            found = class_weights(samples, scheme=row, normalize=form)
-            grid.add_row(row if place == 0 else "", form, *(f"{weight:.4g}" for weight in found))
+            try:
+                cells = [f"{weight:.4g}" for weight in class_weights(samples, scheme=row, normalize=form)]
+                made += 1
+            except UserError as error:
+                cells = ["–"] * len(counts)
+                refused.append(error)
+            grid.add_row(row if place == 0 else "", form, *cells)
         if scheme is None and normalize is None:
             grid.add_row()
+    if not made:
+        raise refused[0]
     _console().print(grid)
+    for reason in dict.fromkeys(map(str, refused)):
+        typer.echo(f"–: {reason}")
 
 
 @app.command()
@@ -163,12 +175,28 @@ def _console() -> Console:
     return console
 
 
+_DONE = {"reading": "read", "comparing": "compared", "growing": "grew", "measuring": "measured", "writing": "wrote"}
+
+
 @contextmanager
 def _progress() -> Iterator[Any]:
-    """A bar per step on standard error, gone at the end; nothing where that is no terminal."""
+    """A bar per step on standard error, gone at the end; where that is no terminal a line per finished step."""
     console = Console(stderr=True)
+    if not console.is_terminal:
+        began = time.monotonic()
+
+        def log(step: str, done: float) -> None:
+            nonlocal began
+            if done >= 1:
+                verb, rest = step.split(" ", 1)
+                now = time.monotonic()
+                typer.echo(f"counterpoise: {_DONE[verb]} {rest}, {now - began:.0f} s", err=True)
+                began = now
+
+        yield log
+        return
     columns = (TextColumn("{task.description}", markup=False), BarColumn(), TimeElapsedColumn())
-    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as bar:
+    with Progress(*columns, console=console, transient=True) as bar:
         tasks: dict[str, Any] = {}
 
         def report(step: str, done: float) -> None:

@@ -7,17 +7,16 @@
 A goal is one objective and any number of constraints. `Goal.parse` reads it, `str` writes it back.
 """
 
-import difflib
 import math
 import re
 from dataclasses import dataclass
-from typing import NoReturn
+from typing import Any, NoReturn
 
 import numpy as np
 from numpy.typing import NDArray
 
 from counterpoise.decide.confusion import Confusion
-from counterpoise.errors import UserError
+from counterpoise.errors import UserError, nearest_name
 
 RANKINGS = ("average_precision", "roc_auc")
 LARGER_IS_BETTER = ("precision", "recall", "specificity")
@@ -26,6 +25,8 @@ RATES = LARGER_IS_BETTER + SMALLER_IS_BETTER
 SUMMARIES = ("balanced_accuracy", "g_mean", "mcc", "macro_f1")
 MULTICLASS = ("macro_f1", "balanced_accuracy", "g_mean", "mcc")
 COSTS = ("fn", "fp", "tp", "tn")
+OBJECTIVES = (*RANKINGS, *SUMMARIES, *RATES, "f1", "f2", "f0.5", "cost")
+"""The names of goals; f takes any other number above 0 too."""
 
 _TOKEN = re.compile(r"\s*(?P<word>[^\s=<>≤≥,]+|[=<>≤≥]+|,)")
 _NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?", re.IGNORECASE)
@@ -44,6 +45,13 @@ class Constraint:
 
     rate: str
     bound: float
+
+    def __post_init__(self) -> None:
+        if self.rate not in RATES:
+            raise nearest_name("rate", self.rate, RATES)
+        object.__setattr__(self, "bound", _finite(f"the bound of {self.rate}", self.bound))
+        if not 0 <= self.bound <= 1:
+            raise UserError(f"{self.rate} lies between 0 and 1, not at {self.bound:g}")
 
     @property
     def at_least(self) -> bool:
@@ -81,6 +89,13 @@ class Cost:
     tp: float = 0.0
     tn: float = 0.0
 
+    def __post_init__(self) -> None:
+        for name in COSTS:
+            object.__setattr__(self, name, _finite(f"the cost {name}", getattr(self, name)))
+        for wrong, right in (("fn", "tp"), ("fp", "tn")):
+            if getattr(self, wrong) <= getattr(self, right):
+                raise UserError(f"a wrong decision must cost more than the right one ({wrong}= and {right}=)")
+
     def __str__(self) -> str:
         pairs = [f"{name}={_plain(getattr(self, name))}" for name in COSTS]
         return "cost " + " ".join(pair for pair in pairs if pair not in ("tp=0", "tn=0"))
@@ -112,6 +127,25 @@ class Goal:
     constraints: tuple[Constraint, ...] = ()
     costs: Cost | None = None
 
+    def __post_init__(self) -> None:
+        if self.objective != "cost" and self.objective not in RANKINGS + SUMMARIES + RATES:
+            beta = _F_BETA.fullmatch(str(self.objective))
+            if beta is None:
+                raise nearest_name("goal", self.objective, OBJECTIVES)
+            if not float(beta["beta"]) > 0:
+                raise UserError(f"{self.objective!r} needs a beta above 0")
+        if (self.objective == "cost") != isinstance(self.costs, Cost):
+            raise UserError(
+                f"goal {self.objective!r} with costs={self.costs!r}: "
+                "write Goal('cost', costs=Cost(fn=500, fp=10)), and no costs with another objective"
+            )
+        object.__setattr__(self, "constraints", tuple(self.constraints))
+        for constraint in self.constraints:
+            if not isinstance(constraint, Constraint):
+                raise UserError(f"{constraint!r} is no constraint; write Constraint('precision', 0.5)")
+        if self.constraints and self.ranking:
+            raise UserError(f"{self.objective!r} judges the order of the scores and takes no constraint")
+
     @classmethod
     def parse(cls, text: str) -> "Goal":
         """Read a goal; a mistake raises `UserError` that points at its place.
@@ -121,8 +155,9 @@ class Goal:
         >>> Goal.parse("recal where precision >= 0.5")
         Traceback (most recent call last):
         ...
-        counterpoise.errors.UserError: goal 'recal where precision >= 0.5', character 1: \
-'recal' is not a goal; did you mean 'recall'?
+        counterpoise.errors.UserError: goal 'recal where precision >= 0.5', character 1: unknown goal 'recal'; \
+did you mean 'recall'? known: average_precision, roc_auc, balanced_accuracy, g_mean, mcc, macro_f1, precision, \
+recall, specificity, fpr, alerts, f1, f2, f0.5, cost
         """
         return _Parser(text).goal()
 
@@ -183,6 +218,16 @@ class Goal:
         )
 
 
+def _finite(name: str, value: Any) -> float:
+    try:
+        number = float(value)
+    except (TypeError, ValueError):
+        number = math.nan
+    if not math.isfinite(number):
+        raise UserError(f"{name} is {value!r}; it must be a finite number")
+    return number
+
+
 def _plain(number: float) -> str:
     return str(int(number)) if number == int(number) and abs(number) < 1e15 else repr(float(number))
 
@@ -206,8 +251,7 @@ class _Parser:
                 self.complain(f"{name!r} needs a beta above 0")
             name = f"f{_plain(beta)}"
         elif name not in RANKINGS + SUMMARIES + RATES:
-            known = [*RANKINGS, *SUMMARIES, *RATES, "f1", "f2", "f0.5", "cost"]
-            self.complain(f"{name!r} is not a goal; {_nearest(name, known)}")
+            self.complain(str(nearest_name("goal", name, OBJECTIVES)))
         constraints: list[Constraint] = []
         while self.at < len(self.words):
             expected = "and" if constraints else "where"
@@ -228,7 +272,7 @@ class _Parser:
                 continue
             name = self.take("a cost")
             if name not in COSTS:
-                self.complain(f"{name!r} is no outcome; {_nearest(name, COSTS)}")
+                self.complain(str(nearest_name("outcome", name, COSTS)))
             if name in found:
                 self.complain(f"{name!r} is given twice")
             if self.take("'='") != "=":
@@ -238,16 +282,15 @@ class _Parser:
         if missing:
             names = " and ".join(missing)
             self.complain(f"the cost of {names} is missing; write cost fn=500 fp=10", end=True)
-        cost = Cost(**found)
-        for wrong, right, kind in ((cost.fn, cost.tp, "fn= and tp="), (cost.fp, cost.tn, "fp= and tn=")):
-            if wrong <= right:
-                self.complain(f"a wrong decision must cost more than the right one ({kind})", end=True)
-        return cost
+        try:
+            return Cost(**found)
+        except UserError as error:
+            self.complain(str(error), end=True)
 
     def constraint(self) -> Constraint:
         rate = self.take("a rate, such as precision")
         if rate not in RATES:
-            self.complain(f"{rate!r} is not a rate to hold; {_nearest(rate, RATES)}")
+            self.complain(str(nearest_name("rate", rate, RATES)))
         sign = {"≥": ">=", "≤": "<="}.get(self.take("'>=' or '<='"), self.last())
         right = ">=" if rate in LARGER_IS_BETTER else "<="
         if sign != right:
@@ -279,8 +322,3 @@ class _Parser:
     def complain(self, what: str, *, end: bool = False) -> NoReturn:
         place = len(self.text.rstrip()) + 1 if end else self.words[self.at - 1][1] + 1
         raise UserError(f"goal {self.text!r}, character {place}: {what}")
-
-
-def _nearest(word: str, known: tuple[str, ...] | list[str]) -> str:
-    close = difflib.get_close_matches(word, known, n=1, cutoff=0.6)
-    return f"did you mean {close[0]!r}?" if close else f"use one of {', '.join(known)}"

@@ -4,7 +4,15 @@ Shares of independent rows (precision, recall, specificity) have the exact Clopp
 F1 is a monotone function of such a share, tp / (tp + fp + fn), and takes its interval; balanced
 accuracy, a mean of shares, combines theirs (Newcombe's method of variance recovery). An interval of
 this kind stays wide when eight positives were all found, where a bootstrap would claim certainty.
-Rankings, the log loss and the other summaries have a percentile bootstrap, stratified by class.
+
+The other measures have the 2.5 and 97.5 percentiles of a posterior, given how many rows each class has:
+
+- cost, MCC, g-mean, F-beta and macro F1: what was decided of the rows of a class has Jeffreys' prior, half a
+  row right and half a row wrong (spread evenly where there are several wrong classes);
+- rankings and the log loss: the Bayesian bootstrap (Rubin, The Bayesian bootstrap, Annals of Statistics
+  1981) of each class's rows and of one row more, which looks like a random row of another class (or, in a
+  ranking, lies beyond one of its ends). A perfect ranking of three positives is thus no certainty: the
+  next one may lie anywhere.
 """
 
 from collections.abc import Iterator
@@ -15,8 +23,16 @@ from numpy.typing import ArrayLike, NDArray
 
 from counterpoise.decide.confusion import Confusion
 from counterpoise.decide.goal import Goal
-from counterpoise.decide.multiclass import confusion_matrix, decide_classes, summary
-from counterpoise.decide.threshold import decide
+from counterpoise.decide.multiclass import (
+    check_multiclass_goal,
+    checked_classes,
+    confusion_matrix,
+    decide_classes,
+    positive_per_class,
+    summary,
+)
+from counterpoise.decide.threshold import checked_rows, decide, real_numbers
+from counterpoise.errors import UserError
 
 REPLICATES = 1000
 _CELLS = 4_000_000
@@ -101,13 +117,19 @@ def ranking(target: ArrayLike, probability: ArrayLike, weight: ArrayLike) -> dic
     >>> ranking([0, 1, 0, 1], [0.1, 0.4, 0.5, 0.8], np.ones((1, 4)))
     {'average_precision': array([0.83333333]), 'roc_auc': array([0.75])}
     """
-    scores = np.asarray(probability, np.float64)
+    weights = np.asarray(weight, np.float64)
+    positive = np.asarray(target).astype(bool)
+    return _ranking(np.asarray(probability, np.float64), weights * positive, weights * ~positive)
+
+
+def _ranking(
+    scores: NDArray[np.float64], positive: NDArray[np.floating], negative: NDArray[np.floating]
+) -> dict[str, NDArray[np.float64]]:
+    """The same, of weights (R, N) of the positives and of the negatives that have each score."""
     order = np.argsort(-scores, kind="stable")
     last = np.append(np.flatnonzero(np.diff(scores[order])), len(scores) - 1)
-    weights = np.asarray(weight, np.float64)[:, order]
-    positive = np.asarray(target).astype(bool)[order]
-    tp = np.cumsum(weights * positive, axis=1)[:, last]
-    fp = np.cumsum(weights * ~positive, axis=1)[:, last]
+    tp = np.cumsum(positive[:, order], axis=1, dtype=np.float64)[:, last]
+    fp = np.cumsum(negative[:, order], axis=1, dtype=np.float64)[:, last]
     new_tp, new_fp = np.diff(tp, axis=1, prepend=0.0), np.diff(fp, axis=1, prepend=0.0)
     positives, negatives = tp[:, -1], fp[:, -1]
     precision = tp / np.maximum(tp + fp, 1e-300)
@@ -154,11 +176,13 @@ def measure_binary(
     --------
     >>> found = measure_binary([0, 0, 0, 1], [0.1, 0.2, 0.3, 0.9], 0.5, Goal("f1"))
     >>> str(found["recall"]), str(found["average_precision"])
-    ('1.000 [0.025, 1.000]', '1.000 [1.000, 1.000]')
+    ('1.000 [0.025, 1.000]', '1.000 [0.235, 1.000]')
     """
-    truth = np.asarray(target).astype(bool)
-    scores = np.asarray(probability, np.float64)
-    at = decide(truth, scores, threshold)
+    truth, scores, _ = checked_rows(target, probability)
+    cut = float(real_numbers("threshold", threshold))
+    if np.isnan(cut):
+        raise UserError("threshold is nan; it must be a number")
+    at = decide(truth, scores, cut)
     recall = share(float(at.tp), float(at.tp + at.fn))
     specificity = share(float(at.tn), float(at.tn + at.fp))
     found = {
@@ -171,22 +195,23 @@ def measure_binary(
         "fpr": share(float(at.fp), float(at.tn + at.fp)),
     }
     ones = np.ones((1, len(truth)))
-    losses = log_losses(truth, scores)
+    ranked = np.append(scores, [-1.0, 2.0])  # the ends, below all and above all; no row lies there
+    said = np.append(scores, [scores.min(), scores.max()])
+    losses = np.stack([log_losses(np.full(len(said), value), said) for value in (0, 1)])
     draws: dict[str, list[NDArray[np.float64]]] = {"average_precision": [], "roc_auc": [], "log_loss": []}
-    for weight in _resampled(truth, seed):
-        for name, values in ranking(truth, scores, weight).items():
+    for negative, positive in _drawn_weights(truth, seed):
+        for name, values in _ranking(ranked, positive, negative).items():
             draws[name].append(values)
-        draws["log_loss"].append(weight @ losses / len(truth))
+        draws["log_loss"].append((negative @ losses[0] + positive @ losses[1]) / len(truth))
     for name, value in ranking(truth, scores, ones).items():
         found[name] = _percentiles(float(value[0]), np.concatenate(draws[name]))
-    found["log_loss"] = _percentiles(float(losses.mean()), np.concatenate(draws["log_loss"]))
-    for extra in {"mcc", "g_mean", goal.objective} - set(found):
-        rng = np.random.default_rng(seed)
-        tp = rng.binomial(int(at.tp + at.fn), recall.value, REPLICATES).astype(np.float64)
-        tn = rng.binomial(int(at.tn + at.fp), specificity.value, REPLICATES).astype(np.float64)
-        drawn = Confusion(tp=tp, fp=at.tn + at.fp - tn, fn=at.tp + at.fn - tp, tn=tn)
-        measure = goal if extra == goal.objective else Goal(extra)
-        found[extra] = _percentiles(float(measure.value(at)), measure.value(drawn))
+    happened = float(log_losses(truth, scores).mean())
+    found["log_loss"] = _percentiles(happened, np.concatenate(draws["log_loss"]))
+    drawn = _drawn_confusion(at, seed)
+    for extra in dict.fromkeys(("mcc", "g_mean", goal.objective)):  # no set: their order would be another each time
+        if extra not in found:
+            measure = goal if extra == goal.objective else Goal(extra)
+            found[extra] = _percentiles(float(measure.value(at)), measure.value(drawn))
     return found
 
 
@@ -215,40 +240,94 @@ def measure_multiclass(
     >>> str(recall[0]), found["macro_f1"].value
     ('1.000 [0.158, 1.000]', 1.0)
     """
-    truth = np.asarray(target, np.int64)
-    scores = np.asarray(probability, np.float64)
+    check_multiclass_goal(goal)
+    truth, scores = checked_classes(target, probability)
     classes = scores.shape[1]
-    matrix = confusion_matrix(truth, decide_classes(scores, threshold), classes)
+    matrix = confusion_matrix(
+        truth, decide_classes(scores, positive_per_class("threshold", threshold, classes)), classes
+    )
     true, chosen = matrix.sum(axis=1), matrix.sum(axis=0)
     recall = [share(float(matrix[k, k]), float(true[k])) for k in range(classes)]
     precision = [share(float(matrix[k, k]), float(chosen[k])) for k in range(classes)]
     found = {"balanced_accuracy": mean_share([recall[k] for k in range(classes) if true[k]])}
-    rng = np.random.default_rng(seed)
-    drawn = np.stack(
-        [rng.multinomial(true[k], matrix[k] / max(true[k], 1), REPLICATES) for k in range(classes)], axis=1
+    names = ("macro_f1", "mcc", "g_mean")
+    drawn = np.concatenate(
+        [np.stack([summary(some, name) for name in names]) for some in _drawn_matrices(matrix, seed)], axis=1
     )
-    for name in ["macro_f1", "mcc", "g_mean"]:
-        found[name] = _percentiles(float(summary(matrix, name)), summary(drawn, name))
-    if goal.objective not in found:
-        found[goal.objective] = _percentiles(float(summary(matrix, goal.objective)), summary(drawn, goal.objective))
-    losses = log_losses(truth, scores)
-    draws = [weight @ losses / len(truth) for weight in _resampled(truth, seed)]
-    found["log_loss"] = _percentiles(float(losses.mean()), np.concatenate(draws))
+    for name, values in zip(names, drawn, strict=True):
+        found[name] = _percentiles(float(summary(matrix, name)), values)
+    found["log_loss"] = _log_loss(truth, scores, seed)
     return found, recall, precision
 
 
-def _resampled(truth: NDArray[np.generic], seed: int) -> Iterator[NDArray[np.float32]]:
-    """Row weights of stratified resamples, in blocks small enough for the memory."""
+def _drawn_confusion(at: Confusion, seed: int) -> Confusion:
+    """Draws from the posterior of recall and specificity, as the counts that they would give on these rows."""
     rng = np.random.default_rng(seed)
-    rows = len(truth)
-    replicates = REPLICATES if rows <= 20_000 else 200
-    groups = [np.flatnonzero(truth == value) for value in np.unique(truth)]
-    for start in range(0, replicates, max(1, _CELLS // rows)):
-        count = min(max(1, _CELLS // rows), replicates - start)
-        weight = np.empty((count, rows), np.float32)
-        for group in groups:
-            weight[:, group] = rng.multinomial(len(group), np.full(len(group), 1 / len(group)), count)
-        yield weight
+    positives, negatives = at.tp + at.fn, at.tn + at.fp
+    tp = positives * rng.beta(at.tp + 0.5, at.fn + 0.5, REPLICATES)
+    tn = negatives * rng.beta(at.tn + 0.5, at.fp + 0.5, REPLICATES)
+    return Confusion(tp=tp, fp=negatives - tn, fn=positives - tp, tn=tn)
+
+
+def _drawn_matrices(matrix: NDArray[np.int64], seed: int) -> Iterator[NDArray[np.float64]]:
+    """The same for several classes: blocks of confusion matrices (R, C, C) with the rows' totals."""
+    rng = np.random.default_rng(seed)
+    classes = len(matrix)
+    prior = np.full((classes, classes), 0.5 / max(classes - 1, 1))
+    np.fill_diagonal(prior, 0.5)
+    for here in _blocks(_replicates(classes**2), classes**2):
+        share = rng.standard_gamma(matrix + prior, (here.stop - here.start, classes, classes))
+        share *= matrix.sum(axis=1, keepdims=True) / share.sum(axis=2, keepdims=True)
+        yield share
+
+
+def _log_loss(truth: NDArray[np.int64], scores: NDArray[np.float64], seed: int) -> Measured:
+    """The log loss of several classes."""
+    rng = np.random.default_rng(seed)
+    own = log_losses(truth, scores)
+    total = np.zeros(_replicates(len(truth)))
+    for k in np.unique(truth):
+        rows, others = np.flatnonzero(truth == k), np.flatnonzero(truth != k)
+        for here in _blocks(len(total), len(rows)):
+            weight, more, place = _one_row_more(rng, rows, others, here.stop - here.start)
+            total[here] += weight @ own[rows] + more * log_losses(np.full(len(place), k), scores[place])
+    return _percentiles(float(own.mean()), total / len(truth))
+
+
+def _drawn_weights(truth: NDArray[np.bool_], seed: int) -> Iterator[list[NDArray[np.float32]]]:
+    """Weights (R, N + 2) of the negatives and of the positives among the rows and the two ends, in blocks."""
+    rng = np.random.default_rng(seed)
+    groups = [np.flatnonzero(~truth), np.flatnonzero(truth)]
+    for here in _blocks(_replicates(len(truth)), len(truth)):
+        count = here.stop - here.start
+        drawn = []
+        for rows, others in (groups, groups[::-1]):
+            full = np.zeros((count, len(truth) + 2), np.float32)
+            places = np.append(others, [len(truth), len(truth) + 1])
+            full[:, rows], more, place = _one_row_more(rng, rows, places, count)
+            full[np.arange(count), place] += more
+            drawn.append(full)
+        yield drawn
+
+
+def _one_row_more(
+    rng: np.random.Generator, rows: NDArray[np.int64], others: NDArray[np.int64], count: int
+) -> tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.int64]]:
+    """Bayesian bootstrap weights (R, n) of a class's rows, (R,) of one row more, and which row that is like."""
+    weight = rng.standard_exponential((count, len(rows) + 1), np.float32)
+    weight *= len(rows) / weight.sum(axis=1, keepdims=True)
+    return weight[:, :-1], weight[:, -1], rng.choice(others if len(others) else rows, count)
+
+
+def _replicates(rows: int) -> int:
+    return REPLICATES if rows <= 20_000 else 200
+
+
+def _blocks(replicates: int, cells: int) -> Iterator[slice]:
+    """Parts of all replicates that are small enough for the memory."""
+    size = max(1, _CELLS // cells)
+    for start in range(0, replicates, size):
+        yield slice(start, min(start + size, replicates))
 
 
 def _percentiles(value: float, draws: NDArray[np.float64]) -> Measured:

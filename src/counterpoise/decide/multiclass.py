@@ -12,6 +12,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from counterpoise.decide.confusion import ratio
 from counterpoise.decide.goal import MULTICLASS, Goal
+from counterpoise.decide.threshold import real_numbers
 from counterpoise.errors import UserError
 
 TAUS = np.round(np.arange(0.0, 1.55, 0.1), 1)
@@ -129,16 +130,66 @@ def choose_class_thresholds(target: ArrayLike, probability: ArrayLike, prior: Ar
     (0.5, 1.0)
     """
     check_multiclass_goal(goal)
-    scores = np.asarray(probability, np.float64)
+    truth, scores = checked_classes(target, probability)
+    shares = positive_per_class("prior", prior, scores.shape[1])
     values = []
     for tau in TAUS:
-        chosen = decide_classes(scores, thresholds_of(prior, tau))
-        values.append(float(summary(confusion_matrix(target, chosen, scores.shape[1]), goal.objective)))
+        chosen = decide_classes(scores, thresholds_of(shares, tau))
+        values.append(float(summary(confusion_matrix(truth, chosen, scores.shape[1]), goal.objective)))
     best = int(np.flatnonzero(np.asarray(values) >= max(values) - 1e-12)[0])
     tau = float(TAUS[best])
     how = "the most probable class" if tau == 0 else f"the class with the largest probability / prior^{tau:g}"
     reason = f"{goal.label} is best here ({values[best]:.3g}) when each row goes to {how}"
-    return ClassThresholds(thresholds_of(prior, tau), tau, values[best], reason)
+    return ClassThresholds(thresholds_of(shares, tau), tau, values[best], reason)
+
+
+def checked_classes(target: ArrayLike, probability: ArrayLike) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+    """Class places (N,) and probabilities (N, C) that belong together, or `UserError`.
+
+    Examples
+    --------
+    >>> checked_classes([0, 5], [[0.5, 0.5], [0.1, 0.9]])
+    Traceback (most recent call last):
+    ...
+    counterpoise.errors.UserError: target 5 in row 1 is no class; probability has 2 classes (0 to 1)
+    """
+    truth, scores = real_numbers("target", target), real_numbers("probability", probability)
+    if truth.ndim != 1 or scores.ndim != 2 or len(truth) != len(scores) or 0 in scores.shape:
+        raise UserError(
+            f"target and probability must have shapes (N,) and (N, C), N and C at least 1, "
+            f"but have {truth.shape} and {scores.shape}"
+        )
+    bad = np.argwhere(~((scores >= 0) & (scores <= 1)))
+    if len(bad):
+        row, column = bad[0]
+        raise UserError(f"probability {scores[row, column]} in row {row}, class {column} lies outside 0 to 1")
+    known = (truth >= 0) & (truth < scores.shape[1]) & (truth == np.floor(truth))
+    if not known.all():
+        row = int(np.argmin(known))
+        raise UserError(
+            f"target {truth[row]:g} in row {row} is no class; "
+            f"probability has {scores.shape[1]} classes (0 to {scores.shape[1] - 1})"
+        )
+    return truth.astype(np.int64), scores
+
+
+def positive_per_class(name: str, values: ArrayLike, classes: int) -> NDArray[np.float64]:
+    """One finite number above 0 per class, or `UserError`.
+
+    Examples
+    --------
+    >>> positive_per_class("prior", [0.5, 0.0], 2)
+    Traceback (most recent call last):
+    ...
+    counterpoise.errors.UserError: prior is 0 for class 1; it must be a finite number above 0
+    """
+    numbers = real_numbers(name, values)
+    if numbers.shape != (classes,):
+        raise UserError(f"{name} has shape {numbers.shape} but probability has {classes} classes; pass one per class")
+    bad = np.flatnonzero(~((numbers > 0) & np.isfinite(numbers)))
+    if len(bad):
+        raise UserError(f"{name} is {numbers[bad[0]]:g} for class {bad[0]}; it must be a finite number above 0")
+    return numbers
 
 
 def thresholds_of(prior: ArrayLike, tau: float) -> NDArray[np.float64]:

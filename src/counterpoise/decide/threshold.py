@@ -4,6 +4,7 @@ A row is flagged when its probability is at least the threshold, so rows with eq
 flagged together and only the gaps between distinct scores (and both ends) can differ.
 """
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
@@ -64,7 +65,7 @@ def sweep(target: ArrayLike, probability: ArrayLike, sample_weight: ArrayLike | 
     >>> every.threshold.round(3), every.confusion.recall
     (array([0.9, 0.6, 0.3, 0. ]), array([0. , 0.5, 1. , 1. ]))
     """
-    truth, scores, weight = _checked(target, probability, sample_weight)
+    truth, scores, weight = checked_rows(target, probability, sample_weight)
     order = np.argsort(-scores, kind="stable")
     truth, scores, weight = truth[order], scores[order], weight[order]
     last = np.append(np.flatnonzero(np.diff(scores)), len(scores) - 1)
@@ -197,16 +198,24 @@ def _unmet(goal: Goal, confusion: Confusion, some: NDArray[np.bool_]) -> str:
     return f"{opening} the {word} {hard.rate} where {others} is {found:.3f}"
 
 
-def _checked(
-    target: ArrayLike, probability: ArrayLike, sample_weight: ArrayLike | None
+def checked_rows(
+    target: ArrayLike, probability: ArrayLike, sample_weight: ArrayLike | None = None
 ) -> tuple[NDArray[np.bool_], NDArray[np.float64], NDArray[np.float64]]:
-    truth = np.asarray(target)
-    scores = np.asarray(probability, dtype=np.float64)
-    weight = np.ones(truth.shape) if sample_weight is None else np.asarray(sample_weight, dtype=np.float64)
-    if truth.ndim != 1 or scores.ndim != 1:
-        raise UserError(
-            f"target and probability must have one dimension, but have shapes {truth.shape} and {scores.shape}"
-        )
+    """Truth, probability and weight of scored rows of two classes, or `UserError`.
+
+    Examples
+    --------
+    >>> checked_rows([0, 1], [0.2, float("nan")])
+    Traceback (most recent call last):
+    ...
+    counterpoise.errors.UserError: probability nan in row 1 lies outside 0 to 1
+    """
+    truth = real_numbers("target", target)
+    scores = real_numbers("probability", probability)
+    weight = np.ones(truth.shape) if sample_weight is None else real_numbers("sample_weight", sample_weight)
+    for name, array in (("target", truth), ("probability", scores), ("sample_weight", weight)):
+        if array.ndim != 1:
+            raise UserError(f"{name} has shape {array.shape}; it must have one dimension, (N,)")
     if not len(truth) == len(scores) == len(weight):
         raise UserError(
             f"target has {len(truth)} values, probability {len(scores)} and sample_weight {len(weight)}; "
@@ -220,9 +229,27 @@ def _checked(
         raise UserError(f"sample_weight {weight[bad[0]]} in row {bad[0]} is not a finite number of 0 or more")
     bad = np.flatnonzero((truth != 0) & (truth != 1))
     if len(bad):
-        raise UserError(f"target {truth[bad[0]]!r} in row {bad[0]} is neither 0 nor 1")
-    truth = truth.astype(bool)
+        raise UserError(f"target {truth[bad[0]]:g} in row {bad[0]} is neither 0 nor 1")
+    flag = truth.astype(bool)
     for value in (True, False):
-        if not np.any(weight[truth == value] > 0):
-            raise UserError(f"target has no row of class {int(value)}; a threshold needs both classes")
-    return truth, scores, weight
+        if not np.any(weight[flag == value] > 0):
+            raise UserError(f"target has no row of class {int(value)}; both classes are needed")
+    return flag, scores, weight
+
+
+def real_numbers(name: str, values: ArrayLike) -> NDArray[np.float64]:
+    """Values as float64, or `UserError`.
+
+    Examples
+    --------
+    >>> real_numbers("target", ["yes", "no"])
+    Traceback (most recent call last):
+    ...
+    counterpoise.errors.UserError: target must be numbers, but starts with 'yes'
+    """
+    try:
+        array = np.asarray(values)
+        return np.asarray(array if array.dtype.kind in "biuf" else array.astype(object), np.float64)
+    except (TypeError, ValueError):
+        first = next(iter(values), "") if isinstance(values, Iterable) else values
+        raise UserError(f"{name} must be numbers, but starts with {first!r}") from None

@@ -2,6 +2,5 @@
 
 from counterpoise.losses.closed_form import loss_and_gradient
 from counterpoise.losses.loss import loss
-from counterpoise.losses.reduction import REDUCTIONS
 
-__all__ = ["REDUCTIONS", "loss", "loss_and_gradient"]
+__all__ = ["loss", "loss_and_gradient"]

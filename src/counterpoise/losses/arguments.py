@@ -1,19 +1,18 @@
 """What a loss is given, brought to one form and checked: logits with the classes last, a target, a weight per row.
 
 Shapes and dtypes are always checked. Values are checked where they can be seen, that is not while a framework
-traces or compiles, nor on an accelerator, where looking would stall it; there a class out of range gives NaN.
+traces or compiles, nor on an accelerator, where looking would stall it; there a bad value gives NaN.
 """
 
-import warnings
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
-from counterpoise.arrays import Array, Namespace, namespace
-from counterpoise.errors import ClassWeightWarning, UserError
+from counterpoise.arrays import Array, Namespace, namespace, shape_text
+from counterpoise.errors import UserError, warn_about_weights
 from counterpoise.recipes import Recipe, SigmoidRecipe, SoftmaxRecipe
-from counterpoise.recipes.parameters import at_least_single
+from counterpoise.recipes.logits import checked_logits
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,12 +33,6 @@ class Arguments:
     classes: int
 
 
-def _static(shape: tuple[Any, ...]) -> str:
-    return (
-        "(" + ", ".join(str(s) if isinstance(s, int) else "?" for s in shape) + ("," if len(shape) == 1 else "") + ")"
-    )
-
-
 def _same(a: tuple[Any, ...], b: tuple[Any, ...]) -> bool:
     """Whether two shapes can be equal; sizes that are unknown while tracing are taken on trust."""
     return len(a) == len(b) and all(
@@ -48,59 +41,47 @@ def _same(a: tuple[Any, ...], b: tuple[Any, ...]) -> bool:
 
 
 def _to_framework(xp: Namespace, name: str, value: Any, like: Array) -> Array:
-    """`value` as an array of the logits' framework; lists, NumPy arrays and columns are converted."""
-    if xp.name == "numpy" and hasattr(value, "to_numpy"):
-        value = value.to_numpy()
-    if xp.name == "numpy":
-        value = np.asarray(value)
-        if value.dtype.kind in "OUS":
-            raise UserError(
-                f"{name} is of dtype {value.dtype}; a loss needs numbers. Make class names integers 0 to C - 1 first"
-            )
-        return value
+    """`value` as an array of the logits' framework; lists, columns and arrays of other frameworks are converted."""
+    if not isinstance(value, np.ndarray | np.generic):
+        try:
+            theirs = namespace(value)
+        except UserError:
+            theirs = None
+        if theirs is xp:
+            if "string" in str(value.dtype):
+                raise UserError(f"{name} holds text; a loss needs numbers. Make class names integers 0 to C - 1 first")
+            return value
+    if hasattr(value, "detach"):
+        value = value.detach().cpu()
     try:
-        theirs = namespace(value)
-    except UserError:
-        theirs = None
-    if theirs is xp:
-        return value
-    converted = np.asarray(value)
-    if converted.dtype.kind in "OUS":
-        raise UserError(f"{name} is of dtype {converted.dtype}; a loss needs numbers")
+        converted = np.asarray(value.to_numpy() if hasattr(value, "to_numpy") else value)
+    except ValueError:
+        raise UserError(f"{name} has rows of different lengths") from None
+    if converted.size == 0 and isinstance(value, list):
+        converted = converted.astype(np.int64)
+    if converted.dtype.kind not in "biuf" and converted.dtype.name != "bfloat16":
+        raise UserError(
+            f"{name} is of dtype {converted.dtype}; a loss needs numbers. Make class names integers 0 to C - 1 first"
+        )
+    if xp.name == "numpy":
+        return converted
     dtype = {"i": xp.int64, "u": xp.int64, "b": xp.bool}.get(converted.dtype.kind, like.dtype)
     return xp.constant(converted, like, dtype)
 
 
-def _checked_logits(logits: Any, recipe: Recipe, class_axis: int) -> tuple[Namespace, Array, int]:
-    if isinstance(logits, list | tuple):
-        logits = np.asarray(logits, dtype=np.float64)
-    xp = namespace(logits)
-    if not xp.is_floating(logits):
-        raise UserError(f"logits are of dtype {logits.dtype}; they must be floating (raw scores, not classes)")
-    dimensions = len(xp.shape(logits))
-    if isinstance(recipe, SoftmaxRecipe) and dimensions < 1:
-        raise UserError("logits are one number; a softmax loss needs a class axis, as in (N, C)")
-    if dimensions and not -dimensions <= class_axis < dimensions:
-        raise UserError(
-            f"class_axis is {class_axis}, but logits of shape {_static(xp.shape(logits))} have {dimensions} axes"
-        )
-    logits = at_least_single(xp, logits)
-    if xp.name == "numpy" and np.isnan(logits).any():
-        place = [int(i) for i in np.argwhere(np.isnan(logits))[0]]
-        raise UserError(f"logits{place} is NaN; the model diverged or its input was missing")
-    if xp.name == "numpy" and isinstance(recipe, SoftmaxRecipe) and np.isposinf(logits).any():
-        place = [int(i) for i in np.argwhere(np.isposinf(logits))[0]]
-        raise UserError(f"logits{place} is +inf; only -inf is allowed, which masks a class")
-    classes = 1
-    if dimensions > 1 or (dimensions and isinstance(recipe, SoftmaxRecipe)):
-        logits = xp.moveaxis(logits, class_axis, -1)
-        classes = xp.shape(logits)[-1]
-    if recipe.classes is not None and isinstance(classes, int) and recipe.classes != classes:
-        kind = "classes" if isinstance(recipe, SoftmaxRecipe) else "labels"
-        raise UserError(f"logits have {classes} {kind} on axis {class_axis}, but the recipe has {recipe.classes}")
-    if not isinstance(classes, int):
-        raise UserError(f"the number of classes on axis {class_axis} must be known when the loss is traced")
-    return xp, logits, classes
+def _refuse_values(xp: Namespace, name: str, array: Array, bad: Any, problem: str) -> Array:
+    """The array, after an error for a bad value that can be seen; one that cannot be seen becomes NaN.
+
+    `bad` is a function of an array of either kind.
+    """
+    if not xp.is_concrete(array):
+        return xp.where(bad(array), float("nan"), array)
+    values = np.asarray(array.detach() if hasattr(array, "detach") else array)
+    found = np.argwhere(bad(values))
+    if len(found):
+        place = [int(i) for i in found[0]]
+        raise UserError(f"{name}{place if place else ''} is {values[tuple(place)]:g}; {problem}")
+    return array
 
 
 def softmax_arguments(
@@ -112,38 +93,44 @@ def softmax_arguments(
     class_axis: int,
 ) -> Arguments:
     """The arguments of a softmax loss in their one form."""
-    xp, z, classes = _checked_logits(logits, recipe, class_axis)
-    if classes == 0:
-        raise UserError(f"logits of shape {_static(xp.shape(z))} have no class")
+    xp, z, classes = checked_logits(logits, recipe, class_axis)
     if recipe.weight.ndim == 0 and recipe.weight not in (0, 1) and classes > 2:
-        warnings.warn(
+        warn_about_weights(
             f"one weight ({recipe.weight:g}) for all {classes} classes only scales the loss; it favours no class. Pass "
-            "one weight per class, for instance class_weights(counts)",
-            ClassWeightWarning,
-            stacklevel=4,
+            "one weight per class, for instance class_weights(counts)"
         )
     shape = xp.shape(z)
+    if xp.name != "numpy":
+        z = xp.where(z == float("inf"), float("nan"), z)  # as the error in NumPy: only -inf has a meaning, a mask
     y = _to_framework(xp, "target", target, z)
     y_shape = xp.shape(y)
-    hard = not xp.is_floating(y) and not xp.is_boolean(y) and _same(y_shape, shape[:-1])
-    column = not xp.is_floating(y) and not xp.is_boolean(y) and classes > 1 and _same(y_shape, (*shape[:-1], 1))
-    if column:
+    whole = not xp.is_floating(y) and not xp.is_boolean(y)
+    hard = whole and _same(y_shape, shape[:-1])
+    if whole and classes > 1 and _same(y_shape, (*shape[:-1], 1)):
         y, hard = xp.reshape(y, shape[:-1]), True
-    if not hard:
+    keep = None
+    if hard:
+        y = xp.pinned(xp.astype(y, xp.int64), shape[:-1])
+        if ignore_index is not None:
+            if int(ignore_index) != ignore_index:
+                raise UserError(f"ignore_index is {ignore_index}; class indices are integers")
+            keep = y != int(ignore_index)
+            y = xp.where(keep, y, xp.constant(0, y, y.dtype))
+        if xp.is_concrete(y):
+            _check_classes(np.asarray(y), classes)
+    else:
         moved = xp.moveaxis(y, class_axis, -1) if len(y_shape) == len(shape) else y
         if not _same(xp.shape(moved), shape):
             raise UserError(_target_shape_problem(xp, y, y_shape, z, class_axis))
-        y = xp.astype(moved, z.dtype)
-    else:
-        y = xp.astype(y, xp.int64)
-    keep = None
-    if ignore_index is not None:
-        if not hard:
+        if ignore_index is not None:
             raise UserError("ignore_index is for integer targets; give rows of a soft target sample_weight 0 instead")
-        keep = y != ignore_index
-        y = xp.where(keep, y, xp.constant(0, y, y.dtype))
-    if xp.is_concrete(y) and xp.is_concrete(z):
-        _check_softmax_values(xp, z, y, hard, classes)
+        y = _refuse_values(
+            xp,
+            "target",
+            xp.pinned(xp.astype(moved, z.dtype), shape),
+            lambda t: ~((t >= 0) & (t < float("inf"))),
+            "a soft target's shares are finite and at least 0",
+        )
     weight = _row_weight(xp, sample_weight, z, shape[:-1])
     return Arguments(xp, z, y, hard, keep, weight, classes)
 
@@ -154,8 +141,9 @@ def _target_shape_problem(xp: Namespace, y: Array, y_shape: tuple[Any, ...], z: 
     given = moved.copy()
     given.insert(class_axis % (len(moved) + 1), classes)
     problem = (
-        f"logits {_static(tuple(given))} with class_axis={class_axis} want an integer target {_static(tuple(moved))} "
-        f"or a soft target {_static(tuple(given))}; found {_static(y_shape)} of dtype {y.dtype}"
+        f"logits {shape_text(tuple(given))} with class_axis={class_axis} want an integer target "
+        f"{shape_text(tuple(moved))} or a soft target {shape_text(tuple(given))}; found {shape_text(y_shape)} "
+        f"of dtype {y.dtype}"
     )
     if xp.is_floating(y) and _same(y_shape, tuple(moved)):
         return problem + ". Class indices must be integers"
@@ -166,25 +154,12 @@ def _target_shape_problem(xp: Namespace, y: Array, y_shape: tuple[Any, ...], z: 
     return problem
 
 
-def _check_softmax_values(xp: Namespace, z: Array, y: Array, hard: bool, classes: int) -> None:
-    if hard:
-        flat = np.asarray(y)
-        if flat.size and (flat.min() < 0 or flat.max() >= classes):
-            found = flat[(flat < 0) | (flat >= classes)].flat[0]
-            hint = "" if found >= 0 else "; pass ignore_index if it marks rows to leave out"
-            raise UserError(
-                f"target holds class {found}, but the recipe has {classes} classes (0 to {classes - 1}){hint}"
-            )
-    elif xp.name == "numpy":
-        bad = ~(np.isfinite(y) & (y >= 0))
-        if bad.any():
-            place = [int(i) for i in np.argwhere(bad)[0]]
-            raise UserError(f"target{place} is {y[tuple(place)]}; a soft target's shares are finite and at least 0")
-    if xp.name == "numpy" and z.size:
-        masked = np.isneginf(z).all(axis=-1)
-        if masked.any():
-            place = [int(i) for i in np.argwhere(masked)[0]]
-            raise UserError(f"logits{place} are -inf for every class; at least one class must be possible")
+def _check_classes(target: Any, classes: int) -> None:
+    outside = (target < 0) | (target >= classes)
+    if outside.any():
+        found = target[outside].flat[0]
+        hint = "" if found >= 0 else "; pass ignore_index if it marks rows to leave out"
+        raise UserError(f"target holds class {found}, but the recipe has {classes} classes (0 to {classes - 1}){hint}")
 
 
 def sigmoid_arguments(
@@ -196,7 +171,7 @@ def sigmoid_arguments(
     class_axis: int,
 ) -> Arguments:
     """The arguments of a sigmoid loss in their one form."""
-    xp, z, classes = _checked_logits(logits, recipe, class_axis)
+    xp, z, classes = checked_logits(logits, recipe, class_axis)
     shape = xp.shape(z)
     y = _to_framework(xp, "target", target, z)
     y_shape = xp.shape(y)
@@ -206,37 +181,37 @@ def sigmoid_arguments(
         y = xp.reshape(y, shape)
     if not _same(xp.shape(y), shape):
         raise UserError(
-            f"a sigmoid loss wants a target of the logits' shape {_static(xp.shape(logits))}; found {_static(y_shape)}"
+            f"a sigmoid loss wants a target of the logits' shape {shape_text(xp.shape(logits))}; "
+            f"found {shape_text(y_shape)}"
         )
+    y = xp.pinned(xp.astype(y, z.dtype), shape)
     keep = None
     if ignore_index is not None:
-        keep = y != xp.constant(ignore_index, y, y.dtype)
-    y = xp.astype(y, z.dtype)
-    if keep is not None:
+        keep = y != float(ignore_index)
         y = xp.where(keep, y, 0.0)
-    if xp.is_concrete(y):
-        values = np.asarray(xp.stop_gradient(y))
-        bad = ~((values >= 0) & (values <= 1))
-        if bad.any():
-            place = [int(i) for i in np.argwhere(bad)[0]]
-            raise UserError(
-                f"target{place} is {values[tuple(place)]:g}; a sigmoid target lies between 0 and 1 "
-                "(pass ignore_index if it marks entries to leave out)"
-            )
+    y = _refuse_values(
+        xp,
+        "target",
+        y,
+        lambda t: ~((t >= 0) & (t <= 1)),
+        "a sigmoid target lies between 0 and 1 (pass ignore_index if it marks entries to leave out)",
+    )
     weight = _element_weight(xp, sample_weight, z, shape, class_axis)
     return Arguments(xp, z, y, False, keep, weight, classes)
 
 
 def _checked_weight(xp: Namespace, sample_weight: Any, z: Array) -> Array:
     weight = _to_framework(xp, "sample_weight", sample_weight, z)
-    weight = xp.astype(weight, z.dtype)
-    if xp.is_concrete(weight):
-        values = np.asarray(xp.stop_gradient(weight))
-        bad = ~(np.isfinite(values) & (values >= 0))
-        if bad.any():
-            place = [int(i) for i in np.argwhere(bad)[0]]
-            raise UserError(f"sample_weight{place} is {values[tuple(place)]}; weights are finite and at least 0")
-    return weight
+    if xp.name == "numpy" or not xp.is_floating(weight):
+        weight = xp.astype(weight, z.dtype)
+    weight = _refuse_values(
+        xp,
+        "sample_weight",
+        weight,
+        lambda w: ~((w >= 0) & (w < float("inf"))),
+        "weights are finite and at least 0",
+    )
+    return xp.astype(weight, z.dtype)
 
 
 def _row_weight(xp: Namespace, sample_weight: Any, z: Array, rows: tuple[Any, ...]) -> Array | None:
@@ -249,13 +224,13 @@ def _row_weight(xp: Namespace, sample_weight: Any, z: Array, rows: tuple[Any, ..
         weight = xp.reshape(weight, shape[:-1])
         shape = shape[:-1]
     if _same(shape, rows):
-        return weight
+        return xp.pinned(weight, rows)
     if len(shape) == 0 or (len(shape) < len(rows) and _same(shape, rows[: len(shape)])):
         return _spread(xp, weight, rows, len(rows) - len(shape))
-    if len(shape) == len(rows) and all(given in (1, size) for given, size in zip(shape, rows, strict=True)):
+    if len(shape) == len(rows) > 1 and all(given in (1, size) for given, size in zip(shape, rows, strict=True)):
         return xp.broadcast_to(weight, rows)
     raise UserError(
-        f"sample_weight has shape {_static(shape)}, but the loss has one row for each of {_static(rows)}; "
+        f"sample_weight has shape {shape_text(shape)}, but the loss has one row for each of {shape_text(rows)}; "
         "pass one weight per sample, or per row"
     )
 
@@ -272,7 +247,7 @@ def _element_weight(
         weight = xp.moveaxis(weight, class_axis, -1) if len(shape) > 1 else weight
         given = xp.shape(weight)
         if _same(given, shape):
-            return weight
+            return xp.pinned(weight, shape)
         if _same(given, (*shape[:-1], 1)):
             return _spread(xp, xp.reshape(weight, shape[:-1]), shape, 1)
     elif len(given) == 0:
@@ -282,13 +257,14 @@ def _element_weight(
     elif _same(given, (*shape, 1)):
         return xp.reshape(weight, shape)
     raise UserError(
-        f"sample_weight has shape {_static(given)}, but the loss has shape {_static(shape)}; "
+        f"sample_weight has shape {shape_text(given)}, but the loss has shape {shape_text(shape)}; "
         "pass one weight per row (N,), or per element"
     )
 
 
 def _spread(xp: Namespace, weight: Array, shape: tuple[Any, ...], missing: int) -> Array:
     """`weight` with `missing` trailing axes, broadcast to `shape`."""
+    weight = xp.pinned(weight, shape[: len(shape) - missing])
     return xp.broadcast_to(weight[(..., *(None,) * missing)], shape)
 
 
@@ -296,10 +272,15 @@ def arguments_of(
     logits: Any, target: Any, recipe: Recipe, sample_weight: Any, ignore_index: float | None, class_axis: int
 ) -> Arguments:
     """The arguments of a loss of either family in their one form."""
+    check_recipe(recipe)
     if isinstance(recipe, SoftmaxRecipe):
         return softmax_arguments(logits, target, recipe, sample_weight, ignore_index, class_axis)
-    if isinstance(recipe, SigmoidRecipe):
-        return sigmoid_arguments(logits, target, recipe, sample_weight, ignore_index, class_axis)
-    raise UserError(
-        f"recipe is {recipe!r}; pass a recipe, such as counterpoise.recipe('softmax.focal') or softmax.focal()"
-    )
+    return sigmoid_arguments(logits, target, recipe, sample_weight, ignore_index, class_axis)
+
+
+def check_recipe(recipe: Any) -> None:
+    """Raise for what is no recipe, such as the name of one."""
+    if not isinstance(recipe, SoftmaxRecipe | SigmoidRecipe):
+        raise UserError(
+            f"recipe is {recipe!r}; pass a recipe, such as counterpoise.recipe('softmax.focal') or softmax.focal()"
+        )

@@ -12,10 +12,11 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from counterpoise.arrays import Float64Array
+from counterpoise.arrays import Float64Array, numpy_namespace
 from counterpoise.errors import UserError
 from counterpoise.losses.arguments import Arguments, arguments_of
 from counterpoise.losses.reduction import check_reduction, denominator
+from counterpoise.losses.softmax import weighed
 from counterpoise.recipes import Recipe, SigmoidRecipe, SoftmaxRecipe
 
 
@@ -74,9 +75,11 @@ def loss_and_gradient(
             f"loss_and_gradient takes NumPy arrays; found {type(logits).__module__}.{type(logits).__qualname__}. "
             "Other frameworks differentiate counterpoise.loss themselves"
         )
-    given = np.asarray(logits)
-    wide = given if given.dtype.kind not in "fV" else given.astype(np.float64)
-    arguments = arguments_of(wide, target, recipe, sample_weight, ignore_index, class_axis)
+    single = False
+    if not isinstance(logits, list | tuple) and numpy_namespace.is_floating(logits):
+        single = logits.dtype.itemsize <= 4
+        logits = logits.astype(np.float64)
+    arguments = arguments_of(logits, target, recipe, sample_weight, ignore_index, class_axis)
     with np.errstate(all="ignore"):
         entries = _softmax(arguments, recipe) if isinstance(recipe, SoftmaxRecipe) else _sigmoid(arguments, recipe)
         factor = np.ones_like(entries.loss)
@@ -84,7 +87,7 @@ def loss_and_gradient(
             factor = factor * arguments.weight
         if arguments.keep is not None:
             factor = np.where(arguments.keep, factor, 0.0)
-        values = np.where(factor > 0, entries.loss * factor, 0.0)
+        values = weighed(numpy_namespace, factor, entries.loss)
         if reduction == "none":
             by: Any = 1.0
             value: Any = values
@@ -95,12 +98,10 @@ def loss_and_gradient(
             factor = factor / by if by else factor * 0
         softmax = isinstance(recipe, SoftmaxRecipe)
         spread = factor[..., None] if softmax else factor
-        dtype = given.dtype if given.dtype in (np.float32, np.float64) else np.dtype(np.float32)
-        if given.dtype.kind not in "fV":
-            dtype = np.dtype(np.float64)
-        back = _axis_back(softmax, given.ndim, class_axis)
+        dtype = np.dtype(np.float32 if single else np.float64)
+        back = _axis_back(softmax, arguments.logits.ndim, class_axis)
         derivatives = [entries.gradient, entries.curvature] if curvature else [entries.gradient]
-        outputs = [back(np.where(spread > 0, d * spread, 0.0)).astype(dtype) for d in derivatives]
+        outputs = [back(weighed(numpy_namespace, spread, d)).astype(dtype) for d in derivatives]
     if reduction == "none" and not softmax:
         value = back(value)
     return (value.astype(dtype), *outputs)
@@ -157,8 +158,9 @@ def _softmax(arguments: Arguments, recipe: SoftmaxRecipe) -> _Entries:
         smoothed = (1 - recipe.smoothing) * target + recipe.smoothing / classes
         weight = smoothed * pair
         curve = _soft_curve(phi.slope, phi.bend, weight, e, against)
-    loss = np.where(weight > 0, weight * phi.value, 0.0).sum(axis=-1)
-    gradient, curvature = curve
+    loss = weighed(numpy_namespace, weight, phi.value).sum(axis=-1)
+    # a masked logit is a constant, whatever the loss
+    gradient, curvature = (np.where(np.isneginf(z), 0.0, part) for part in curve)
     row_weight = (target * pair).sum(axis=-1)
     if recipe.adds_expected_cost:
         by_choice = smoothed @ recipe.cost
@@ -188,10 +190,6 @@ def _pair_weights(recipe: SoftmaxRecipe, z: Float64Array) -> Float64Array:
     return np.broadcast_to(recipe.weight[chosen][..., None], z.shape)
 
 
-def _weighed(weight: Float64Array, values: Float64Array) -> Float64Array:
-    return np.where(weight > 0, weight * values, 0.0)
-
-
 def _hard_curve(
     slope: Float64Array,
     bend: Float64Array,
@@ -200,8 +198,8 @@ def _hard_curve(
     against: Float64Array,
     target: Any,
 ) -> tuple[Float64Array, Float64Array]:
-    first = _weighed(weight, slope).sum(axis=-1, keepdims=True)
-    second = _weighed(weight, bend).sum(axis=-1, keepdims=True)
+    first = weighed(numpy_namespace, weight, slope).sum(axis=-1, keepdims=True)
+    second = weighed(numpy_namespace, weight, bend).sum(axis=-1, keepdims=True)
     others = np.where(target, 0.0, e)
     size = np.where(target, against, 0.0).sum(axis=-1, keepdims=True)
     size = np.where(size == 0, 1.0, size)
@@ -214,7 +212,7 @@ def _hard_curve(
 def _soft_curve(
     slope: Float64Array, bend: Float64Array, weight: Float64Array, e: Float64Array, against: Float64Array
 ) -> tuple[Float64Array, Float64Array]:
-    first, second = _weighed(weight, slope), _weighed(weight, bend)
+    first, second = weighed(numpy_namespace, weight, slope), weighed(numpy_namespace, weight, bend)
     size = np.where(against == 0, 1.0, against)
     by_size = _without_own(first / size)
     gradient = e * by_size - first
@@ -231,8 +229,8 @@ def _sigmoid(arguments: Arguments, recipe: SigmoidRecipe) -> _Entries:
     right, wrong = recipe.positive_shape.derivatives(-u), recipe.negative_shape.derivatives(u)
     chain = recipe.temperature * recipe.scale
     return _Entries(
-        _weighed(positive, right.value) + _weighed(negative, wrong.value),
+        weighed(numpy_namespace, positive, right.value) + weighed(numpy_namespace, negative, wrong.value),
         t * recipe.pos_weight + (1 - t) * recipe.neg_weight,
-        (_weighed(negative, wrong.slope) - _weighed(positive, right.slope)) * chain,
-        (_weighed(negative, wrong.bend) + _weighed(positive, right.bend)) * chain**2,
+        (weighed(numpy_namespace, negative, wrong.slope) - weighed(numpy_namespace, positive, right.slope)) * chain,
+        (weighed(numpy_namespace, negative, wrong.bend) + weighed(numpy_namespace, positive, right.bend)) * chain**2,
     )

@@ -9,7 +9,7 @@ from counterpoise.arrays import Array
 from counterpoise.losses.arguments import Arguments, arguments_of
 from counterpoise.losses.reduction import check_reduction, denominator, divided
 from counterpoise.losses.sigmoid import sigmoid_elements
-from counterpoise.losses.softmax import softmax_rows
+from counterpoise.losses.softmax import softmax_rows, weighed
 from counterpoise.recipes import Recipe, SoftmaxRecipe
 
 
@@ -87,7 +87,7 @@ def reduced(
         )
         values = entries.loss
         if arguments.weight is not None:
-            values = xp.where(arguments.weight > 0, values * arguments.weight, 0.0)
+            values = weighed(xp, arguments.weight, values)
         if arguments.keep is not None:
             values = xp.where(arguments.keep, values, 0.0)
         if reduction == "none":

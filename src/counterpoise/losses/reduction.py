@@ -7,10 +7,12 @@ denominator of 0 gives 0, with zero gradient.
 
 from typing import Any
 
+import numpy as np
+
 from counterpoise.arrays import Array, Namespace
-from counterpoise.errors import UserError
+from counterpoise.errors import UserError, nearest_name
 from counterpoise.losses.arguments import Arguments
-from counterpoise.weights import nearest_name
+from counterpoise.recipes.parameters import one_number
 
 REDUCTIONS = ("none", "sum", "mean", "weighted_mean", "nonzero_mean")
 
@@ -25,8 +27,16 @@ def check_reduction(reduction: str, normalizer: Any) -> None:
         raise UserError(
             f'reduction="{reduction}" has no denominator that normalizer could replace; use reduction="mean"'
         )
-    if isinstance(normalizer, int | float) and not normalizer > 0:
-        raise UserError(f"normalizer is {normalizer}; the loss is divided by it, so it must be greater than 0")
+    try:
+        shape = tuple(normalizer.shape) if hasattr(normalizer, "shape") else np.shape(normalizer)
+    except ValueError:
+        shape = None
+    if shape != ():
+        raise UserError(f"normalizer must be one number; found {normalizer!r}")
+    if isinstance(normalizer, np.ndarray | np.generic) or not hasattr(normalizer, "shape"):
+        number = one_number("normalizer", normalizer, low=0.0)
+        if number == 0:
+            raise UserError("normalizer is 0; the loss is divided by it, so it must be greater than 0")
 
 
 def denominator(
@@ -49,7 +59,8 @@ def denominator(
     if reduction == "sum":
         return None
     if normalizer is not None:
-        return xp.astype(xp.constant(normalizer, size, dtype), dtype)
+        by = xp.astype(xp.constant(normalizer, size, dtype), dtype)
+        return xp.where(by > 0, by, float("nan"))  # a number of the framework's own, which may be traced
     if reduction == "mean":
         counted = xp.constant(1, size, dtype) if arguments.keep is None else xp.astype(arguments.keep, dtype)
         return xp.sum(xp.broadcast_to(counted, xp.shape(size)))

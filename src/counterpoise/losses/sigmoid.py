@@ -1,11 +1,10 @@
 """The sigmoid family as one function of the logit, for every framework."""
 
-from counterpoise.losses.affine import affine_parts, total
 from counterpoise.losses.arguments import Arguments
-from counterpoise.losses.softmax import Rows
+from counterpoise.losses.softmax import Rows, weighed
 from counterpoise.recipes import SigmoidRecipe
-
-INFINITY = float("inf")
+from counterpoise.recipes.affine import affine_parts, total
+from counterpoise.recipes.odds import INFINITY
 
 
 def sigmoid_elements(arguments: Arguments, recipe: SigmoidRecipe) -> Rows:
@@ -32,7 +31,6 @@ def sigmoid_elements(arguments: Arguments, recipe: SigmoidRecipe) -> Rows:
     negative_weight = xp.constant(recipe.neg_weight, z, z.dtype)
     smoothed = t * (1 - recipe.smoothing) + recipe.smoothing / 2 if recipe.smoothing else t
     positive, negative = smoothed * positive_weight, (1 - smoothed) * negative_weight
-    # a side without weight costs nothing, however wrong (0 * inf)
-    loss = xp.where(positive > 0, positive * recipe.positive_shape.value(xp, -u), 0.0)
-    loss = loss + xp.where(negative > 0, negative * recipe.negative_shape.value(xp, u), 0.0)
+    loss = weighed(xp, positive, recipe.positive_shape.value(xp, -u))
+    loss = loss + weighed(xp, negative, recipe.negative_shape.value(xp, u))
     return Rows(loss, t * positive_weight + (1 - t) * negative_weight)

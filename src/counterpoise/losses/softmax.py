@@ -8,11 +8,10 @@ no difference of nearly equal numbers is taken.
 from typing import NamedTuple
 
 from counterpoise.arrays import Array, Namespace
-from counterpoise.losses.affine import affine_parts, total
 from counterpoise.losses.arguments import Arguments
 from counterpoise.recipes import SoftmaxRecipe
-
-NEGATIVE_INFINITY = -float("inf")
+from counterpoise.recipes.affine import affine_parts, total
+from counterpoise.recipes.odds import INFINITY, Odds, at, first_largest, margined_differences, odds_against_all
 
 
 class Rows(NamedTuple):
@@ -38,24 +37,28 @@ def softmax_rows(arguments: Arguments, recipe: SoftmaxRecipe) -> Rows:
         `loss` and `weight`, both (...).
     """
     xp, z = arguments.xp, arguments.logits
-    masked = z == NEGATIVE_INFINITY
-    finite = xp.where(masked, 0.0, z)
-    hard = arguments.hard and recipe.smoothing == 0 and not recipe.adds_expected_cost
     weight = _chosen_weight(arguments, recipe)
-    if hard:
-        odds, valid = _hard_odds(arguments, recipe, finite, masked)
+    if arguments.hard and recipe.smoothing == 0 and not recipe.adds_expected_cost:
         row_weight = weight.of_true(xp, arguments.target)
-        loss = _weighed(xp, row_weight, recipe.shape.value(xp, odds))
-        return Rows(xp.where(valid, loss, float("nan")), row_weight)
-    target, valid = _soft_target(arguments, recipe)
-    odds, probability_parts = _soft_odds(arguments, recipe, finite, masked)
+        loss = weighed(xp, row_weight, recipe.shape.value(xp, _odds_against_true(arguments, recipe)))
+        return Rows(xp.where(_is_class(arguments), loss, float("nan")), row_weight)
+    target = _soft_target(arguments, recipe)
+    odds = odds_against_all(
+        xp,
+        z,
+        arguments.classes,
+        scale=recipe.scale,
+        offset=recipe.offset,
+        margin=recipe.margin,
+        temperature=recipe.temperature,
+    )
     by_class = weight.of_all(xp, z)
-    loss = xp.sum(_weighed(xp, target * by_class, recipe.shape.value(xp, odds)), -1)
+    loss = xp.sum(weighed(xp, target * by_class, recipe.shape.value(xp, odds.against)), -1)
     if recipe.adds_expected_cost:
-        loss = loss + _expected_cost(arguments, recipe, target, probability_parts)
+        loss = loss + _expected_cost(arguments, recipe, target, odds)
     if arguments.hard:
         row_weight = weight.of_true(xp, arguments.target)
-        loss = xp.where(valid, loss, float("nan"))
+        loss = xp.where(_is_class(arguments), loss, float("nan"))
     else:
         row_weight = xp.sum(arguments.target * by_class, -1)
     if recipe.adds_expected_cost and not recipe.weight.any():
@@ -63,9 +66,9 @@ def softmax_rows(arguments: Arguments, recipe: SoftmaxRecipe) -> Rows:
     return Rows(loss, row_weight)
 
 
-def _weighed(xp: Namespace, weight: Array, phi: Array) -> Array:
-    """weight * phi, where no weight means no loss, however large (0 * inf)."""
-    return xp.where(weight > 0, weight * phi, 0.0)
+def weighed(xp: Namespace, weight: Array, values: Array) -> Array:
+    """weight * values, where no weight means no loss, however large (0 * inf); a NaN of either stays."""
+    return xp.where(weight == 0, 0.0, weight * values)
 
 
 class _ChosenWeight(NamedTuple):
@@ -110,11 +113,11 @@ def _chosen_weight(arguments: Arguments, recipe: SoftmaxRecipe) -> _ChosenWeight
 
 def _in_range(xp: Namespace, target: Array, classes: int) -> Array:
     """Class indices, with those out of range (whose loss is NaN) moved to 0."""
-    return xp.where(_is_class(target, classes), target, xp.constant(0, target, target.dtype))
+    return xp.where((target >= 0) & (target < classes), target, xp.constant(0, target, target.dtype))
 
 
-def _is_class(target: Array, classes: int) -> Array:
-    return (target >= 0) & (target < classes)
+def _is_class(arguments: Arguments) -> Array:
+    return (arguments.target >= 0) & (arguments.target < arguments.classes)
 
 
 def _is_true(arguments: Arguments) -> Array:
@@ -122,103 +125,52 @@ def _is_true(arguments: Arguments) -> Array:
     return target[..., None] == xp.arange(arguments.classes, arguments.logits, target.dtype)
 
 
-def _at(xp: Namespace, part: Array, place: Array) -> Array:
-    """The value of a part at the one marked class of each row, (..., 1)."""
-    return xp.sum(xp.where(place, part, 0.0), -1, True)
-
-
-def _first_largest(arguments: Arguments, values: Array) -> Array:
-    """True at one largest value of each row."""
-    xp = arguments.xp
-    top = xp.astype(xp.argmax(xp.stop_gradient(values), -1), xp.int32)
-    return top[..., None] == xp.arange(arguments.classes, values, xp.int32)
-
-
-def _hard_odds(arguments: Arguments, recipe: SoftmaxRecipe, finite: Array, masked: Array) -> tuple[Array, Array]:
-    """The log odds against the true class, with its margin, (...), and whether that class exists."""
-    xp = arguments.xp
-    s = recipe.temperature
+def _odds_against_true(arguments: Arguments, recipe: SoftmaxRecipe) -> Array:
+    """The log odds against the true class, with its margin, (...), relative to the largest of the other logits."""
+    xp, z, s = arguments.xp, arguments.logits, recipe.temperature
+    masked = z == -INFINITY
+    finite = xp.where(masked, 0.0, z)
     is_true = _is_true(arguments)
     parts = affine_parts(xp, finite, recipe.scale, recipe.offset)
     # the margin comes off the offset of the true class, in parts of its own so that it keeps its digits
     margined = affine_parts(xp, finite, recipe.scale, recipe.offset - recipe.margin)
     excluded = masked | is_true
-    other = xp.where(excluded, NEGATIVE_INFINITY, xp.stop_gradient(total(parts)))
-    reference = _first_largest(arguments, other)
-    at_reference = [xp.stop_gradient(_at(xp, part, reference)) for part in parts]
+    other = xp.where(excluded, -INFINITY, xp.stop_gradient(total(parts)))
+    reference = first_largest(xp, other, arguments.classes)
+    at_reference = [xp.stop_gradient(at(xp, part, reference)) for part in parts]
     gap = s * total([part - ref for part, ref in zip(parts, at_reference, strict=True)])
-    spread = xp.sum(xp.exp(xp.where(excluded, NEGATIVE_INFINITY, gap)), -1)
+    spread = xp.sum(xp.exp(xp.where(excluded, -INFINITY, gap)), -1)
     alone = spread == 0
-    own = [_at(xp, part, is_true) for part in margined]
-    lead = s * total(_differences(at_reference, own))[..., 0]
+    own = [at(xp, part, is_true) for part in margined]
+    lead = s * total(margined_differences(xp, at_reference, own))[..., 0]
     true_masked = _any(xp, masked & is_true)
-    odds = xp.log(xp.where(alone, 1.0, spread)) + xp.where(true_masked, -NEGATIVE_INFINITY, lead)
+    odds = xp.log(xp.where(alone, 1.0, spread)) + xp.where(true_masked, INFINITY, lead)
     # with no other class the loss is 0; with no class at all there is none
-    odds = xp.where(alone, NEGATIVE_INFINITY, odds)
-    odds = xp.where(alone & true_masked, float("nan"), odds)
-    return odds, _is_class(arguments.target, arguments.classes)
-
-
-def _differences(references: list[Array], own: list[Array]) -> list[Array]:
-    """Part by part differences of two affine sums that may have different numbers of parts."""
-    if len(references) == len(own):
-        return [ref - part for ref, part in zip(references, own, strict=True)]
-    return [references[0] - own[0], *references[1:], *(-part for part in own[1:])]
+    odds = xp.where(alone, -INFINITY, odds)
+    return xp.where(alone & true_masked, float("nan"), odds)
 
 
 def _any(xp: Namespace, condition: Array) -> Array:
     return xp.sum(xp.astype(condition, xp.int32), -1) > 0
 
 
-def _soft_target(arguments: Arguments, recipe: SoftmaxRecipe) -> tuple[Array, Array]:
+def _soft_target(arguments: Arguments, recipe: SoftmaxRecipe) -> Array:
     xp, z = arguments.xp, arguments.logits
-    if arguments.hard:
-        target = xp.astype(_is_true(arguments), z.dtype)
-        valid = _is_class(arguments.target, arguments.classes)
-    else:
-        target, valid = arguments.target, xp.constant(True, z, xp.bool)
+    target = xp.astype(_is_true(arguments), z.dtype) if arguments.hard else arguments.target
     if recipe.smoothing:
         target = (1 - recipe.smoothing) * target + recipe.smoothing / arguments.classes
-    return target, valid
+    return target
 
 
-def _soft_odds(
-    arguments: Arguments, recipe: SoftmaxRecipe, finite: Array, masked: Array
-) -> tuple[Array, tuple[Array, Array]]:
-    """The log odds against every class, (..., C); and exp(u - max u) with the place of the maximum."""
-    xp = arguments.xp
-    s = recipe.temperature
-    parts = affine_parts(xp, finite, recipe.scale, recipe.offset)
-    top = _first_largest(arguments, xp.where(masked, NEGATIVE_INFINITY, xp.stop_gradient(total(parts))))
-    at_top = [xp.stop_gradient(_at(xp, part, top)) for part in parts]
-    gap = s * total([part - ref for part, ref in zip(parts, at_top, strict=True)])
-    gap = xp.where(masked, NEGATIVE_INFINITY, gap)
-    e = xp.exp(gap)
-    rest = xp.sum(xp.where(top, 0.0, e), -1, True)
-    e_top = xp.sum(xp.where(top, e, 0.0), -1, True)
-    against = xp.where(top, rest, e_top + (rest - e))
-    alone = against == 0
-    if (recipe.margin != 0).any():
-        margined = affine_parts(xp, finite, recipe.scale, recipe.offset - recipe.margin)
-        lead = s * total(_differences(at_top, margined))
-        lead = xp.where(masked, -NEGATIVE_INFINITY, lead)
-    else:
-        lead = -gap
-    odds = xp.log(xp.where(alone, 1.0, against)) + lead
-    return xp.where(alone, NEGATIVE_INFINITY, odds), (e, top)
-
-
-def _expected_cost(
-    arguments: Arguments, recipe: SoftmaxRecipe, target: Array, probability_parts: tuple[Array, Array]
-) -> Array:
+def _expected_cost(arguments: Arguments, recipe: SoftmaxRecipe, target: Array, odds: Odds) -> Array:
     """sum_k t_k sum_j p_j A[k, j], written around the likeliest class so that its slope does not cancel."""
     xp, z = arguments.xp, arguments.logits
-    e, top = probability_parts
+    e, top = odds.exponential, odds.top
     cost = xp.constant(recipe.cost, z, z.dtype)
     if arguments.hard and not recipe.smoothing:
         by_choice = xp.take(cost, _in_range(xp, arguments.target, arguments.classes))
     else:
         by_choice = xp.sum(target[..., None] * cost, -2)
-    at_top = _at(xp, by_choice, top)
+    at_top = at(xp, by_choice, top)
     above = xp.where(top, 0.0, e * (by_choice - at_top))
     return at_top[..., 0] + xp.sum(above, -1) / xp.sum(e, -1)

@@ -1,26 +1,25 @@
 """The constant logits that minimise an expected loss.
 
-With T_k(o) = t_k w_k phi(softplus(o + s m_k)) the loss of a constant prediction depends on each class
-only through its own log odds o_k, and it is stationary where
+With T_k(o) = mass_k phi(softplus(o + s m_k)) the loss of a constant prediction depends on each class only
+through its own log odds o_k, and it is stationary where the pull
 
     T_k'(o_k) / (q_k (1 - q_k)),   q_k = sigmoid(-o_k),
 
-is the same number for all classes and the q_k sum to 1. That number falls and then rises with o_k (a
-margin makes it fall at first; without one it only rises), and at a minimum at most one class, the leader,
-lies on the falling side. So two nested bisections find everything.
+is the same number for all classes and the q_k sum to 1. Without a margin the pull only rises with o_k. With
+one it can also fall, but only where q_k > 1/2, so at most one class, the leader, lies there. All others lie
+on the last rise of their pull, where it has an inverse. What remains is one equation in the leader's log
+odds: its roots are looked for on a grid and bisected, and the one with the least loss wins.
 """
 
 import numpy as np
-from numpy.typing import NDArray
 
-from counterpoise.arrays import numpy_namespace
+from counterpoise.arrays import Float64Array, numpy_namespace
 from counterpoise.errors import UserError
 from counterpoise.recipes.shape import Shape
 
-Float64Array = NDArray[np.float64]
-
 WIDEST = 600.0
-STEPS = 90
+STEPS = 100
+LEADERS = 16
 
 
 def _log_pull(shape: Shape, mass: Float64Array, margin: Float64Array, odds: Float64Array) -> Float64Array:
@@ -29,6 +28,14 @@ def _log_pull(shape: Shape, mass: Float64Array, margin: Float64Array, odds: Floa
     log_wrong = -np.logaddexp(0.0, -(odds + margin))
     pull: Float64Array = np.log(mass) + log_slope + log_wrong + np.logaddexp(0.0, odds) + np.logaddexp(0.0, -odds)
     return pull
+
+
+def _grid(margin: Float64Array) -> Float64Array:
+    """Log odds, dense where a pull can turn."""
+    low = -(float(margin.max(initial=0.0)) + 40.0)
+    return np.concatenate(
+        [np.linspace(-WIDEST, low, 60, endpoint=False), np.linspace(low, 40.0, 1500), np.linspace(41.0, WIDEST, 200)]
+    )
 
 
 def best_constant_logits(shape: Shape, mass: Float64Array, margin: Float64Array) -> Float64Array:
@@ -54,61 +61,78 @@ def best_constant_logits(shape: Shape, mass: Float64Array, margin: Float64Array)
     array([0.9, 0.1])
     """
     classes = len(mass)
-    if classes == 1:
-        return np.zeros(1)
-    lowest = _lowest_pull(shape, mass, margin)
-    for leader in np.argsort(-mass, kind="stable"):
-        log_q = _led_by(int(leader), shape, mass, margin, lowest)
-        if log_q is not None:
-            return log_q
-    raise UserError(
-        "no constant logits minimise this loss: its margin and its robustness pull all probability to one class"
-    )
+    if classes == 1 or (shape == Shape() and not margin.any()):
+        cross_entropy: Float64Array = np.log(mass / mass.sum())
+        return cross_entropy
+    grid = _grid(margin)
+    starts = np.array([_last_rise(_log_pull(shape, m, s, grid), grid) for m, s in zip(mass, margin, strict=True)])
+    # without a margin every leader finds the same answer
+    leaders = np.argsort(-mass, kind="stable")[: LEADERS if (margin > 0).any() else 1]
+    found = [odds for leader in leaders for odds in _led_by(int(leader), shape, mass, margin, grid, starts)]
+    if not found:
+        raise UserError(
+            "no constant logits minimise this loss: its margin and its robustness pull all probability to one class"
+        )
+    losses = [float((mass * shape.derivatives(odds + margin).value).sum()) for odds in found]
+    best = found[int(np.argmin(losses))]
+    log_q: Float64Array = -np.logaddexp(0.0, best)
+    return log_q
 
 
-def _lowest_pull(shape: Shape, mass: Float64Array, margin: Float64Array) -> Float64Array:
-    """The log odds at which each class's pull starts to rise, by golden section."""
-    low, high = np.full(len(mass), -WIDEST), np.full(len(mass), WIDEST)
-    golden = (np.sqrt(5) - 1) / 2
-    for _ in range(STEPS):
-        left, right = high - golden * (high - low), low + golden * (high - low)
-        rising = _log_pull(shape, mass, margin, left) <= _log_pull(shape, mass, margin, right)
-        low, high = np.where(rising, low, left), np.where(rising, right, high)
-    middle: Float64Array = (low + high) / 2
-    return middle
+def _last_rise(pull: Float64Array, grid: Float64Array) -> float:
+    """The log odds from which on the pull only rises."""
+    falling = np.flatnonzero(np.diff(pull) < 0)
+    return float(grid[falling[-1] + 1]) if len(falling) else float(grid[0])
 
 
 def _led_by(
-    leader: int, shape: Shape, mass: Float64Array, margin: Float64Array, lowest: Float64Array
-) -> Float64Array | None:
-    """The solution in which all but the leader lie on the rising side, if there is one."""
+    leader: int, shape: Shape, mass: Float64Array, margin: Float64Array, grid: Float64Array, starts: Float64Array
+) -> list[Float64Array]:
+    """The log odds of all stationary points at which all but the leader lie on their last rise."""
     rest = np.arange(len(mass)) != leader
+    lowest = _log_pull(shape, mass[rest], margin[rest], starts[rest]).max()
 
-    def others(leader_odds: float) -> Float64Array:
-        pull = _log_pull(shape, mass[[leader]], margin[[leader]], np.array([leader_odds]))
-        low: Float64Array = lowest[rest]
-        high: Float64Array = np.full(len(mass) - 1, WIDEST)
+    def others(pull: float) -> Float64Array:
+        low, high = starts[rest], np.full(len(mass) - 1, WIDEST)
         for _ in range(STEPS):
             middle = (low + high) / 2
             above = _log_pull(shape, mass[rest], margin[rest], middle) > pull
             high, low = np.where(above, middle, high), np.where(above, low, middle)
-        return low
+        middle_odds: Float64Array = (low + high) / 2
+        return middle_odds
 
-    def excess(leader_odds: float) -> float:
+    def excess(odds: float) -> float:
         # log of the others' sum of q over the leader's 1 - q: exact also where the leader takes nearly all
-        others_log_q = -np.logaddexp(0.0, others(leader_odds))
-        return float(np.logaddexp.reduce(others_log_q) + np.logaddexp(0.0, -leader_odds))
+        pull = float(_log_pull(shape, mass[leader], margin[leader], np.array(odds)))
+        log_q = -np.logaddexp(0.0, others(pull))
+        return float(np.logaddexp.reduce(log_q) + np.logaddexp(0.0, -odds))
 
-    low, high = -WIDEST, WIDEST
-    sign_at_low = excess(low) > 0
-    if sign_at_low == (excess(high) > 0):
-        return None
-    for _ in range(STEPS):
-        middle = (low + high) / 2
-        low, high = (middle, high) if (excess(middle) > 0) == sign_at_low else (low, middle)
-    if abs(excess(low)) > 1e-6:  # the sign changed at a jump, not at a root
-        return None
-    odds = np.empty(len(mass))
-    odds[leader], odds[rest] = low, others(low)
-    log_q: Float64Array = -np.logaddexp(0.0, odds)
-    return log_q
+    pulls = _log_pull(shape, mass[leader], margin[leader], grid)
+    total = np.full(len(grid), -np.inf)
+    for place in np.flatnonzero(rest).tolist():
+        rising = grid >= starts[place]
+        curve = _log_pull(shape, mass[place], margin[place], grid[rising])
+        total = np.logaddexp(total, -np.logaddexp(0.0, np.interp(pulls, curve, grid[rising])))
+    rough = total + np.logaddexp(0.0, -grid)
+    possible = pulls >= lowest
+    # a cell on either side, since the rough curve is interpolated
+    crossing = np.flatnonzero((rough[:-1] > 0) != (rough[1:] > 0))
+    near = {c for place in crossing.tolist() for c in (place - 1, place, place + 1) if 0 <= c < len(grid) - 1}
+    points = []
+    for place in sorted(near):
+        if not (possible[place] or possible[place + 1]):
+            continue
+        low, high = float(grid[place]), float(grid[place + 1])
+        at_low = excess(low) > 0
+        if at_low == (excess(high) > 0):
+            continue
+        for _ in range(STEPS):
+            middle = (low + high) / 2
+            low, high = (middle, high) if (excess(middle) > 0) == at_low else (low, middle)
+        pull = float(_log_pull(shape, mass[leader], margin[leader], np.array(low)))
+        if pull < lowest - 1e-9 or abs(excess(low)) > 1e-6:  # no root of the equation, but where it ends
+            continue
+        odds = np.empty(len(mass))
+        odds[leader], odds[rest] = low, others(pull)
+        points.append(odds)
+    return points

@@ -1,15 +1,14 @@
 """The register of named losses: a row each, which puts it into every framework, the command line and the tests."""
 
 import inspect
-import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
-from counterpoise.errors import UserError
+from counterpoise.errors import UserError, nearest_name
+from counterpoise.recipes.parameters import parsed
 from counterpoise.recipes.sigmoid_recipe import SigmoidRecipe
 from counterpoise.recipes.softmax_recipe import SoftmaxRecipe
-from counterpoise.weights import nearest_name
 
 Recipe = SoftmaxRecipe | SigmoidRecipe
 
@@ -103,8 +102,10 @@ def recipe(name: str | Mapping[str, Any], counts: Any = None, **params: Any) -> 
     array([-0.105, -2.303])
     """
     if isinstance(name, Mapping):
+        if counts is not None or params:
+            raise UserError("a stored recipe already has its parameters; pass no counts and no others with it")
         return from_dict(name)
-    if name not in _rows:
+    if not isinstance(name, str) or name not in _rows:
         raise nearest_name("recipe", name, _rows)
     row = _rows[name]
     for key in params:
@@ -148,4 +149,4 @@ def from_json(text: str) -> Recipe:
     >>> from_json('{"family": "sigmoid", "pos_weight": 9.0}')
     sigmoid(pos_weight=9)
     """
-    return from_dict(json.loads(text))
+    return from_dict(parsed(text))

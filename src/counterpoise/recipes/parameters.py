@@ -6,13 +6,10 @@ from collections.abc import Mapping
 from typing import Any, ClassVar, Self
 
 import numpy as np
-from numpy.typing import NDArray
 
-from counterpoise.arrays import Array, Namespace
-from counterpoise.errors import UserError
-from counterpoise.weights import nearest_name
+from counterpoise.arrays import Float64Array
+from counterpoise.errors import UserError, nearest_name
 
-Float64Array = NDArray[np.float64]
 PerClass = Any
 """One number, or one number per class."""
 
@@ -38,15 +35,24 @@ def per_class(
     return array
 
 
-def one_number(name: str, value: Any, *, low: float = -np.inf, high: float = np.inf, below: float = np.inf) -> float:
-    """A parameter that is one number within [low, high], and less than `below`."""
+def one_number(
+    name: str,
+    value: Any,
+    *,
+    low: float = -np.inf,
+    above: float = -np.inf,
+    high: float = np.inf,
+    below: float = np.inf,
+) -> float:
+    """A parameter that is one finite number, within [low, high] and (above, below)."""
     try:
         number = float(value)
     except (TypeError, ValueError):
         raise UserError(f"{name} must be one number; found {value!r}") from None
-    if not np.isfinite(number) or not low <= number <= high or number >= below:
-        upper = f"{below:g} (excluded)" if np.isfinite(below) else f"{high:g}"
-        raise UserError(f"{name} is {number:g}; it must be a finite number from {low:g} to {upper}")
+    if not np.isfinite(number) or not low <= number <= high or not above < number < below:
+        lower = f"above {above:g}" if np.isfinite(above) else f"at least {low:g}" if np.isfinite(low) else ""
+        upper = f"below {below:g}" if np.isfinite(below) else f"at most {high:g}" if np.isfinite(high) else ""
+        raise UserError(f"{name} is {number:g}; it must be {' and '.join(filter(None, ('finite', lower, upper)))}")
     return number
 
 
@@ -57,8 +63,8 @@ class Parameters:
     family: ClassVar[str]
     per_class_names: ClassVar[tuple[str, ...]]
 
-    def set(self, **values: Any) -> None:
-        """Store checked values in a frozen dataclass; for use while it is made."""
+    def _set(self, **values: Any) -> None:
+        """Store checked values in a frozen dataclass, while it is made."""
         for key, value in values.items():
             object.__setattr__(self, key, value)
 
@@ -71,7 +77,7 @@ class Parameters:
                 return len(value)
         return None
 
-    def agree_on_classes(self) -> None:
+    def _agree_on_classes(self) -> None:
         """Raise where two per-class parameters have different lengths."""
         lengths = {
             name: len(getattr(self, name))
@@ -126,11 +132,7 @@ class Parameters:
     @classmethod
     def from_json(cls, text: str) -> Self:
         """The recipe from the JSON that `to_json` wrote."""
-        return cls.from_dict(json.loads(text))
-
-    def with_prior(self, prior: Float64Array) -> Self:
-        """The same loss, knowing the class shares of its training data."""
-        return dataclasses.replace(self, prior=prior)  # type: ignore[type-var]
+        return cls.from_dict(parsed(text))
 
     def _loss_parameters(self) -> str:
         plain = self.to_dict()
@@ -161,9 +163,15 @@ def _short(value: Any) -> str:
     return f"[{', '.join(shown + more)}]"
 
 
-def at_least_single(xp: Namespace, array: Array) -> Array:
-    """Half-precision logits as float32, others as they are."""
-    return xp.astype(array, xp.float32) if "float16" in str(array.dtype) else array
+def parsed(text: str) -> Mapping[str, Any]:
+    """A recipe's JSON as a mapping."""
+    try:
+        plain = json.loads(text)
+    except (TypeError, ValueError) as error:
+        raise UserError(f"this is no recipe's JSON: {error}") from None
+    if not isinstance(plain, dict):
+        raise UserError(f"a recipe's JSON is an object of parameters; found {text[:60]}")
+    return plain
 
 
 def prior_of(name: str, prior: Any, classes: int) -> Float64Array:

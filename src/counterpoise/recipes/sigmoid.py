@@ -1,19 +1,18 @@
 """The named losses for binary and multilabel targets. Each is a row: which parameters it sets, and whose idea it is."""
 
-import warnings
-from collections.abc import Iterable
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
-from counterpoise.errors import ClassWeightWarning, UserError
+from counterpoise.errors import UserError, warn_about_weights
 from counterpoise.recipes.named import named
-from counterpoise.recipes.parameters import per_class
+from counterpoise.recipes.parameters import one_number, per_class
 from counterpoise.recipes.sigmoid_recipe import SigmoidRecipe, positive_share
 from counterpoise.weights import ClassCounts, LabelCounts
 from counterpoise.weights import pos_weight as negatives_per_positive
 
-Counts = ClassCounts | LabelCounts | Iterable[int]
+Counts = ClassCounts | LabelCounts | Sequence[int] | Mapping[Any, int]
 
 __all__ = [
     "SigmoidRecipe",
@@ -77,11 +76,9 @@ def weighted(counts: Counts | None = None, *, pos_weight: Any = None) -> Sigmoid
     elif counts is not None:
         given, share = per_class("pos_weight", pos_weight, low=0.0), positive_share(counts)
         if ((given < 1) & (share < 0.5)).any():
-            warnings.warn(
+            warn_about_weights(
                 f"pos_weight is {given.min():.3g} although positives are the rarer class ({share.min():.3g} of all): a "
-                "weight below 1 plays them down. Negatives per positive is pos_weight(counts).",
-                ClassWeightWarning,
-                stacklevel=2,
+                "weight below 1 plays them down. Negatives per positive is pos_weight(counts)."
             )
     return _recipe("weighted", counts, pos_weight=pos_weight)
 
@@ -110,8 +107,7 @@ def focal(counts: Counts | None = None, *, gamma: float = 2.0, alpha: float | No
     """
     weights: dict[str, float] = {}
     if alpha is not None:
-        if not 0 <= alpha <= 1:
-            raise UserError(f"alpha is {alpha}; it is the share of the weight that positives get, from 0 to 1")
+        alpha = one_number("alpha", alpha, low=0.0, high=1.0)
         weights = {"pos_weight": alpha, "neg_weight": 1 - alpha}
     return _recipe("focal", counts, pos_focus=gamma, neg_focus=gamma, **weights)
 
@@ -170,7 +166,7 @@ def logit_adjusted(counts: Counts, *, tau: float = 1.0) -> SigmoidRecipe:
     share = positive_share(counts)
     if ((share <= 0) | (share >= 1)).any():
         raise UserError("logit_adjusted takes the log odds of the prior, but a label has only one kind of sample")
-    return _recipe("logit_adjusted", counts, offset=tau * (np.log(share) - np.log1p(-share)))
+    return _recipe("logit_adjusted", counts, offset=one_number("tau", tau) * (np.log(share) - np.log1p(-share)))
 
 
 @named("sigmoid.poly1", source="Leng et al. 2022")
@@ -217,7 +213,7 @@ def generalized(counts: Counts | None = None, *, q: float = 0.7) -> SigmoidRecip
     >>> generalized(q=0.5)
     sigmoid.generalized(robustness=0.5)
     """
-    return _recipe("generalized", counts, robustness=q)
+    return _recipe("generalized", counts, robustness=one_number("q", q, above=0.0, high=1.0))
 
 
 @named("sigmoid.recall", source='the question "minimise 100 - recall %"')

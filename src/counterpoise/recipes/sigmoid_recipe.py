@@ -11,9 +11,12 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from counterpoise.arrays import Array, Float64Array, Namespace, namespace
+from counterpoise.arrays import Array, Float64Array, Namespace
 from counterpoise.errors import UserError
-from counterpoise.recipes.parameters import Parameters, PerClass, at_least_single, one_number, per_class
+from counterpoise.recipes.affine import affine_parts, total
+from counterpoise.recipes.logits import checked_logits
+from counterpoise.recipes.odds import INFINITY
+from counterpoise.recipes.parameters import Parameters, PerClass, one_number, per_class
 from counterpoise.recipes.shape import Shape
 from counterpoise.weights import ClassCounts, LabelCounts, as_class_counts
 
@@ -76,7 +79,7 @@ class SigmoidRecipe(Parameters):
     per_class_names: ClassVar[tuple[str, ...]] = ("pos_weight", "neg_weight", "scale", "offset", "prior")
 
     def __post_init__(self) -> None:
-        self.set(
+        self._set(
             pos_weight=per_class("pos_weight", self.pos_weight, low=0.0),
             neg_weight=per_class("neg_weight", self.neg_weight, low=0.0),
             scale=per_class("scale", self.scale, above=0.0),
@@ -90,8 +93,8 @@ class SigmoidRecipe(Parameters):
             temperature=float(per_class("temperature", self.temperature, above=0.0, dimensions=0)),
         )
         if self.prior is not None:
-            self.set(prior=_share("prior", self.prior))
-        self.agree_on_classes()
+            self._set(prior=_share("prior", self.prior))
+        self._agree_on_classes()
 
     @property
     def positive_shape(self) -> Shape:
@@ -147,25 +150,13 @@ class SigmoidRecipe(Parameters):
         >>> SigmoidRecipe(pos_weight=9.0).posterior(np.array([0.0, 3.0])).round(3)
         array([0.1  , 0.691])
         """
-        xp = namespace(logits)
-        if not xp.is_floating(logits):
-            raise UserError(f"logits are of dtype {logits.dtype}; they must be floating")
         reason = self._why_no_posterior()
         if reason is not None:
             raise UserError(f"{self.name} has no posterior: {reason}")
-        z = at_least_single(xp, logits)
-        # (N,) has rows only, no axis of labels
-        labelled = self.classes is not None and (len(xp.shape(z)) > 1 or self.classes > 1)
-        if labelled:
-            z = xp.moveaxis(z, class_axis, -1) if len(xp.shape(z)) else z[None]
-            if xp.shape(z)[-1] != self.classes or len(xp.shape(z)) == 1:
-                raise UserError(
-                    f"logits have {xp.shape(z)[-1]} labels on axis {class_axis}, but the recipe has {self.classes}"
-                )
-        if xp.name == "numpy" and np.isnan(z).any():
-            place = [int(i) for i in np.argwhere(np.isnan(z))[0]]
-            raise UserError(f"logits{place} is NaN; the model diverged or its input was missing")
-        u = self.temperature * (z * xp.constant(self.scale, z, z.dtype) + xp.constant(self.offset, z, z.dtype))
+        xp, z, labels = checked_logits(logits, self, class_axis)
+        infinite = (z == INFINITY) | (z == -INFINITY)
+        parts = affine_parts(xp, xp.where(infinite, 0.0, z), self.scale, self.offset)
+        u = xp.where(infinite, z, self.temperature * total(parts))
         logit = self._posterior_logit(xp, u, z)
         probability = xp.exp(-xp.softplus(-logit))
         if self.smoothing:
@@ -178,12 +169,16 @@ class SigmoidRecipe(Parameters):
                     "or with prior=share of positives"
                 )
             wanted = _share("prior", prior)
+            if wanted.shape not in ((), (labels,)):
+                raise UserError(f"prior must be one share or {labels} shares, one per label; found {len(wanted)}")
+            if ((wanted <= 0) | (wanted >= 1)).any():
+                raise UserError("the new prior is 0 or 1; a share of positives lies between, both excluded")
             if ((self.prior <= 0) | (self.prior >= 1)).any():
                 raise UserError("the training prior is 0 or 1, so no other prior can be reached from it")
             positive = probability * xp.constant(wanted / self.prior, z, z.dtype)
             negative = (1 - probability) * xp.constant((1 - wanted) / (1 - self.prior), z, z.dtype)
             probability = positive / (positive + negative)
-        return xp.moveaxis(probability, -1, class_axis) if labelled else probability
+        return xp.moveaxis(probability, -1, class_axis) if len(xp.shape(z)) > 1 else probability
 
     def initial_logits(self, counts: ClassCounts | LabelCounts | Any) -> Any:
         """The constant logit that minimises the expected loss: where a booster or a bias should start.

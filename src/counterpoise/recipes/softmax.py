@@ -1,6 +1,6 @@
 """The named losses for exclusive classes. Each is a row: which parameters it sets, and whose idea it is."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -8,10 +8,11 @@ import numpy as np
 from counterpoise.arrays import Float64Array
 from counterpoise.errors import UserError
 from counterpoise.recipes.named import named
+from counterpoise.recipes.parameters import one_number
 from counterpoise.recipes.softmax_recipe import SoftmaxRecipe
 from counterpoise.weights import ClassCounts, as_class_counts, class_weights, resolve_weight
 
-Counts = ClassCounts | Iterable[int]
+Counts = ClassCounts | Sequence[int] | Mapping[Any, int]
 Weight = str | Mapping[Any, float] | Iterable[float] | float | None
 
 __all__ = [
@@ -53,7 +54,7 @@ def _all_present(name: str, counts: Counts) -> ClassCounts:
 
 def _frequency_ratio(name: str, counts: Counts, gamma: float) -> Float64Array:
     n = _all_present(name, counts).n
-    ratio: Float64Array = (n / n.max()) ** gamma
+    ratio: Float64Array = (n / n.max()) ** one_number("gamma", gamma)
     return ratio
 
 
@@ -210,7 +211,8 @@ def logit_adjusted(counts: Counts, *, tau: float = 1.0) -> SoftmaxRecipe:
     >>> logit_adjusted([90, 10]).offset.round(3)
     array([-0.105, -2.303])
     """
-    return _recipe("logit_adjusted", counts, offset=tau * np.log(_all_present("logit_adjusted", counts).prior))
+    log_prior = np.log(_all_present("logit_adjusted", counts).prior)
+    return _recipe("logit_adjusted", counts, offset=one_number("tau", tau) * log_prior)
 
 
 @named("softmax.ldam", source="Cao et al. 2019")
@@ -238,7 +240,7 @@ def ldam(counts: Counts, *, max_margin: float = 0.5, scale: float = 30.0, weight
     array([0.1, 0.5])
     """
     n = _all_present("ldam", counts).n.astype(np.float64)
-    margin = max_margin * (n / n.min()) ** -0.25
+    margin = one_number("max_margin", max_margin, low=0.0) * (n / n.min()) ** -0.25
     return _recipe("ldam", counts, margin=margin, temperature=scale, weight=_weight(weight, counts))
 
 
@@ -294,7 +296,7 @@ def vector_scaling(counts: Counts, *, gamma: float = 0.3, tau: float = 1.0, weig
         "vector_scaling",
         counts,
         scale=_frequency_ratio("vector_scaling", counts, gamma),
-        offset=tau * np.log(as_class_counts(counts).prior),
+        offset=one_number("tau", tau) * np.log(as_class_counts(counts).prior),
         weight=_weight(weight, counts),
     )
 
@@ -343,7 +345,7 @@ def generalized(counts: Counts | None = None, *, q: float = 0.7) -> SoftmaxRecip
     >>> generalized(q=0.5)
     softmax.generalized(robustness=0.5)
     """
-    return _recipe("generalized", counts, robustness=q)
+    return _recipe("generalized", counts, robustness=one_number("q", q, above=0.0, high=1.0))
 
 
 @named("softmax.recall", source='the question "minimise 100 - recall %"')
@@ -370,8 +372,10 @@ def recall(counts: Counts, *, classes: Any = None) -> SoftmaxRecipe:
         if classes is None
         else [classes]
         if isinstance(classes, str) or not isinstance(classes, Iterable)
-        else list(classes)
+        else list(dict.fromkeys(classes))
     )
+    if not asked:
+        raise UserError("recall of no class is asked for; name at least one class")
     weight = np.zeros(len(known))
     for name in asked:
         if name not in known.classes:

@@ -11,19 +11,14 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from counterpoise.arrays import Array, Float64Array, namespace
-from counterpoise.errors import UserError
+from counterpoise.arrays import Array, Float64Array, Namespace
+from counterpoise.errors import UserError, nearest_name
 from counterpoise.recipes.constant import best_constant_logits
-from counterpoise.recipes.parameters import (
-    Parameters,
-    PerClass,
-    at_least_single,
-    one_number,
-    per_class,
-    prior_of,
-)
+from counterpoise.recipes.logits import checked_logits
+from counterpoise.recipes.odds import odds_against_all
+from counterpoise.recipes.parameters import Parameters, PerClass, one_number, per_class, prior_of
 from counterpoise.recipes.shape import Shape
-from counterpoise.weights import ClassCounts, as_class_counts, nearest_name
+from counterpoise.weights import ClassCounts, as_class_counts
 
 WEIGHT_BY = ("true", "predicted", "pair")
 
@@ -92,7 +87,7 @@ class SoftmaxRecipe(Parameters):
     per_class_names: ClassVar[tuple[str, ...]] = ("weight", "scale", "offset", "margin", "cost", "prior")
 
     def __post_init__(self) -> None:
-        self.set(
+        self._set(
             weight=per_class("weight", self.weight, low=0.0),
             scale=per_class("scale", self.scale, above=0.0),
             offset=per_class("offset", self.offset),
@@ -110,13 +105,13 @@ class SoftmaxRecipe(Parameters):
             cost = per_class("cost", self.cost, dimensions=2, low=0.0 if pair else -np.inf)
             if cost.ndim != 2 or cost.shape[0] != cost.shape[1]:
                 raise UserError(f"cost must be square, (true class, chosen class); found shape {cost.shape}")
-            self.set(cost=cost)
+            self._set(cost=cost)
         elif self.weight_by == "pair":
             raise UserError('weight_by="pair" needs cost, a (C, C) matrix of [true class, chosen class]')
         if self.prior is not None:
             prior = per_class("prior", self.prior, low=0.0)
-            self.set(prior=prior_of("prior", prior, len(np.atleast_1d(prior))))
-        self.agree_on_classes()
+            self._set(prior=prior_of("prior", prior, len(np.atleast_1d(prior))))
+        self._agree_on_classes()
 
     @property
     def shape(self) -> Shape:
@@ -178,35 +173,27 @@ class SoftmaxRecipe(Parameters):
         >>> SoftmaxRecipe(weight=[1.0, 9.0]).posterior(np.zeros(2)).round(3)
         array([0.9, 0.1])
         """
-        xp = namespace(logits)
-        if not xp.is_floating(logits):
-            raise UserError(f"logits are of dtype {logits.dtype}; they must be floating")
         reason = self._why_no_posterior()
         if reason is not None:
             raise UserError(f"{self.name} has no posterior: {reason}")
-        z = xp.moveaxis(at_least_single(xp, logits), class_axis, -1)
-        classes = int(xp.shape(z)[-1])
-        if self.classes not in (None, classes):
-            raise UserError(f"logits have {classes} classes on axis {class_axis}, but the recipe has {self.classes}")
-        if xp.name == "numpy" and np.isnan(z).any():
-            place = tuple(int(i) for i in np.argwhere(np.isnan(z))[0])
-            raise UserError(f"logits{list(place)} is NaN; the model diverged or its input was missing")
+        xp, z, classes = checked_logits(logits, self, class_axis)
 
         def const(value: Any) -> Array:
             return xp.constant(value, z, z.dtype)
 
-        u = self.temperature * (z * const(self.scale) + const(self.offset))
-        top = xp.max(u, -1, True)
-        others_than_top = xp.arange(classes, z, xp.int64) != xp.astype(xp.argmax(u, -1), xp.int64)[..., None]
-        e = xp.exp(u - top)
-        rest = xp.sum(xp.where(others_than_top, e, 0.0), -1, True)
-        against = xp.where(others_than_top, 1 + (rest - e), rest)
-        none = against == 0
-        odds = xp.where(none, -1e4, xp.log(xp.where(none, 1.0, against))) - (u - top)
+        odds = odds_against_all(
+            xp,
+            z,
+            classes,
+            scale=self.scale,
+            offset=self.offset,
+            margin=np.zeros(()),
+            temperature=self.temperature,
+        ).against
         margin = self.temperature * self.margin
         log_q = -xp.softplus(odds)
         log_p = log_q - self.shape.log_slope(xp, odds + const(margin))
-        if (self.margin != 0).any():
+        if margin.any():
             # 1 - q (1 - e^-sm)
             log_p = log_p + xp.log(xp.exp(-xp.softplus(-odds)) + xp.exp(log_q - const(margin)))
         if self.weight_by == "true":
@@ -219,16 +206,22 @@ class SoftmaxRecipe(Parameters):
             clipped = xp.maximum(smoothed, 0.0)
             probability = clipped / xp.sum(clipped, -1, True)
         if prior is not None:
-            if self.prior is None:
-                raise UserError(
-                    "posterior(prior=...) needs the training prior; make the recipe with counts, "
-                    "or with prior=counts.prior"
-                )
-            if (self.prior == 0).any():
-                raise UserError("the training prior holds a class of share 0, which no new prior can bring back")
-            moved = probability * const(prior_of("prior", prior, classes) / self.prior)
-            probability = moved / xp.sum(moved, -1, True)
+            probability = self._moved_to(xp, probability, prior_of("prior", prior, classes))
         return xp.moveaxis(probability, -1, class_axis)
+
+    def _moved_to(self, xp: Namespace, probability: Array, prior: Float64Array) -> Array:
+        if self.prior is None:
+            raise UserError(
+                "posterior(prior=...) needs the training prior; make the recipe with counts, or with prior=counts.prior"
+            )
+        if (self.prior == 0).any():
+            raise UserError("the training prior holds a class of share 0, which no new prior can bring back")
+        moved = probability * xp.constant(prior / self.prior, probability, probability.dtype)
+        sums = xp.sum(moved, -1, True)
+        if xp.name == "numpy" and not sums.all():
+            row = [int(i) for i in np.argwhere(sums[..., 0] == 0)[0]]
+            raise UserError(f"logits{row or ''} leave only classes that the new prior excludes (share 0)")
+        return moved / sums
 
     def initial_logits(self, counts: ClassCounts | Any) -> Float64Array:
         """The constant logits that minimise the expected loss: where a booster or a bias should start.

@@ -10,6 +10,7 @@ It appears at once or not at all: it is written beside its place and then rename
 import hashlib
 import json
 import os
+import secrets
 import shutil
 from dataclasses import dataclass
 from pathlib import Path
@@ -72,7 +73,7 @@ class Bundle:
 
 
 def refuse_existing(out: Path) -> None:
-    """Raise `UserError` if something is already there.
+    """Raise `UserError` if something is already there, or nothing can be: said before the work, not after it.
 
     Examples
     --------
@@ -81,19 +82,40 @@ def refuse_existing(out: Path) -> None:
     ...
     counterpoise.errors.UserError: / exists already; name another place or remove it
     """
-    if out.exists() or out.is_symlink():
+    try:
+        out.lstat()
+    except FileNotFoundError:
+        pass
+    except OSError as error:
+        raise UserError(f"cannot write {out}: {error.strerror or error}") from None
+    else:
         raise UserError(f"{out} exists already; name another place or remove it")
+    above = next(place for place in out.absolute().parents if place.exists())
+    if not os.access(above, os.W_OK | os.X_OK):
+        raise UserError(f"cannot write {out}: {above} may not be written to")
+
+
+def beside(out: Path) -> Path:
+    """A name for what is not finished, in the same directory: nobody else has it.
+
+    Examples
+    --------
+    >>> beside(Path("some", "model")).parent.name
+    'some'
+    """
+    return out.with_name(f".counterpoise-{secrets.token_hex(8)}.partial")
 
 
 def write(out: Path, files: dict[str, str]) -> None:
     """Write a new directory with these files, or nothing."""
     refuse_existing(out)
-    partial = out.parent / f".{out.name}.{os.getpid()}.partial"
+    partial = beside(out)
     try:
         out.parent.mkdir(parents=True, exist_ok=True)
         partial.mkdir()
         for name, text in files.items():
             (partial / name).write_text(text, encoding="utf-8", newline="\n")
+        refuse_existing(out)  # the work took minutes; renaming fails on all but an empty directory
         partial.rename(out)
     except OSError as error:
         raise UserError(f"cannot write {out}: {error.strerror or error}") from None

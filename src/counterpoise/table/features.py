@@ -2,7 +2,8 @@
 
 Numbers and flags stay as they are; a date becomes its day number, month and weekday (a time its hour
 too); text becomes the code of its category. What training rows never showed, a new category or an
-empty cell, is missing, which LightGBM's trees handle. The schema is plain data and travels with
+empty cell, is missing, which LightGBM's trees handle; but a column in which nothing is known any
+more was renamed, retyped or coded anew, and is refused. The schema is plain data and travels with
 the model.
 """
 
@@ -15,7 +16,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from counterpoise.errors import UserError
-from counterpoise.table.read import Table, check_columns, numbers
+from counterpoise.table.read import Table, check_columns, numbers, quoted
 
 NUMBER, FLAG, DATE, DATETIME, CATEGORY = "number", "flag", "date", "datetime", "category"
 _PARTS = {
@@ -39,11 +40,14 @@ class Column:
         "number", "flag", "date", "datetime" or "category".
     categories
         Of a category: its values; the place in this list is the code.
+    rare
+        Of a category: the share of the training values that occur once, and so are no category.
     """
 
     name: str
     kind: str
     categories: tuple[str, ...] = ()
+    rare: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,7 +104,7 @@ class Schema:
     def from_dict(cls, data: dict[str, Any]) -> "Schema":
         """The schema that `to_dict` described."""
         return cls(
-            tuple(Column(one["name"], one["kind"], tuple(one["categories"])) for one in data["columns"]),
+            tuple(Column(**one | {"categories": tuple(one["categories"])}) for one in data["columns"]),
             tuple((name, reason) for name, reason in data["dropped"]),
         )
 
@@ -151,7 +155,7 @@ def learn_schema(table: Table, target: str, rows: NDArray[np.int64]) -> Schema:
             counted = seen.cast(pl.String).value_counts(sort=False)
             categories = tuple(sorted(counted.filter(pl.col("count") > 1)[name].to_list()))
             if categories:
-                columns.append(Column(name, kind, categories))
+                columns.append(Column(name, kind, categories, float((counted["count"] == 1).sum() / len(seen))))
             else:
                 dropped.append((name, "text that never repeats"))
     if not columns:
@@ -179,6 +183,52 @@ def to_matrix(table: Table, schema: Schema) -> NDArray[np.float64]:
     return np.ascontiguousarray(np.column_stack([part for group in parts for part in group]))
 
 
+def check_categories(table: Table, schema: Schema) -> list[str]:
+    """What to say of values that are no category of the model; a column of nothing else is refused.
+
+    A few new values are to be expected where training rows showed many that occur once: such values
+    come with about the same share again (Good and Turing). A column is refused if by that share even
+    one known value was to be expected, or if its type is no longer text and nothing in it is known.
+
+    Examples
+    --------
+    >>> from pathlib import Path
+    >>> table = Table(pl.DataFrame({"kind": ["b", "new", None]}), Path("t.parquet"), typed=True)
+    >>> check_categories(table, Schema((Column("kind", "category", ("a", "b")),)))
+    ["column 'kind': 1 of 2 values are no category that the model knows, and count as missing: 'new'"]
+    """
+    said = []
+    for one in schema.columns:
+        if one.kind != CATEGORY:
+            continue
+        column = table.frame[one.name]
+        text = _as_text(column, one, table).drop_nulls()
+        new = text.filter(~text.is_in(one.categories))
+        if len(new) == 0:
+            continue
+        shown = _listed(new.unique(maintain_order=True).to_list())
+        if len(new) == len(text) and (_kind(column) != CATEGORY or _surely_wrong(one.rare, len(text))):
+            kind = "" if _kind(column) == CATEGORY else f", of type {column.dtype} here and text in training,"
+            raise UserError(
+                f"{table.path}: column {one.name!r}{kind} holds nothing that the model knows: {shown}; it knows "
+                f"{_listed(list(one.categories))}. Write the values as in training, or empty the column to do without"
+            )
+        said.append(
+            f"column {one.name!r}: {len(new):,} of {len(text):,} values are no category that the model knows, "
+            f"and count as missing: {shown}"
+        )
+    return said
+
+
+def _surely_wrong(rare: float, values: int) -> bool:
+    """Whether so many values, all of them new, are less likely than 1 in 1,000."""
+    return max(rare, 0.01) ** values < 0.001
+
+
+def _listed(values: list[str], most: int = 3) -> str:
+    return ", ".join(map(quoted, values[:most])) + (f" and {len(values) - most:,} more" if len(values) > most else "")
+
+
 def _kind(column: pl.Series) -> str | None:
     dtype = column.dtype
     if column.null_count() == len(column):
@@ -201,7 +251,7 @@ def _refuse_stray_text(column: pl.Series) -> None:
     if 0 < len(stray) <= max(3, 0.01 * len(held)) and len(held) - len(stray) >= 2 * len(stray):
         place = int((column == stray[0]).arg_max() or 0)
         raise UserError(
-            f"column {column.name!r} holds numbers, but data row {place + 1} holds {stray[0]!r}"
+            f"column {column.name!r} holds numbers, but data row {place + 1} holds {quoted(stray[0])}"
             + (f" (and {len(stray) - 1} other cells are no numbers)" if len(stray) > 1 else "")
             + "; correct it, or leave it empty if it is missing"
         )
@@ -235,7 +285,7 @@ def _encode(column: pl.Series, schema: Column, table: Table) -> list[NDArray[np.
             _refuse(column, int(bad.arg_max() or 0), schema, table)
         return [_floats(_number(values, table))]
     if schema.kind == CATEGORY:
-        text = column.cast(pl.String)
+        text = _as_text(column, schema, table)
         places = {value: float(place) for place, value in enumerate(schema.categories)}
         return [_floats(text.replace_strict(places, default=None, return_dtype=pl.Float64))]
     if schema.kind in (DATE, DATETIME) and found in (DATE, DATETIME):
@@ -250,9 +300,23 @@ def _encode(column: pl.Series, schema: Column, table: Table) -> list[NDArray[np.
     return _refuse(column, place, schema, table)
 
 
+def _as_text(column: pl.Series, schema: Column, table: Table) -> pl.Series:
+    """The values of a category as text; whole numbers without the ".0" that an empty cell gives them elsewhere."""
+    if column.dtype.is_nested() or column.dtype in (pl.Binary, pl.Object):
+        raise UserError(
+            f"{table.path}: column {schema.name!r} is of type {column.dtype}, but the model was trained on text"
+        )
+    if column.dtype.is_float():
+        column = column.fill_nan(None)
+        whole = column.cast(pl.Int64, strict=False)
+        if ((whole == column) | column.is_null()).fill_null(False).all():
+            column = whole
+    return column.cast(pl.String)
+
+
 def _refuse(column: pl.Series, place: int, schema: Column, table: Table) -> list[NDArray[np.float64]]:
     raise UserError(
-        f"{table.path}: column {schema.name!r}, data row {place + 1}: {column[place]!s} is not a "
+        f"{table.path}: column {schema.name!r}, data row {place + 1}: {quoted(column[place])} is not a "
         f"{schema.kind}, but the model was trained on that"
     )
 

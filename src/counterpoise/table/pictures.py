@@ -30,7 +30,7 @@ def precision_recall(
     axes.step(np.r_[0, recall], np.r_[precision[0], precision], where="pre", color=BLUE, linewidth=1.8)
     share = float(np.mean(target))
     axes.axhline(share, color=MUTED, linewidth=1, linestyle=":")
-    axes.annotate("flag at random", (1, share), ha="right", va="bottom", color=MUTED, fontsize=9)
+    axes.annotate("flag at random", (0, share), ha="left", va="bottom", color=MUTED, fontsize=9)
     for rate, bound in promises:
         if rate == "precision":
             axes.axhline(bound, color=RED, linewidth=1, linestyle="--")
@@ -58,7 +58,7 @@ def trade_off(target: NDArray[np.int64], probability: NDArray[np.float64], thres
     if len(cuts) and np.median(cuts) < 0.05:
         axes.set_xscale("log")
     axes.set(xlabel=f"threshold on the probability of {_short(name)}", ylim=(-0.02, 1.1))
-    axes.legend(frameon=False, fontsize=9, loc="center right")
+    figure.legend(frameon=False, fontsize=9, loc="outside upper center", ncols=3)
     return _svg(figure)
 
 
@@ -173,8 +173,9 @@ def confusions(names: Sequence[str], matrix: NDArray[np.int64]) -> str:
         for row, column in np.ndindex(*matrix.shape):
             colour = "white" if share[row, column] > 0.55 else INK
             axes.text(column, row, str(matrix[row, column]), ha="center", va="center", color=colour, fontsize=9)
-    axes.set_xticks(range(len(names)), [_short(name, 12) for name in names], rotation=90 if small else 35, fontsize=8)
-    if not small:
+    turn = 90 if small else 35 if max(map(len, names)) > 4 else 0
+    axes.set_xticks(range(len(names)), [_short(name, 12) for name in names], rotation=turn, fontsize=8)
+    if turn == 35:
         for tick in axes.get_xticklabels():
             tick.set_ha("right")
     axes.set_yticks(range(len(names)), [_short(name, 16) for name in names], fontsize=8)
@@ -210,10 +211,10 @@ def _short(name: str, most: int = 22) -> str:
     return (name if len(name) <= most else name[: most - 1] + "…").replace("$", r"\$")
 
 
-def _figure(height: float = 3.5) -> tuple[Any, Any]:
+def _figure(height: float = 3.2) -> tuple[Any, Any]:
     from matplotlib.figure import Figure  # without pyplot: no display, no global state
 
-    figure = Figure(figsize=(5.6, height), layout="constrained")
+    figure = Figure(figsize=(4.9, height), layout="constrained")
     axes = figure.subplots()
     axes.grid(color=GRID, linewidth=0.8)
     axes.set_axisbelow(True)

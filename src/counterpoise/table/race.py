@@ -147,7 +147,8 @@ def race(
 ) -> Verdict:
     """Grow, score and compare all contestants on the same folds."""
     entries = []
-    for label, recipe in contestants(counts):
+    losses = contestants(counts)
+    for place, (label, recipe) in enumerate(losses, start=1):
         probability, rounds = _out_of_fold(
             matrix,
             codes,
@@ -156,7 +157,7 @@ def race(
             counts,
             schema,
             seed=seed,
-            progress=partial(progress, label),
+            progress=partial(progress, f"comparing {label} ({place} of {len(losses)})"),
         )
         scores, untuned = fold_scores(codes, probability, fold, counts, goal)
         precision = None
@@ -222,6 +223,8 @@ def fold_scores(
 def penalised(goal: Goal, at: Confusion) -> float:
     """The goal's score, less twice what its constraints lack: a broken promise must not win.
 
+    With costs, what they lack is measured in the largest of these.
+
     Examples
     --------
     >>> goal = Goal.parse("recall where precision >= 0.5")
@@ -231,8 +234,9 @@ def penalised(goal: Goal, at: Confusion) -> float:
     short = sum(float(constraint.shortfall(at)) for constraint in goal.constraints)
     if float(at.alerts) == 0:  # no alert, no precision that could fall short
         short = sum(float(one.shortfall(at)) for one in goal.constraints if one.rate != "precision")
-    weight = 2.0 * max(1.0, goal.costs.fn if goal.costs is not None else 1.0)
-    return float(goal.score(at)) - weight * short
+    costs = goal.costs
+    unit = 1.0 if costs is None else max(abs(cost) for cost in (costs.fn, costs.fp, costs.tp, costs.tn))
+    return float(goal.score(at)) - 2.0 * unit * short
 
 
 def standard_error(scores: NDArray[np.float64]) -> float:

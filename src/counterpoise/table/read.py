@@ -9,6 +9,7 @@ import csv
 import difflib
 import gzip
 import io
+import zlib
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -82,11 +83,15 @@ def read_table(path: Path, *, text: frozenset[str] = frozenset()) -> Table:
     ...     read_table(path).frame.dtypes
     [Date, Int64]
     """
-    if not path.exists():
-        raise UserError(f"no such file: {path}")
+    try:
+        size = path.stat().st_size
+    except FileNotFoundError:
+        raise UserError(f"no such file: {path}") from None
+    except OSError as error:
+        raise UserError(f"{path} cannot be read ({error.strerror})") from None
     if path.is_dir():
         raise UserError(f"{path} is a directory; name a CSV or Parquet file")
-    if path.stat().st_size == 0:
+    if size == 0:
         raise UserError(f"{path} is empty")
     suffixes = [suffix.lower() for suffix in path.suffixes]
     kind = suffixes[-2] if len(suffixes) > 1 and suffixes[-1] == ".gz" else "".join(suffixes[-1:])
@@ -196,6 +201,18 @@ def data_rows(places: NDArray[np.int64], most: int = 5) -> str:
     return f"data row{'s' if len(places) > 1 else ''} {shown}{more}"
 
 
+def quoted(value: object, most: int = 40) -> str:
+    """A cell for a message, which a long one must not fill.
+
+    Examples
+    --------
+    >>> quoted("red"), quoted("ab" * 100, most=6)
+    ("'red'", "'ababab…'")
+    """
+    text = str(value)
+    return repr(text if len(text) <= most else text[:most] + "…")
+
+
 def numbers(column: pl.Series) -> pl.Series:
     """Text as numbers, null where it is none.
 
@@ -217,8 +234,10 @@ def _read_parquet(path: Path) -> pl.DataFrame:
 def _read_csv(path: Path, *, tab: bool, text: frozenset[str]) -> pl.DataFrame:
     try:
         raw = gzip.decompress(path.read_bytes()) if path.suffix.lower() == ".gz" else path.read_bytes()
-    except (OSError, EOFError) as error:
+    except (OSError, EOFError, zlib.error) as error:
         raise UserError(f"{path} cannot be read ({_first_line(error)})") from None
+    if b"\n" not in raw:
+        raw = raw.replace(b"\r", b"\n")  # the line ends of old Macs, which Excel still offers
     try:
         header = raw[: raw.find(b"\n") if b"\n" in raw else len(raw)].decode("utf-8-sig").strip()
     except UnicodeDecodeError:
@@ -226,7 +245,10 @@ def _read_csv(path: Path, *, tab: bool, text: frozenset[str]) -> pl.DataFrame:
     if not header:
         raise UserError(f"{path} has an empty first line; a CSV starts with its column names")
     separator = "\t" if tab else max(",;\t", key=header.count)
-    names = next(csv.reader(io.StringIO(header), delimiter=separator))
+    try:
+        names = next(csv.reader(io.StringIO(header), delimiter=separator))
+    except csv.Error as error:
+        raise UserError(f"{path} has a first line that names no columns ({_first_line(error)})") from None
     twice = sorted({name for name in names if names.count(name) > 1})
     if twice:
         raise UserError(f"{path} has more than one column named {', '.join(map(repr, twice))}")
@@ -287,9 +309,9 @@ def _plain_target(table: Table, target: str) -> pl.Series:
                     "estimate, not a class"
                 )
             return column
-        return column.cast(pl.Int64)
+        return _whole(column, target)
     if column.dtype.is_integer():
-        return column.cast(pl.Int64)
+        return _whole(column, target)
     if column.dtype == pl.Boolean:
         return column
     if column.dtype == pl.Null:
@@ -297,6 +319,18 @@ def _plain_target(table: Table, target: str) -> pl.Series:
     if column.dtype.is_nested() or column.dtype == pl.Binary:
         raise UserError(f"target {target!r} has type {column.dtype}, which is no class")
     return column.cast(pl.String)
+
+
+def _whole(column: pl.Series, target: str) -> pl.Series:
+    whole = column.cast(pl.Int64, strict=False)
+    lost = column.is_not_null() & whole.is_null()
+    if lost.any():
+        place = int(lost.arg_max() or 0)
+        raise UserError(
+            f"target {target!r} is {column[place]} in data row {place + 1}, which is too large for a class; "
+            "make classes small whole numbers or text"
+        )
+    return whole
 
 
 def _place(classes: tuple[str | int | float | bool, ...], positive: str, target: str) -> int:

@@ -6,13 +6,16 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from counterpoise.decide.goal import Constraint
+from counterpoise.decide.goal import Constraint, Goal
 from counterpoise.decide.measured import Measured
 from counterpoise.decide.multiclass import confusion_matrix
 from counterpoise.table import pictures
 
 if TYPE_CHECKING:
     from counterpoise.table.train import Training
+
+_FEW = 30
+"""With fewer rows than this a headline says how many there are; a percentage would promise too much."""
 
 _MEANING = {
     "precision": "of the alerts are right",
@@ -159,7 +162,7 @@ def facts_of(training: "Training") -> Facts:
         for place, entry in enumerate(training.verdict.entries)
     )
     return Facts(
-        table=str(training.table),
+        table=training.table.name,
         target=training.target,
         positive=None if labels.positive is None else str(labels.positive),
         rows=training.counts.total,
@@ -174,7 +177,7 @@ def facts_of(training: "Training") -> Facts:
         not_promised=_not_promised(training),
         classes=classes,
         losses=losses,
-        measure=goal.label + (", less twice what a constraint lacks" if goal.constraints else ""),
+        measure=goal.label + _penalty(goal),
         tests=tuple(_fact(name, found) for name, found in judged.metrics.items()),
         confusion=tuple(tuple(int(cell) for cell in row) for row in judged.confusion) if len(names) == 2 else (),
         compared=_compared(training),
@@ -188,14 +191,21 @@ def facts_of(training: "Training") -> Facts:
     )
 
 
+def _penalty(goal: Goal) -> str:
+    if not goal.constraints:
+        return ""
+    unit = "" if goal.costs is None else ", in units of the largest cost"
+    return f", {'plus' if goal.minimise else 'less'} twice what a constraint lacks{unit}"
+
+
 def headline(training: "Training") -> str:
     """The result in one sentence, on the test rows."""
     metrics = training.judged.metrics
     if training.binary:
+        (_, wrong), (missed, right) = training.judged.confusion.tolist()
         found = (
-            f"Finds {percent(metrics['recall'].value)} of the rows where {training.target} is "
-            f"{training.labels.positive!s}; "
-            f"{percent(metrics['precision'].value)} of its alerts are right."
+            f"Finds {_part(right, right + missed)} rows where {training.target} is "
+            f"{training.labels.positive!s}; {_alerts(right, right + wrong)}."
         )
         return (
             found if training.judged.met else f"The goal cannot be met here. The closest: {found[0].lower()}{found[1:]}"
@@ -203,6 +213,36 @@ def headline(training: "Training") -> str:
     return (
         f"Finds {percent(metrics['balanced_accuracy'].value)} of the rows of a class on average; "
         f"macro F1 {metrics['macro_f1'].value:.3f}."
+    )
+
+
+def _part(part: int, whole: int) -> str:
+    """A share in words: as a percentage only where enough rows stand behind it.
+
+    Examples
+    --------
+    >>> _part(4, 5), _part(40, 50)
+    ('4 of 5', '80% of the')
+    """
+    return f"{part} of {whole}" if whole < _FEW else f"{percent(part / whole)} of the"
+
+
+def _alerts(right: int, alerts: int) -> str:
+    """What became of the alerts, in words.
+
+    Examples
+    --------
+    >>> _alerts(4, 5), _alerts(40, 50), _alerts(0, 0)
+    ('4 of its 5 alerts are right', '80% of its alerts are right', 'it raises no alert')
+    """
+    if alerts == 0:
+        return "it raises no alert"
+    if alerts == 1:
+        return f"its only alert is {'right' if right else 'wrong'}"
+    return (
+        f"{right} of its {alerts} alerts are right"
+        if alerts < _FEW
+        else (f"{percent(right / alerts)} of its alerts are right")
     )
 
 
@@ -253,14 +293,29 @@ def _sentences(training: "Training") -> tuple[str, ...]:
     precision, recall, alerts = (judged.metrics[name] for name in ("precision", "recall", "alerts"))
     if judged.metrics["alerts"].value == 0:
         return ("On the test rows it flagged nothing.",)
+    (_, wrong), (missed, right) = judged.confusion.tolist()
     return (
         f"Of 1,000 rows it flags about {1000 * alerts.value:.0f} "
         f"(likely between {1000 * alerts.low:.0f} and {1000 * alerts.high:.0f}).",
-        f"Of 100 alerts about {100 * precision.value:.0f} are right "
-        f"(likely between {100 * precision.low:.0f} and {100 * precision.high:.0f}).",
-        f"Of 100 rows {positive} it finds about {100 * recall.value:.0f} "
-        f"(likely between {100 * recall.low:.0f} and {100 * recall.high:.0f}).",
+        _of_100("alerts", "are right", right, right + wrong, precision),
+        _of_100(f"rows {positive}", "are found", right, right + missed, recall),
     )
+
+
+def _of_100(rows: str, done: str, part: int, whole: int, found: Measured) -> str:
+    """What a share means for 100 rows; with few test rows behind it first of all how few.
+
+    Examples
+    --------
+    >>> _of_100("alerts", "are right", 4, 4, Measured(1.0, 0.398, 1.0))
+    'Of 100 alerts likely between 40 and 100 are right: of the 4 among the test rows 4 are.'
+    >>> _of_100("alerts", "are right", 40, 50, Measured(0.8, 0.663, 0.9))
+    'Of 100 alerts about 80 are right (likely between 66 and 90).'
+    """
+    ends = f"likely between {100 * found.low:.0f} and {100 * found.high:.0f}"
+    if whole < _FEW:
+        return f"Of 100 {rows} {ends} {done}: of the {whole} among the test rows {part} {'is' if part == 1 else 'are'}."
+    return f"Of 100 {rows} about {100 * found.value:.0f} {done} ({ends})."
 
 
 def _weakest(training: "Training") -> tuple[str, ...]:

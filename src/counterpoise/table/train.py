@@ -168,7 +168,7 @@ def train_table(
     library()
     if seed < 0:
         raise UserError(f"seed is {seed}; it must be 0 or more")
-    progress("reading", 0.0)
+    progress("reading the table", 0.0)
     table = read_table(path)
     labels = read_labels(table, target, positive)
     counts = _counts(labels, np.arange(len(labels.codes)))
@@ -181,7 +181,7 @@ def train_table(
     split = split_rows(labels.codes, seed=seed)
     schema = learn_schema(table, target, split.train)
     matrix = to_matrix(table, schema)
-    progress("reading", 1.0)
+    progress("reading the table", 1.0)
     learned = _counts(labels, split.train)
     trees = len(labels.classes) if labels.positive is None else 1
     most = min(_MOST_CELLS // matrix.shape[1], _MOST_SCORES) // trees
@@ -196,7 +196,7 @@ def train_table(
         seed=seed,
         progress=progress,
     )
-    progress("final model", 0.0)
+    progress("growing the model", 0.0)
     winner = verdict.winner
     grown = grow(
         matrix[split.train],
@@ -207,10 +207,12 @@ def train_table(
         rounds=winner.rounds,
         seed=seed,
     )
+    progress("growing the model", 1.0)
+    progress("measuring on the test rows", 0.0)
     probability = grown.posterior(matrix, winner.rounds)
     judged = _judge(labels, split, learned, probability, goal, seed)
     model = finish(grown)
-    progress("final model", 1.0)
+    progress("measuring on the test rows", 1.0)
     training = Training(
         table=path,
         out=place,
@@ -227,11 +229,11 @@ def train_table(
         command=_command(path, target, positive, goal, seed),
         versions=_versions(),
     )
-    progress("report", 0.0)
+    progress("writing the report", 0.0)
     report = render(training)
     facts = decision_facts(training) | {"model_sha256": bundle.fingerprint(model)}
     bundle.write(place, {bundle.MODEL: model, bundle.DECISION: bundle.to_json(facts), bundle.REPORT: report})
-    progress("report", 1.0)
+    progress("writing the report", 1.0)
     return training
 
 

@@ -1,11 +1,11 @@
 """Counting labels, and class weights from the counts."""
 
+from counterpoise.errors import nearest_name
 from counterpoise.weights.counts import ClassCounts, LabelCounts, as_class_counts, count
 from counterpoise.weights.schemes import (
     NORMALIZATIONS,
     SCHEMES,
     class_weights,
-    nearest_name,
     pos_weight,
     resolve_weight,
     warn_if_upside_down,

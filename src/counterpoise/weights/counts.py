@@ -4,17 +4,20 @@ Counts of parts of a data set add up to the counts of the whole, so labels can b
 file or worker by worker.
 """
 
-from collections.abc import Hashable, Iterable
+from collections.abc import Hashable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from counterpoise.arrays import Float64Array
 from counterpoise.errors import UserError
 
-Float64Array = NDArray[np.float64]
 Int64Array = NDArray[np.int64]
+
+MOST = 10**15
+"""More samples than any data set has; sums of counts stay exact, also as float64."""
 
 
 def _read_only(array: NDArray[Any]) -> NDArray[Any]:
@@ -22,17 +25,22 @@ def _read_only(array: NDArray[Any]) -> NDArray[Any]:
     return array
 
 
-def _whole_numbers(name: str, values: Any) -> Int64Array:
-    try:
-        numbers = np.array(values, dtype=np.float64)
-    except (TypeError, ValueError):
-        raise UserError(f"{name} must be whole numbers, one per class; found {values!r}") from None
-    if numbers.ndim != 1:
-        raise UserError(f"{name} must be one-dimensional, one number per class; found shape {numbers.shape}")
-    for place, number in enumerate(numbers):
-        if not np.isfinite(number) or number < 0 or number != np.floor(number):
-            raise UserError(f"{name}[{place}] is {number:g}; a count is a whole number of samples, 0 or more")
-    return numbers.astype(np.int64)
+def _whole_numbers(name: str, values: Iterable[Any]) -> Int64Array:
+    numbers = []
+    if isinstance(values, str) or not isinstance(values, Iterable):
+        raise UserError(f"{name} must be whole numbers, one per class; found {values!r}")
+    for place, value in enumerate(values):
+        try:
+            number = value if isinstance(value, int) else float(value)
+            whole = int(number)
+        except (TypeError, ValueError, OverflowError):
+            raise UserError(f"{name}[{place}] is {value!r}; a count is a whole number of samples, 0 or more") from None
+        if whole != number or whole < 0:
+            raise UserError(f"{name}[{place}] is {value}; a count is a whole number of samples, 0 or more")
+        if whole > MOST:
+            raise UserError(f"{name}[{place}] is {value}; no data set has more than {MOST} samples")
+        numbers.append(whole)
+    return np.array(numbers, dtype=np.int64)
 
 
 @dataclass(frozen=True, slots=True, eq=False, init=False)
@@ -64,7 +72,7 @@ class ClassCounts:
     classes: tuple[Hashable, ...]
 
     def __init__(self, n: Iterable[int], classes: Iterable[Hashable] | None = None) -> None:
-        numbers = _whole_numbers("counts", list(n) if not isinstance(n, np.ndarray) else n)
+        numbers = _whole_numbers("counts", n)
         names = tuple(range(len(numbers))) if classes is None else tuple(_plain(c) for c in classes)
         if len(numbers) == 0:
             raise UserError("counts are empty; at least one class is needed")
@@ -158,8 +166,12 @@ class LabelCounts:
     def __init__(
         self, positives: Iterable[int], total: int | Iterable[int], labels: Iterable[Hashable] | None = None
     ) -> None:
-        found = _whole_numbers("positives", list(positives))
-        totals = _whole_numbers("total", np.broadcast_to(np.asarray(total), found.shape))
+        found = _whole_numbers("positives", positives)
+        totals = _whole_numbers("total", total if isinstance(total, Iterable) else [total] * len(found))
+        if len(totals) != len(found):
+            raise UserError(
+                f"total has {len(totals)} numbers but positives has {len(found)}; pass one or one per label"
+            )
         names = tuple(range(len(found))) if labels is None else tuple(labels)
         if len(names) != len(found):
             raise UserError(f"positives has {len(found)} numbers but labels has {len(names)} names")
@@ -272,6 +284,7 @@ def count(labels: Any, classes: Iterable[Hashable] | None = None) -> Any:
         raise UserError(f"labels must have one or two dimensions, (N,) or (N, L); found shape {array.shape}")
     if array.dtype.kind == "f":
         _refuse_at(array, np.isnan(array), "a missing label; drop or fill these rows first")
+        _refuse_at(array, np.isinf(array), "no class; labels are integers, strings or booleans")
         _refuse_at(array, array != np.floor(array), "no class; labels are integers, strings or booleans")
         array = array.astype(np.int64)
     if array.dtype.kind == "O":
@@ -318,7 +331,9 @@ def _count_multilabel(array: NDArray[Any], labels: Iterable[Hashable] | None) ->
 
 
 def _is_missing(value: Any) -> bool:
-    return value is None or bool(value != value)  # only NaN and pandas' NaT differ from themselves
+    if value is None or type(value).__name__ in ("NAType", "NaTType"):  # pandas, which need not be installed
+        return True
+    return isinstance(value, float) and value != value
 
 
 def _refuse_at(array: NDArray[Any], bad: NDArray[np.bool_], problem: str) -> None:
@@ -328,11 +343,15 @@ def _refuse_at(array: NDArray[Any], bad: NDArray[np.bool_], problem: str) -> Non
 
 
 def as_class_counts(counts: Any) -> ClassCounts:
-    """`counts` itself, or a plain list of numbers as `ClassCounts`."""
+    """`ClassCounts` of a list of numbers, or of a mapping or pandas Series from class to number; its own unchanged."""
     if isinstance(counts, ClassCounts):
         return counts
     if isinstance(counts, LabelCounts):
         raise UserError("these are counts of a multilabel target; exclusive classes need cp.count of (N,) labels")
     if isinstance(counts, str) or not hasattr(counts, "__iter__"):
         raise UserError(f"counts must be ClassCounts or a list of numbers per class; found {counts!r}")
+    if isinstance(counts, Mapping):
+        return ClassCounts(counts.values(), classes=counts.keys())
+    if hasattr(counts, "to_numpy") and hasattr(counts, "index"):  # a pandas Series, as value_counts() gives it
+        return ClassCounts(counts.to_numpy(), classes=counts.index)
     return ClassCounts(counts)

@@ -4,18 +4,26 @@ A weight multiplies the loss of every sample of its class. Inverse frequency mak
 count alike; the other schemes lie between that and no weights at all.
 """
 
-import difflib
-import warnings
-from collections.abc import Callable, Hashable, Iterable, Mapping
+import inspect
+from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
-from counterpoise.errors import ClassWeightWarning, UserError
+from counterpoise.arrays import Float64Array
+from counterpoise.errors import UserError, nearest_name, warn_about_weights
 from counterpoise.weights.counts import ClassCounts, LabelCounts, as_class_counts, count
 
-Float64Array = NDArray[np.float64]
+
+def one_number(name: str, value: Any) -> float:
+    """A parameter as a finite number."""
+    try:
+        number = float(value)
+    except (TypeError, ValueError):
+        raise UserError(f"{name} is {value!r}; it must be a number") from None
+    if not np.isfinite(number):
+        raise UserError(f"{name} is {number}; it must be finite")
+    return number
 
 
 def _inverse(n: Float64Array) -> Float64Array:
@@ -27,9 +35,8 @@ def _inverse_sqrt(n: Float64Array) -> Float64Array:
 
 
 def _power(n: Float64Array, alpha: float = 0.5) -> Float64Array:
-    if not np.isfinite(alpha):
-        raise UserError(f"alpha is {alpha}; the power scheme n ** -alpha needs a finite number")
-    weights: Float64Array = n**-alpha
+    with np.errstate(over="ignore"):
+        weights: Float64Array = n**-alpha
     return weights
 
 
@@ -72,14 +79,6 @@ NORMALIZATIONS: dict[str, Callable[[Float64Array, Float64Array], float]] = {
     "min": lambda weights, n: float(weights.min()),  # noqa: ARG005
 }
 """What each normalisation divides the weights by."""
-
-
-def nearest_name(kind: str, name: object, known: Iterable[str]) -> UserError:
-    """The error for an unknown name, with the nearest known one."""
-    known = list(known)
-    near = difflib.get_close_matches(str(name), known, n=1, cutoff=0.4)
-    hint = f"did you mean {near[0]!r}? " if near else ""
-    return UserError(f"unknown {kind} {name!r}; {hint}known: {', '.join(known)}")
 
 
 def class_weights(
@@ -140,13 +139,16 @@ def class_weights(
                 f"class {counts.classes[place]!r} has no sample, so no weight can be made from its count; "
                 "leave it out, or pass its weight by hand"
             )
+    own = inspect.signature(SCHEMES[scheme]).parameters
+    for name in params:
+        if name not in own or name == "n":
+            raise UserError(f"scheme {scheme!r} does not take {name}")
     n = counts.n.astype(np.float64)
-    try:
-        weights = SCHEMES[scheme](n, **params)
-    except TypeError:
-        raise UserError(f"scheme {scheme!r} does not take {', '.join(params)}") from None
+    weights = SCHEMES[scheme](n, **{name: one_number(name, value) for name, value in params.items()})
+    if not np.isfinite(weights).all():
+        raise UserError(f"scheme {scheme!r} gives weights beyond the range of numbers here; choose other parameters")
     divisor = NORMALIZATIONS[normalize](weights, n)
-    if divisor == 0:
+    if not divisor > 0:
         raise UserError(f"all weights of scheme {scheme!r} are 0 here, so {normalize!r} cannot normalise them")
     weights = weights / divisor
     warn_if_upside_down(weights, counts)
@@ -162,13 +164,11 @@ def warn_if_upside_down(weights: Float64Array, counts: ClassCounts) -> None:
         return
     smallest = "the smallest weight" if weights[rare] == weights.min() else "a small weight"
     largest = "the largest" if weights[frequent] == weights.max() else "a larger one"
-    warnings.warn(
+    warn_about_weights(
         f"the rarest class ({counts.classes[rare]}, {counts.n[rare]} samples) got {smallest} "
         f"({weights[rare]:.3g}) and the most frequent ({counts.classes[frequent]}, {counts.n[frequent]}) {largest} "
         f"({weights[frequent]:.3g}): these are class frequencies, not inverse frequencies. "
         'Use class_weights(counts, scheme="inverse").',
-        ClassWeightWarning,
-        stacklevel=3,
     )
 
 
@@ -185,7 +185,7 @@ def resolve_weight(weight: Any, counts: ClassCounts | None, *, normalize: str = 
         values = _from_mapping(weight, counts)
     else:
         try:
-            values = np.asarray(weight, dtype=np.float64)
+            values = np.array(list(weight) if isinstance(weight, Iterator) else weight, dtype=np.float64)
         except (TypeError, ValueError):
             raise UserError(
                 f"weight is {weight!r}; pass numbers, a mapping from class to weight, or a scheme: {', '.join(SCHEMES)}"
@@ -204,7 +204,7 @@ def _from_mapping(weight: Mapping[Hashable, float], counts: ClassCounts | None) 
     if missing or unknown:
         problem = f"has no entry for class {missing[0]!r}" if missing else f"names {unknown[0]!r}"
         raise UserError(f"weight {problem}; the classes are {list(classes)}")
-    return np.array([weight[name] for name in classes], dtype=np.float64)
+    return np.array([one_number(f"weight of class {name!r}", weight[name]) for name in classes])
 
 
 def pos_weight(counts: ClassCounts | LabelCounts | Any) -> Any:

@@ -11,8 +11,8 @@ import numpy as np
 
 from counterpoise.arrays import Array, Float64Array, Namespace
 
-SIXTEENTH = 16.0
-"""Logits below 256 split into multiples of 1/16, which have 12 bits, and a rest."""
+GRAINS = ((2.0**8, 2.0**-4), (2.0**12, 1.0), (2.0**16, 2.0**4))
+"""Logits below the first number split into multiples of the second, which have 12 bits, and a rest."""
 
 
 def _leading_bits(values: Float64Array) -> Float64Array:
@@ -58,7 +58,7 @@ def affine_parts(xp: Namespace, z: Array, scale: Float64Array, offset: Float64Ar
     large, small = [], []
     if scaled:
         leading = _leading_bits(scale)
-        coarse = xp.round(xp.stop_gradient(z) * SIXTEENTH) * (1 / SIXTEENTH)
+        coarse = _coarse(xp, xp.stop_gradient(z))
         large.append(const(leading) * coarse)
         small.append(const(leading) * (z - coarse) + const(scale - leading) * z)
     else:
@@ -68,6 +68,15 @@ def affine_parts(xp: Namespace, z: Array, scale: Float64Array, offset: Float64Ar
         large.append(const(leading))
         small.append(const(offset - leading))
     return large + small
+
+
+def _coarse(xp: Namespace, z: Array) -> Array:
+    """The logits rounded to 12 bits or so, which leaves larger logits than any model has as they are."""
+    coarse = z
+    for limit, grain in reversed(GRAINS):
+        small = (z < limit) & (z > -limit)
+        coarse = xp.where(small, xp.round(xp.where(small, z, 0.0) * (1 / grain)) * grain, coarse)
+    return coarse
 
 
 def total(parts: list[Array]) -> Array:

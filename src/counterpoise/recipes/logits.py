@@ -1,0 +1,70 @@
+"""Logits as a loss or a posterior gets them: of a framework, floating, with the classes last."""
+
+from typing import Any
+
+import numpy as np
+
+from counterpoise.arrays import Array, Namespace, at_least_single, namespace, shape_text
+from counterpoise.errors import UserError
+from counterpoise.recipes.parameters import Parameters
+
+
+def checked_logits(logits: Any, recipe: Parameters, class_axis: int) -> tuple[Namespace, Array, int]:
+    """The framework's functions, the logits with the classes last and at least float32, and the number of classes.
+
+    Parameters
+    ----------
+    logits
+        An array of any framework, or a list.
+    recipe
+        Whose per-class parameters must fit. A sigmoid recipe takes one-dimensional logits as rows without labels.
+    class_axis
+        Where the classes are.
+
+    Raises
+    ------
+    UserError
+        For logits that are not floating, NaN or +inf (where NumPy shows it), or do not fit the recipe.
+    """
+    if isinstance(logits, list | tuple):
+        try:
+            logits = np.asarray(logits, dtype=np.float64)
+        except (TypeError, ValueError):
+            raise UserError("logits must be numbers, in rows of the same length") from None
+    xp = namespace(logits)
+    if not xp.is_floating(logits):
+        raise UserError(f"logits are of dtype {logits.dtype}; they must be floating (raw scores, not classes)")
+    softmax = recipe.family == "softmax"
+    dimensions = len(xp.shape(logits))
+    if softmax and dimensions < 1:
+        raise UserError("logits are one number; a softmax loss needs a class axis, as in (N, C)")
+    if not isinstance(class_axis, int) or (dimensions and not -dimensions <= class_axis < dimensions):
+        shape = shape_text(xp.shape(logits))
+        raise UserError(f"class_axis is {class_axis!r}, but logits of shape {shape} have {dimensions} axes")
+    z = at_least_single(xp, logits)
+    if xp.name == "numpy":
+        _refuse(np.isnan(z), "is NaN; the model diverged or its input was missing")
+        if softmax:
+            _refuse(np.isposinf(z), "is +inf; only -inf is allowed, which masks a class")
+    classes: Any = 1
+    if dimensions > 1 or softmax:
+        z = xp.moveaxis(z, class_axis, -1)
+        classes = xp.shape(z)[-1]
+    if not isinstance(classes, int):
+        raise UserError(f"the number of classes on axis {class_axis} must be known when the loss is traced")
+    kind = "classes" if softmax else "labels"
+    if recipe.classes not in (None, classes):
+        raise UserError(f"logits have {classes} {kind} on axis {class_axis}, but the recipe has {recipe.classes}")
+    if softmax and classes == 0:
+        raise UserError(f"logits of shape {shape_text(xp.shape(logits))} have no class")
+    if softmax and xp.name == "numpy" and z.size:
+        masked = np.isneginf(z).all(axis=-1)
+        if masked.any():
+            place = [int(i) for i in np.argwhere(masked)[0]]
+            raise UserError(f"logits{place} are -inf for every class; at least one class must be possible")
+    return xp, z, classes
+
+
+def _refuse(bad: Array, problem: str) -> None:
+    if bad.any():
+        raise UserError(f"logits{[int(i) for i in np.argwhere(bad)[0]]} {problem}")

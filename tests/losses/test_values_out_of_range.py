@@ -2,9 +2,9 @@
 
 import numpy as np
 import pytest
-from frameworks import FRAMEWORKS
 
 import counterpoise as cp
+from frameworks import FRAMEWORKS
 
 CROSS_ENTROPY, BINARY = cp.softmax.cross_entropy(), cp.sigmoid.binary_cross_entropy()
 LOGITS, ROW = np.zeros((2, 3)), np.zeros(2)

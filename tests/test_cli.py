@@ -93,7 +93,7 @@ BAD_TABLES = {
     "no header": ("\n1,2\n", "empty first line"),
     "ragged": ("x,y\n1,a\n2,b,c\n", "line 3 has 3 fields, the header 2"),
     "twice": ("x,x,y\n1,2,a\n", "more than one column named 'x'"),
-    "unknown target": ("x,yy\n1,a\n2,b\n", "has no column 'y'; did you mean 'yy'? Its columns: x, yy"),
+    "unknown target": ("x,yy\n1,a\n2,b\n", "has no column 'y'; did you mean 'yy'? its columns: x, yy"),
     "missing target": ("x,y\n1,a\n2,\n3,b\n4,NA\n", "missing in 2 of 4 rows (data rows 2, 4)"),
     "constant target": ("x,y\n1,a\n2,a\n", "is 'a' in every row"),
     "one row": ("x,y\n1,a\n2,a\n3,b\n4,c\n5,c\n", "class 'b' has one row (data row 3)"),
@@ -193,7 +193,7 @@ def test_nothing_is_overwritten(model, tmp_path, capsys):
     "text, message",
     [
         ("kind\na\n", "has no column 'x'"),
-        ("more\na\n", "lacks the columns 'x', 'kind'. Its columns: more"),
+        ("more\na\n", "lacks the columns 'x', 'kind'; its columns: more"),
         ("x,kind\n1,a\n2,b\nmany,a\n", "column 'x', data row 3: 'many' is not a number"),
         ("x,kind\n1,a\ninf,b\n", "column 'x' is infinite in data row 2"),
         ("x,kind\n", "has no rows"),

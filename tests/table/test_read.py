@@ -124,3 +124,9 @@ def test_names_that_lightgbm_reserves_are_changed():
     frame = pl.DataFrame({"a[1]": [1, 2], "a:1:": [2, 1], "y": [0, 1]})
     names = learn_schema(Table(frame, "t.parquet", typed=True), "y", np.arange(2)).model_names
     assert names == ["a_1_", "a_1__"]
+
+
+def test_quoted_quotes_in_a_column_name(tmp_path):
+    path = tmp_path / "t.csv"
+    path.write_text('"speed ""max"" [m/s]",y\n1,a\n2,b\n', encoding="utf-8")
+    assert read_table(path).frame.columns == ['speed "max" [m/s]', "y"]

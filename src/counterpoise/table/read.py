@@ -174,7 +174,7 @@ def check_columns(table: Table, names: list[str]) -> None:
     >>> check_columns(Table(pl.DataFrame({"size": [1]}), Path("t.csv"), typed=False), ["sise"])
     Traceback (most recent call last):
     ...
-    counterpoise.errors.UserError: t.csv has no column 'sise'; did you mean 'size'? Its columns: size
+    counterpoise.errors.UserError: t.csv has no column 'sise'; did you mean 'size'? its columns: size
     """
     columns = table.frame.columns
     absent = [name for name in names if name not in columns]
@@ -184,8 +184,8 @@ def check_columns(table: Table, names: list[str]) -> None:
     if len(absent) == 1:
         close = difflib.get_close_matches(absent[0], columns, n=1, cutoff=0.6)
         hint = f"did you mean {close[0]!r}? " if close else ""
-        raise UserError(f"{table.path} has no column {absent[0]!r}; {hint}Its columns: {listed}")
-    raise UserError(f"{table.path} lacks the columns {', '.join(map(repr, absent))}. Its columns: {listed}")
+        raise UserError(f"{table.path} has no column {absent[0]!r}; {hint}its columns: {listed}")
+    raise UserError(f"{table.path} lacks the columns {', '.join(map(repr, absent))}; its columns: {listed}")
 
 
 def data_rows(places: NDArray[np.int64], most: int = 5) -> str:
@@ -239,10 +239,10 @@ def _read_csv(path: Path, *, tab: bool, text: frozenset[str]) -> pl.DataFrame:
     if b"\n" not in raw:
         raw = raw.replace(b"\r", b"\n")  # the line ends of old Macs, which Excel still offers
     try:
-        header = raw[: raw.find(b"\n") if b"\n" in raw else len(raw)].decode("utf-8-sig").strip()
+        header = raw[: raw.find(b"\n") if b"\n" in raw else len(raw)].decode("utf-8-sig").rstrip("\r\n")
     except UnicodeDecodeError:
         raise UserError(f"{path} is not a CSV file in UTF-8") from None
-    if not header:
+    if not header.strip():
         raise UserError(f"{path} has an empty first line; a CSV starts with its column names")
     separator = "\t" if tab else max(",;\t", key=header.count)
     try:
@@ -257,6 +257,8 @@ def _read_csv(path: Path, *, tab: bool, text: frozenset[str]) -> pl.DataFrame:
     except (pl.exceptions.PolarsError, OSError) as error:
         problem = _too_long(raw, separator, len(names)) or _first_line(error)
         raise UserError(f"{path} is not a readable CSV file ({problem})") from None
+    if frame.width == len(names):  # Polars keeps the doubled quotes of a quoted name
+        frame.columns = names
     return frame.select(_typed(column, keep=column.name in text) for column in frame.get_columns())
 
 

@@ -383,7 +383,7 @@ def _command(path: Path, target: str, positive: str | None, goal: Goal, seed: in
 
 def _versions() -> dict[str, str]:
     found = {"python": platform.python_version()}
-    for name in ("counterpoise", "lightgbm", "numpy", "polars", "scikit-learn"):
+    for name in ("counterpoise", "lightgbm", "numpy", "polars", "scipy"):
         try:
             found[name] = version(name)
         except PackageNotFoundError:

@@ -204,3 +204,9 @@ def test_counts_are_read_only():
 def test_equal_counts_are_one_key():
     assert len({cp.ClassCounts([1, 2]), cp.ClassCounts(np.array([1, 2])), cp.ClassCounts([2, 1])}) == 2
     assert len({cp.LabelCounts([1], total=2), cp.LabelCounts([1], total=2), cp.LabelCounts([1], total=3)}) == 2
+
+
+def test_tensorflow_strings_are_text():
+    import tensorflow as tf
+
+    assert cp.count(tf.constant(["dog", "cat", "dog"])) == cp.ClassCounts([1, 2], classes=["cat", "dog"])

@@ -221,7 +221,7 @@ class LabelCounts:
 def _plain(value: Any) -> Hashable:
     """A NumPy scalar as the Python value it stands for, so that names print and compare as written."""
     plain: Hashable = value.item() if isinstance(value, np.generic) else value
-    return plain
+    return plain.decode() if isinstance(plain, bytes) else plain  # TensorFlow's strings are bytes
 
 
 def _in_order(names: Iterable[Any]) -> list[Hashable]:
@@ -294,7 +294,7 @@ def count(labels: Any, classes: Iterable[Hashable] | None = None) -> Any:
         found, numbers = np.unique(array, return_counts=True)
     else:
         tally: dict[Any, int] = {}
-        for value in array:
+        for value in map(_plain, array):
             tally[value] = tally.get(value, 0) + 1
         kinds = {str if isinstance(value, str) else float for value in tally}
         if len(kinds) > 1:

@@ -11,7 +11,7 @@ from counterpoise.errors import ClassWeightWarning
 from counterpoise.losses import loss
 from counterpoise.losses.arguments import check_recipe
 from counterpoise.losses.reduction import check_reduction
-from counterpoise.recipes import Recipe, from_dict
+from counterpoise.recipes import Recipe
 from counterpoise.recipes.named import from_json
 
 try:
@@ -91,13 +91,13 @@ class Loss(torch.nn.Module):
         self._hold_parameters(fn(torch.zeros(())).device)
         return self
 
-    def get_extra_state(self) -> dict[str, Any]:
-        """The whole recipe, for the state dict."""
-        return self.recipe.to_dict()
+    def get_extra_state(self) -> torch.Tensor:
+        """The whole recipe for the state dict, as the bytes of its JSON: whoever walks a state dict expects tensors."""
+        return torch.tensor(list(self._recipe_json.encode()), dtype=torch.uint8)
 
-    def set_extra_state(self, state: dict[str, Any]) -> None:
+    def set_extra_state(self, state: torch.Tensor) -> None:
         """Take over the recipe of a state dict."""
-        self.recipe = from_dict(state)
+        self.recipe = from_json(bytes(state.tolist()).decode())
 
     def _load_from_state_dict(self, state_dict: dict[str, Any], prefix: str, *args: Any) -> None:
         # the recipe first: it says which buffers there are, and of which shape

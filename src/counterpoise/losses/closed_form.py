@@ -102,9 +102,9 @@ def loss_and_gradient(
         back = _axis_back(softmax, arguments.logits.ndim, class_axis)
         derivatives = [entries.gradient, entries.curvature] if curvature else [entries.gradient]
         outputs = [back(weighed(numpy_namespace, spread, d)).astype(dtype) for d in derivatives]
-    if reduction == "none" and not softmax:
-        value = back(value)
-    return (value.astype(dtype), *outputs)
+        if reduction == "none" and not softmax:
+            value = back(value)
+        return (value.astype(dtype), *outputs)
 
 
 def _axis_back(softmax: bool, dimensions: int, class_axis: int) -> Any:

@@ -121,6 +121,7 @@ class SigmoidRecipe(Parameters):
         positive, negative = self.positive_shape, self.negative_shape
         return u + weights + negative.log_slope(xp, u) - positive.log_slope(xp, -u)
 
+    @np.errstate(all="ignore")  # branches that are not taken overflow or divide by 0 on their way
     def posterior(self, logits: Array, prior: Any = None, *, class_axis: int = -1) -> Array:
         """Honest probabilities of the positive class from the logits of a model trained with this loss.
 

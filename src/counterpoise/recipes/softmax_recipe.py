@@ -136,6 +136,7 @@ class SoftmaxRecipe(Parameters):
             return "pairs of weight 0 are never learned, so their scores say nothing"
         return None
 
+    @np.errstate(all="ignore")  # branches that are not taken overflow or divide by 0 on their way
     def posterior(self, logits: Array, prior: Any = None, *, class_axis: int = -1) -> Array:
         """Honest class probabilities from the logits of a model that was trained with this loss.
 

@@ -87,7 +87,21 @@ def test_predict(model, tmp_path, capsys):
     assert pl.read_csv(out).columns == ["probability_good", "probability_bad", "decision"]
 
 
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["198", "-1"], "counts[1] is -1; a count is a whole number of samples"),
+        (["198", "--schem", "log"], "'--schem' is neither a count nor an option"),
+        (["198", "4.5"], "'4.5' is neither a count nor an option"),
+    ],
+)
+def test_bad_counts(words, message, capsys):
+    assert main(["weights", *words]) == 2
+    assert message in capsys.readouterr().err
+
+
 BAD_TABLES = {
+    "nothing to set thresholds on": ("x,y\n0,a\n1,a\n2,b\n3,b\n4,c\n5,c\n", "no class has more than 2 rows"),
     "empty file": ("", "is empty"),
     "header only": ("x,y\n", "has no rows"),
     "no header": ("\n1,2\n", "empty first line"),
@@ -228,7 +242,7 @@ def test_bad_places_to_predict(model, tmp_path, capsys):
         (["nonsense"], "No such command 'nonsense'"),
         (["train"], "Missing"),
         (["weights"], "Missing argument"),
-        (["weights", "ten"], "for 'N...'"),
+        (["weights", "ten"], "'ten' is neither a count nor an option"),
         (["weights", "1", "2", "--scheme", "invers"], "did you mean 'inverse'?"),
         (["weights", "1", "2", "--normalize", "clases"], "did you mean 'classes'?"),
         (["weights", "0", "5"], "class 0 has no sample"),

@@ -78,3 +78,9 @@ def test_concrete_arrays_may_be_captured_by_a_trace():
 def test_normalizer_is_one_positive_number(normalizer):
     with pytest.raises(cp.UserError, match="normalizer"):
         cp.loss(LOGITS, [0, 1], CROSS_ENTROPY, normalizer=normalizer)
+
+
+@pytest.mark.parametrize("framework", [f for f in FRAMEWORKS if f.name != "numpy"], ids=str)
+@pytest.mark.parametrize("recipe", [CROSS_ENTROPY, cp.softmax.SoftmaxRecipe(smoothing=0.2)], ids=str)
+def test_a_row_with_every_class_masked_is_nan_in_frameworks(framework, recipe):
+    assert np.isnan(framework.loss(recipe, np.full((1, 3), -np.inf), np.array([0])))

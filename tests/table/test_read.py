@@ -130,3 +130,15 @@ def test_quoted_quotes_in_a_column_name(tmp_path):
     path = tmp_path / "t.csv"
     path.write_text('"speed ""max"" [m/s]",y\n1,a\n2,b\n', encoding="utf-8")
     assert read_table(path).frame.columns == ['speed "max" [m/s]', "y"]
+
+
+def test_decimal_commas_where_commas_separate_no_cells(tmp_path):
+    path = tmp_path / "t.csv"
+    path.write_text("x;y\n0,5;a\n-1,25e3;b\n2;a\n", encoding="utf-8")
+    assert read_table(path).frame["x"].to_list() == [0.5, -1250.0, 2.0]
+
+
+def test_a_quoted_comma_among_commas_is_no_decimal(tmp_path):
+    path = tmp_path / "t.csv"
+    path.write_text('x,y\n"1,234",a\n"5,678",b\n', encoding="utf-8")
+    assert read_table(path).frame["x"].to_list() == ["1,234", "5,678"]

@@ -1,5 +1,6 @@
 """The subcommands: each names its arguments, calls one function and shows what it returned."""
 
+import re
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -110,14 +111,20 @@ def predict(
         typer.echo(f"columns that the model does not know were ignored: {shown}")
 
 
-@app.command()
+# unknown options are taken as values, so that a negative count reaches the check that explains it
+@app.command(context_settings={"ignore_unknown_options": True})
 def weights(
-    counts: Annotated[list[int], typer.Argument(metavar="N...", help="Samples of each class.")],
+    counts: Annotated[list[str], typer.Argument(metavar="N...", help="Samples of each class.")],
     scheme: Annotated[str | None, typer.Option(help="Default: all. " + ", ".join(SCHEMES))] = None,
     normalize: Annotated[str | None, typer.Option(help="Default: all. " + ", ".join(NORMALIZATIONS))] = None,
 ) -> None:
     """Class weights from class counts."""
-    samples = ClassCounts(counts)
+    strange = [word for word in counts if not re.fullmatch(r"-?\d+", word)]
+    if strange:
+        raise UserError(
+            f"{strange[0]!r} is neither a count nor an option; counts are whole numbers (--help lists both)"
+        )
+    samples = ClassCounts(int(word) for word in counts)
     for kind, name, known in (
         ("scheme", scheme, SCHEMES),
         ("normalization", normalize, NORMALIZATIONS),

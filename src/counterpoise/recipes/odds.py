@@ -55,7 +55,8 @@ def odds_against_all(
         gap = temperature * total(margined_differences(xp, at_top, margined))
     lead = xp.where(masked, INFINITY, gap)
     odds = xp.log(xp.where(alone, 1.0, others)) + lead
-    return Odds(xp.where(alone, -INFINITY, odds), e, top)
+    odds = xp.where(alone, -INFINITY, odds)
+    return Odds(xp.where(e_top == 0, float("nan"), odds), e, top)  # with every class masked there is no answer
 
 
 def first_largest(xp: Namespace, values: Array, classes: int) -> Array:

@@ -259,7 +259,9 @@ def _read_csv(path: Path, *, tab: bool, text: frozenset[str]) -> pl.DataFrame:
         raise UserError(f"{path} is not a readable CSV file ({problem})") from None
     if frame.width == len(names):  # Polars keeps the doubled quotes of a quoted name
         frame.columns = names
-    return frame.select(_typed(column, keep=column.name in text) for column in frame.get_columns())
+    return frame.select(
+        _typed(column, keep=column.name in text, decimal_comma=separator != ",") for column in frame.get_columns()
+    )
 
 
 def _too_long(raw: bytes, separator: str, fields: int) -> str | None:
@@ -273,7 +275,7 @@ def _too_long(raw: bytes, separator: str, fields: int) -> str | None:
     return None
 
 
-def _typed(column: pl.Series, *, keep: bool) -> pl.Series:
+def _typed(column: pl.Series, *, keep: bool, decimal_comma: bool) -> pl.Series:
     name = column.name
     column = column.str.strip_chars()
     frame = column.to_frame()
@@ -281,6 +283,9 @@ def _typed(column: pl.Series, *, keep: bool) -> pl.Series:
     held = text.drop_nulls()
     if keep or held.is_empty():
         return text
+    # 0,5 is a half where commas separate no cells; elsewhere it might be a thousands mark
+    if decimal_comma and held.str.contains(r"^[+-]?\d+(,\d+)?(e[+-]?\d+)?$").all() and held.str.contains(",").any():
+        return numbers(text.str.replace(",", ".", literal=True))
     # A code such as 007 is no number: as one it would be equal to 7.
     coded = bool(held.str.contains(r"^[+-]?0\d").any())
     if not coded and numbers(held).null_count() == 0:

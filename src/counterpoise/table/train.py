@@ -179,6 +179,11 @@ def train_table(
         goal = goal or Goal("macro_f1")
         check_multiclass_goal(goal)
     split = split_rows(labels.codes, seed=seed)
+    if len(split.calibration) == 0:
+        raise UserError(
+            f"target {target!r}: no class has more than 2 rows, so none is left to set the thresholds on; "
+            "at least one class needs 3"
+        )
     schema = learn_schema(table, target, split.train)
     matrix = to_matrix(table, schema)
     progress("reading the table", 1.0)

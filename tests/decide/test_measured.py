@@ -183,3 +183,33 @@ def test_a_binary_goal_is_refused():
     goal = Goal.parse("recall where precision >= 0.5")
     with pytest.raises(UserError, match="needs two classes"):
         choose_class_thresholds([0, 1, 2], np.eye(3), [1 / 3] * 3, goal)
+
+
+def test_log_loss_interval_of_several_classes_holds_the_truth():
+    rng = np.random.default_rng(3)
+    share = np.array([0.8, 0.12, 0.06, 0.02])
+    truth = np.repeat(np.arange(4), (300 * share).astype(int))
+    held = 0
+    for _ in range(40):
+        center = np.array([[0, 0], [2, 0], [0, 2], [2, 2]])[truth]
+        x = center + rng.normal(size=center.shape)
+        density = np.exp(-((x[:, None] - np.array([[0, 0], [2, 0], [0, 2], [2, 2]])) ** 2).sum(axis=2) / 2) * share
+        posterior = density / density.sum(axis=1, keepdims=True)
+        found = measure_multiclass(truth, posterior, np.ones(4), Goal("macro_f1"))[0]["log_loss"]
+        held += found.low <= TRUE_LOG_LOSS <= found.high
+    assert held >= 35  # 38 expected
+
+
+def _true_log_loss():
+    rng = np.random.default_rng(4)
+    centers = np.array([[0, 0], [2, 0], [0, 2], [2, 2]])
+    share = np.array([0.8, 0.12, 0.06, 0.02])
+    total = 0.0
+    for k in range(4):
+        x = centers[k] + rng.normal(size=(100_000, 2))
+        density = np.exp(-((x[:, None] - centers) ** 2).sum(axis=2) / 2) * share
+        total += share[k] * -np.log(density[:, k] / density.sum(axis=1)).mean()
+    return total
+
+
+TRUE_LOG_LOSS = _true_log_loss()

@@ -84,3 +84,14 @@ def test_normalizer_is_one_positive_number(normalizer):
 @pytest.mark.parametrize("recipe", [CROSS_ENTROPY, cp.softmax.SoftmaxRecipe(smoothing=0.2)], ids=str)
 def test_a_row_with_every_class_masked_is_nan_in_frameworks(framework, recipe):
     assert np.isnan(framework.loss(recipe, np.full((1, 3), -np.inf), np.array([0])))
+
+
+def test_an_integer_target_of_several_classes_is_no_one_hot():
+    with pytest.raises(cp.UserError, match=r"target\[0\] names 3 classes; a one-hot target names one"):
+        cp.loss(LOGITS, np.ones((2, 3), int), CROSS_ENTROPY)
+
+
+@pytest.mark.parametrize("recipe", [CROSS_ENTROPY, BINARY], ids=["softmax", "sigmoid"])
+def test_ignore_index_is_a_number(recipe):
+    with pytest.raises(cp.UserError, match="ignore_index is 'x'"):
+        cp.loss(LOGITS if recipe is CROSS_ENTROPY else ROW, [0, 1], recipe, ignore_index="x")

@@ -127,3 +127,8 @@ def test_one_logit_for_two_classes_one_per_label_else():
 def test_says_why_there_are_none(recipe, counts, message):
     with pytest.raises(cp.UserError, match=message):
         recipe.initial_logits(counts)
+
+
+def test_no_constant_where_clipped_negatives_never_balance():
+    with pytest.raises(cp.UserError, match=r"has no best constant logit for a share of positives of 0\.97"):
+        cp.sigmoid.asymmetric().initial_logits([3, 97])

@@ -142,3 +142,32 @@ def test_a_quoted_comma_among_commas_is_no_decimal(tmp_path):
     path = tmp_path / "t.csv"
     path.write_text('x,y\n"1,234",a\n"5,678",b\n', encoding="utf-8")
     assert read_table(path).frame["x"].to_list() == ["1,234", "5,678"]
+
+
+@pytest.mark.parametrize("mark", ["-", "#N/A", "unknown", "."])
+def test_other_marks_of_missing_numbers(tmp_path, mark):
+    path = tmp_path / "t.csv"
+    path.write_text(f"x,y\n1.5,a\n{mark},b\n2.5,a\n", encoding="utf-8")
+    assert read_table(path).frame["x"].to_list() == [1.5, None, 2.5]
+
+
+def test_many_words_among_measured_numbers_are_refused(tmp_path):
+    path = tmp_path / "t.csv"
+    cells = [f"{0.123 + i:.3f}" for i in range(80)] + ["low"] * 20
+    path.write_text("x,y\n" + "".join(f"{cell},{i % 2}\n" for i, cell in enumerate(cells)), encoding="utf-8")
+    with pytest.raises(UserError, match=r"column 'x' holds numbers, but data row 81 holds 'low' \(and 19 other cells"):
+        learn_schema(read_table(path), "y", np.arange(100))
+
+
+def test_codes_that_repeat_stay_categories(tmp_path):
+    path = tmp_path / "t.csv"
+    cells = ["250", "401", "428", "V57", "E909"] * 20
+    path.write_text("x,y\n" + "".join(f"{cell},{i % 2}\n" for i, cell in enumerate(cells)), encoding="utf-8")
+    assert learn_schema(read_table(path), "y", np.arange(100)).columns[0].kind == "category"
+
+
+def test_ticket_numbers_beside_words_are_no_measurements(tmp_path):
+    path = tmp_path / "t.csv"
+    cells = [str(113800 + i) for i in range(70)] + [f"A/5 {i}" for i in range(30)]
+    path.write_text("x,z,y\n" + "".join(f"{cell},{i},{i % 2}\n" for i, cell in enumerate(cells)), encoding="utf-8")
+    assert [column.name for column in learn_schema(read_table(path), "y", np.arange(100)).columns] == ["z"]

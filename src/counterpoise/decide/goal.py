@@ -251,6 +251,8 @@ class _Parser:
                 self.complain(f"{name!r} needs a beta above 0")
             name = f"f{_plain(beta)}"
         elif name not in RANKINGS + SUMMARIES + RATES:
+            if name == "f_beta":
+                self.complain("f_beta stands for f1, f2, f0.5 and so on; write the number")
             self.complain(str(nearest_name("goal", name, OBJECTIVES)))
         constraints: list[Constraint] = []
         while self.at < len(self.words):

@@ -112,8 +112,8 @@ def softmax_arguments(
     if hard:
         y = xp.pinned(xp.astype(y, xp.int64), shape[:-1])
         if ignore_index is not None:
-            if int(ignore_index) != ignore_index:
-                raise UserError(f"ignore_index is {ignore_index}; class indices are integers")
+            if not isinstance(ignore_index, int | float | np.number) or int(ignore_index) != ignore_index:
+                raise UserError(f"ignore_index is {ignore_index!r}; class indices are integers")
             keep = y != int(ignore_index)
             y = xp.where(keep, y, xp.constant(0, y, y.dtype))
         if xp.is_concrete(y):
@@ -124,6 +124,8 @@ def softmax_arguments(
             raise UserError(_target_shape_problem(xp, y, y_shape, z, class_axis))
         if ignore_index is not None:
             raise UserError("ignore_index is for integer targets; give rows of a soft target sample_weight 0 instead")
+        if not xp.is_floating(y) and xp.is_concrete(y):
+            _check_one_hot(np.asarray(moved))
         y = _refuse_values(
             xp,
             "target",
@@ -162,6 +164,16 @@ def _check_classes(target: Any, classes: int) -> None:
         raise UserError(f"target holds class {found}, but the recipe has {classes} classes (0 to {classes - 1}){hint}")
 
 
+def _check_one_hot(target: Any) -> None:
+    sums = target.sum(axis=-1)
+    if (sums != 1).any():
+        place = [int(i) for i in np.argwhere(sums != 1)[0]]
+        raise UserError(
+            f"target{place} names {sums[tuple(place)]} classes; a one-hot target names one. Labels that do not exclude "
+            "each other need the sigmoid family"
+        )
+
+
 def sigmoid_arguments(
     logits: Any,
     target: Any,
@@ -187,6 +199,8 @@ def sigmoid_arguments(
     y = xp.pinned(xp.astype(y, z.dtype), shape)
     keep = None
     if ignore_index is not None:
+        if not isinstance(ignore_index, int | float | np.number):
+            raise UserError(f"ignore_index is {ignore_index!r}; it must be one number")
         keep = y != float(ignore_index)
         y = xp.where(keep, y, 0.0)
     y = _refuse_values(

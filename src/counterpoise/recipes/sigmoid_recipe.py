@@ -225,6 +225,12 @@ class SigmoidRecipe(Parameters):
             slope = (1 - target) * neg_weight * self.negative_shape.derivatives(u).slope
             slope = slope - target * pos_weight * self.positive_shape.derivatives(-u).slope
             low, high = np.where(slope < 0, u, low), np.where(slope < 0, high, u)
+        if (np.abs(low) > 599).any():
+            raise UserError(
+                f"{self.name} has no best constant logit for a share of positives of {share.max():.4g}: its clipped "
+                "negatives never balance so many positives. Start from "
+                "sigmoid.binary_cross_entropy().initial_logits(counts)"
+            )
         logits = ((low + high) / 2 / self.temperature - offset) / scale
         return logits if shape else float(logits)
 

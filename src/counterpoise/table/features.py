@@ -245,10 +245,15 @@ def _kind(column: pl.Series) -> str | None:
 
 
 def _refuse_stray_text(column: pl.Series) -> None:
-    """A few words among many numbers are mistakes in a column of numbers, not its categories."""
+    """Words among numbers are mistakes, not categories, where they are few or the numbers are measurements."""
     held = column.drop_nulls()
-    stray = held.filter(numbers(held).is_null())
-    if 0 < len(stray) <= max(3, 0.01 * len(held)) and len(held) - len(stray) >= 2 * len(stray):
+    figures = numbers(held)
+    stray = held.filter(figures.is_null())
+    counted = len(held) - len(stray)
+    few = len(stray) <= max(3, 0.01 * len(held)) and counted >= 2 * len(stray)
+    fractions = int((figures.drop_nulls() % 1 != 0).sum())  # whole numbers among words may be ticket numbers or codes
+    measured = counted >= len(stray) and fractions > 0.5 * counted
+    if len(stray) and (few or measured):
         place = int((column == stray[0]).arg_max() or 0)
         raise UserError(
             f"column {column.name!r} holds numbers, but data row {place + 1} holds {quoted(stray[0])}"

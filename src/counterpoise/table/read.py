@@ -20,6 +20,23 @@ from numpy.typing import NDArray
 from counterpoise.errors import UserError
 
 MISSING = ("", "NA", "N/A", "NaN", "nan", "null", "NULL", "?")
+# so many ways to say so in a column whose other cells are all numbers
+_MISSING_NUMBER = (
+    "-",
+    "--",
+    ".",
+    "N.A.",
+    "n.a.",
+    "n/a",
+    "na",
+    "None",
+    "none",
+    "#N/A",
+    "#DIV/0!",
+    "#VALUE!",
+    "unknown",
+    "missing",
+)
 _DATES = ("%Y-%m-%d", "%Y/%m/%d")
 _DATETIMES = ("%Y-%m-%d %H:%M:%S", "%Y-%m-%dT%H:%M:%S", "%Y-%m-%d %H:%M", "%Y-%m-%dT%H:%M:%S%.f")
 _MOST_CLASSES = 200
@@ -286,6 +303,9 @@ def _typed(column: pl.Series, *, keep: bool, decimal_comma: bool) -> pl.Series:
     # 0,5 is a half where commas separate no cells; elsewhere it might be a thousands mark
     if decimal_comma and held.str.contains(r"^[+-]?\d+(,\d+)?(e[+-]?\d+)?$").all() and held.str.contains(",").any():
         return numbers(text.str.replace(",", ".", literal=True))
+    figures = frame.select(pl.when(~pl.col(name).is_in(MISSING + _MISSING_NUMBER)).then(pl.col(name)))[name]
+    if figures.null_count() < len(figures) and numbers(figures).null_count() == figures.null_count():
+        text, held = figures, figures.drop_nulls()
     # A code such as 007 is no number: as one it would be equal to 7.
     coded = bool(held.str.contains(r"^[+-]?0\d").any())
     if not coded and numbers(held).null_count() == 0:

@@ -428,6 +428,9 @@ def summary_lines(training: "Training") -> list[tuple[str, str]]:
         f"{counts.total:,} rows; {training.target}: {listed}{more}; {counts.imbalance_ratio:.3g} to 1; "
         f"{len(training.schema.columns)} columns to learn from"
     )
+    dropped = [f"{name} ({reason})" for name, reason in training.schema.dropped]
+    if dropped:
+        found += f"; not used: {', '.join(dropped[:5])}" + (f" and {len(dropped) - 5} more" if len(dropped) > 5 else "")
     if isinstance(judged.threshold, float):
         named = f"{judged.threshold:.4g} on the probability of {training.labels.positive!s}: {judged.reason}"
         shown = ["precision", "recall", "f1", "average_precision"]

@@ -195,6 +195,15 @@ class LabelCounts:
         shares: Float64Array = self.positives / self.totals
         return shares
 
+    @property
+    def imbalance_ratio(self) -> Float64Array:
+        """Samples of each label's more frequent side for each sample of its rarer side, (L,)."""
+        sides = np.stack([self.positives, self.negatives])
+        if (sides == 0).any():
+            raise UserError("a label has only positives or only negatives, so its imbalance is infinite")
+        ratio: Float64Array = sides.max(axis=0) / sides.min(axis=0)
+        return ratio
+
     def __len__(self) -> int:
         return len(self.positives)
 

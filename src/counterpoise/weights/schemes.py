@@ -239,7 +239,8 @@ def pos_weight(counts: ClassCounts | LabelCounts | Any) -> Any:
     if isinstance(counts, ClassCounts):
         if len(counts) != 2:
             raise UserError(
-                f"pos_weight is for two classes but counts have {len(counts)}; use class_weights for exclusive classes"
+                f"pos_weight is for two classes but counts have {len(counts)}; use class_weights for exclusive ones, "
+                "or cp.count(labels) first if these are labels"
             )
         if counts.n[1] == 0:
             raise UserError(f"class {counts.classes[1]!r} has no sample, so negatives per positive is infinite")

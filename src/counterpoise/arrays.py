@@ -232,12 +232,9 @@ class _Torch:
     def is_concrete(self, array: Array) -> bool:
         if self._torch.compiler.is_compiling() or array.device.type != "cpu" or array.numel() == 0:
             return False
-        try:
+        try:  # torch.func.vmap and friends wrap tensors and refuse to show their values
             array.detach().numpy()
-        except (
-            RuntimeError,
-            TypeError,
-        ):  # torch.func.vmap and friends wrap tensors and refuse to show their values
+        except (RuntimeError, TypeError):
             return False
         return True
 

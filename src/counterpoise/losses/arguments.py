@@ -121,7 +121,7 @@ def softmax_arguments(
     else:
         moved = xp.moveaxis(y, class_axis, -1) if len(y_shape) == len(shape) else y
         if not _same(xp.shape(moved), shape):
-            raise UserError(_target_shape_problem(xp, y, y_shape, z, class_axis))
+            raise UserError(_target_shape_problem(xp, y, z, class_axis))
         if ignore_index is not None:
             raise UserError("ignore_index is for integer targets; give rows of a soft target sample_weight 0 instead")
         if not xp.is_floating(y) and xp.is_concrete(y):
@@ -137,8 +137,8 @@ def softmax_arguments(
     return Arguments(xp, z, y, hard, keep, weight, classes)
 
 
-def _target_shape_problem(xp: Namespace, y: Array, y_shape: tuple[Any, ...], z: Array, class_axis: int) -> str:
-    moved = list(xp.shape(z))
+def _target_shape_problem(xp: Namespace, y: Array, z: Array, class_axis: int) -> str:
+    y_shape, moved = xp.shape(y), list(xp.shape(z))
     classes = moved.pop()
     given = moved.copy()
     given.insert(class_axis % (len(moved) + 1), classes)

@@ -16,8 +16,9 @@ from counterpoise.arrays import Float64Array, numpy_namespace
 from counterpoise.errors import UserError
 from counterpoise.losses.arguments import Arguments, arguments_of
 from counterpoise.losses.reduction import check_reduction, denominator
-from counterpoise.losses.softmax import weighed
+from counterpoise.losses.softmax import weighed, weight_of_all
 from counterpoise.recipes import Recipe, SigmoidRecipe, SoftmaxRecipe
+from counterpoise.recipes.odds import shifted_logit
 
 
 class _Entries(NamedTuple):
@@ -142,7 +143,7 @@ def _without_own(values: Float64Array) -> Float64Array:
 def _softmax(arguments: Arguments, recipe: SoftmaxRecipe) -> _Entries:
     z, classes = arguments.logits, arguments.classes
     e, top, against, odds = _odds(recipe, z)
-    pair = _pair_weights(recipe, z)
+    pair = weight_of_all(numpy_namespace, z, recipe)
     phi = recipe.shape.derivatives(odds)
     if arguments.hard and not recipe.smoothing:
         target = np.arange(classes) == arguments.target[..., None]
@@ -177,19 +178,6 @@ def _softmax(arguments: Arguments, recipe: SoftmaxRecipe) -> _Entries:
     return _Entries(loss, row_weight, gradient * chain, curvature * chain**2)
 
 
-def _pair_weights(recipe: SoftmaxRecipe, z: Float64Array) -> Float64Array:
-    """The weight for every true class, given the class that each row chooses; broadcasts to (..., C)."""
-    if recipe.weight_by == "true":
-        return np.broadcast_to(recipe.weight, z.shape)
-    chosen = np.argmax(z, axis=-1)
-    if recipe.weight_by == "pair":
-        by_pair: Float64Array = recipe.cost.T[chosen]
-        return by_pair
-    if recipe.weight.ndim == 0:
-        return np.broadcast_to(recipe.weight, z.shape)
-    return np.broadcast_to(recipe.weight[chosen][..., None], z.shape)
-
-
 def _hard_curve(
     slope: Float64Array,
     bend: Float64Array,
@@ -222,8 +210,7 @@ def _soft_curve(
 
 def _sigmoid(arguments: Arguments, recipe: SigmoidRecipe) -> _Entries:
     z, t = arguments.logits, arguments.target
-    infinite = np.isinf(z)
-    u = np.where(infinite, z, recipe.temperature * (np.where(infinite, 0.0, z) * recipe.scale + recipe.offset))
+    u = shifted_logit(numpy_namespace, z, scale=recipe.scale, offset=recipe.offset, temperature=recipe.temperature)
     smoothed = t * (1 - recipe.smoothing) + recipe.smoothing / 2
     positive, negative = smoothed * recipe.pos_weight, (1 - smoothed) * recipe.neg_weight
     right, wrong = recipe.positive_shape.derivatives(-u), recipe.negative_shape.derivatives(u)

@@ -79,20 +79,17 @@ def reduced(
     """The loss of arguments that are already in their one form."""
     xp = arguments.xp
     with np.errstate(all="ignore"):  # branches that are not taken overflow or divide by 0 on their way
-        softmax = isinstance(recipe, SoftmaxRecipe)
-        entries = (
-            softmax_rows(arguments, recipe)
-            if isinstance(recipe, SoftmaxRecipe)
-            else sigmoid_elements(arguments, recipe)
-        )
+        if isinstance(recipe, SoftmaxRecipe):
+            entries, labelled = softmax_rows(arguments, recipe), False
+        else:
+            entries, labelled = sigmoid_elements(arguments, recipe), len(xp.shape(arguments.logits)) > 1
         values = entries.loss
         if arguments.weight is not None:
             values = weighed(xp, arguments.weight, values)
         if arguments.keep is not None:
             values = xp.where(arguments.keep, values, 0.0)
         if reduction == "none":
-            dimensions = len(xp.shape(values))
-            return values if softmax or dimensions < 2 else xp.moveaxis(values, -1, class_axis)
+            return xp.moveaxis(values, -1, class_axis) if labelled else values
         total = xp.sum(values)
         return divided(xp, total, denominator(arguments, entries.weight, values, reduction, normalizer))
 

@@ -3,8 +3,7 @@
 from counterpoise.losses.arguments import Arguments
 from counterpoise.losses.softmax import Rows, weighed
 from counterpoise.recipes import SigmoidRecipe
-from counterpoise.recipes.affine import affine_parts, total
-from counterpoise.recipes.odds import INFINITY
+from counterpoise.recipes.odds import shifted_logit
 
 
 def sigmoid_elements(arguments: Arguments, recipe: SigmoidRecipe) -> Rows:
@@ -23,10 +22,7 @@ def sigmoid_elements(arguments: Arguments, recipe: SigmoidRecipe) -> Rows:
         `loss` and `weight`, of the logits' shape.
     """
     xp, z, t = arguments.xp, arguments.logits, arguments.target
-    infinite = (z == INFINITY) | (z == -INFINITY)
-    finite = xp.where(infinite, 0.0, z)
-    u = recipe.temperature * total(affine_parts(xp, finite, recipe.scale, recipe.offset))
-    u = xp.where(infinite, z, u)
+    u = shifted_logit(xp, z, scale=recipe.scale, offset=recipe.offset, temperature=recipe.temperature)
     positive_weight = xp.constant(recipe.pos_weight, z, z.dtype)
     negative_weight = xp.constant(recipe.neg_weight, z, z.dtype)
     smoothed = t * (1 - recipe.smoothing) + recipe.smoothing / 2 if recipe.smoothing else t

@@ -37,9 +37,8 @@ def softmax_rows(arguments: Arguments, recipe: SoftmaxRecipe) -> Rows:
         `loss` and `weight`, both (...).
     """
     xp, z = arguments.xp, arguments.logits
-    weight = _chosen_weight(arguments, recipe)
     if arguments.hard and recipe.smoothing == 0 and not recipe.adds_expected_cost:
-        row_weight = weight.of_true(xp, arguments.target)
+        row_weight = _weight_of_true(arguments, recipe)
         loss = weighed(xp, row_weight, recipe.shape.value(xp, _odds_against_true(arguments, recipe)))
         return Rows(xp.where(_is_class(arguments), loss, float("nan")), row_weight)
     target = _soft_target(arguments, recipe)
@@ -52,12 +51,12 @@ def softmax_rows(arguments: Arguments, recipe: SoftmaxRecipe) -> Rows:
         margin=recipe.margin,
         temperature=recipe.temperature,
     )
-    by_class = weight.of_all(xp, z)
+    by_class = weight_of_all(xp, z, recipe)
     loss = xp.sum(weighed(xp, target * by_class, recipe.shape.value(xp, odds.against)), -1)
     if recipe.adds_expected_cost:
         loss = loss + _expected_cost(arguments, recipe, target, odds)
     if arguments.hard:
-        row_weight = weight.of_true(xp, arguments.target)
+        row_weight = _weight_of_true(arguments, recipe)
         loss = xp.where(_is_class(arguments), loss, float("nan"))
     else:
         row_weight = xp.sum(arguments.target * by_class, -1)
@@ -71,44 +70,29 @@ def weighed(xp: Namespace, weight: Array, values: Array) -> Array:
     return xp.where(weight == 0, 0.0, weight * values)
 
 
-class _ChosenWeight(NamedTuple):
-    """The weight A[true, chosen] of each sample, by its true class."""
-
-    matrix: Array | None
-    chosen: Array | None
-    vector: Array | None
-
-    def of_true(self, xp: Namespace, target: Array) -> Array:
-        """(...): the weight for one true class each."""
-        if self.vector is not None:
-            if len(xp.shape(self.vector)) == 0:
-                return xp.broadcast_to(self.vector, xp.shape(target))
-            by = _in_range(xp, target, xp.shape(self.vector)[0]) if self.chosen is None else self.chosen
-            return xp.take(self.vector, by)
-        assert self.matrix is not None
-        classes = xp.shape(self.matrix)[0]
-        true = _in_range(xp, target, classes)
-        flat = xp.reshape(self.matrix, (classes * classes,))
-        return xp.take(flat, true * classes + xp.astype(self.chosen, target.dtype))
-
-    def of_all(self, xp: Namespace, z: Array) -> Array:
-        """(..., C) or something that broadcasts to it: the weight for every true class."""
-        if self.vector is not None:
-            if self.chosen is None or len(xp.shape(self.vector)) == 0:
-                return xp.broadcast_to(self.vector, xp.shape(z))
-            return xp.broadcast_to(xp.take(self.vector, self.chosen)[..., None], xp.shape(z))
-        assert self.matrix is not None
-        return xp.take(xp.moveaxis(self.matrix, 0, 1), self.chosen)
-
-
-def _chosen_weight(arguments: Arguments, recipe: SoftmaxRecipe) -> _ChosenWeight:
+def _weight_of_true(arguments: Arguments, recipe: SoftmaxRecipe) -> Array:
+    """The weight A[true, chosen] of each row of a hard target, (...) or one number."""
     xp, z = arguments.xp, arguments.logits
+    if recipe.weight_by != "pair" and recipe.weight.ndim == 0:
+        return xp.constant(recipe.weight, z, z.dtype)
+    true = _in_range(xp, arguments.target, arguments.classes)
     if recipe.weight_by == "true":
-        return _ChosenWeight(None, None, xp.constant(recipe.weight, z, z.dtype))
+        return xp.take(xp.constant(recipe.weight, z, z.dtype), true)
     chosen = xp.argmax(xp.stop_gradient(z), -1)
     if recipe.weight_by == "predicted":
-        return _ChosenWeight(None, chosen, xp.constant(recipe.weight, z, z.dtype))
-    return _ChosenWeight(xp.constant(recipe.cost, z, z.dtype), chosen, None)
+        return xp.take(xp.constant(recipe.weight, z, z.dtype), chosen)
+    pairs = xp.constant(recipe.cost.reshape(-1), z, z.dtype)
+    return xp.take(pairs, true * arguments.classes + xp.astype(chosen, true.dtype))
+
+
+def weight_of_all(xp: Namespace, z: Array, recipe: SoftmaxRecipe) -> Array:
+    """The weight A[k, chosen] of each row for every class k that could be true; broadcasts to (..., C)."""
+    if recipe.weight_by == "true" or (recipe.weight_by == "predicted" and recipe.weight.ndim == 0):
+        return xp.constant(recipe.weight, z, z.dtype)
+    chosen = xp.argmax(xp.stop_gradient(z), -1)
+    if recipe.weight_by == "predicted":
+        return xp.take(xp.constant(recipe.weight, z, z.dtype), chosen)[..., None]
+    return xp.take(xp.constant(recipe.cost.T, z, z.dtype), chosen)
 
 
 def _in_range(xp: Namespace, target: Array, classes: int) -> Array:

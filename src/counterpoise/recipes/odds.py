@@ -59,6 +59,13 @@ def odds_against_all(
     return Odds(xp.where(e_top == 0, float("nan"), odds), e, top)  # with every class masked there is no answer
 
 
+def shifted_logit(xp: Namespace, z: Array, *, scale: Float64Array, offset: Float64Array, temperature: float) -> Array:
+    """u = temperature (scale z + offset) of the sigmoid family; an infinite logit stays what it is."""
+    infinite = (z == INFINITY) | (z == -INFINITY)
+    parts = affine_parts(xp, xp.where(infinite, 0.0, z), scale, offset)
+    return xp.where(infinite, z, temperature * total(parts))
+
+
 def first_largest(xp: Namespace, values: Array, classes: int) -> Array:
     """True at one largest value of each row."""
     top = xp.astype(xp.argmax(xp.stop_gradient(values), -1), xp.int32)

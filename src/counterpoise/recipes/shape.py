@@ -12,11 +12,8 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
-from counterpoise.arrays import Array, Namespace
-
-Float64Array = NDArray[np.float64]
+from counterpoise.arrays import Array, Float64Array, Namespace, numpy_namespace
 
 FAR = 100.0
 """Log odds beyond which n = 1 in every precision, so that powers of n need no slope there."""
@@ -28,6 +25,15 @@ class Derivatives(NamedTuple):
     value: Float64Array
     slope: Float64Array
     bend: Float64Array
+
+
+class _Clipped(NamedTuple):
+    """What is left of a sample once the clip is taken off its probability of being wrong."""
+
+    counted: Array
+    wrong: Array
+    right: Array
+    cross_entropy: Array
 
 
 def _sigmoid(x: Float64Array) -> Float64Array:
@@ -60,9 +66,14 @@ class Shape:
     def value(self, xp: Namespace, odds: Array) -> Array:
         """phi at log odds of any shape, in any framework, differentiable and free of NaN from -inf to +inf."""
         if self.clip:
-            return self._clipped_value(xp, odds)
-        cross_entropy = xp.softplus(odds)
-        phi = cross_entropy if self.robustness == 0 else -xp.expm1(-self.robustness * cross_entropy) / self.robustness
+            kept = self._clipped(xp, odds)
+            phi = self._inner(xp, kept.cross_entropy)
+            if self.focus:
+                phi = xp.exp(self.focus * xp.log(kept.wrong)) * phi
+            if self.poly:
+                phi = phi + self.poly * kept.wrong
+            return xp.where(kept.counted, phi, 0.0)
+        phi = self._inner(xp, xp.softplus(odds))
         if self.focus:
             # its slope must not meet an infinite cross-entropy: 0 * inf
             far = odds > FAR
@@ -72,33 +83,42 @@ class Shape:
             phi = phi + self.poly * xp.exp(-xp.softplus(-odds))
         return phi
 
-    def _clipped_value(self, xp: Namespace, odds: Array) -> Array:
+    def _inner(self, xp: Namespace, cross_entropy: Array) -> Array:
+        """The middle factor of phi."""
+        if self.robustness == 0:
+            return cross_entropy
+        return -xp.expm1(-self.robustness * cross_entropy) / self.robustness
+
+    def _clipped(self, xp: Namespace, odds: Array) -> _Clipped:
+        """n less the clip, p plus the clip, -log(p + clip); 1/2 each where nothing is left of n."""
         wrong = xp.exp(-xp.softplus(-odds)) - self.clip
         counted = wrong > 0
         wrong = xp.where(counted, wrong, 0.5)
-        right = xp.exp(-xp.softplus(odds)) + self.clip
+        right = xp.where(counted, xp.exp(-xp.softplus(odds)) + self.clip, 0.5)
         near = wrong < 0.5
         cross_entropy = xp.where(near, -xp.log1p(-xp.where(near, wrong, 0.5)), -xp.log(right))
-        phi = cross_entropy if self.robustness == 0 else -xp.expm1(-self.robustness * cross_entropy) / self.robustness
-        if self.focus:
-            phi = xp.exp(self.focus * xp.log(wrong)) * phi
-        if self.poly:
-            phi = phi + self.poly * wrong
-        return xp.where(counted, phi, 0.0)
+        return _Clipped(counted, wrong, right, cross_entropy)
 
     def derivatives(self, odds: Float64Array) -> Derivatives:
         """phi with its first two derivatives by the log odds, for NumPy float64 arrays."""
-        if self.clip:
-            return self._clipped_derivatives(odds)
         n, p = _sigmoid(odds), _sigmoid(-odds)
+        q, g = self.robustness, self.focus
+        if self.clip:
+            kept = self._clipped(numpy_namespace, odds)
+            wrong, right = kept.wrong, kept.right
+            inner = self._inner(numpy_namespace, kept.cross_entropy)
+            inner_1, inner_2 = right ** (q - 1), (1 - q) * right ** (q - 2)
+            factor = wrong**g
+            value = factor * inner + self.poly * wrong
+            by_n = factor * (g * inner / wrong + inner_1) + self.poly
+            by_n_twice = factor * (g * (g - 1) * inner / wrong**2 + 2 * g * inner_1 / wrong + inner_2)
+            slope, bend = by_n * n * p, by_n_twice * (n * p) ** 2 + by_n * n * p * (p - n)
+            return Derivatives(*(np.where(kept.counted, part, 0.0) for part in (value, slope, bend)))
         cross_entropy = np.logaddexp(0.0, odds)
-        q = self.robustness
-        inner = cross_entropy if q == 0 else -np.expm1(-q * cross_entropy) / q
-        # e^(-q c) is p^q; the log loss keeps its slope at p = 0
-        power = np.ones_like(p) if q == 0 else np.exp(-q * cross_entropy)
-        inner_slope = n * power
+        inner = self._inner(numpy_namespace, cross_entropy)
+        # n e^(-q c) is n p^q; the log loss keeps its slope at p = 0
+        inner_slope = n * np.exp(-q * cross_entropy) if q else n
         inner_bend = inner_slope * (p - q * n)
-        g = self.focus
         if g:
             factor = np.exp(-g * np.logaddexp(0.0, -odds))
             # f' inner = g f p inner, and p c goes to 0 where c goes to infinity
@@ -114,25 +134,6 @@ class Shape:
             bend = bend + self.poly * n * p * (p - n)
         return Derivatives(value, slope, bend)
 
-    def _clipped_derivatives(self, odds: Float64Array) -> Derivatives:
-        n, p = _sigmoid(odds), _sigmoid(-odds)
-        counted = n > self.clip
-        wrong = np.where(counted, n - self.clip, 0.5)
-        right = np.where(counted, p + self.clip, 0.5)
-        cross_entropy = np.where(wrong < 0.5, -np.log1p(-np.minimum(wrong, 0.5)), -np.log(right))
-        q, g = self.robustness, self.focus
-        inner = cross_entropy if q == 0 else -np.expm1(-q * cross_entropy) / q
-        inner_1, inner_2 = right ** (q - 1), (1 - q) * right ** (q - 2)
-        factor = wrong**g if g else np.ones_like(wrong)
-        value = factor * inner + self.poly * wrong
-        by_n = factor * (g * inner / wrong + inner_1) + self.poly
-        by_n_twice = factor * (g * (g - 1) * inner / wrong**2 + 2 * g * inner_1 / wrong + inner_2)
-        return Derivatives(
-            np.where(counted, value, 0.0),
-            np.where(counted, by_n * n * p, 0.0),
-            np.where(counted, by_n_twice * (n * p) ** 2 + by_n * n * p * (p - n), 0.0),
-        )
-
     @property
     def invertible(self) -> bool:
         """Whether the slope by the cross-entropy is positive everywhere, so that scores tell probabilities."""
@@ -142,40 +143,26 @@ class Shape:
 
     def log_slope(self, xp: Namespace, odds: Array) -> Array:
         """log(dphi/dc), the slope by the cross-entropy c (not by the log odds), in any framework."""
-        if self.clip:
-            return self._clipped_log_slope(xp, odds)
         # beyond +-1e4 nothing changes but infinities would meet
         odds = xp.minimum(xp.maximum(odds, -1e4), 1e4)
-        cross_entropy = xp.softplus(odds)
-        log_n, log_p = -xp.softplus(-odds), -cross_entropy
-        q = self.robustness
-        if self.focus == 0 and self.poly == 0:
+        log_n, log_p = -xp.softplus(-odds), -xp.softplus(odds)
+        q, g = self.robustness, self.focus
+        if self.clip:
+            kept = self._clipped(xp, odds)
+            by_n = xp.exp((q - 1) * xp.log(kept.right))
+            if g:
+                ratio = self._inner(xp, kept.cross_entropy) / kept.wrong
+                by_n = xp.exp(g * xp.log(kept.wrong)) * (g * ratio + by_n)
+            # by the unclipped cross-entropy: dn/dc = p
+            return xp.where(kept.counted, xp.log(by_n + self.poly) + log_p, -float("inf"))
+        if g == 0 and self.poly == 0:
             return q * log_p
-        inner = cross_entropy if q == 0 else -xp.expm1(-q * cross_entropy) / q
         # focus n^(focus-1) p inner + n^focus p^q, where inner / n is 1 once both vanish
         vanished = odds < -30.0
-        ratio = xp.where(vanished, 1.0, inner / xp.exp(xp.where(vanished, 0.0, log_n)))
-        log_first = self.focus * log_n + q * log_p + xp.log1p(self.focus * ratio * xp.exp((1 - q) * log_p))
+        ratio = xp.where(vanished, 1.0, self._inner(xp, -log_p) / xp.exp(xp.where(vanished, 0.0, log_n)))
+        log_first = g * log_n + q * log_p + xp.log1p(g * ratio * xp.exp((1 - q) * log_p))
         if self.poly == 0:
             return log_first
         # first + poly p, with the larger exponential taken out
         larger = xp.where(log_first > log_p, log_first, log_p)
-        total = xp.exp(log_first - larger) + self.poly * xp.exp(log_p - larger)
-        return larger + xp.log(total)
-
-    def _clipped_log_slope(self, xp: Namespace, odds: Array) -> Array:
-        odds = xp.minimum(xp.maximum(odds, -1e4), 1e4)
-        n, p = xp.exp(-xp.softplus(-odds)), xp.exp(-xp.softplus(odds))
-        counted = n > self.clip
-        wrong = xp.where(counted, n - self.clip, 0.5)
-        right = xp.where(counted, p + self.clip, 0.5)
-        near = wrong < 0.5
-        cross_entropy = xp.where(near, -xp.log1p(-xp.where(near, wrong, 0.5)), -xp.log(right))
-        q, g = self.robustness, self.focus
-        inner = cross_entropy if q == 0 else -xp.expm1(-q * cross_entropy) / q
-        by_n = xp.exp((q - 1) * xp.log(right))
-        if g:
-            by_n = xp.exp(g * xp.log(wrong)) * (g * inner / wrong + by_n)
-        by_n = by_n + self.poly
-        # by the unclipped cross-entropy: dn/dc = p
-        return xp.where(counted, xp.log(by_n) - xp.softplus(odds), -float("inf"))
+        return larger + xp.log(xp.exp(log_first - larger) + self.poly * xp.exp(log_p - larger))

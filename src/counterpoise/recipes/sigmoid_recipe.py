@@ -13,9 +13,8 @@ import numpy as np
 
 from counterpoise.arrays import Array, Float64Array, Namespace
 from counterpoise.errors import UserError
-from counterpoise.recipes.affine import affine_parts, total
 from counterpoise.recipes.logits import checked_logits
-from counterpoise.recipes.odds import INFINITY
+from counterpoise.recipes.odds import shifted_logit
 from counterpoise.recipes.parameters import Parameters, PerClass, one_number, per_class
 from counterpoise.recipes.shape import Shape
 from counterpoise.weights import ClassCounts, LabelCounts, as_class_counts
@@ -155,9 +154,7 @@ class SigmoidRecipe(Parameters):
         if reason is not None:
             raise UserError(f"{self.name} has no posterior: {reason}")
         xp, z, labels = checked_logits(logits, self, class_axis)
-        infinite = (z == INFINITY) | (z == -INFINITY)
-        parts = affine_parts(xp, xp.where(infinite, 0.0, z), self.scale, self.offset)
-        u = xp.where(infinite, z, self.temperature * total(parts))
+        u = shifted_logit(xp, z, scale=self.scale, offset=self.offset, temperature=self.temperature)
         logit = self._posterior_logit(xp, u, z)
         probability = xp.exp(-xp.softplus(-logit))
         if self.smoothing:

@@ -1,4 +1,4 @@
-"""The table workflow on a real imbalanced table: which days in Seattle bring snow (26 of 1461).
+"""The table workflow on a real imbalanced table: which days in Seattle bring snow (23 of 1461).
 
 The table comes with the package vega_datasets; nothing is downloaded. `make demo` runs this.
 """

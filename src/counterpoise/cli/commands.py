@@ -215,7 +215,7 @@ def _progress() -> Iterator[Any]:
 
 
 def _show(training: "Training") -> None:
-    from counterpoise.table.report import summary_lines
+    from counterpoise.table.summary import summary_lines
 
     for name, text in summary_lines(training):
         typer.echo(f"{name:<10}{text}")

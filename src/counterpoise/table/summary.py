@@ -1,0 +1,45 @@
+"""The terminal's face of the report: what `counterpoise train` says at the end."""
+
+from typing import TYPE_CHECKING
+
+from counterpoise.table.report import percent
+
+if TYPE_CHECKING:
+    from counterpoise.table.train import Training
+
+
+def summary_lines(training: "Training") -> list[tuple[str, str]]:
+    """What the command says at the end, in five lines."""
+    counts, judged, metrics = training.counts, training.judged, training.judged.metrics
+    listed = ", ".join(
+        f"{name} {n:,} ({percent(float(share))})"
+        for name, n, share in list(zip(counts.classes, counts.n.tolist(), counts.prior, strict=True))[:8]
+    )
+    more = f" and {len(counts.classes) - 8} more" if len(counts.classes) > 8 else ""
+    found = (
+        f"{counts.total:,} rows; {training.target}: {listed}{more}; {counts.imbalance_ratio:.3g} to 1; "
+        f"{len(training.schema.columns)} columns to learn from"
+    )
+    dropped = [f"{name} ({reason})" for name, reason in training.schema.dropped]
+    if dropped:
+        found += f"; not used: {', '.join(dropped[:5])}" + (f" and {len(dropped) - 5} more" if len(dropped) > 5 else "")
+    if isinstance(judged.threshold, float):
+        named = f"{judged.threshold:.4g} on the probability of {training.labels.positive!s}: {judged.reason}"
+        shown = ["precision", "recall", "f1", "average_precision"]
+    else:
+        named = judged.reason
+        shown = ["macro_f1", "balanced_accuracy", "log_loss"]
+    if training.goal.objective in metrics and training.goal.objective not in shown:
+        shown.append(training.goal.objective)
+    tested = "; ".join(f"{name.replace('_', ' ')} {metrics[name]!s}" for name in shown)
+    return [
+        ("found", found),
+        ("chosen", f"{training.verdict.winner.label}. {training.verdict.sentence}"),
+        ("threshold", named),
+        ("test", f"{tested} (95% intervals)"),
+        (
+            "report",
+            f"{training.out / 'report.html'}; "
+            f"next: counterpoise predict {training.out} NEW_TABLE -o predictions.parquet",
+        ),
+    ]

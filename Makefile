@@ -4,13 +4,13 @@ PIP_INSTALL = -m pip install --quiet --constraint constraints.txt
 
 .PHONY: demo test clean
 
-.venv/test/ready: pyproject.toml constraints.txt
+.venv/test/ready: pyproject.toml constraints.txt CMakeLists.txt $(wildcard native/*)
 	$(PYTHON) -m venv .venv/test
 	.venv/test/bin/python $(PIP_INSTALL) --upgrade pip
 	.venv/test/bin/python $(PIP_INSTALL) --editable '.[dev]'
 	touch $@
 
-.venv/demo/ready: pyproject.toml constraints.txt
+.venv/demo/ready: pyproject.toml constraints.txt CMakeLists.txt $(wildcard native/*)
 	$(PYTHON) -m venv .venv/demo
 	.venv/demo/bin/python $(PIP_INSTALL) --upgrade pip
 	.venv/demo/bin/python $(PIP_INSTALL) --editable '.[table]' vega-datasets

@@ -7,15 +7,15 @@
     value = cp.loss(logits, target, recipe)         # NumPy, PyTorch, TensorFlow or JAX arrays
     probability = recipe.posterior(logits)
 
-Importing it imports no framework; `cp.torch`, `cp.keras`, `cp.tensorflow`, `cp.jax` and `cp.lightgbm` are imported
-where they are first used.
+Importing it imports no framework; `cp.torch`, `cp.keras`, `cp.tensorflow`, `cp.jax`, `cp.lightgbm`, `cp.xgboost`,
+`cp.catboost` and `cp.sklearn` are imported where they are first used.
 """
 
 import importlib
 from typing import Any
 
 from counterpoise.errors import ClassWeightWarning, UserError
-from counterpoise.losses import loss, loss_and_gradient
+from counterpoise.losses import linear_loss, loss, loss_and_gradient
 from counterpoise.recipes import recipe, recipes, sigmoid, softmax
 from counterpoise.weights import ClassCounts, LabelCounts, class_weights, count, pos_weight
 
@@ -29,6 +29,7 @@ __all__ = [
     "__version__",
     "class_weights",
     "count",
+    "linear_loss",
     "loss",
     "loss_and_gradient",
     "pos_weight",
@@ -38,7 +39,18 @@ __all__ = [
     "softmax",
 ]
 
-_SUBMODULES = ("decide", "jax", "keras", "lightgbm", "table", "tensorflow", "torch")
+_SUBMODULES = (
+    "catboost",
+    "decide",
+    "jax",
+    "keras",
+    "lightgbm",
+    "sklearn",
+    "table",
+    "tensorflow",
+    "torch",
+    "xgboost",
+)
 
 
 def __getattr__(name: str) -> Any:

@@ -1,22 +1,25 @@
-"""Any recipe as a LightGBM objective.
+"""Any recipe as a LightGBM objective, with its metric, its start and its probabilities.
 
-    booster = lightgbm.train({"objective": Objective(recipe), ...}, Dataset(..., init_score=start))
+    objective = Objective(recipe)
+    start = objective.start(label)
+    booster = lightgbm.train({"objective": objective}, Dataset(rows, label, init_score=start), feval=objective.metric)
+    bake_start(booster, start)
+    probability = objective.predict_proba(booster, other_rows)
 
-A boosting round is a Newton step, gradient over curvature. Two things make that safe for losses other
-than the plain one: a floor under the curvature, which focal losses turn negative, and a scale, so that
-parameters that are sums of curvature (`min_sum_hessian_in_leaf`, `lambda_l2`) mean the same for all.
+LightGBM forgets the start of a custom objective, so the model must be given it: that is `bake_start`.
 """
 
 import importlib
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from counterpoise.boosting import RecipeObjective, mean_loss, newton, one_constant, probabilities, target_of
 from counterpoise.errors import UserError
-from counterpoise.losses import loss_and_gradient
-from counterpoise.recipes import Recipe, SoftmaxRecipe
+from counterpoise.recipes import Recipe
+
+_SEVERAL = "give LightGBM the parameter num_class"
 
 
 def library() -> Any:
@@ -33,45 +36,112 @@ def library() -> Any:
         raise UserError("LightGBM is not installed: pip install 'counterpoise[boosting]'") from None
 
 
-@dataclass(frozen=True, slots=True)
-class Objective:
-    """Gradient and curvature of a recipe, in the form that `lightgbm.train` takes as an objective.
+class Objective(RecipeObjective):
+    """A recipe as what LightGBM calls: `lightgbm.train`, `lightgbm.cv` and its scikit-learn classes.
 
     Parameters
     ----------
-    recipe
-        The loss.
-    scale
-        Multiplies both. Tree structure and leaf values depend on it only through parameters that are
-        sums of curvature.
-    floor
-        The least curvature of a row, after scaling. The default keeps the trees of plain cross-entropy.
+    recipe, scale, floor, max_step
+        As in `counterpoise.boosting.RecipeObjective`.
 
     Examples
     --------
     >>> import lightgbm, numpy as np
     >>> from counterpoise.recipes import sigmoid
     >>> rows = np.arange(100.0)[:, None]
-    >>> data = lightgbm.Dataset(rows, label=rows[:, 0] > 80)
-    >>> parameters = {"objective": Objective(sigmoid.focal(gamma=2.0)), "verbosity": -1}
-    >>> lightgbm.train(parameters, data, num_boost_round=5).num_trees()
-    5
+    >>> label = (rows[:, 0] > 80).astype(int)
+    >>> objective = Objective(sigmoid.focal(gamma=2.0))
+    >>> start = objective.start(label)
+    >>> data = lightgbm.Dataset(rows, label, init_score=start)
+    >>> settings = {"objective": objective, "verbosity": -1, "num_threads": 1}
+    >>> booster = lightgbm.train(settings, data, num_boost_round=20)
+    >>> bake_start(booster, start)
+    >>> objective.predict_proba(booster, [[10.0], [90.0]]).argmax(axis=1)
+    array([0, 1])
     """
 
-    recipe: Recipe
-    scale: float = 1.0
-    floor: float = 1e-12
+    def __call__(self, first: Any, second: Any, weight: Any = None) -> tuple[NDArray[Any], NDArray[Any]]:
+        """Gradient and curvature, each of the shape of the logits.
 
-    def __call__(self, logits: ArrayLike, dataset: Any) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        """Gradient and curvature, each of the shape of `logits`."""
-        gradient, curvature = slopes(self.recipe, logits, dataset.get_label(), dataset.get_weight())
-        return self.scale * gradient, np.maximum(self.scale * curvature, self.floor)
+        Parameters
+        ----------
+        first, second
+            Logits and `lightgbm.Dataset`, as `lightgbm.train` calls; or labels and logits, as its scikit-learn
+            classes call.
+        weight
+            Sample weights of the second form, (N,).
+
+        Raises
+        ------
+        UserError
+            If logits and recipe are of different families, labels name no class, or all are of one class.
+        """
+        logits, label, weight = _arguments(first, second, weight)
+        return self._slopes(logits, label, weight, factor=_factor(logits), several=_SEVERAL)
+
+    def metric(self, first: Any, second: Any, weight: Any = None) -> tuple[str, float, bool]:
+        """The mean loss, for `feval=` and for `eval_metric=`: lower is better.
+
+        Parameters
+        ----------
+        first, second, weight
+            As LightGBM calls an objective.
+
+        Returns
+        -------
+        tuple
+            "loss", the loss per row (per unit of weight where rows have weights), and False.
+        """
+        logits, label, weight = _arguments(first, second, weight)
+        target = target_of(self.recipe, label, logits, several=_SEVERAL)
+        return "loss", mean_loss(self.recipe, logits, target, weight), False
+
+    def predict_proba(self, model: Any, data: Any = None) -> NDArray[Any]:
+        """Honest probabilities of every class.
+
+        Parameters
+        ----------
+        model
+            A `Booster` or a scikit-learn estimator of LightGBM that was trained under this objective and, if it was
+            trained with a start, holds it (`bake_start`). Or raw scores, (N,) or (N, C), and no `data`.
+        data
+            Features, in any form that LightGBM predicts from.
+
+        Returns
+        -------
+        numpy.ndarray
+            (N, 2) for a sigmoid recipe, (N, C) for a softmax recipe; rows sum to 1.
+
+        Raises
+        ------
+        UserError
+            If the recipe has no posterior, or the scores do not fit it.
+
+        Examples
+        --------
+        >>> from counterpoise.recipes import sigmoid
+        >>> Objective(sigmoid.weighted([90, 10])).predict_proba([0.0]).round(3).tolist()
+        [[0.9, 0.1]]
+        """
+        return probabilities(self.recipe, model if data is None else model.predict(data, raw_score=True))
+
+
+def _arguments(first: Any, second: Any, weight: Any) -> tuple[NDArray[Any], Any, Any]:
+    """Logits, labels and weights from either of LightGBM's two orders."""
+    if hasattr(second, "get_label"):
+        return np.asarray(first), second.get_label(), second.get_weight()
+    return np.asarray(second), first, weight
+
+
+def _factor(logits: NDArray[Any]) -> float:
+    """What LightGBM's multiclass objective multiplies its curvature by, since one tree per class moves them all."""
+    return logits.shape[1] / (logits.shape[1] - 1) if logits.ndim == 2 and logits.shape[1] > 1 else 1.0
 
 
 def slopes(
     recipe: Recipe, logits: ArrayLike, label: ArrayLike, weight: ArrayLike | None = None
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Gradient and curvature per row, the curvature with the factor that LightGBM itself uses.
+    """Gradient and curvature per row as they are, the curvature with the factor that LightGBM itself uses.
 
     Parameters
     ----------
@@ -93,58 +163,40 @@ def slopes(
     ([0.5, -0.5], [0.25, 0.25])
     """
     scores = np.asarray(logits, np.float64)
-    several = isinstance(recipe, SoftmaxRecipe)
-    target = _class_places(label, scores) if several else np.asarray(label, np.float64)
-    _, gradient, curvature = loss_and_gradient(
-        scores, target, recipe, reduction="sum", curvature=True, sample_weight=weight
-    )
-    if several and scores.shape[1] > 1:
-        # LightGBM's multiclass objective has this factor, since one tree per class moves them all.
-        curvature = curvature * (scores.shape[1] / (scores.shape[1] - 1))
-    return np.asarray(gradient, np.float64), np.asarray(curvature, np.float64)
+    target = target_of(recipe, label, scores, several=_SEVERAL)
+    return newton(recipe, scores, target, weight, factor=_factor(scores), floor=-np.inf)
 
 
-def _class_places(label: ArrayLike, scores: NDArray[np.float64]) -> NDArray[np.int64]:
-    """Labels, which LightGBM keeps as float32, as class places."""
-    if scores.ndim != 2:
-        raise UserError(
-            f"a softmax recipe needs logits (N, C), but these have shape {scores.shape}; "
-            "give LightGBM the parameter num_class, or take a sigmoid recipe for two classes"
-        )
-    found = np.asarray(label, np.float64)
-    bad = np.flatnonzero(~((found == np.floor(found)) & (found >= 0) & (found < scores.shape[1])))
-    if len(bad):
-        raise UserError(
-            f"label {found[bad[0]]:g} in row {bad[0]} is no class; a softmax recipe needs whole numbers "
-            f"from 0 to {scores.shape[1] - 1}"
-        )
-    return found.astype(np.int64)
-
-
-def bake_start(booster: Any, start: ArrayLike) -> None:
+def bake_start(model: Any, start: ArrayLike) -> None:
     """Add the constant that training started from to the leaves of the first trees.
 
-    LightGBM forgets a dataset's `init_score`: without this, the saved model lacks the constant.
+    LightGBM forgets a dataset's `init_score`: without this, the model's scores lack the constant. Call it once.
 
     Parameters
     ----------
-    booster
-        A trained booster; changed in place.
+    model
+        A trained `Booster`, or a fitted scikit-learn estimator; changed in place.
     start
-        One number, or one per class.
+        What `Objective.start` gave, or the constant itself: one number, or one per class.
+
+    Raises
+    ------
+    UserError
+        If the start differs between rows, or is not of the model's shape.
 
     Examples
     --------
     >>> import lightgbm, numpy as np
     >>> rows = np.arange(100.0)[:, None]
     >>> data = lightgbm.Dataset(rows, label=rows[:, 0])
-    >>> booster = lightgbm.train({"verbosity": -1, "objective": "l2"}, data, num_boost_round=2)
+    >>> booster = lightgbm.train({"verbosity": -1, "num_threads": 1}, data, num_boost_round=2)
     >>> before = booster.predict(rows)
     >>> bake_start(booster, 10.0)
     >>> bool(np.allclose(booster.predict(rows), before + 10))
     True
     """
-    constants = np.atleast_1d(np.asarray(start, np.float64))
+    booster = getattr(model, "booster_", model)
+    constants = one_constant(start, booster.num_model_per_iteration())
     leaves = [tree["num_leaves"] for tree in booster.dump_model(num_iteration=1)["tree_info"]]
     for tree, constant in enumerate(constants):
         for leaf in range(max(1, leaves[tree])):

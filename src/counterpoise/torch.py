@@ -8,10 +8,11 @@ from typing import Any
 import numpy as np
 
 from counterpoise.errors import ClassWeightWarning
-from counterpoise.losses import loss
+from counterpoise.losses import linear_loss, loss
 from counterpoise.losses.arguments import check_recipe
+from counterpoise.losses.loss import composed
 from counterpoise.losses.reduction import check_reduction
-from counterpoise.recipes import Recipe
+from counterpoise.recipes import Recipe, SoftmaxRecipe
 from counterpoise.recipes.named import from_json
 
 try:
@@ -19,7 +20,9 @@ try:
 except ImportError as missing:
     raise ImportError("counterpoise.torch needs PyTorch: pip install 'counterpoise[torch]'") from missing
 
-__all__ = ["Loss", "loss"]
+from counterpoise.losses.on_torch import kernel_takes, torch_loss
+
+__all__ = ["LinearLoss", "Loss", "linear_loss", "loss"]
 
 
 class Loss(torch.nn.Module):
@@ -36,6 +39,10 @@ class Loss(torch.nn.Module):
     reduction, ignore_index, class_axis
         As in `counterpoise.loss`. Where `torch.nn.CrossEntropyLoss` has its classes on axis 1, as in (N, C, H, W), pass
         `class_axis=1`.
+    overwrite_logits
+        Let the gradient take the memory of the logits, which saves as much again and most of the time. The logits are
+        lost with the call: for a model whose last layer's output nobody else reads. On other devices than the
+        processor, and where no gradient is asked for, it changes nothing.
 
     Raises
     ------
@@ -56,11 +63,13 @@ class Loss(torch.nn.Module):
         reduction: str = "mean",
         ignore_index: float | None = None,
         class_axis: int = -1,
+        overwrite_logits: bool = False,
     ) -> None:
         super().__init__()
         check_recipe(recipe)
         check_reduction(reduction, None)
         self.reduction, self.ignore_index, self.class_axis = reduction, ignore_index, class_axis
+        self.overwrite_logits = overwrite_logits
         self._recipe = recipe
         self._hold_parameters(torch.device("cpu"))
 
@@ -114,37 +123,161 @@ class Loss(torch.nn.Module):
         normalizer: float | torch.Tensor | None = None,
     ) -> torch.Tensor:
         """The loss of a batch; shapes as in `counterpoise.loss`."""
-        options = (sample_weight, normalizer, self.reduction, self.ignore_index, self.class_axis)
+        given = (sample_weight, self.reduction, normalizer, self.ignore_index, self.class_axis)
         if torch.compiler.is_compiling():
-            compiled: torch.Tensor = _in_graph(logits, target, self._recipe_json, *options)
+            compiled: torch.Tensor = _in_graph(logits, target, self._recipe_json, *given)
             return compiled
-        return _loss(self.recipe, logits, target, *options)
+        if normalizer is not None:
+            check_reduction(self.reduction, normalizer)
+        value = torch_loss(logits, target, self._recipe, *given, self.overwrite_logits)
+        return composed(logits, target, self._recipe, *given) if value is None else value
 
     def extra_repr(self) -> str:
         """The recipe and the reduction, for `print`."""
         return f"{self.recipe!r}, reduction={self.reduction!r}"
 
 
-def _loss(
-    recipe: Recipe,
-    logits: torch.Tensor,
-    target: torch.Tensor,
-    sample_weight: torch.Tensor | None,
-    normalizer: float | torch.Tensor | None,
-    reduction: str,
-    ignore_index: float | None,
-    class_axis: int,
-) -> torch.Tensor:
-    value: torch.Tensor = loss(logits, target, recipe, sample_weight, reduction, normalizer, ignore_index, class_axis)
-    return value
+class LinearLoss(torch.nn.Module):
+    """A last linear layer and its loss in one, for so many classes that their logits would not fit into memory.
+
+    Parameters
+    ----------
+    recipe
+        The loss.
+    reduction, ignore_index
+        As in `counterpoise.linear_loss`.
+
+    Examples
+    --------
+    >>> from counterpoise import softmax
+    >>> criterion = LinearLoss(softmax.focal())
+    >>> layer = torch.nn.Linear(8, 1000)
+    >>> value = criterion(torch.randn(4, 8), layer.weight, layer.bias, torch.tensor([0, 1, 2, 3]))
+    >>> value.backward()
+    >>> layer.weight.grad.shape
+    torch.Size([1000, 8])
+    """
+
+    def __init__(self, recipe: Recipe, reduction: str = "mean", ignore_index: float | None = None) -> None:
+        super().__init__()
+        check_recipe(recipe)
+        check_reduction(reduction, None)
+        self.recipe, self.reduction, self.ignore_index = recipe, reduction, ignore_index
+
+    def forward(
+        self,
+        features: torch.Tensor,
+        weight: torch.Tensor,
+        bias: torch.Tensor | None,
+        target: torch.Tensor,
+        sample_weight: torch.Tensor | None = None,
+        normalizer: float | torch.Tensor | None = None,
+    ) -> torch.Tensor:
+        """The loss of a batch; shapes as in `counterpoise.linear_loss`."""
+        value: torch.Tensor = linear_loss(
+            features, weight, bias, target, self.recipe, sample_weight, self.reduction, normalizer, self.ignore_index
+        )
+        return value
+
+    def extra_repr(self) -> str:
+        """The recipe and the reduction, for `print`."""
+        return f"{self.recipe!r}, reduction={self.reduction!r}"
 
 
 _recipe_of = lru_cache(maxsize=64)(from_json)
 
 
 @torch.compiler.allow_in_graph  # type: ignore[untyped-decorator]
-def _in_graph(logits: torch.Tensor, target: torch.Tensor, recipe_json: str, *options: Any) -> torch.Tensor:
-    """The loss as one node of a compiled graph: the compiler sees its operations, not the Python that chose them."""
+def _in_graph(
+    logits: torch.Tensor,
+    target: torch.Tensor,
+    recipe_json: str,
+    sample_weight: torch.Tensor | None,
+    reduction: str,
+    normalizer: Any,
+    ignore_index: Any,
+    class_axis: int,
+) -> torch.Tensor:
+    """The loss as one node of a compiled graph: where there is one the kernel, else operations for it to fuse."""
+    recipe = _recipe_of(recipe_json)
+    options = (sample_weight, reduction, normalizer, ignore_index, class_axis)
+    value: torch.Tensor
+    if not isinstance(normalizer, torch.Tensor) and kernel_takes(
+        logits, target, sample_weight, recipe, class_axis, traced=True
+    ):
+        value = kernel_node(logits, target, sample_weight, recipe_json, *options[1:])
+        return value
     with warnings.catch_warnings():  # said already when the module ran, or was made; a trace would repeat it
         warnings.simplefilter("ignore", ClassWeightWarning)
-        return _loss(_recipe_of(recipe_json), logits, target, *options)
+        value = composed(logits, target, recipe, *options)
+    return value
+
+
+@torch.library.custom_op("counterpoise::loss", mutates_args=())
+def kernel_node(
+    logits: torch.Tensor,
+    target: torch.Tensor,
+    sample_weight: torch.Tensor | None,
+    recipe: str,
+    reduction: str,
+    normalizer: float | None,
+    ignore_index: float | None,
+    class_axis: int,
+) -> torch.Tensor:
+    """The value, as an operation of PyTorch's own."""
+    options = (sample_weight, reduction, normalizer, _whole(ignore_index), class_axis)
+    value = torch_loss(logits, target, _recipe_of(recipe), *options)
+    return composed(logits, target, _recipe_of(recipe), *options) if value is None else value
+
+
+def _whole(ignore_index: float | None) -> float | None:
+    return int(ignore_index) if ignore_index is not None and ignore_index == int(ignore_index) else ignore_index
+
+
+@kernel_node.register_fake
+def _(logits: torch.Tensor, *others: Any) -> torch.Tensor:
+    recipe, reduction, class_axis = _recipe_of(others[2]), others[3], others[6]
+    dtype = torch.float64 if logits.dtype is torch.float64 else torch.float32
+    if reduction != "none":
+        return logits.new_empty((), dtype=dtype)
+    rows = logits.select(class_axis, 0) if isinstance(recipe, SoftmaxRecipe) else logits
+    return rows.new_empty(rows.shape, dtype=dtype)
+
+
+@torch.library.custom_op("counterpoise::loss_gradient", mutates_args=())
+def gradient_node(
+    upstream: torch.Tensor,
+    logits: torch.Tensor,
+    target: torch.Tensor,
+    sample_weight: torch.Tensor | None,
+    recipe: str,
+    reduction: str,
+    normalizer: float | None,
+    ignore_index: float | None,
+    class_axis: int,
+) -> torch.Tensor:
+    """The gradient by the logits, computed in the backward pass, so that nothing is kept for it."""
+    options = (sample_weight, reduction, normalizer, _whole(ignore_index), class_axis)
+    with torch.enable_grad():
+        leaf = logits.detach().requires_grad_()
+        value = torch_loss(leaf, target, _recipe_of(recipe), *options)
+        if value is None:
+            value = composed(leaf, target, _recipe_of(recipe), *options)
+        return torch.autograd.grad(value, leaf, upstream.to(value.dtype))[0]
+
+
+@gradient_node.register_fake
+def _(upstream: torch.Tensor, logits: torch.Tensor, *options: Any) -> torch.Tensor:  # noqa: ARG001
+    return torch.empty_like(logits)
+
+
+def _keep(ctx: Any, inputs: tuple[Any, ...], output: torch.Tensor) -> None:  # noqa: ARG001
+    logits, target, sample_weight, *ctx.options = inputs
+    ctx.save_for_backward(logits, target, sample_weight)
+
+
+def _backward(ctx: Any, upstream: torch.Tensor) -> Any:
+    return gradient_node(upstream, *ctx.saved_tensors, *ctx.options), *[None] * 7
+
+
+kernel_node.register_autograd(_backward, setup_context=_keep)

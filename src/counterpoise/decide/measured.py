@@ -74,7 +74,7 @@ def share(part: float, whole: float) -> Measured:
     >>> str(share(8, 8))
     '1.000 [0.631, 1.000]'
     """
-    from scipy.special import betaincinv  # type: ignore[import-untyped]  # slow to import, and an extra
+    from scipy.special import betaincinv  # slow to import, and an extra
 
     if whole == 0:
         return Measured(0.0, 0.0, 1.0)

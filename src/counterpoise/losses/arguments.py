@@ -33,6 +33,15 @@ class Arguments:
     classes: int
 
 
+def warn_about_one_weight(recipe: SoftmaxRecipe, classes: int) -> None:
+    """Say that one weight for several classes favours none."""
+    if recipe.weight.ndim == 0 and recipe.weight not in (0, 1) and classes > 2:
+        warn_about_weights(
+            f"one weight ({recipe.weight:g}) for all {classes} classes only scales the loss; it favours no class. Pass "
+            "one weight per class, for instance class_weights(counts)"
+        )
+
+
 def _same(a: tuple[Any, ...], b: tuple[Any, ...]) -> bool:
     """Whether two shapes can be equal; sizes that are unknown while tracing are taken on trust."""
     return len(a) == len(b) and all(
@@ -94,11 +103,7 @@ def softmax_arguments(
 ) -> Arguments:
     """The arguments of a softmax loss in their one form."""
     xp, z, classes = checked_logits(logits, recipe, class_axis)
-    if recipe.weight.ndim == 0 and recipe.weight not in (0, 1) and classes > 2:
-        warn_about_weights(
-            f"one weight ({recipe.weight:g}) for all {classes} classes only scales the loss; it favours no class. Pass "
-            "one weight per class, for instance class_weights(counts)"
-        )
+    warn_about_one_weight(recipe, classes)
     shape = xp.shape(z)
     if xp.name != "numpy":
         z = xp.where(z == float("inf"), float("nan"), z)  # as the error in NumPy: only -inf has a meaning, a mask

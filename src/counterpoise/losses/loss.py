@@ -6,7 +6,8 @@ from typing import Any
 import numpy as np
 
 from counterpoise.arrays import Array
-from counterpoise.losses.arguments import Arguments, arguments_of
+from counterpoise.losses.arguments import Arguments, arguments_of, check_recipe
+from counterpoise.losses.on_numpy import numpy_loss
 from counterpoise.losses.reduction import check_reduction, denominator, divided
 from counterpoise.losses.sigmoid import sigmoid_elements
 from counterpoise.losses.softmax import softmax_rows, weighed
@@ -69,6 +70,30 @@ def loss(
     0.6931
     """
     check_reduction(reduction, normalizer)
+    given = (logits, target, recipe, sample_weight, reduction, normalizer, ignore_index, class_axis)
+    if isinstance(logits, np.ndarray | np.generic | list | tuple):
+        return numpy_loss(*given)
+    if type(logits).__module__.startswith("torch"):
+        from counterpoise.losses.on_torch import torch_loss
+
+        check_recipe(recipe)
+        value = torch_loss(*given)
+        if value is not None:
+            return value
+    return composed(*given)
+
+
+def composed(
+    logits: Any,
+    target: Any,
+    recipe: Recipe,
+    sample_weight: Any,
+    reduction: str,
+    normalizer: Any,
+    ignore_index: float | None,
+    class_axis: int,
+) -> Array:
+    """The loss by its definition, from operations that the framework differentiates; arguments as in `loss`."""
     arguments = arguments_of(logits, target, recipe, sample_weight, ignore_index, class_axis)
     return reduced(arguments, recipe, reduction, normalizer, class_axis)
 

@@ -8,6 +8,7 @@ leaf must hold the curvature of a real number of rows whatever the weights are; 
 rounds is the one that predicts held-out rows best.
 """
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -139,7 +140,7 @@ def grow(
     start = np.asarray(recipe.initial_logits(counts), np.float64)
     classes = len(counts.classes)
     several = isinstance(recipe, SoftmaxRecipe)
-    objective = Objective(recipe, scale=_scale(recipe, start, counts), floor=FLOOR)
+    objective = Objective(recipe, scale=_scale(recipe, start, counts), floor=FLOOR, max_step=math.inf)
     rows, features = matrix.shape
     settings = parameters(rows, features, seed) | {"objective": objective}
     if several:

@@ -1,0 +1,142 @@
+// phi, the shape that a loss gives to a cross-entropy, with its derivatives by the log odds o against the truth.
+#pragma once
+//
+// The formulas are those of recipes/shape.py; n = sigmoid(o) is the probability of being wrong, p = 1 - n.
+#include "exponential.h"
+#include "kernels.h"
+
+namespace counterpoise {
+namespace COUNTERPOISE_ISA {
+namespace {
+
+template <class T>
+struct Chances {
+    Vector<T> wrong, right;    // n, p
+    Vector<T> loss, gain;      // -log p, -log n
+
+    COUNTERPOISE_INLINE Chances swapped() const { return {right, wrong, gain, loss}; }
+};
+
+template <class T>
+COUNTERPOISE_INLINE Chances<T> chances(Vector<T> odds) {
+    const Vector<T> t = exponential<T>(-magnitude<T>(odds));
+    // one division serves 1 / (1 + t) and t / (2 + t)
+    const Vector<T> one = t + T(1), two = t + T(2), inverse = T(1) / (one * two);
+    const Vector<T> r = two * inverse, l = log_of_quotient<T>(t * one * inverse);
+    const Vector<T> zero = {}, small = t * r;
+    const auto ahead = odds > zero;
+    return {choose(ahead, r, small), choose(ahead, small, r), larger(odds, zero) + l, larger(-odds, zero) + l};
+}
+
+template <class T>
+struct Phi {
+    Vector<T> value, slope, bend;
+};
+
+constexpr int most_multiplied = 8;
+
+COUNTERPOISE_INLINE int whole_exponent(double g) { return g >= 0 && g <= most_multiplied && g == double(int(g)) ? int(g) : -1; }
+
+template <class T>
+COUNTERPOISE_INLINE Vector<T> multiplied(Vector<T> v, int times) {
+    Vector<T> product = v;
+    for (int i = 1; i < times; ++i) product *= v;
+    return product;
+}
+
+template <class T>
+COUNTERPOISE_INLINE Phi<T> unclipped(const Form& form, const Chances<T>& at, bool bent) {
+    const T q = T(form.robustness), g = T(form.focus), e = T(form.poly);
+    const Vector<T> n = at.wrong, p = at.right;
+    Vector<T> inner = at.loss, inner_slope = n;
+    if (form.robustness != 0) {
+        const Vector<T> less = exponential_less_one<T>(-q * at.loss);
+        inner = less * (T(-1) / q);
+        inner_slope = n * (less + T(1));
+        // close to p = 0 the sum has lost the digits of p^q
+        inner_slope = choose(less < T(-0.5), n * exponential<T>(-q * at.loss), inner_slope);
+    }
+    Phi<T> phi = {inner, inner_slope, {}};
+    const Vector<T> inner_bend = inner_slope * (p - q * n);
+    if (form.focus == 0) {
+        phi.bend = inner_bend;
+    } else {
+        const int whole = whole_exponent(form.focus);
+        const Vector<T> factor = whole > 0 ? multiplied<T>(n, whole) : exponential<T>(-g * at.gain);
+        const Vector<T> part = choose(p == T(0), Vector<T>{}, p * inner);  // 0 * inf where all is lost
+        phi.value = factor * inner;
+        phi.slope = factor * (g * part + inner_slope);
+        if (bent) phi.bend = factor * (g * (g * p - n) * part + T(2) * g * p * inner_slope + inner_bend);
+    }
+    if (form.poly != 0) {
+        const Vector<T> np = n * p;
+        phi.value += e * n;
+        phi.slope += e * np;
+        if (bent) phi.bend += e * np * (p - n);
+    }
+    return phi;
+}
+
+template <class T>
+COUNTERPOISE_INLINE Phi<T> clipped(const Form& form, const Chances<T>& at, bool bent) {
+    const T q = T(form.robustness), g = T(form.focus), e = T(form.poly), clip = T(form.clip);
+    const Vector<T> half = all<T>(0.5), left = at.wrong - clip;
+    const auto counted = left > T(0);
+    const Vector<T> wrong = choose(counted, left, half), right = choose(counted, at.right + clip, half);
+    // -log(right), from `wrong` where that is the smaller one
+    using L = Lanes<T>;
+    const auto near = wrong < T(0.5);
+    const Ints<T> k = (bits<Ints<T>>(right) - bits<Int<T>>(L::sqrt_half)) >> L::mantissa;
+    const Vector<T> m = bits<Vector<T>>(bits<Ints<T>>(right) - (k << L::mantissa));
+    const Vector<T> s = choose(near, -wrong, m - T(1)) / choose(near, T(2) - wrong, m + T(1));
+    const Vector<T> whole = choose(near, Vector<T>{}, __builtin_convertvector(k, Vector<T>));
+    const Vector<T> cross_entropy = -(whole * T(L::ln2_high + L::ln2_low) + log_of_quotient<T>(s));
+    Vector<T> inner, by_wrong;
+    if (form.robustness == 0) {
+        inner = cross_entropy;
+        by_wrong = T(1) / right;
+    } else {
+        inner = exponential_less_one<T>(-q * cross_entropy) * (T(-1) / q);
+        by_wrong = exponential<T>((T(1) - q) * cross_entropy);
+    }
+    Phi<T> phi;
+    Vector<T> slope, bend = {};
+    const Vector<T> by_wrong_twice = (T(1) - q) * by_wrong / right;
+    if (form.focus == 0) {
+        phi.value = inner;
+        slope = by_wrong;
+        bend = by_wrong_twice;
+    } else {
+        const int exponent = whole_exponent(form.focus);
+        Vector<T> less, factor;  // wrong^(g - 1), wrong^g
+        if (exponent > 0) {
+            less = exponent == 1 ? all<T>(1) : multiplied<T>(wrong, exponent - 1);
+            factor = less * wrong;
+        } else {
+            factor = exponential<T>(g * logarithm<T>(wrong));
+            less = factor / wrong;
+        }
+        phi.value = factor * inner;
+        slope = g * less * inner + factor * by_wrong;
+        if (bent)
+            bend = g * (g - T(1)) * less / wrong * inner + T(2) * g * less * by_wrong + factor * by_wrong_twice;
+    }
+    if (form.poly != 0) {
+        phi.value += e * wrong;
+        slope += e;
+    }
+    const Vector<T> np = at.wrong * at.right, zero = {};
+    phi.bend = bent ? choose(counted, bend * np * np + slope * np * (at.right - at.wrong), zero) : zero;
+    phi.value = choose(counted, phi.value, at.wrong * T(0));  // NaN stays
+    phi.slope = choose(counted, slope * np, zero);
+    return phi;
+}
+
+template <class T>
+COUNTERPOISE_INLINE Phi<T> shaped(const Form& form, const Chances<T>& at, bool bent) {
+    return form.clip == 0 ? unclipped<T>(form, at, bent) : clipped<T>(form, at, bent);
+}
+
+}  // namespace
+}  // namespace COUNTERPOISE_ISA
+}  // namespace counterpoise

@@ -1,0 +1,26 @@
+// A whole loss: denominator, chunks of rows on several threads, sums in a fixed order.
+#pragma once
+#include "kernels.h"
+
+namespace counterpoise {
+
+enum Reduction : int32_t { unreduced, sum, mean, weighted_mean, nonzero_mean };
+
+struct Work {
+    const Kernels* kernels;
+    int threads;
+    Reduction reduction;
+    double normalizer;  // replaces the denominator of a mean where it is no NaN
+    bool fresh;         // gradient and curvature are memory that nobody has touched yet
+    // Reduced, the batch's `loss` is one number.
+};
+
+struct Outcome {
+    double loss, divisor;
+    int64_t odd;
+};
+
+Outcome softmax_loss(const Work&, const SoftmaxRecipe&, SoftmaxBatch);
+Outcome sigmoid_loss(const Work&, const SigmoidRecipe&, SigmoidBatch);
+
+}  // namespace counterpoise

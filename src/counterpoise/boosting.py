@@ -1,0 +1,408 @@
+"""What the objectives of LightGBM, XGBoost and CatBoost share: slopes of a round, start, loss, honest probabilities.
+
+A boosting round is a Newton step: a leaf moves its rows by the sum of their gradients over the sum of their
+curvatures. Two things make that safe for losses other than the plain one. Where a loss bends down (focal, robust and
+poly losses do) there is no Newton step; and where the truth is thought all but impossible, as a very rare class is at
+the start, the curvature is so small that a leaf leaps by hundreds. Both end where the curvature of a row is at least
+its gradient over the furthest step: then no leaf, being a mean of such steps, goes further either.
+"""
+
+import math
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from counterpoise.errors import UserError
+from counterpoise.losses import loss, loss_and_gradient
+from counterpoise.losses.arguments import check_recipe
+from counterpoise.recipes import Recipe, SigmoidRecipe, SoftmaxRecipe
+from counterpoise.weights import ClassCounts
+
+FURTHEST_STEP = 5.0
+"""The furthest that a leaf of any loss but the plain one moves a logit, before the learning rate."""
+
+LEAST_CURVATURE = 1e-16
+"""What keeps the curvature of rows that are surely right above 0 in float32; it changes no tree."""
+
+_PIECE = 16_384
+_PARTS_OF_ALL = 10**12
+
+
+def is_plain(recipe: Recipe) -> bool:
+    """Whether a recipe is plain cross-entropy, of either family.
+
+    Examples
+    --------
+    >>> from counterpoise.recipes import sigmoid, softmax
+    >>> is_plain(softmax.cross_entropy([90, 10])), is_plain(sigmoid.focal())
+    (True, False)
+    """
+    return replace(recipe, prior=None) == type(recipe)()
+
+
+def newton(
+    recipe: Recipe,
+    logits: NDArray[Any],
+    target: NDArray[Any],
+    weight: ArrayLike | None = None,
+    *,
+    factor: float = 1.0,
+    floor: float = LEAST_CURVATURE,
+    max_step: float = math.inf,
+) -> tuple[NDArray[Any], NDArray[Any]]:
+    """Gradient and curvature of each row's loss, the curvature large enough for a Newton step.
+
+    Parameters
+    ----------
+    recipe
+        The loss.
+    logits
+        Floating, (N,) for the sigmoid family, (N, C) for the softmax family.
+    target
+        (N,): from 0 to 1 for the sigmoid family, integer for the softmax family.
+    weight
+        How much each row counts, (N,), >= 0.
+    factor
+        Multiplies the curvature: what the host's own objective multiplies it by.
+    floor
+        The least curvature of a row.
+    max_step
+        The most that a gradient may be of its curvature, > 0.
+
+    Returns
+    -------
+    tuple of numpy.ndarray
+        Gradient and curvature, of the logits' shape and dtype.
+
+    Examples
+    --------
+    >>> from counterpoise.recipes import sigmoid
+    >>> plain, start, label = sigmoid.binary_cross_entropy(), np.array([-6.0, -6.0]), np.array([0, 1])
+    >>> gradient, curvature = newton(plain, start, label)
+    >>> (-gradient / curvature).round(1).tolist()
+    [-1.0, 404.4]
+    >>> gradient, curvature = newton(plain, start, label, max_step=2.0)
+    >>> (-gradient / curvature).round(1).tolist()
+    [-1.0, 2.0]
+    """
+    _, gradient, curvature = loss_and_gradient(
+        logits, target, recipe, reduction="sum", curvature=True, sample_weight=weight
+    )
+    _enlarge(gradient, curvature, factor, floor, 1 / max_step)
+    return gradient, curvature
+
+
+def _enlarge(gradient: NDArray[Any], curvature: NDArray[Any], factor: float, floor: float, least: float) -> None:
+    """Multiply the curvature by `factor`, then raise it to `least` of the gradient's size and to `floor`; in place."""
+    if factor != 1.0:
+        curvature *= factor
+    if least:
+        # in pieces: fresh memory for a million rows costs more than the work on it
+        rows = max(1, _PIECE * len(gradient) // max(1, gradient.size))
+        scratch = np.empty_like(gradient[:rows])
+        for at in range(0, len(gradient), rows):
+            piece = gradient[at : at + rows]
+            bound = np.abs(piece, out=scratch[: len(piece)])
+            bound *= least
+            np.maximum(curvature[at : at + rows], bound, out=curvature[at : at + rows])
+    np.maximum(curvature, floor, out=curvature)
+
+
+def target_of(recipe: Recipe, label: ArrayLike, logits: NDArray[Any], *, several: str) -> NDArray[Any]:
+    """Labels as a host keeps them, in float32, in the form that the loss takes; checked.
+
+    Parameters
+    ----------
+    recipe
+        Its family decides what a label is.
+    label
+        (N,), of any dtype.
+    logits
+        The host's raw scores, whose shape must fit.
+    several
+        What to tell the host so that it grows trees for several classes.
+
+    Returns
+    -------
+    numpy.ndarray
+        int64 (N,) for the softmax family, else of the logits' dtype.
+
+    Raises
+    ------
+    UserError
+        For logits of the other family's shape; for labels that name no class.
+
+    Examples
+    --------
+    >>> from counterpoise.recipes import softmax
+    >>> target_of(softmax.focal(), np.float32([0, 2]), np.zeros((2, 3)), several="pass num_class=3")
+    array([0, 2])
+    """
+    found = np.asarray(label)
+    if isinstance(recipe, SigmoidRecipe):
+        if logits.ndim != 1:
+            raise UserError(
+                f"a sigmoid recipe is for two classes, logits (N,), but these have shape {logits.shape}; take the "
+                f"softmax recipe of the same loss, such as softmax.cross_entropy() or softmax.focal()"
+            )
+        return found.astype(logits.dtype)
+    if logits.ndim != 2:
+        raise UserError(
+            f"a softmax recipe needs logits (N, C), but these have shape {logits.shape}; {several}, or take the "
+            "sigmoid recipe of the same loss for two classes"
+        )
+    with np.errstate(invalid="ignore"):
+        places = found.astype(np.int64)
+    classes = logits.shape[1]
+    if places.size and (places.min() < 0 or places.max() >= classes or (places != found).any()):
+        row = int(np.argmax((places != found) | (places < 0) | (places >= classes)))
+        raise UserError(
+            f"label {found[row]:g} in row {row} is no class; a softmax recipe needs whole numbers from 0 to "
+            f"{classes - 1}"
+        )
+    return places
+
+
+def refuse_nothing_to_learn(label: ArrayLike) -> None:
+    """Raise where no tree can learn anything: no row, or one class only.
+
+    Examples
+    --------
+    >>> refuse_nothing_to_learn([1, 1, 1])
+    Traceback (most recent call last):
+    ...
+    counterpoise.errors.UserError: all 3 labels are 1, so there is nothing to tell apart; train on rows of two classes
+    """
+    found = np.ravel(label)
+    if found.size == 0:
+        raise UserError("the training data have no row; pass at least one row of each of two classes")
+    first = found[0]
+    if first == np.floor(first) and (found == first).all():
+        raise UserError(
+            f"all {found.size} labels are {first:g}, so there is nothing to tell apart; train on rows of two classes"
+        )
+
+
+def mean_loss(recipe: Recipe, logits: NDArray[Any], target: NDArray[Any], weight: ArrayLike | None = None) -> float:
+    """The loss per row, or per unit of weight where rows have weights, as the hosts' own log losses are.
+
+    Examples
+    --------
+    >>> from counterpoise.recipes import sigmoid
+    >>> round(mean_loss(sigmoid.binary_cross_entropy(), np.zeros(2), np.array([0, 1]), [1, 5]), 4)
+    0.6931
+    """
+    total = None if weight is None else float(np.sum(weight, dtype=np.float64))
+    return float(loss(logits, target, recipe, sample_weight=weight, normalizer=total))
+
+
+@dataclass(frozen=True, eq=False)
+class RecipeObjective:
+    """A recipe with what every host needs to boost under it; each host's `Objective` adds the host's own calls.
+
+    Parameters
+    ----------
+    recipe
+        The loss.
+    scale
+        Multiplies gradient and curvature, > 0. Trees depend on it only through parameters that are sums of
+        curvature (`min_sum_hessian_in_leaf`, `min_child_weight`, L2 regularisation).
+    floor
+        The least curvature of a row, after scaling, > 0.
+    max_step
+        The furthest that a leaf moves a logit, before the learning rate, > 0. None is no bound (`math.inf`) for plain
+        cross-entropy, so that it grows the trees of the built-in objective, and 5 for every other loss. The bound in
+        force is the attribute `step`.
+
+    Raises
+    ------
+    UserError
+        For what is no recipe, or a number out of its range.
+
+    Examples
+    --------
+    >>> from counterpoise.recipes import sigmoid
+    >>> RecipeObjective(sigmoid.focal()).step, RecipeObjective(sigmoid.binary_cross_entropy()).step
+    (5.0, inf)
+    """
+
+    recipe: Recipe
+    scale: float = 1.0
+    floor: float = LEAST_CURVATURE
+    max_step: float | None = None
+    step: float = field(init=False, repr=False)
+    _last: tuple[Any, NDArray[Any]] | None = field(default=None, init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        check_recipe(self.recipe)
+        bound = (math.inf if is_plain(self.recipe) else FURTHEST_STEP) if self.max_step is None else self.max_step
+        for name, value in (("scale", self.scale), ("floor", self.floor), ("max_step", bound)):
+            if not isinstance(value, int | float | np.number) or not value > 0:
+                raise UserError(f"{name} is {value!r}; it must be a number above 0")
+        object.__setattr__(self, "step", float(bound))
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return type(self), (self.recipe, self.scale, self.floor, self.max_step)  # a copy has no use for labels
+
+    def __eq__(self, other: object) -> bool:
+        return type(other) is type(self) and self.__reduce__() == other.__reduce__()
+
+    def __hash__(self) -> int:
+        return hash(self.__reduce__())
+
+    def initial_logits(self, label: ArrayLike, weight: ArrayLike | None = None) -> Any:
+        """The constant that training should start from: the best answer without any feature.
+
+        Parameters
+        ----------
+        label
+            Training labels (N,), as the host gets them: 0 and 1 (or between, for a sigmoid recipe), or whole numbers
+            from 0 to C - 1.
+        weight
+            Sample weights (N,), if the model is trained with them.
+
+        Returns
+        -------
+        float or numpy.ndarray
+            One number for a sigmoid recipe, float64 (C,) for a softmax recipe.
+
+        Raises
+        ------
+        UserError
+            If the loss has no best constant (recall), or a class has no sample.
+
+        Examples
+        --------
+        >>> from counterpoise.recipes import sigmoid
+        >>> round(RecipeObjective(sigmoid.binary_cross_entropy()).initial_logits([0, 0, 0, 1]), 4)
+        -1.0986
+        """
+        refuse_nothing_to_learn(label)
+        mass = self._mass(np.asarray(label), np.ones(np.shape(label)) if weight is None else np.asarray(weight))
+        # a recipe takes whole counts, and depends on their shares alone
+        return self.recipe.initial_logits(ClassCounts(np.rint(mass / mass.sum() * _PARTS_OF_ALL).astype(np.int64)))
+
+    def _mass(self, label: NDArray[Any], weight: NDArray[Any]) -> NDArray[np.float64]:
+        """Weight per class, (C,)."""
+        if isinstance(self.recipe, SigmoidRecipe):
+            positive = float(np.sum(label * weight, dtype=np.float64))
+            return np.array([float(np.sum(weight, dtype=np.float64)) - positive, positive])
+        classes = self.recipe.classes or int(np.max(label)) + 1
+        places = target_of(self.recipe, label, np.empty((len(label), classes)), several="")
+        return np.bincount(places, weights=weight, minlength=classes).astype(np.float64)
+
+    def start(
+        self, label: ArrayLike, weight: ArrayLike | None = None, *, rows: int | None = None
+    ) -> NDArray[np.float64]:
+        """`initial_logits`, once per row, as the host wants it with a data set.
+
+        The hosts forget it when the data set is gone. Call `bake_start(model, start)` after training, and the
+        model holds it; without that its scores, and the probabilities made of them, are off by the start.
+
+        Parameters
+        ----------
+        label, weight
+            Of the training rows, as in `initial_logits`.
+        rows
+            How many rows to give it for; default as many as there are labels. For a validation set, its length.
+
+        Returns
+        -------
+        numpy.ndarray
+            float64, (rows,) for a sigmoid recipe, (rows, C) for a softmax recipe.
+
+        Examples
+        --------
+        >>> from counterpoise.recipes import softmax
+        >>> RecipeObjective(softmax.cross_entropy()).start([0, 0, 0, 1], rows=2).round(3).tolist()
+        [[-0.288, -1.386], [-0.288, -1.386]]
+        """
+        constant = np.asarray(self.initial_logits(label, weight))
+        return np.tile(constant, (np.shape(label)[0] if rows is None else rows, *(1,) * constant.ndim))
+
+    def _target(self, label: Any, logits: NDArray[Any], *, several: str) -> NDArray[Any]:
+        """Checked labels, made again only when they change: LightGBM gives one array, XGBoost a new copy each round."""
+        last = self._last
+        if last is not None and (last[0] is label or np.array_equal(last[0], label)) and len(last[1]) == len(logits):
+            return last[1]
+        refuse_nothing_to_learn(label)
+        target = target_of(self.recipe, label, logits, several=several)
+        object.__setattr__(self, "_last", (label, target))
+        return target
+
+    def _slopes(
+        self, logits: NDArray[Any], label: Any, weight: Any, *, factor: float, several: str
+    ) -> tuple[NDArray[Any], NDArray[Any]]:
+        target = self._target(label, logits, several=several)
+        if self.scale == 1.0:
+            return newton(self.recipe, logits, target, weight, factor=factor, floor=self.floor, max_step=self.step)
+        gradient, curvature = newton(
+            self.recipe, logits, target, weight, factor=factor, floor=self.floor / self.scale, max_step=self.step
+        )
+        gradient *= self.scale
+        curvature *= self.scale
+        return gradient, curvature
+
+
+def one_constant(start: ArrayLike, classes: int) -> NDArray[np.float64]:
+    """The constant in a start that was given once, (), (1,) or (C,), or for each row, (N,) or (N, C).
+
+    Raises
+    ------
+    UserError
+        If rows start from different numbers, which no constant of a model can hold; or for the wrong shape.
+
+    Examples
+    --------
+    >>> one_constant([[1.0, 2.0], [1.0, 2.0]], 2)
+    array([1., 2.])
+    """
+    given = np.asarray(start, np.float64)
+    whole = given.ndim <= 1 and given.size == classes
+    rows = given.reshape(1, classes) if whole else given.reshape(-1, 1) if given.ndim == 1 and classes == 1 else given
+    if rows.ndim != 2 or rows.shape[1] != classes or not len(rows):
+        raise UserError(
+            f"the start has shape {given.shape}, but the model has {classes} score(s) per row; pass what "
+            "objective.start(label) gave"
+        )
+    if (rows != rows[0]).any():
+        raise UserError(
+            "the start differs between rows, and a model holds one constant only; pass what objective.start(label) gave"
+        )
+    constant: NDArray[np.float64] = rows[0]
+    return constant
+
+
+def probabilities(recipe: Recipe, logits: ArrayLike) -> NDArray[Any]:
+    """Honest probabilities of every class from raw scores, as scikit-learn's `predict_proba` has them.
+
+    Parameters
+    ----------
+    recipe
+        What the model was trained under.
+    logits
+        (N,) for a sigmoid recipe, (N, C) for a softmax recipe.
+
+    Returns
+    -------
+    numpy.ndarray
+        (N, 2) or (N, C), rows summing to 1.
+
+    Examples
+    --------
+    >>> from counterpoise.recipes import sigmoid
+    >>> probabilities(sigmoid.weighted([90, 10]), [0.0]).round(3).tolist()
+    [[0.9, 0.1]]
+    """
+    scores = np.asarray(logits)
+    dimensions = 2 if isinstance(recipe, SoftmaxRecipe) else 1
+    if scores.ndim != dimensions:
+        wanted = "(N, C)" if dimensions == 2 else "(N,)"
+        raise UserError(
+            f"the raw scores have shape {scores.shape}, but a {recipe.family} recipe has logits {wanted}; pass the "
+            "recipe that the model was trained under"
+        )
+    posterior = np.asarray(recipe.posterior(scores if scores.dtype.kind == "f" else scores.astype(np.float64)))
+    return posterior if dimensions == 2 else np.stack([1 - posterior, posterior], axis=1)

@@ -1,0 +1,143 @@
+"""What a compiled kernel is handed: a recipe in the form it takes, and arrays as addresses and strides.
+
+This is the only file that passes addresses; it holds the arrays until the call returns.
+"""
+
+import os
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from counterpoise import _kernels
+from counterpoise.recipes import Recipe, SoftmaxRecipe
+
+TYPES = {"float16": 1, "bfloat16": 2, "float32": 3, "float64": 4, "int32": 5, "int64": 6}
+"""The kernel's numbers for the dtypes that it reads."""
+
+REDUCTIONS = {"none": 0, "sum": 1, "mean": 2, "weighted_mean": 3, "nonzero_mean": 4}
+_MOST_COMPILED = 256
+_compiled: dict[tuple[int, int], tuple[Recipe, Any]] = {}
+
+
+def compiled(recipe: Recipe, classes: int) -> Any:
+    """The recipe as the kernel takes it for so many classes; made once and kept.
+
+    Examples
+    --------
+    >>> from counterpoise.recipes import softmax
+    >>> recipe = softmax.focal()
+    >>> compiled(recipe, 3) is compiled(recipe, 3)
+    True
+    """
+    # the recipe is kept with it, so that no other one can get its id
+    found = _compiled.get((id(recipe), classes))
+    if found is None:
+        if len(_compiled) >= _MOST_COMPILED:
+            _compiled.clear()
+        made = _softmax(recipe, classes) if isinstance(recipe, SoftmaxRecipe) else _sigmoid(recipe)
+        found = _compiled[id(recipe), classes] = recipe, made
+    return found[1]
+
+
+def _softmax(recipe: SoftmaxRecipe, classes: int) -> Any:
+    def each(value: Any) -> list[float]:
+        return [float(number) for number in np.broadcast_to(value, (classes,))]
+
+    s = recipe.temperature
+    return _kernels.Softmax(
+        each(recipe.weight),
+        each(s * recipe.scale),
+        each(s * recipe.offset),
+        each(s * recipe.margin),
+        [] if recipe.cost is None else recipe.cost.reshape(-1).tolist(),
+        recipe.focus,
+        recipe.robustness,
+        recipe.poly,
+        recipe.smoothing,
+        ("true", "predicted", "pair").index(recipe.weight_by),
+        recipe.adds_expected_cost,
+    )
+
+
+def _sigmoid(recipe: Any) -> Any:
+    shape = (recipe.classes or 1,)
+
+    def each(value: Any) -> list[float]:
+        return [float(number) for number in np.broadcast_to(value, shape)]
+
+    s = recipe.temperature
+    return _kernels.Sigmoid(
+        each(recipe.pos_weight),
+        each(recipe.neg_weight),
+        each(s * recipe.scale),
+        each(s * recipe.offset),
+        recipe.pos_focus,
+        recipe.neg_focus,
+        recipe.clip,
+        recipe.robustness,
+        recipe.poly,
+        recipe.smoothing,
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Layout:
+    """Where the classes of each row are: rows are (outer, inner), strides count elements."""
+
+    outer: int
+    inner: int
+    classes: int
+    outer_stride: int
+    inner_stride: int
+    class_stride: int
+
+
+def layout(shape: tuple[int, ...], strides: tuple[int, ...], class_axis: int) -> Layout | None:
+    """The layout of logits, or None where their rows are not evenly spaced.
+
+    Parameters
+    ----------
+    shape, strides
+        Of the array, strides in elements.
+    class_axis
+        The axis of the classes.
+
+    Examples
+    --------
+    >>> layout((8, 19, 64, 64), (77824, 4096, 64, 1), 1)
+    Layout(outer=8, inner=4096, classes=19, outer_stride=77824, inner_stride=1, class_stride=4096)
+    >>> layout((5, 3), (3, 1), -1)
+    Layout(outer=1, inner=5, classes=3, outer_stride=0, inner_stride=3, class_stride=1)
+    """
+    axis = class_axis % len(shape)
+    before = _merged(shape[:axis], strides[:axis])
+    after = _merged(shape[axis + 1 :], strides[axis + 1 :])
+    if before is None or after is None:
+        return None
+    if axis == len(shape) - 1:
+        before, after = (1, 0), before
+    return Layout(before[0], after[0], shape[axis], before[1], after[1], strides[axis])
+
+
+def _merged(shape: tuple[int, ...], strides: tuple[int, ...]) -> tuple[int, int] | None:
+    """Size and stride of several axes taken as one, or None where one stride cannot tell."""
+    size, step = 1, 0
+    for length, stride in zip(reversed(shape), reversed(strides), strict=True):
+        if length == 1:
+            continue
+        if size == 1:
+            size, step = length, stride
+        elif stride == step * size:
+            size *= length
+        else:
+            return None
+    return size, step
+
+
+def threads_here() -> int:
+    """How many threads NumPy's losses use: OMP_NUM_THREADS, else one per processor that this process may use."""
+    asked = os.environ.get("OMP_NUM_THREADS", "").split(",")[0]
+    if asked.isdigit() and int(asked) > 0:
+        return int(asked)
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

@@ -1,0 +1,83 @@
+"""A linear layer and its loss in one, in chunks of rows, so that the logits of all rows are never held at once."""
+
+from typing import Any
+
+import numpy as np
+
+from counterpoise.arrays import Array, namespace, shape_text
+from counterpoise.errors import UserError
+from counterpoise.losses.arguments import check_recipe
+from counterpoise.losses.loss import loss
+from counterpoise.losses.reduction import check_reduction
+from counterpoise.recipes import Recipe
+
+
+def linear_loss(
+    features: Any,
+    weight: Any,
+    bias: Any,
+    target: Any,
+    recipe: Recipe,
+    sample_weight: Any = None,
+    reduction: str = "mean",
+    normalizer: Any = None,
+    ignore_index: float | None = None,
+) -> Array:
+    """The loss of `features @ weight.T + bias`, in PyTorch without ever holding the logits of all rows.
+
+    With 10^4 to 10^6 classes, where rare ones live, logits and their gradient are most of a training step's memory.
+    Here a chunk of rows is multiplied, its loss taken, its gradient multiplied back, and forgotten. In other
+    frameworks than PyTorch the logits are computed as a whole.
+
+    Parameters
+    ----------
+    features
+        (N, H), floating: what the last layer gets.
+    weight
+        (C, H), as in `torch.nn.Linear`.
+    bias
+        (C,), or None.
+    target, recipe, sample_weight, normalizer, ignore_index
+        As in `loss`, for logits (N, C).
+    reduction
+        "sum", "mean", "weighted_mean" or "nonzero_mean"; the gradient of "none" would need the logits of all rows.
+
+    Returns
+    -------
+    array
+        A scalar, differentiable by features, weight and bias.
+
+    Raises
+    ------
+    UserError
+        For shapes that do not fit, and as `loss` does.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from counterpoise.recipes import softmax
+    >>> features, weight = np.ones((2, 3)), np.zeros((4, 3))
+    >>> float(linear_loss(features, weight, None, np.array([0, 1]), softmax.cross_entropy()).round(4))
+    1.3863
+    """
+    check_recipe(recipe)
+    check_reduction(reduction, normalizer)
+    if reduction == "none":
+        raise UserError('linear_loss has no reduction "none": its gradient would need the logits of all rows; use loss')
+    xp = namespace(features)
+    shapes = [xp.shape(features), tuple(weight.shape), () if bias is None else tuple(bias.shape)]
+    if len(shapes[0]) != 2 or len(shapes[1]) != 2 or shapes[0][1] != shapes[1][1]:
+        raise UserError(
+            f"features {shape_text(shapes[0])} and weight {shape_text(shapes[1])} do not fit; pass (N, H) and (C, H), "
+            "as torch.nn.Linear holds its weight"
+        )
+    if bias is not None and shapes[2] != shapes[1][:1]:
+        raise UserError(f"bias has shape {shape_text(shapes[2])}; weight has {shapes[1][0]} classes")
+    options = (sample_weight, reduction, normalizer, ignore_index)
+    if xp.name == "torch":
+        from counterpoise.losses.linear_on_torch import linear_torch_loss
+
+        return linear_torch_loss(features, weight, bias, target, recipe, *options)
+    transposed = np.swapaxes(weight, 0, 1) if xp.name == "numpy" else xp.moveaxis(weight, 0, 1)
+    logits = features @ transposed
+    return loss(logits if bias is None else logits + bias, target, recipe, *options)

@@ -1,0 +1,217 @@
+"""A linear layer and its loss on PyTorch tensors, chunk by chunk.
+
+On the processor value and gradients are computed together: the kernel writes the gradient of a chunk over its logits,
+which are then multiplied back. Elsewhere each chunk is a checkpoint, computed again in the backward pass.
+"""
+
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch.utils.checkpoint import checkpoint
+
+from counterpoise.losses.arguments import arguments_of
+from counterpoise.losses.loss import composed
+from counterpoise.losses.on_torch import Call, kernel_takes
+from counterpoise.losses.reduction import denominator
+from counterpoise.losses.sigmoid import sigmoid_elements
+from counterpoise.losses.softmax import softmax_rows
+from counterpoise.recipes import Recipe, SoftmaxRecipe
+
+_MOST_ROWS = 256
+_MOST_LOGITS = 1 << 26
+
+
+@dataclass(slots=True, eq=False)
+class _Step:
+    """One call: its arguments, and the gradients that the first backward pass takes."""
+
+    recipe: Recipe
+    target: torch.Tensor
+    sample_weight: torch.Tensor | None
+    reduction: str
+    normalizer: Any
+    ignore_index: Any
+    gradients: list[torch.Tensor | None] | None = None
+
+    def part(self, rows: slice) -> tuple[torch.Tensor, torch.Tensor | None]:
+        """Target and weight of some rows."""
+        return self.target[rows], None if self.sample_weight is None else self.sample_weight[rows]
+
+
+def linear_torch_loss(
+    features: torch.Tensor,
+    weight: torch.Tensor,
+    bias: torch.Tensor | None,
+    target: torch.Tensor,
+    recipe: Recipe,
+    sample_weight: torch.Tensor | None,
+    reduction: str,
+    normalizer: Any,
+    ignore_index: Any,
+) -> torch.Tensor:
+    """The reduced loss; arguments as in `counterpoise.linear_loss`."""
+    if torch.is_autocast_enabled(features.device.type):
+        dtype = torch.get_autocast_dtype(features.device.type)
+        features, weight = features.to(dtype), weight.to(dtype)
+        bias = None if bias is None else bias.to(dtype)
+    step = _Step(recipe, target, sample_weight, reduction, normalizer, ignore_index)
+    if not _has_kernel(features, weight, bias, step):
+        return _checkpointed(features, weight, bias, step)
+    wanted = [t is not None and t.requires_grad and torch.is_grad_enabled() for t in (features, weight, bias)]
+    value = _computed(features, weight, bias, step, wanted)
+    if value is None:
+        return _checkpointed(features, weight, bias, step)
+    if not any(wanted):
+        return value
+    result: torch.Tensor = _Linear.apply(features, weight, bias, step, value)  # type: ignore[no-untyped-call]
+    return result
+
+
+def _has_kernel(features: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor | None, step: _Step) -> bool:
+    classes = len(weight)
+    like = features[:1].detach().new_zeros((1, classes)) if len(features) else None
+    if like is None or not isinstance(step.target, torch.Tensor) or len(step.target) != len(features):
+        return False
+    tensors = (features, weight, *(() if bias is None else (bias,)))
+    if len({tensor.dtype for tensor in tensors}) > 1 or isinstance(step.normalizer, torch.Tensor):
+        return False
+    if step.target.requires_grad or (step.sample_weight is not None and len(step.sample_weight) != len(features)):
+        return False
+    return kernel_takes(like, *step.part(slice(0, 1)), step.recipe, -1)
+
+
+def _chunks(rows: int, classes: int) -> list[slice]:
+    size = max(1, min(_MOST_ROWS, _MOST_LOGITS // max(classes, 1)))
+    return [slice(first, min(first + size, rows)) for first in range(0, rows, size)]
+
+
+def _logits(features: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor | None, out: torch.Tensor) -> torch.Tensor:
+    if bias is None:
+        return torch.mm(features, weight.T, out=out)
+    return torch.addmm(bias, features, weight.T, out=out)
+
+
+@torch.no_grad()
+def _computed(
+    features: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor | None, step: _Step, wanted: list[bool]
+) -> torch.Tensor | None:
+    """The value, with the gradients left in `step`; None where the kernel does not answer for these values."""
+    chunks = _chunks(len(features), len(weight))
+    buffer = features.new_empty((chunks[0].stop, len(weight)))
+    divisor = _divisor(features, weight, bias, step, chunks, buffer)
+    # half precision would lose what later chunks add
+    single = torch.float32 if features.dtype in (torch.float16, torch.bfloat16) else features.dtype
+    by_features = torch.empty_like(features) if wanted[0] else None
+    by_weight = torch.zeros_like(weight, dtype=single) if wanted[1] else None
+    by_bias = torch.zeros_like(bias, dtype=single) if bias is not None and wanted[2] else None
+    values = []
+    for rows in chunks:
+        x = features[rows]
+        z = _logits(x, weight, bias, buffer[: len(x)])
+        reduction, by = ("sum", float("nan")) if divisor is None else ("mean", divisor or 1.0)
+        call = Call(step.recipe, *step.part(rows), by, reduction, step.ignore_index, -1, overwrite=True)
+        if not call.compute(z, any(wanted)):
+            return None
+        assert call.value is not None
+        values.append(call.value.double() if divisor != 0 else torch.zeros((), dtype=torch.float64))
+        if divisor == 0:
+            z.zero_()
+        if by_features is not None:
+            torch.mm(z, weight, out=by_features[rows])
+        if by_weight is not None:
+            if single is z.dtype:
+                by_weight.addmm_(z.T, x)
+            else:
+                by_weight += torch.mm(z.T, x)
+        if by_bias is not None:
+            by_bias += z.sum(0, dtype=single)
+    step.gradients = [
+        by_features,
+        None if by_weight is None else by_weight.to(weight.dtype),
+        None if by_bias is None or bias is None else by_bias.to(bias.dtype),
+    ]
+    return torch.stack(values).sum().to(torch.float64 if features.dtype is torch.float64 else torch.float32)
+
+
+def _divisor(
+    features: torch.Tensor,
+    weight: torch.Tensor,
+    bias: torch.Tensor | None,
+    step: _Step,
+    chunks: list[slice],
+    buffer: torch.Tensor,
+) -> float | None:
+    """What the sum over all rows is divided by; None for "sum"."""
+    if step.reduction == "sum":
+        return None
+    if step.normalizer is not None:
+        return float(step.normalizer)
+    total = 0.0
+    for rows in chunks:
+        target, sample_weight = step.part(rows)
+        x = features[rows]
+        # the weights of a plain mean, or of true classes, do not depend on the logits
+        fixed = (
+            step.reduction == "mean" or not isinstance(step.recipe, SoftmaxRecipe) or step.recipe.weight_by == "true"
+        )
+        z = buffer[: len(x)].zero_() if fixed else _logits(x, weight, bias, buffer[: len(x)])
+        arguments = arguments_of(z, target, step.recipe, sample_weight, step.ignore_index, -1)
+        if isinstance(step.recipe, SoftmaxRecipe):
+            entries = softmax_rows(arguments, step.recipe)
+        else:
+            entries = sigmoid_elements(arguments, step.recipe)
+        by: Any = denominator(arguments, entries.weight, entries.loss, step.reduction, None)
+        total += float(by)
+    return total
+
+
+def _checkpointed(features: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor | None, step: _Step) -> torch.Tensor:
+    """The value on any device, with any derivative, from chunks that are computed again when they are needed."""
+    chunks = _chunks(len(features), len(weight))
+    with torch.no_grad():
+        buffer = features.new_empty((chunks[0].stop if chunks else 0, len(weight)))
+        divisor = _divisor(features, weight, bias, step, chunks, buffer)
+    by = step.normalizer if divisor is None or step.normalizer is not None else divisor or 1.0
+
+    def of_chunk(rows: slice) -> Any:
+        target, sample_weight = step.part(rows)
+        logits = torch.nn.functional.linear(features[rows], weight, bias)
+        reduction = "sum" if step.reduction == "sum" else "mean"
+        return composed(logits, target, step.recipe, sample_weight, reduction, by, step.ignore_index, -1)
+
+    total = features.new_zeros((), dtype=torch.promote_types(features.dtype, torch.float32))
+    for rows in chunks:
+        total = total + checkpoint(of_chunk, rows, use_reentrant=False)
+    return total * 0 if divisor == 0 else total
+
+
+class _Linear(torch.autograd.Function):
+    """Gives the value that was computed, and in the backward pass the gradients."""
+
+    @staticmethod
+    def forward(ctx: Any, features: Any, weight: Any, bias: Any, step: _Step, value: torch.Tensor) -> Any:
+        ctx.save_for_backward(features, weight, bias)
+        ctx.step = step
+        return value.clone()
+
+    @staticmethod
+    def backward(ctx: Any, upstream: torch.Tensor) -> Any:
+        features, weight, bias = ctx.saved_tensors
+        step: _Step = ctx.step
+        wanted = ctx.needs_input_grad[:3]
+        if torch.is_grad_enabled():
+            value = _checkpointed(features, weight, bias, step)
+            inputs = [t for t, needed in zip((features, weight, bias), wanted, strict=True) if needed]
+            found = iter(torch.autograd.grad(value, inputs, upstream, create_graph=True))
+            return *(next(found) if needed else None for needed in wanted), None, None
+        gradients, step.gradients = step.gradients, None
+        if gradients is None:  # an earlier backward pass has them
+            _computed(features, weight, bias, step, list(wanted))
+            gradients, step.gradients = step.gradients, None
+            assert gradients is not None
+        if upstream.item() != 1:
+            for gradient in gradients:
+                if gradient is not None:
+                    gradient *= upstream
+        return *gradients, None, None

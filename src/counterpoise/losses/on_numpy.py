@@ -1,0 +1,344 @@
+"""Loss, gradient and diagonal curvature of NumPy arrays, by the compiled kernels."""
+
+from typing import Any
+
+import numpy as np
+
+from counterpoise.arrays import numpy_namespace
+from counterpoise.errors import UserError
+from counterpoise.losses.arguments import Arguments, arguments_of, check_recipe, warn_about_one_weight
+from counterpoise.losses.kernel import REDUCTIONS, TYPES, compiled, layout, threads_here
+from counterpoise.losses.reduction import check_reduction
+from counterpoise.recipes import Recipe, SoftmaxRecipe
+
+IGNORED = -1
+"""What stands for an ignored target once the arguments have their one form."""
+
+
+def loss_and_gradient(
+    logits: Any,
+    target: Any,
+    recipe: Recipe,
+    sample_weight: Any = None,
+    reduction: str = "mean",
+    normalizer: Any = None,
+    ignore_index: float | None = None,
+    class_axis: int = -1,
+    *,
+    curvature: bool = False,
+    out: Any = None,
+) -> Any:
+    """The loss with its gradient by the logits, and its diagonal curvature if asked, for NumPy arrays.
+
+    Parameters
+    ----------
+    logits, target, recipe, sample_weight, reduction, normalizer, ignore_index, class_axis
+        As in `loss`; arrays are NumPy's or can be turned into them.
+    curvature
+        Also give the diagonal of the Hessian, d2 loss / d logit_i^2. It can be negative (focus, robustness).
+    out
+        A floating array of the logits' shape that the gradient is written to; it may be `logits`, which saves memory.
+
+    Returns
+    -------
+    tuple
+        (loss, gradient) or (loss, gradient, curvature). The loss is as in `loss`, the others have the logits' shape and
+        are those of the reduced loss; with "none", those of each entry's own loss. Of the logits' dtype, float32 for
+        half precision; sums are taken in float64.
+
+    Raises
+    ------
+    UserError
+        As `loss` does, and for an `out` that does not fit.
+
+    Examples
+    --------
+    >>> from counterpoise.recipes import softmax
+    >>> value, gradient = loss_and_gradient(np.array([[0.0, 0.0]]), [1], softmax.cross_entropy())
+    >>> gradient
+    array([[ 0.5, -0.5]])
+    """
+    check_reduction(reduction, normalizer)
+    if not isinstance(logits, np.ndarray | np.generic | list | tuple):
+        raise UserError(
+            f"loss_and_gradient takes NumPy arrays; found {type(logits).__module__}.{type(logits).__qualname__}. "
+            "Other frameworks differentiate counterpoise.loss themselves"
+        )
+    value, derivatives = _computed(
+        logits,
+        target,
+        recipe,
+        sample_weight,
+        reduction,
+        normalizer,
+        ignore_index,
+        class_axis,
+        orders=2 if curvature else 1,
+        out=out,
+    )
+    return (value, *derivatives)
+
+
+def numpy_loss(
+    logits: Any,
+    target: Any,
+    recipe: Recipe,
+    sample_weight: Any,
+    reduction: str,
+    normalizer: Any,
+    ignore_index: float | None,
+    class_axis: int,
+) -> Any:
+    """The value alone; arguments as in `loss`."""
+    return _computed(
+        logits, target, recipe, sample_weight, reduction, normalizer, ignore_index, class_axis, orders=0, out=None
+    )[0]
+
+
+def _computed(
+    logits: Any,
+    target: Any,
+    recipe: Recipe,
+    sample_weight: Any,
+    reduction: str,
+    normalizer: Any,
+    ignore_index: float | None,
+    class_axis: int,
+    *,
+    orders: int,
+    out: Any,
+) -> tuple[Any, list[Any]]:
+    check_recipe(recipe)
+    given = (logits, target, recipe, sample_weight, ignore_index, class_axis)
+    if not _in_plain_form(*given):
+        arguments = arguments_of(*given)
+        axis = class_axis if arguments.logits.ndim > 1 else -1
+        logits = np.moveaxis(arguments.logits, -1, axis) if arguments.logits.ndim else arguments.logits
+        target, sample_weight, ignore_index = _one_form(arguments, recipe, axis)
+    elif isinstance(recipe, SoftmaxRecipe):
+        warn_about_one_weight(recipe, logits.shape[class_axis])
+    dtype = np.dtype(np.float64 if logits.dtype == np.float64 else np.float32)
+    derivatives = [np.empty_like(logits, dtype, subok=False) for _ in range(orders)]
+    if out is not None:
+        derivatives[0] = _checked_out(out, logits)
+    call = _softmax if isinstance(recipe, SoftmaxRecipe) else _sigmoid
+    value, odd = call(
+        logits,
+        target,
+        recipe,
+        sample_weight,
+        REDUCTIONS[reduction],
+        float("nan") if normalizer is None else float(normalizer),
+        ignore_index,
+        class_axis,
+        derivatives,
+    )
+    if odd:
+        arguments_of(*given)  # says what is wrong, and where
+        if out is not None and np.may_share_memory(out, logits):
+            raise UserError("logits, target or sample_weight hold NaN or another value that has no loss")
+    return value.astype(dtype), derivatives
+
+
+def _in_plain_form(
+    logits: Any, target: Any, recipe: Recipe, sample_weight: Any, ignore_index: float | None, class_axis: int
+) -> bool:
+    """Whether the kernel can take the arguments as they are; what it finds wrong in them `arguments_of` can explain."""
+    if type(logits) is not np.ndarray or type(target) is not np.ndarray or logits.dtype.name not in TYPES:
+        return False
+    softmax = isinstance(recipe, SoftmaxRecipe)
+    axes = logits.ndim
+    if axes == 0 or logits.size == 0 or type(class_axis) is not int or not -axes <= class_axis < axes:
+        return False
+    if not (logits.dtype.isnative and target.dtype.isnative) or logits.dtype.kind in "iu":
+        return False
+    shape = logits.shape
+    classes = shape[class_axis] if softmax or axes > 1 else 1
+    if recipe.classes not in (None, classes):
+        return False
+    if softmax:
+        axis = class_axis % axes
+        rows = shape[:axis] + shape[axis + 1 :]
+        if target.shape != rows or target.dtype.name not in ("int32", "int64"):
+            return False
+        if ignore_index is not None and type(ignore_index) is not int:
+            return False
+    else:
+        rows = shape
+        if target.shape != shape or target.dtype.name not in TYPES:
+            return False
+        if ignore_index is not None and type(ignore_index) not in (int, float):
+            return False
+    return sample_weight is None or (
+        type(sample_weight) is np.ndarray
+        and sample_weight.shape == rows
+        and sample_weight.dtype.name in ("float32", "float64")
+        and sample_weight.dtype.isnative
+    )
+
+
+def _one_form(arguments: Arguments, recipe: Recipe, class_axis: int) -> tuple[Any, Any, Any]:
+    """Target, weight and ignored value for logits whose classes are back on their axis."""
+    target, keep, weight = arguments.target, arguments.keep, arguments.weight
+    ignored = None
+    if keep is not None:
+        target, ignored = np.where(keep, target, IGNORED), IGNORED
+    softmax = isinstance(recipe, SoftmaxRecipe)
+    if not arguments.hard and target.ndim:
+        target = np.moveaxis(target, -1, class_axis)
+    if weight is not None and weight.ndim and not softmax:
+        weight = np.moveaxis(weight, -1, class_axis)
+    return target, weight, ignored
+
+
+def _checked_out(out: Any, logits: Any) -> Any:
+    if not isinstance(out, np.ndarray) or not numpy_namespace.is_floating(out) or out.dtype.name not in TYPES:
+        raise UserError(f"out must be a floating NumPy array; found {getattr(out, 'dtype', type(out).__name__)}")
+    if out.shape != logits.shape:
+        raise UserError(f"out has shape {out.shape}, but logits have {logits.shape}")
+    if not out.flags.writeable:
+        raise UserError("out is read-only")
+    if np.may_share_memory(out, logits) and not (out.dtype == logits.dtype and out.strides == logits.strides):
+        raise UserError("out shares memory with logits but not their dtype and strides; pass the logits themselves")
+    return out
+
+
+def _address(array: Any) -> int:
+    return int(array.__array_interface__["data"][0]) if array.dtype.kind != "V" else int(array.ctypes.data)
+
+
+def _kind(array: Any) -> int:
+    return TYPES[array.dtype.name]
+
+
+def _steps(array: Any) -> tuple[int, ...]:
+    return tuple(stride // array.itemsize for stride in array.strides)
+
+
+def _softmax(
+    logits: Any,
+    target: Any,
+    recipe: Recipe,
+    sample_weight: Any,
+    reduction: int,
+    normalizer: float,
+    ignore_index: Any,
+    class_axis: int,
+    derivatives: list[Any],
+) -> tuple[Any, int]:
+    hard = target.ndim < logits.ndim
+    rows = np.delete(logits.shape, class_axis).tolist()
+    if logits.size == 0:
+        return np.zeros(rows if reduction == 0 else ()), 0
+    logits, where = _evenly_spaced(logits, class_axis)
+    written = [_evenly_spaced(array, class_axis, like=where) for array in derivatives]
+    spread = where
+    if hard:
+        target = np.ascontiguousarray(target)
+    else:
+        target, spread = _evenly_spaced(target, class_axis, like=where)
+    if sample_weight is not None:
+        sample_weight = np.ascontiguousarray(sample_weight)
+    gradient, along = written[0] if written else (None, where)
+    if len(written) > 1 and written[1][1] != along:
+        written[1] = np.empty_like(gradient), along
+    second = written[1][0] if len(written) > 1 else None
+    each = np.empty(rows if reduction == 0 else ())
+    _, _, odd = compiled(recipe, where.classes).loss(
+        where.outer,
+        where.inner,
+        _address(logits),
+        _kind(logits),
+        where.outer_stride,
+        where.inner_stride,
+        where.class_stride,
+        _address(target),
+        _kind(target),
+        hard,
+        spread.outer_stride,
+        spread.inner_stride,
+        spread.class_stride,
+        0 if sample_weight is None else _address(sample_weight),
+        0 if sample_weight is None else _kind(sample_weight),
+        0 if gradient is None else _address(gradient),
+        0 if second is None else _address(second),
+        0 if gradient is None else _kind(gradient),
+        along.outer_stride,
+        along.inner_stride,
+        along.class_stride,
+        True,
+        _address(each),
+        TYPES["float64"],
+        ignore_index is not None,
+        0 if ignore_index is None else int(ignore_index),
+        reduction,
+        normalizer,
+        threads_here(),
+    )
+    for array, (buffer, _) in zip(derivatives, written, strict=True):
+        if buffer is not array:
+            array[...] = buffer
+    return each, odd
+
+
+def _evenly_spaced(array: Any, class_axis: int, like: Any = None) -> tuple[Any, Any]:
+    """The array, or a copy whose rows are evenly spaced, with its layout; the rows split as in `like`."""
+    found = layout(array.shape, _steps(array), class_axis)
+    if found is None or (like is not None and (found.outer, found.inner) != (like.outer, like.inner)):
+        array = np.ascontiguousarray(array)
+        found = layout(array.shape, _steps(array), class_axis)
+    return array, found
+
+
+def _sigmoid(
+    logits: Any,
+    target: Any,
+    recipe: Recipe,
+    sample_weight: Any,
+    reduction: int,
+    normalizer: float,
+    ignore_index: Any,
+    class_axis: int,
+    derivatives: list[Any],
+) -> tuple[Any, int]:
+    each = np.empty(logits.shape if reduction == 0 else ())
+    if logits.size == 0:
+        return np.zeros_like(each), 0
+    run = 1
+    if recipe.classes is not None and logits.ndim > 1:
+        run = int(np.prod(logits.shape[class_axis % logits.ndim + 1 :], dtype=np.int64))
+    given = logits
+    logits, target = np.ascontiguousarray(logits), np.ascontiguousarray(target)
+    if target.dtype == np.bool_ or target.dtype.name not in TYPES:
+        target = target.astype(np.float64)
+    if sample_weight is not None:
+        sample_weight = np.ascontiguousarray(sample_weight)
+    written = [array if array.flags.c_contiguous else np.empty(array.shape, array.dtype) for array in derivatives]
+    if len(written) > 1 and written[1].dtype != written[0].dtype:
+        written[1] = np.empty(given.shape, written[0].dtype)
+    gradient, second = [*written, None, None][:2]
+    _, _, odd = compiled(recipe, recipe.classes or 1).loss(
+        logits.size,
+        run,
+        _address(logits),
+        _kind(logits),
+        _address(target),
+        _kind(target),
+        0 if sample_weight is None else _address(sample_weight),
+        0 if sample_weight is None else _kind(sample_weight),
+        0 if gradient is None else _address(gradient),
+        0 if second is None else _address(second),
+        0 if gradient is None else _kind(gradient),
+        True,
+        _address(each),
+        TYPES["float64"],
+        ignore_index is not None,
+        0.0 if ignore_index is None else float(ignore_index),
+        reduction,
+        normalizer,
+        threads_here(),
+    )
+    for array, buffer in zip(derivatives, written, strict=True):
+        if buffer is not array:
+            array[...] = buffer
+    return each, odd

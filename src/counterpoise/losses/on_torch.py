@@ -1,0 +1,333 @@
+"""The loss of PyTorch tensors in host memory, by the compiled kernels: one node of the graph, gradient included.
+
+The gradient is computed together with the value, since that costs little more, and handed over by the first backward
+pass; a second one computes it again. What the kernels do not do (derivatives of the gradient, `torch.func`, other
+devices, gradients by the target) the definition in `losses/softmax.py` and `losses/sigmoid.py` does.
+"""
+
+from dataclasses import dataclass
+from math import nan, prod
+from typing import Any
+
+import torch
+
+from counterpoise.errors import UserError
+from counterpoise.losses.arguments import warn_about_one_weight
+from counterpoise.losses.kernel import REDUCTIONS, TYPES, compiled, layout
+from counterpoise.recipes import Recipe, SoftmaxRecipe
+
+_TYPES = {getattr(torch, name): number for name, number in TYPES.items()}
+_WHOLE = (torch.int64, torch.int32)
+_FLOATING = (torch.float32, torch.float64, torch.bfloat16, torch.float16)
+_TENSORS = (torch.Tensor, torch.nn.Parameter)
+
+
+@dataclass(slots=True, eq=False)
+class Call:
+    """One loss: what it is given, and what the kernel found."""
+
+    recipe: Recipe
+    target: torch.Tensor
+    sample_weight: torch.Tensor | None
+    normalizer: Any
+    reduction: str
+    ignore_index: Any
+    class_axis: int
+    overwrite: bool
+    value: torch.Tensor | None = None
+    gradient: torch.Tensor | None = None
+
+    def options(self) -> tuple[Any, ...]:
+        """The arguments of `counterpoise.loss` after logits, target and recipe."""
+        return self.sample_weight, self.reduction, self.normalizer, self.ignore_index, self.class_axis
+
+    def compute(self, logits: torch.Tensor, sloped: bool) -> bool:
+        """Value and gradient; False where the kernel does not answer for these values."""
+        compute = _softmax if isinstance(self.recipe, SoftmaxRecipe) else _sigmoid
+        return compute(self, logits, sloped)
+
+
+def kernel_takes(
+    logits: Any, target: Any, sample_weight: Any, recipe: Recipe, class_axis: Any, traced: bool = False
+) -> bool:
+    """Whether these arguments, by device, dtype and shape, are ones that the kernels compute.
+
+    Tensors that are watched while they are computed with are not taken, except by a node of a `traced` graph.
+    """
+    if not traced and (type(logits) not in _TENSORS or type(target) not in _TENSORS or not _is_eager()):
+        return False
+    if not isinstance(target, torch.Tensor):
+        return False
+    if not (logits.is_cpu and target.is_cpu) or logits.dtype not in _FLOATING or target.requires_grad:
+        return False
+    shape = logits.shape
+    axes = len(shape)
+    if axes == 0 or type(class_axis) is not int or not -axes <= class_axis < axes or 0 in shape:
+        return False
+    if logits.layout is not torch.strided or target.layout is not torch.strided:
+        return False
+    classes = recipe.classes
+    if isinstance(recipe, SoftmaxRecipe):
+        axis = class_axis % axes
+        rows = shape[:axis] + shape[axis + 1 :]
+        if classes is not None and classes != shape[axis]:
+            return False
+        if target.dtype in _WHOLE:
+            if target.shape != rows:
+                return False
+        elif target.dtype not in _FLOATING or target.shape != shape:
+            return False
+    else:
+        rows = shape
+        if classes is not None and classes != (shape[class_axis] if axes > 1 else 1):
+            return False
+        if target.shape != shape or target.dtype not in _TYPES:
+            return False
+    return sample_weight is None or (
+        (type(sample_weight) in _TENSORS or (traced and isinstance(sample_weight, torch.Tensor)))
+        and sample_weight.is_cpu
+        and sample_weight.shape == rows
+        and sample_weight.dtype in (torch.float32, torch.float64)
+        and not sample_weight.requires_grad
+    )
+
+
+def _is_eager() -> bool:
+    """No transform of `torch.func`, no forward-mode derivative, no tracing is watching."""
+    return not (
+        torch.compiler.is_compiling()
+        or torch._C._are_functorch_transforms_active()
+        or torch.autograd.forward_ad._current_level >= 0
+        or torch._C._len_torch_dispatch_stack()
+        or torch._C._get_tracing_state() is not None
+    )
+
+
+def torch_loss(
+    logits: torch.Tensor,
+    target: torch.Tensor,
+    recipe: Recipe,
+    sample_weight: torch.Tensor | None,
+    reduction: str,
+    normalizer: Any,
+    ignore_index: Any,
+    class_axis: int,
+    overwrite: bool = False,
+) -> torch.Tensor | None:
+    """The loss as a node of the graph, or None where the definition must serve; arguments as in `counterpoise.loss`."""
+    if not kernel_takes(logits, target, sample_weight, recipe, class_axis):
+        return None
+    by = _number(normalizer)
+    if by is None or not (ignore_index is None or type(ignore_index) in (int, float)):
+        return None
+    if isinstance(recipe, SoftmaxRecipe):
+        if recipe.weight.ndim == 0:
+            warn_about_one_weight(recipe, logits.shape[class_axis])
+        if ignore_index is not None and (type(ignore_index) is not int or target.dtype not in _WHOLE):
+            return None
+    call = Call(recipe, target, sample_weight, by, reduction, ignore_index, class_axis, overwrite)
+    sloped = logits.requires_grad and torch.is_grad_enabled()
+    if not call.compute(logits, sloped):
+        if overwrite and sloped:
+            raise UserError(
+                "logits, target or sample_weight hold NaN or another value that has no loss, and the logits are "
+                "overwritten; overwrite_logits=False says which value it is"
+            )
+        return None
+    if not sloped:
+        return call.value
+    value: torch.Tensor = _Kernel.apply(logits, call)  # type: ignore[no-untyped-call]
+    return value
+
+
+def _number(normalizer: Any) -> float | None:
+    """The normalizer as a number, NaN for none, or None where it must stay a part of the graph."""
+    if normalizer is None:
+        return nan
+    if isinstance(normalizer, torch.Tensor):
+        if normalizer.requires_grad or not normalizer.is_cpu or not normalizer > 0:
+            return None
+        return float(normalizer)
+    return float(normalizer)
+
+
+class _Kernel(torch.autograd.Function):
+    """Gives the value that was computed, and in the backward pass the gradient."""
+
+    @staticmethod
+    def forward(ctx: Any, logits: torch.Tensor, call: Call) -> Any:
+        ctx.save_for_backward(logits)
+        ctx.call = call
+        value, call.value = call.value, None
+        return value
+
+    @staticmethod
+    def backward(ctx: Any, upstream: torch.Tensor) -> Any:
+        call: Call = ctx.call
+        if torch.is_grad_enabled():
+            return _differentiable_gradient(ctx.saved_tensors[0], call, upstream), None
+        gradient, call.gradient = call.gradient, None
+        if gradient is None:  # an earlier backward pass has it
+            if call.overwrite:
+                raise RuntimeError(
+                    "the gradient took the place of the logits and was used; a second backward pass needs "
+                    "overwrite_logits=False"
+                )
+            call.compute(ctx.saved_tensors[0], True)
+            gradient, call.gradient = call.gradient, None
+            assert gradient is not None
+        if call.reduction == "none":
+            if isinstance(call.recipe, SoftmaxRecipe):
+                upstream = upstream.unsqueeze(call.class_axis)
+            gradient *= upstream
+        elif upstream.item() != 1:
+            gradient *= upstream
+        return gradient, None
+
+
+def _differentiable_gradient(logits: torch.Tensor, call: Call, upstream: torch.Tensor) -> torch.Tensor:
+    """The gradient as a part of the graph, from the definition of the loss."""
+    if call.overwrite:
+        raise RuntimeError("the logits were overwritten; create_graph=True needs overwrite_logits=False")
+    from counterpoise.losses.loss import composed
+
+    normalizer = None if call.normalizer != call.normalizer else call.normalizer
+    value = composed(
+        logits,
+        call.target,
+        call.recipe,
+        call.sample_weight,
+        call.reduction,
+        normalizer,
+        call.ignore_index,
+        call.class_axis,
+    )
+    gradient: torch.Tensor = torch.autograd.grad(value, logits, upstream, create_graph=True)[0]
+    return gradient
+
+
+def _room(logits: torch.Tensor, call: Call, rows: Any) -> tuple[torch.Tensor, int]:
+    """Memory for the value, with the kernel's number of its type."""
+    dtype = torch.float64 if logits.dtype is torch.float64 else torch.float32
+    call.value = torch.empty(rows if call.reduction == "none" else (), dtype=dtype)
+    return call.value, _TYPES[dtype]
+
+
+def _place_of_gradient(logits: torch.Tensor, overwrite: bool) -> torch.Tensor:
+    if not overwrite:
+        return torch.empty_like(logits)
+    if 0 in [step for step, size in zip(logits.stride(), logits.shape, strict=True) if size > 1]:
+        raise UserError("expanded logits share memory and cannot be overwritten; pass overwrite_logits=False")
+    place = logits.detach()
+    torch.autograd.graph.increment_version(place)  # who saved the logits for a backward pass must not use them
+    return place
+
+
+def _softmax(call: Call, logits: torch.Tensor, sloped: bool) -> bool:
+    axis, target, weight = call.class_axis, call.target, call.sample_weight
+    hard = target.dtype in _WHOLE
+    shape = logits.shape
+    if len(shape) == 2 and axis in (-1, 1):
+        where = (1, shape[0], 0, *logits.stride())
+        rows: Any = shape[:1]
+    else:
+        rows = shape[: axis % len(shape)] + shape[axis % len(shape) + 1 :]
+        split = layout(shape, logits.stride(), axis)
+        if split is None:
+            if call.overwrite and sloped:
+                raise UserError("logits with such strides cannot be overwritten; pass overwrite_logits=False")
+            logits = logits.contiguous()
+            split = layout(shape, logits.stride(), axis)
+            assert split is not None
+        where = (split.outer, split.inner, split.outer_stride, split.inner_stride, split.class_stride)
+    outer, inner = where[:2]
+    spread = (0, 0, 0)
+    if hard:
+        target = target.contiguous()
+    else:
+        target, spread = _spread_like(target, axis, outer, inner)
+    if weight is not None:
+        weight = weight.contiguous()
+    value, kind = _room(logits, call, rows)
+    gradient: torch.Tensor | None = None
+    along: tuple[int, ...] = (0, 0, 0)
+    if sloped:
+        gradient = _place_of_gradient(logits, call.overwrite)
+        if gradient.stride() == logits.stride():
+            along = where[2:]
+        else:
+            gradient, along = _spread_like(gradient, axis, outer, inner)
+    odd = compiled(call.recipe, shape[axis]).loss(
+        outer,
+        inner,
+        logits.data_ptr(),
+        _TYPES[logits.dtype],
+        *where[2:],
+        target.data_ptr(),
+        _TYPES[target.dtype],
+        hard,
+        *spread,
+        0 if weight is None else weight.data_ptr(),
+        0 if weight is None else _TYPES[weight.dtype],
+        0 if gradient is None else gradient.data_ptr(),
+        0,
+        0 if gradient is None else _TYPES[gradient.dtype],
+        *along,
+        not call.overwrite,
+        value.data_ptr(),
+        kind,
+        call.ignore_index is not None,
+        0 if call.ignore_index is None else call.ignore_index,
+        REDUCTIONS[call.reduction],
+        call.normalizer,
+        torch.get_num_threads(),
+    )[2]
+    call.gradient = gradient
+    return not odd
+
+
+def _spread_like(tensor: torch.Tensor, axis: int, outer: int, inner: int) -> tuple[torch.Tensor, tuple[int, int, int]]:
+    """The tensor, or a contiguous copy, with its strides for rows split as those of the logits."""
+    split = layout(tensor.shape, tensor.stride(), axis)
+    if split is None or (split.outer, split.inner) != (outer, inner):
+        tensor = tensor.contiguous()
+        split = layout(tensor.shape, tensor.stride(), axis)
+        assert split is not None
+    return tensor, (split.outer_stride, split.inner_stride, split.class_stride)
+
+
+def _sigmoid(call: Call, logits: torch.Tensor, sloped: bool) -> bool:
+    shape, recipe = logits.shape, call.recipe
+    run = 1
+    if recipe.classes is not None and len(shape) > 1:
+        run = prod(shape[call.class_axis % len(shape) + 1 :])
+    if not logits.is_contiguous() and call.overwrite and sloped:
+        raise UserError("logits that are not contiguous cannot be overwritten here; pass overwrite_logits=False")
+    logits, target, weight = logits.contiguous(), call.target.contiguous(), call.sample_weight
+    if weight is not None:
+        weight = weight.contiguous()
+    value, kind = _room(logits, call, shape)
+    gradient = _place_of_gradient(logits, call.overwrite) if sloped else None
+    odd = compiled(recipe, recipe.classes or 1).loss(
+        logits.numel(),
+        run,
+        logits.data_ptr(),
+        _TYPES[logits.dtype],
+        target.data_ptr(),
+        _TYPES[target.dtype],
+        0 if weight is None else weight.data_ptr(),
+        0 if weight is None else _TYPES[weight.dtype],
+        0 if gradient is None else gradient.data_ptr(),
+        0,
+        0 if gradient is None else _TYPES[gradient.dtype],
+        not call.overwrite,
+        value.data_ptr(),
+        kind,
+        call.ignore_index is not None,
+        0.0 if call.ignore_index is None else float(call.ignore_index),
+        REDUCTIONS[call.reduction],
+        call.normalizer,
+        torch.get_num_threads(),
+    )[2]
+    call.gradient = gradient
+    return not odd

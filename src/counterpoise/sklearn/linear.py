@@ -1,0 +1,239 @@
+"""A linear classifier under any recipe: scikit-learn's LogisticRegression with the loss exchanged.
+
+With W the coefficients, b the intercepts and v the sample weights, it minimises
+
+    C sum_i v_i loss(W x_i + b, y_i) + |W|^2 / 2
+
+divided by C sum_i v_i. L-BFGS sees other variables: columns are centred, and each variable is multiplied by the root
+of its curvature at the start. That leaves the minimum where it is, but raw tables converge, and `tol` means the
+same for a class of three rows as for one of a million.
+"""
+
+import warnings
+from typing import Any, Self
+
+import numpy as np
+import scipy.optimize
+from numpy.typing import NDArray
+from sklearn.exceptions import ConvergenceWarning
+from sklearn.preprocessing import StandardScaler
+from sklearn.utils.validation import check_is_fitted, validate_data
+
+from counterpoise.losses import loss_and_gradient
+from counterpoise.recipes import Recipe, SoftmaxRecipe
+from counterpoise.recipes.parameters import one_number
+from counterpoise.sklearn.classifier import RecipeChoice, RecipeClassifier, best_constant, logits_of
+
+Float64Array = NDArray[np.float64]
+
+
+class LinearClassifier(RecipeClassifier):
+    """A linear model trained by L-BFGS on a recipe's own loss, with honest probabilities.
+
+    Under plain cross-entropy it has the coefficients of scikit-learn's `LogisticRegression(C=C)`.
+
+    Parameters
+    ----------
+    recipe
+        The loss: a recipe; a name such as "softmax.logit_adjusted" or, for two classes, "sigmoid.focal"; or a function
+        of the training counts such as `functools.partial(cp.softmax.logit_adjusted, tau=0.5)`. Names and functions
+        make the recipe of the classes seen by `fit`. Default: plain cross-entropy.
+    C
+        Inverse strength of the L2 penalty on the coefficients, > 0; `numpy.inf` is no penalty.
+    fit_intercept
+        Whether the logits have a constant, which is not penalised.
+    max_iter
+        At most so many iterations of L-BFGS.
+    tol
+        Iterations stop when no entry of the gradient, per root of curvature, is larger, or the loss falls no more.
+
+    Attributes
+    ----------
+    classes_
+        (C,), the labels in order; logits, counts and coefficients follow it.
+    coef_
+        (1, D) for two classes, else (C, D), of the dtype of the training data.
+    intercept_
+        (1,) or (C,).
+    counts_
+        `ClassCounts` of the training labels. Whole sample weights repeat their rows; others are scaled to mean 1 and
+        the sums rounded.
+    recipe_
+        The recipe that was trained.
+    n_iter_
+        Iterations that were needed.
+    n_features_in_, feature_names_in_
+        As in scikit-learn.
+
+    Notes
+    -----
+    Focal, robust, recall and expected-cost losses are not convex. Training starts at the best constant logits, hence
+    gives the same answer every time, but it may be a local minimum.
+
+    A recipe of the softmax family and two classes: one row of coefficients gives the score f, and the logits are
+    (-f/2, f/2).
+
+    Examples
+    --------
+    >>> rows = np.array([[0.0], [1.0], [2.0], [3.0], [2.0], [4.0]])
+    >>> model = LinearClassifier("softmax.logit_adjusted").fit(rows, ["no", "no", "no", "no", "yes", "yes"])
+    >>> model.predict([[0.0], [9.0]]).tolist()
+    ['no', 'yes']
+    >>> model.predict_proba(rows)[:, 1].mean().round(3)
+    np.float64(0.333)
+    """
+
+    coef_: NDArray[np.floating[Any]]
+    intercept_: NDArray[np.floating[Any]]
+    n_iter_: int
+
+    def __init__(
+        self,
+        recipe: RecipeChoice = None,
+        *,
+        C: float = 1.0,  # noqa: N803
+        fit_intercept: bool = True,
+        max_iter: int = 1000,
+        tol: float = 1e-6,
+    ) -> None:
+        self.recipe = recipe
+        self.C = C
+        self.fit_intercept = fit_intercept
+        self.max_iter = max_iter
+        self.tol = tol
+
+    def fit(self, X: Any, y: Any, sample_weight: Any = None) -> Self:  # noqa: N803
+        """Learn coefficients.
+
+        Parameters
+        ----------
+        X
+            (N, D), dense or sparse, float64 or float32 (kept), finite.
+        y
+            (N,), labels of at least two classes.
+        sample_weight
+            (N,), >= 0: how much each row's loss counts; default 1.
+
+        Returns
+        -------
+        LinearClassifier
+            Itself.
+
+        Raises
+        ------
+        UserError
+            For fewer than two classes, a recipe that does not fit the classes, or a parameter out of range.
+        """
+        penalty = 0.0 if np.inf == self.C else 1 / one_number("C", self.C, above=0.0)
+        tol = one_number("tol", self.tol, above=0.0)
+        most = int(one_number("max_iter", self.max_iter, low=1))
+        X, y = validate_data(self, X, y, accept_sparse="csr", dtype=[np.float64, np.float32])  # noqa: N806
+        places, weight = self._learn_classes(X, y, sample_weight)
+        total = float(len(places) if weight is None else weight.sum())
+        objective = _Objective(X, _Scores(self.recipe_, places, weight, total), penalty / total, self.fit_intercept)
+        found = scipy.optimize.minimize(
+            objective,
+            objective.start(best_constant(self.recipe_, self.counts_) if self.fit_intercept else np.zeros(1)),
+            jac=True,
+            method="L-BFGS-B",
+            options={
+                "maxiter": most,
+                "maxls": 50,
+                "maxcor": 30,  # the usual 10 take twice the iterations where columns are collinear
+                "gtol": tol,
+                "ftol": 64 * np.finfo(np.float64).eps,
+            },
+        )
+        self.n_iter_ = int(found.nit)
+        if not found.success:
+            warnings.warn(
+                f"L-BFGS stopped after {self.n_iter_} iterations, before it converged to tol={tol:g}; "
+                "raise max_iter, or lower C",
+                ConvergenceWarning,
+                stacklevel=2,
+            )
+        coefficients, intercepts = objective.model(found.x)
+        if isinstance(self.recipe_, SoftmaxRecipe) and np.ptp(self.recipe_.scale) == 0 and len(intercepts) > 1:
+            # what all logits have in common changes no loss: the least penalty is without it
+            coefficients, intercepts = coefficients - coefficients.mean(axis=0), intercepts - intercepts.mean()
+        self.coef_, self.intercept_ = coefficients.astype(X.dtype), intercepts.astype(X.dtype)
+        return self
+
+    def _logits(self, X: Any) -> NDArray[np.floating[Any]]:  # noqa: N803
+        check_is_fitted(self)
+        X = validate_data(self, X, accept_sparse="csr", dtype=[np.float64, np.float32], reset=False)  # noqa: N806
+        scores = np.asarray(X @ self.coef_.T + self.intercept_)
+        return logits_of(self.recipe_, scores)
+
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        tags.input_tags.sparse = True
+        return tags
+
+
+class _Scores:
+    """The mean loss and its derivatives by the scores."""
+
+    def __init__(self, recipe: Recipe, places: NDArray[np.intp], weight: Float64Array | None, total: float) -> None:
+        self.recipe, self.places, self.weight, self.total = recipe, places, weight, total
+        self.columns = 1 if len(np.unique(places)) == 2 else int(places.max()) + 1
+
+    def loss(self, scores: NDArray[np.floating[Any]]) -> tuple[float, Float64Array]:
+        """The mean loss, and the gradient (N, K) of it."""
+        value, gradient = self._derivatives(scores, curvature=False)
+        if gradient.ndim == 1:
+            gradient = gradient[:, None]
+        elif self.columns == 1:
+            gradient = (gradient[:, 1:] - gradient[:, :1]) / 2
+        return float(value) / self.total, gradient / self.total
+
+    def curvature(self, scores: NDArray[np.floating[Any]]) -> Float64Array:
+        """About the curvature of the mean loss by each column of scores, >= 0."""
+        bend = np.abs(self._derivatives(scores, curvature=True)[2]).sum(axis=0) / self.total
+        # of (-f/2, f/2), where the loss depends on the difference only
+        return np.atleast_1d(bend if len(np.atleast_1d(bend)) == self.columns else bend.mean())
+
+    def _derivatives(self, scores: NDArray[np.floating[Any]], *, curvature: bool) -> Any:
+        logits = logits_of(self.recipe, scores.astype(np.float64))
+        return loss_and_gradient(logits, self.places, self.recipe, self.weight, "sum", curvature=curvature)
+
+
+class _Objective:
+    """What L-BFGS minimises, a function of the scaled variables (K, D + 1)."""
+
+    def __init__(self, X: Any, scores: _Scores, penalty: float, fit_intercept: bool) -> None:  # noqa: N803
+        self.X, self.scores, self.penalty, self.fit_intercept = X, scores, penalty, fit_intercept
+        moments = StandardScaler(with_mean=False).fit(X, sample_weight=scores.weight)
+        self.variance = moments.var_
+        self.mean = moments.mean_ if fit_intercept else np.zeros_like(moments.mean_)
+        if not fit_intercept:
+            self.variance = self.variance + moments.mean_**2
+
+    def start(self, constant: Float64Array) -> Float64Array:
+        """The variables at which all logits are this constant; fixes their scale."""
+        columns = self.scores.columns
+        intercepts = np.broadcast_to(constant, (columns,))
+        bend = self.scores.curvature(np.broadcast_to(intercepts, (self.X.shape[0], columns)))[:, None]
+        scale = np.sqrt(np.concatenate([bend * self.variance + self.penalty, bend], axis=1))
+        self.scale = np.where(scale > 0, scale, 1.0)
+        variables = np.zeros_like(self.scale)
+        variables[:, -1] = intercepts
+        return (variables * self.scale).ravel()
+
+    def model(self, variables: Float64Array) -> tuple[Float64Array, Float64Array]:
+        """Coefficients and intercepts."""
+        plain = variables.reshape(self.scale.shape) / self.scale
+        coefficients = plain[:, :-1]
+        return coefficients, plain[:, -1] - coefficients @ self.mean
+
+    def __call__(self, variables: Float64Array) -> tuple[float, Float64Array]:
+        """The value and the gradient."""
+        coefficients, intercepts = self.model(variables)
+        value, by_score = self.scores.loss(self.X @ coefficients.T.astype(self.X.dtype) + intercepts)
+        by_intercept = by_score.sum(axis=0)[:, None]
+        by_coefficient = (self.X.T @ by_score.astype(self.X.dtype)).T + self.penalty * coefficients
+        by_coefficient = by_coefficient - by_intercept * self.mean
+        if not self.fit_intercept:
+            by_intercept = np.zeros_like(by_intercept)
+        gradient = np.concatenate([by_coefficient, by_intercept], axis=1) / self.scale
+        return value + self.penalty / 2 * float((coefficients**2).sum()), gradient.ravel()

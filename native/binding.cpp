@@ -3,6 +3,8 @@
 #include <nanobind/stl/string.h>
 #include <nanobind/stl/vector.h>
 
+#include <algorithm>
+#include <cmath>
 #include <string>
 #include <vector>
 
@@ -29,9 +31,16 @@ bool varies(const std::vector<double>& values, double from) {
     return false;
 }
 
+constexpr double most_multiplied = 8;  // a focus up to here is a product
+
+Form form_of(double focus, double robustness, double poly, double clip) {
+    const bool whole = focus == std::floor(focus) && focus <= most_multiplied;
+    return {focus, robustness, poly, clip, whole ? int32_t(focus) : -1, focus != 0, robustness != 0, poly != 0, clip != 0};
+}
+
 struct Softmax {
-    std::vector<double> weight, scale, offset, margin, pair;
-    std::vector<float> narrow_scale, narrow_offset;
+    std::vector<double> weight, scale, offset, margin, pair, centred_offset;
+    std::vector<float> narrow_scale, narrow_offset, narrow_centred;
     SoftmaxRecipe recipe{};
 
     Softmax(std::vector<double> weight_, std::vector<double> scale_, std::vector<double> offset_,
@@ -43,6 +52,13 @@ struct Softmax {
         recipe.margined = varies(margin_, 0);
         recipe.uniform = !varies(weight_, weight_[0]);
         recipe.weighted = varies(weight_, 0);
+        const auto ends = std::minmax_element(offset_.begin(), offset_.end());
+        recipe.centre = (*ends.first + *ends.second) / 2;
+        for (double value : offset_) centred_offset.push_back(value - recipe.centre);
+        centred_offset = padded(std::move(centred_offset));
+        narrow_centred = rounded(centred_offset);
+        recipe.centred_offset = centred_offset.data();
+        recipe.narrow_centred = narrow_centred.data();
         weight = padded(std::move(weight_));
         scale = padded(std::move(scale_));
         offset = padded(std::move(offset_));
@@ -50,7 +66,7 @@ struct Softmax {
         pair = std::move(pair_);
         narrow_scale = rounded(scale);
         narrow_offset = rounded(offset);
-        recipe.form = {focus, robustness, poly, 0};
+        recipe.form = form_of(focus, robustness, poly, 0);
         recipe.smoothing = smoothing;
         recipe.weight_by = weight_by;
         recipe.costs = costs;
@@ -77,8 +93,8 @@ struct Sigmoid {
           scale(std::move(scale_)),
           offset(std::move(offset_)) {
         recipe.labels = int64_t(scale.size());
-        recipe.positive = {positive_focus, robustness, poly, 0};
-        recipe.negative = {negative_focus, robustness, poly, clip};
+        recipe.positive = form_of(positive_focus, robustness, poly, 0);
+        recipe.negative = form_of(negative_focus, robustness, poly, clip);
         recipe.smoothing = smoothing;
         recipe.affine = varies(scale, 1) || varies(offset, 0);
         recipe.positive_weight = positive_weight.data();

@@ -88,6 +88,9 @@ inline void write_run(const T* in, void* out, Type type, int64_t first, int64_t 
     });
 }
 
+inline bool is_float(const float*) { return true; }
+inline bool is_float(const void*) { return false; }
+
 template <int64_t Classes, class T, class From>
 inline void read_rows_of(T* out, int64_t pitch, const From* from, int64_t inner, int64_t rows) {
     for (int64_t i = 0; i < rows; ++i)
@@ -98,6 +101,32 @@ template <int64_t Classes, class T, class To>
 inline void write_rows_of(const T* in, int64_t pitch, To* to, int64_t inner, int64_t rows) {
     for (int64_t i = 0; i < rows; ++i)
         for (int64_t k = 0; k < Classes; ++k) narrow(in[k * pitch + i], to + i * inner + k);
+}
+
+typedef float Quad __attribute__((vector_size(16)));
+
+// Transposes four by four floats: from[i * in_step + k] to out[k * out_step + i].
+inline __attribute__((always_inline)) void transpose_quads(const float* from, int64_t in_step, float* out,
+                                                           int64_t out_step) {
+    const Quad a = load<Quad>(from), b = load<Quad>(from + in_step);
+    const Quad c = load<Quad>(from + 2 * in_step), d = load<Quad>(from + 3 * in_step);
+    const Quad ab_low = __builtin_shufflevector(a, b, 0, 4, 1, 5), ab_high = __builtin_shufflevector(a, b, 2, 6, 3, 7);
+    const Quad cd_low = __builtin_shufflevector(c, d, 0, 4, 1, 5), cd_high = __builtin_shufflevector(c, d, 2, 6, 3, 7);
+    store(out, __builtin_shufflevector(ab_low, cd_low, 0, 1, 4, 5));
+    store(out + out_step, __builtin_shufflevector(ab_low, cd_low, 2, 3, 6, 7));
+    store(out + 2 * out_step, __builtin_shufflevector(ab_high, cd_high, 0, 1, 4, 5));
+    store(out + 3 * out_step, __builtin_shufflevector(ab_high, cd_high, 2, 3, 6, 7));
+}
+
+// A (height, width) matrix transposed, both at least 4; the last tiles overlap those before.
+inline void transpose(const float* from, int64_t in_step, float* out, int64_t out_step, int64_t height, int64_t width_) {
+    for (int64_t i = 0; i < height; i += 4) {
+        const int64_t row = i + 4 <= height ? i : height - 4;
+        for (int64_t k = 0; k < width_; k += 4) {
+            const int64_t column = k + 4 <= width_ ? k : width_ - 4;
+            transpose_quads(from + row * in_step + column, in_step, out + column * out_step + row, out_step);
+        }
+    }
 }
 
 // out[k * pitch + i] = element k of row first + i: lanes are rows
@@ -111,6 +140,8 @@ inline void read_rows(T* out, int64_t pitch, const void* in, Type type, int64_t 
                 for (int64_t i = 0; i < rows; ++i) out[k * pitch + i] = T(widened(from[k * strides.along + i]));
         } else if (strides.along == 1 && classes == 2 && strides.inner == 2) {
             read_rows_of<2>(out, pitch, from, 2, rows);
+        } else if (strides.along == 1 && classes >= 4 && rows >= 4 && is_float(out) && is_float(from)) {
+            transpose((const float*)from, strides.inner, (float*)out, pitch, rows, classes);
         } else {
             for (int64_t i = 0; i < rows; ++i)
                 for (int64_t k = 0; k < classes; ++k)
@@ -129,6 +160,8 @@ inline void write_rows(const T* in, int64_t pitch, void* out, Type type, int64_t
                 for (int64_t i = 0; i < rows; ++i) narrow(in[k * pitch + i], to + k * strides.along + i);
         } else if (strides.along == 1 && classes == 2 && strides.inner == 2) {
             write_rows_of<2>(in, pitch, to, 2, rows);
+        } else if (strides.along == 1 && classes >= 4 && rows >= 4 && is_float(in) && is_float(to)) {
+            transpose((const float*)in, pitch, (float*)to, strides.inner, classes, rows);
         } else {
             for (int64_t i = 0; i < rows; ++i)
                 for (int64_t k = 0; k < classes; ++k)

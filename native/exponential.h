@@ -10,11 +10,9 @@ namespace COUNTERPOISE_ISA {
 namespace {
 
 COUNTERPOISE_INLINE Vector<float> exponential_tail(Vector<float> r) {
-    Vector<float> q = r * 0.00139262508f + 0.00836323288f;
-    q = q * r + 0.0416665542f;
-    q = q * r + 0.166665767f;
-    q = q * r + 0.5f;
-    return q;
+    const Vector<float> r2 = r * r;
+    const Vector<float> a = r * 0.166665767f + 0.5f, b = r * 0.00836323288f + 0.0416665542f;
+    return a + r2 * (b + r2 * 0.00139262508f);
 }
 
 COUNTERPOISE_INLINE Vector<double> exponential_tail(Vector<double> r) {
@@ -28,11 +26,9 @@ COUNTERPOISE_INLINE Vector<double> exponential_tail(Vector<double> r) {
 }
 
 COUNTERPOISE_INLINE Vector<float> arctangent_series(Vector<float> z) {
-    Vector<float> p = z * 0.140823644f + 0.139819052f;
-    p = p * z + 0.200123375f;
-    p = p * z + 0.333331601f;
-    p = p * z + 1.0f;
-    return p;
+    const Vector<float> z2 = z * z;
+    const Vector<float> a = z * 0.333331601f + 1.0f, b = z * 0.139819052f + 0.200123375f;
+    return a + z2 * (b + z2 * 0.140823644f);
 }
 
 COUNTERPOISE_INLINE Vector<double> arctangent_series(Vector<double> z) {

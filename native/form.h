@@ -22,20 +22,16 @@ COUNTERPOISE_INLINE Chances<T> chances(Vector<T> odds) {
     const Vector<T> t = exponential<T>(-magnitude<T>(odds));
     // one division serves 1 / (1 + t) and t / (2 + t)
     const Vector<T> one = t + T(1), two = t + T(2), inverse = T(1) / (one * two);
-    const Vector<T> r = two * inverse, l = log_of_quotient<T>(t * one * inverse);
-    const Vector<T> zero = {}, small = t * r;
+    const Vector<T> large = two * inverse, small = t * large, zero = {};
+    const Vector<T> l = log_of_quotient<T>(t * one * inverse);
     const auto ahead = odds > zero;
-    return {choose(ahead, r, small), choose(ahead, small, r), larger(odds, zero) + l, larger(-odds, zero) + l};
+    return {choose(ahead, large, small), choose(ahead, small, large), larger(odds, zero) + l, larger(-odds, zero) + l};
 }
 
 template <class T>
 struct Phi {
     Vector<T> value, slope, bend;
 };
-
-constexpr int most_multiplied = 8;
-
-COUNTERPOISE_INLINE int whole_exponent(double g) { return g >= 0 && g <= most_multiplied && g == double(int(g)) ? int(g) : -1; }
 
 template <class T>
 COUNTERPOISE_INLINE Vector<T> multiplied(Vector<T> v, int times) {
@@ -49,7 +45,7 @@ COUNTERPOISE_INLINE Phi<T> unclipped(const Form& form, const Chances<T>& at, boo
     const T q = T(form.robustness), g = T(form.focus), e = T(form.poly);
     const Vector<T> n = at.wrong, p = at.right;
     Vector<T> inner = at.loss, inner_slope = n;
-    if (form.robustness != 0) {
+    if (form.robust) {
         const Vector<T> less = exponential_less_one<T>(-q * at.loss);
         inner = less * (T(-1) / q);
         inner_slope = n * (less + T(1));
@@ -58,17 +54,17 @@ COUNTERPOISE_INLINE Phi<T> unclipped(const Form& form, const Chances<T>& at, boo
     }
     Phi<T> phi = {inner, inner_slope, {}};
     const Vector<T> inner_bend = inner_slope * (p - q * n);
-    if (form.focus == 0) {
+    if (!form.focused) {
         phi.bend = inner_bend;
     } else {
-        const int whole = whole_exponent(form.focus);
+        const int whole = form.whole_focus;
         const Vector<T> factor = whole > 0 ? multiplied<T>(n, whole) : exponential<T>(-g * at.gain);
         const Vector<T> part = choose(p == T(0), Vector<T>{}, p * inner);  // 0 * inf where all is lost
         phi.value = factor * inner;
         phi.slope = factor * (g * part + inner_slope);
         if (bent) phi.bend = factor * (g * (g * p - n) * part + T(2) * g * p * inner_slope + inner_bend);
     }
-    if (form.poly != 0) {
+    if (form.extra) {
         const Vector<T> np = n * p;
         phi.value += e * n;
         phi.slope += e * np;
@@ -92,7 +88,7 @@ COUNTERPOISE_INLINE Phi<T> clipped(const Form& form, const Chances<T>& at, bool 
     const Vector<T> whole = choose(near, Vector<T>{}, __builtin_convertvector(k, Vector<T>));
     const Vector<T> cross_entropy = -(whole * T(L::ln2_high + L::ln2_low) + log_of_quotient<T>(s));
     Vector<T> inner, by_wrong;
-    if (form.robustness == 0) {
+    if (!form.robust) {
         inner = cross_entropy;
         by_wrong = T(1) / right;
     } else {
@@ -102,12 +98,12 @@ COUNTERPOISE_INLINE Phi<T> clipped(const Form& form, const Chances<T>& at, bool 
     Phi<T> phi;
     Vector<T> slope, bend = {};
     const Vector<T> by_wrong_twice = (T(1) - q) * by_wrong / right;
-    if (form.focus == 0) {
+    if (!form.focused) {
         phi.value = inner;
         slope = by_wrong;
         bend = by_wrong_twice;
     } else {
-        const int exponent = whole_exponent(form.focus);
+        const int exponent = form.whole_focus;
         Vector<T> less, factor;  // wrong^(g - 1), wrong^g
         if (exponent > 0) {
             less = exponent == 1 ? all<T>(1) : multiplied<T>(wrong, exponent - 1);
@@ -121,7 +117,7 @@ COUNTERPOISE_INLINE Phi<T> clipped(const Form& form, const Chances<T>& at, bool 
         if (bent)
             bend = g * (g - T(1)) * less / wrong * inner + T(2) * g * less * by_wrong + factor * by_wrong_twice;
     }
-    if (form.poly != 0) {
+    if (form.extra) {
         phi.value += e * wrong;
         slope += e;
     }
@@ -134,7 +130,7 @@ COUNTERPOISE_INLINE Phi<T> clipped(const Form& form, const Chances<T>& at, bool 
 
 template <class T>
 COUNTERPOISE_INLINE Phi<T> shaped(const Form& form, const Chances<T>& at, bool bent) {
-    return form.clip == 0 ? unclipped<T>(form, at, bent) : clipped<T>(form, at, bent);
+    return !form.clipped ? unclipped<T>(form, at, bent) : clipped<T>(form, at, bent);
 }
 
 }  // namespace

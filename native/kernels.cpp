@@ -14,12 +14,8 @@ bool in_double_precision(Type logits, const void* gradient, Type gradient_type) 
     return logits == float64 && (!gradient || gradient_type == float64);
 }
 
-bool is_soft(const SoftmaxRecipe& recipe, const SoftmaxBatch& batch) {
-    return !batch.hard || recipe.smoothing != 0 || recipe.costs;
-}
-
 bool is_wide(const SoftmaxRecipe& recipe, const SoftmaxBatch& batch) {
-    return !is_soft(recipe, batch) && recipe.classes >= fewest_classes && !batch.curvature &&
+    return !is_soft(recipe, batch) && !recipe.costs && recipe.classes >= fewest_classes && !batch.curvature &&
            recipe.weight_by == by_true && batch.logits_strides.along == 1 &&
            (!batch.gradient || batch.gradient_strides.along == 1);
 }

@@ -10,6 +10,8 @@ enum Type : int32_t { nothing, float16, bfloat16, float32, float64, int32, int64
 // phi of recipes/shape.py
 struct Form {
     double focus, robustness, poly, clip;
+    int32_t whole_focus;  // the focus where it is a small whole number, else -1
+    bool focused, robust, extra, clipped;  // the parameter of that name, or poly, is not 0
 };
 
 enum WeightBy : int32_t { by_true, by_predicted, by_pair };
@@ -31,8 +33,11 @@ struct SoftmaxRecipe {
     const double* offset;
     const double* margin;
     const double* pair;    // (C, C) weights or costs of [true, chosen], or null
-    const float* narrow_scale;   // rounded, for where rounding does no harm
+    const float* narrow_scale;    // rounded, for where rounding does no harm
     const float* narrow_offset;
+    double centre;                // of the offsets
+    const double* centred_offset; // what they are off it: small, so that it may be rounded to
+    const float* narrow_centred;
 };
 
 // Per-label arrays hold one number for each label.

@@ -171,6 +171,15 @@ COUNTERPOISE_INLINE int64_t how_many(Ints<T> mask) {
     return __builtin_popcount(set_lanes<T>(mask));
 }
 
+#if defined(__AVX512F__)
+// GCC 12 splits these conversions in two
+COUNTERPOISE_INLINE Vector<double> widened(HalfVector v) { return (Vector<double>)_mm512_maskz_cvtps_pd(0xff, (__m256)v); }
+COUNTERPOISE_INLINE HalfVector narrowed(Vector<double> v) { return (HalfVector)_mm512_maskz_cvtpd_ps(0xff, (__m512d)v); }
+#else
+COUNTERPOISE_INLINE Vector<double> widened(HalfVector v) { return __builtin_convertvector(v, Vector<double>); }
+COUNTERPOISE_INLINE HalfVector narrowed(Vector<double> v) { return __builtin_convertvector(v, HalfVector); }
+#endif
+
 // A sum of lanes in double precision.
 template <class T>
 struct Total;
@@ -179,6 +188,7 @@ template <>
 struct Total<double> {
     Vector<double> sum = {};
     COUNTERPOISE_INLINE void add(Vector<double> v) { sum += v; }
+    void add(const Total& other) { sum += other.sum; }
     double value() const { return total<double>(sum); }
 };
 
@@ -186,8 +196,12 @@ template <>
 struct Total<float> {
     Vector<double> low = {}, high = {};
     COUNTERPOISE_INLINE void add(Vector<float> v) {
-        low += __builtin_convertvector(COUNTERPOISE_HALF_LOW(v), Vector<double>);
-        high += __builtin_convertvector(COUNTERPOISE_HALF_HIGH(v), Vector<double>);
+        low += widened(HalfVector(COUNTERPOISE_HALF_LOW(v)));
+        high += widened(HalfVector(COUNTERPOISE_HALF_HIGH(v)));
+    }
+    void add(const Total& other) {
+        low += other.low;
+        high += other.high;
     }
     double value() const { return total<double>(low + high); }
 };
@@ -196,9 +210,7 @@ struct Total<float> {
 template <class Function>
 COUNTERPOISE_INLINE Vector<float> in_double(const float* at, Function function) {
     HalfVector low = load<HalfVector>(at), high = load<HalfVector>(at + width<double>);
-    HalfVector a = __builtin_convertvector(function(__builtin_convertvector(low, Vector<double>), 0), HalfVector);
-    HalfVector b = __builtin_convertvector(
-        function(__builtin_convertvector(high, Vector<double>), width<double>), HalfVector);
+    const HalfVector a = narrowed(function(widened(low), 0)), b = narrowed(function(widened(high), width<double>));
     return COUNTERPOISE_JOIN(a, b);
 }
 
@@ -211,7 +223,7 @@ COUNTERPOISE_INLINE Vector<double> in_double(const double* at, Function function
 template <class T>
 COUNTERPOISE_INLINE Vector<double> widen_at(const T* at) {
     if constexpr (sizeof(T) == 4)
-        return __builtin_convertvector(load<HalfVector>(at), Vector<double>);
+        return widened(load<HalfVector>(at));
     else
         return load<Vector<double>>(at);
 }

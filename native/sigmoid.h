@@ -70,36 +70,48 @@ COUNTERPOISE_INLINE bool all_whole(Vector<T> v) {
 #endif
 }
 
-// `size` elements, whole vectors; label of element i is `label` (fixed) or label + i, wrapped around.
+// What a run of elements shares: its recipe, its parameters, where it reads and writes, what it adds up.
+template <class T>
+struct Run {
+    const SigmoidRecipe& recipe;
+    const Elements<T>& elements;
+    const T *logits, *target, *sample_weight;
+    T *loss, *gradient, *curvature;
+    bool alike, scalar;  // one form for both sides; one label for all elements
+    int64_t label;
+    double factor;
+};
+
+// `size` elements, whole vectors.
 template <class T, bool sloped, bool curved>
-inline void sigmoid_run(const SigmoidRecipe& recipe, const Elements<T>& elements, const T* logits, const T* target,
-                        const T* sample_weight, T* loss_out, T* gradient, T* curvature, int64_t size, int64_t label,
-                        bool fixed, double factor, Total<T>* loss_total, Sums* sums) {
+inline void sigmoid_run(const Run<T>& run, int64_t size, Total<T>* loss_total, Sums* sums) {
+    const SigmoidRecipe& recipe = run.recipe;
+    const Elements<T>& elements = run.elements;
     const Vector<T> zero = {}, one = all<T>(1);
-    const T kept = T(1 - recipe.smoothing), shift = T(recipe.smoothing / 2);
-    const bool alike = same(recipe.positive, recipe.negative);
-    const bool scalar = fixed || recipe.labels == 1;
+    const T kept = T(1 - recipe.smoothing), shift = T(recipe.smoothing / 2), factor = T(run.factor);
+    const bool alike = run.alike, scalar = run.scalar, smoothed_target = recipe.smoothing != 0;
+    int64_t label = run.label;
     Vector<T> positive_weight = all<T>(elements.positive_weight[label]);
     Vector<T> negative_weight = all<T>(elements.negative_weight[label]);
-    Vector<T> chain = all<T>(elements.chain[label] * T(factor)), chain_twice = chain * elements.chain[label];
-    Vector<T> least = {}, most_target = one, most_weight = zero;  // of targets and weights
+    Vector<T> scale = all<T>(elements.chain[label]), chain = scale * factor;
+    Vector<T> least = zero, most_target = one, most_weight = zero;  // of targets and weights
+    Total<T> losses;
     for (int64_t i = 0; i < size; i += width<T>) {
-        const Vector<T> z = load<Vector<T>>(logits + i), t = load<Vector<T>>(target + i);
-        Vector<T> u = z;
+        const Vector<T> t = load<Vector<T>>(run.target + i);
+        Vector<T> u = load<Vector<T>>(run.logits + i), weight = one;
         if (!scalar) {
             positive_weight = load<Vector<T>>(elements.positive_weight + label);
             negative_weight = load<Vector<T>>(elements.negative_weight + label);
-            const Vector<T> scale = load<Vector<T>>(elements.chain + label);
-            chain = scale * T(factor);
-            chain_twice = chain * scale;
+            scale = load<Vector<T>>(elements.chain + label);
+            chain = scale * factor;
         }
         if (recipe.affine) {
-            const double *scale = elements.scale + label, *offset = elements.offset + label;
+            const double *a = elements.scale + label, *b = elements.offset + label;
             if (scalar)
-                u = in_double(logits + i, [=](Vector<double> x, int) { return x * scale[0] + offset[0]; });
+                u = in_double(run.logits + i, [=](Vector<double> x, int) { return x * a[0] + b[0]; });
             else
-                u = in_double(logits + i, [=](Vector<double> x, int place) {
-                    return x * load<Vector<double>>(scale + place) + load<Vector<double>>(offset + place);
+                u = in_double(run.logits + i, [=](Vector<double> x, int place) {
+                    return x * load<Vector<double>>(a + place) + load<Vector<double>>(b + place);
                 });
         }
         if (!scalar) {
@@ -108,14 +120,13 @@ inline void sigmoid_run(const SigmoidRecipe& recipe, const Elements<T>& elements
         }
         least = smaller(t, least);
         most_target = larger(t, most_target);
-        Vector<T> weight = one;
-        if (sample_weight) {
-            weight = load<Vector<T>>(sample_weight + i);
+        if (run.sample_weight) {
+            weight = load<Vector<T>>(run.sample_weight + i);
             least = smaller(weight, least);
             most_weight = larger(weight, most_weight);
         }
         Vector<T> loss, slope = zero, bend = zero;
-        if (recipe.smoothing == 0 && all_whole<T>(t)) {  // each element has one side only
+        if (!smoothed_target && all_whole<T>(t)) {  // each element has one side only
             const auto is_positive = t == one;
             const Chances<T> at = chances<T>(choose(is_positive, -u, u));
             weight *= choose(is_positive, positive_weight, negative_weight);
@@ -134,9 +145,9 @@ inline void sigmoid_run(const SigmoidRecipe& recipe, const Elements<T>& elements
             const Vector<T> smoothed = t * kept + shift;
             const Vector<T> positive = smoothed * positive_weight * weight;
             const Vector<T> negative = (one - smoothed) * negative_weight * weight;
-            const Chances<T> at = chances<T>(-u);
-            const Phi<T> right = shaped<T>(recipe.positive, at, curved);
-            const Phi<T> wrong = shaped<T>(recipe.negative, at.swapped(), curved);
+            const Chances<T> at = chances<T>(u);  // against a negative
+            const Phi<T> right = shaped<T>(recipe.positive, at.swapped(), curved);
+            const Phi<T> wrong = shaped<T>(recipe.negative, at, curved);
             const auto no_positive = positive == zero, no_negative = negative == zero;
             loss = choose(no_positive, zero, positive * right.value) + choose(no_negative, zero, negative * wrong.value);
             if constexpr (sloped)
@@ -146,11 +157,12 @@ inline void sigmoid_run(const SigmoidRecipe& recipe, const Elements<T>& elements
                 bend = choose(no_negative, zero, negative * wrong.bend) +
                        choose(no_positive, zero, positive * right.bend);
         }
-        loss_total->add(loss);
-        if (loss_out) store(loss_out + i, loss);
-        if constexpr (sloped) store(gradient + i, slope * chain);
-        if constexpr (curved) store(curvature + i, bend * chain_twice);
+        losses.add(loss);
+        if (run.loss) store(run.loss + i, loss);
+        if constexpr (sloped) store(run.gradient + i, slope * chain);
+        if constexpr (curved) store(run.curvature + i, bend * (chain * scale));
     }
+    loss_total->add(losses);
     // a NaN has got into the total
     sums->odd += any<T>((least < zero) | (most_target > one) | (most_weight == T(__builtin_inf())));
 }
@@ -204,15 +216,15 @@ void sigmoid_elements(const SigmoidRecipe& recipe, const SigmoidBatch& batch, in
             curvature = elements.curvature;
         }
         sums->kept += double(kept);
+        const bool alike = same(recipe.positive, recipe.negative), scalar = fixed || recipe.labels == 1;
+        const Run<T> run = {recipe, elements, logits, target,  weight, loss,
+                            gradient, curvature, alike, scalar, label, batch.factor};
         if (curved)
-            sigmoid_run<T, true, true>(recipe, elements, logits, target, weight, loss, gradient, curvature, filled, label,
-                                       fixed, batch.factor, &loss_total, sums);
+            sigmoid_run<T, true, true>(run, filled, &loss_total, sums);
         else if (sloped)
-            sigmoid_run<T, true, false>(recipe, elements, logits, target, weight, loss, gradient, curvature, filled,
-                                        label, fixed, batch.factor, &loss_total, sums);
+            sigmoid_run<T, true, false>(run, filled, &loss_total, sums);
         else
-            sigmoid_run<T, false, false>(recipe, elements, logits, target, weight, loss, gradient, curvature, filled,
-                                         label, fixed, batch.factor, &loss_total, sums);
+            sigmoid_run<T, false, false>(run, filled, &loss_total, sums);
         if (!whole) {
             if (batch.loss) write_run<T>(elements.loss, batch.loss, batch.loss_type, at, size);
             if (sloped) write_run<T>(elements.gradient, batch.gradient, batch.gradient_type, at, size);

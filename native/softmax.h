@@ -7,6 +7,15 @@ namespace counterpoise {
 namespace COUNTERPOISE_ISA {
 namespace {
 
+// A target that names one class, with no other term than the expected cost.
+inline bool pays_costs_only(const SoftmaxRecipe& recipe, const SoftmaxBatch& batch) {
+    return recipe.costs && !recipe.weighted && batch.hard && recipe.smoothing == 0;
+}
+
+inline bool is_soft(const SoftmaxRecipe& recipe, const SoftmaxBatch& batch) {
+    return (!batch.hard || recipe.smoothing != 0 || recipe.costs) && !pays_costs_only(recipe, batch);
+}
+
 // Working memory of one block: (classes, pitch) arrays, and one number per row.
 template <class T>
 struct Block {
@@ -63,7 +72,7 @@ COUNTERPOISE_INLINE Vector<T> less_reference(const SoftmaxRecipe& recipe, const 
     return in_double(logit, [=](Vector<double> z, int place) {
         Vector<double> r;
         if constexpr (sizeof(T) == 4)
-            r = __builtin_convertvector(load<HalfVector>(at + place), Vector<double>);
+            r = widened(load<HalfVector>(at + place));
         else
             r = load<Vector<double>>(at);
         return (z * scale + offset) - r;
@@ -79,7 +88,12 @@ inline void hard_pairs(const SoftmaxRecipe& recipe, const Block<T>& block, int64
     const Vector<T> z0 = load<Vector<T>>(first), z1 = load<Vector<T>>(second);
     const auto is_second = load<Ints<T>>(block.target + at) == 1;
     Vector<T> odds;  // against the first class
-    if (recipe.affine || recipe.margined) {
+    const T own_margin0 = T(recipe.margin[0]), own_margin1 = T(recipe.margin[1]);
+    if (recipe.one_scale) {
+        const T a = T(recipe.scale[0]), b = T(recipe.offset[1] - recipe.offset[0]);
+        const Vector<T> difference = z1 - z0;
+        odds = choose(is_second, difference * -a + (own_margin1 - b), difference * a + (own_margin0 + b));
+    } else {
         const double a0 = recipe.scale[0], a1 = recipe.scale[1], b = recipe.offset[1] - recipe.offset[0];
         const double m0 = recipe.margin[0], m1 = recipe.margin[1];
         const Int<T>* target = block.target + at;
@@ -88,8 +102,6 @@ inline void hard_pairs(const SoftmaxRecipe& recipe, const Block<T>& block, int64
             const auto is_one = widen_ints_at<T>(target + place) == 1;
             return choose(is_one, m1 - difference, m0 + difference);
         });
-    } else {
-        odds = choose(is_second, z0 - z1, z1 - z0);
     }
     odds = choose(larger(z0, z1) == T(__builtin_inf()), all<T>(T(__builtin_nan(""))), odds);
     const Phi<T> phi = shaped<T>(recipe.form, chances<T>(odds), curved);
@@ -120,6 +132,7 @@ inline void hard_rows(const SoftmaxRecipe& recipe, const Block<T>& block, int64_
     T* z = block.logits + at;
     Vector<T> own = lowest, reference = lowest, largest = lowest, row_weight = one;
     Ints<T> chosen = {};
+    const bool even = recipe.one_scale && (recipe.affine || recipe.margined);
     const bool chooses = recipe.weight_by != by_true;
     const bool looks_up = recipe.weight_by == by_true && !recipe.uniform;
     if (recipe.uniform) row_weight = all<T>(T(recipe.weight[0]));
@@ -127,7 +140,7 @@ inline void hard_rows(const SoftmaxRecipe& recipe, const Block<T>& block, int64_
         const Vector<T> logit = load<Vector<T>>(z + k * pitch);
         const Ints<T> is_true = target == Int<T>(k);
         Vector<T> u = logit;
-        if (recipe.affine) u = logit * T(recipe.scale[k]) + T(recipe.offset[k]);
+        if (recipe.affine) u = logit * T(recipe.scale[k]) + T(even ? recipe.centred_offset[k] : recipe.offset[k]);
         own = choose(is_true, logit, own);
         u = choose(is_true, lowest, u);
         reference = larger(u, reference);
@@ -139,18 +152,25 @@ inline void hard_rows(const SoftmaxRecipe& recipe, const Block<T>& block, int64_
         for (int i = 0; i < width<T>; ++i)
             row_weight[i] = T(recipe.weight_by == by_predicted ? recipe.weight[chosen[i]]
                                                                : recipe.pair[target[i] * classes + chosen[i]]);
-    const Vector<T> origin = choose(reference == -infinity, zero, reference);
+    const T common = T(recipe.scale[0]);
+    // one scale for all classes is applied to differences of logits, which keep their digits
+    Vector<T> origin = choose(reference == -infinity, zero, reference);
+    if (even) origin *= T(1) / common;
     Vector<T> spread = zero, lead = origin - own;
     for (int64_t k = 0; k < classes; ++k) {
         const Vector<T> logit = load<Vector<T>>(z + k * pitch);
         const Ints<T> is_true = target == Int<T>(k);
-        Vector<T> e = exponential<T>(recipe.affine ? less_reference<T>(recipe, z + k * pitch, k, 0.0, origin)
-                                                   : logit - origin);
-        if (recipe.affine || recipe.margined) {
+        Vector<T> gap = logit - origin;
+        if (even) {
+            const Vector<T> difference = gap;
+            gap = difference * common + T(recipe.centred_offset[k]);
+            lead = choose(is_true, difference * -common + T(recipe.margin[k] - recipe.centred_offset[k]), lead);
+        } else if (recipe.affine) {
+            gap = less_reference<T>(recipe, z + k * pitch, k, 0.0, origin);
             const Vector<T> margined = less_reference<T>(recipe, z + k * pitch, k, recipe.margin[k], origin);
             lead = choose(is_true, -margined, lead);
         }
-        e = choose(is_true, zero, e);
+        const Vector<T> e = choose(is_true, zero, exponential<T>(gap));
         spread += e;
         store(z + k * pitch, e);
     }
@@ -197,6 +217,54 @@ inline void hard_rows(const SoftmaxRecipe& recipe, const Block<T>& block, int64_
             store(block.curvature + at + k * pitch, curve * (chain * chain));
         }
         store(z + k * pitch, choose(is_true, own_slope, per_share * e) * chain);
+    }
+}
+
+// Rows that pay the expected cost alone, for a target that names one class; `block.logits` becomes the gradient.
+// Written around the likeliest class, so that nothing cancels where one class is nearly certain.
+template <class T>
+inline void cost_rows(const SoftmaxRecipe& recipe, const Block<T>& block, int64_t at, double factor, bool sloped,
+                      bool curved, Sums* sums) {
+    const int64_t classes = recipe.classes, pitch = block.pitch;
+    const T infinity = T(__builtin_inf());
+    const Vector<T> zero = {}, one = all<T>(1), lowest = all<T>(-infinity);
+    T *z = block.logits + at, *costs = block.choice + at;
+    const Int<T>* target = block.target + at;
+    Vector<T> reference = lowest, largest = lowest, at_top = zero, spread = zero, above = zero;
+    for (int64_t k = 0; k < classes; ++k) {
+        const Vector<T> logit = load<Vector<T>>(z + k * pitch);
+        const Vector<T> u = recipe.affine ? logit * T(recipe.scale[k]) + T(recipe.offset[k]) : logit;
+        Vector<T> cost;
+        for (int i = 0; i < width<T>; ++i) cost[i] = T(recipe.pair[target[i] * classes + k]);
+        store(costs + k * pitch, cost);
+        at_top = choose(u > reference, cost, at_top);
+        reference = larger(u, reference);
+        largest = larger(logit, largest);
+    }
+    const Ints<T> impossible = (reference == -infinity) | (largest == infinity);
+    for (int64_t k = 0; k < classes; ++k) {
+        const Vector<T> e = exponential<T>(recipe.affine ? less_reference<T>(recipe, z + k * pitch, k, 0.0, reference)
+                                                         : load<Vector<T>>(z + k * pitch) - reference);
+        spread += e;
+        above += e * (load<Vector<T>>(costs + k * pitch) - at_top);
+        store(z + k * pitch, e);
+    }
+    const Vector<T> inverse = one / spread;
+    above *= inverse;
+    Vector<T> weight = load<Vector<T>>(block.weight + at);
+    const auto free = weight == zero;
+    const Vector<T> value = choose(impossible, all<T>(T(__builtin_nan(""))), at_top + above);
+    store(block.loss + at, choose(free, zero, weight * value));
+    sums->weight += total<T>(weight);
+    sums->nonzero += double(how_many<T>(weight != zero));
+    if (!sloped) return;
+    weight *= T(factor);
+    for (int64_t k = 0; k < classes; ++k) {
+        const Vector<T> p = load<Vector<T>>(z + k * pitch) * inverse;
+        const Vector<T> slope = p * ((load<Vector<T>>(costs + k * pitch) - at_top) - above) * weight;
+        const T chain = T(recipe.scale[k]);
+        store(z + k * pitch, choose(free, zero, slope * chain));
+        if (curved) store(block.curvature + at + k * pitch, choose(free, zero, slope * (one - T(2) * p) * (chain * chain)));
     }
 }
 
@@ -277,7 +345,7 @@ inline void soft_rows(const SoftmaxRecipe& recipe, const Block<T>& block, int64_
     }
     // a plain cross-entropy of class k is the log of the whole sum plus the gap, and its slope a quotient
     const Form& form = recipe.form;
-    const bool plain = form.focus == 0 && form.robustness == 0 && form.poly == 0 && !recipe.margined;
+    const bool plain = !form.focused && !form.robust && !form.extra && !recipe.margined;
     const Vector<T> inverse_whole = one / (rest + one);
     const Vector<T> log_whole = chances<T>(logarithm<T>(rest)).loss;
     const T kept = T(1 - recipe.smoothing), spread = T(recipe.smoothing / double(classes));
@@ -398,10 +466,10 @@ inline int64_t read_targets(const Block<T>& block, const SoftmaxBatch& batch, in
 template <class T>
 void softmax_blocks(const SoftmaxRecipe& recipe, const SoftmaxBatch& batch, int64_t first, int64_t last, void* scratch,
                     Sums* sums) {
-    const bool soft = !batch.hard || recipe.smoothing != 0 || recipe.costs;
+    const bool soft = is_soft(recipe, batch), costs_only = pays_costs_only(recipe, batch);
     const bool sloped = batch.gradient != nullptr, curved = batch.curvature != nullptr;
     const int64_t classes = recipe.classes;
-    const bool pairs = !soft && classes == 2 && recipe.weight_by == by_true;
+    const bool pairs = !soft && !costs_only && classes == 2 && recipe.weight_by == by_true;
     Block<T> block;
     lay_out<T>(&block, (char*)scratch, classes, soft, curved, recipe.costs);
     Total<T> loss_total;
@@ -446,6 +514,8 @@ void softmax_blocks(const SoftmaxRecipe& recipe, const SoftmaxBatch& batch, int6
         for (int64_t i = 0; i < filled; i += width<T>) {
             if (pairs)
                 hard_pairs<T>(recipe, block, i, batch.factor, sloped, curved);
+            else if (costs_only)
+                cost_rows<T>(recipe, block, i, batch.factor, sloped, curved, sums);
             else if (soft)
                 soft_rows<T>(recipe, block, i, batch.hard, batch.factor, sloped, curved, sums);
             else

@@ -15,16 +15,33 @@ inline int64_t rows_at_once(int64_t bytes_per_row) {
     return rows < 1 ? 1 : rows > rows_together ? rows_together : rows;
 }
 
+// The first `size` numbers, and `fill` beyond.
 template <class T>
 COUNTERPOISE_INLINE Vector<T> load_some(const T* from, int64_t size, T fill) {
+#if defined(__AVX512F__)
+    const unsigned mask = (1u << size) - 1;
+    if constexpr (sizeof(T) == 4)
+        return (Vector<T>)_mm512_mask_loadu_ps(_mm512_set1_ps(fill), __mmask16(mask), from);
+    else
+        return (Vector<T>)_mm512_mask_loadu_pd(_mm512_set1_pd(fill), __mmask8(mask), from);
+#else
     T some[width<T>];
     for (int i = 0; i < width<T>; ++i) some[i] = i < size ? from[i] : fill;
     return load<Vector<T>>(some);
+#endif
 }
 
 template <class T>
-inline void store_some(T* to, int64_t size, Vector<T> v) {
+COUNTERPOISE_INLINE void store_some(T* to, int64_t size, Vector<T> v) {
+#if defined(__AVX512F__)
+    const unsigned mask = (1u << size) - 1;
+    if constexpr (sizeof(T) == 4)
+        _mm512_mask_storeu_ps(to, __mmask16(mask), (__m512)v);
+    else
+        _mm512_mask_storeu_pd(to, __mmask8(mask), (__m512d)v);
+#else
     for (int i = 0; i < size; ++i) to[i] = v[i];
+#endif
 }
 
 template <class T>
@@ -36,10 +53,13 @@ inline Ints<T> lane_numbers() {
 
 template <class T>
 COUNTERPOISE_INLINE Vector<T> shifted(const SoftmaxRecipe& recipe, Vector<T> z, int64_t k) {
-    if constexpr (sizeof(T) == 4)
-        return z * load<Vector<T>>(recipe.narrow_scale + k) + load<Vector<T>>(recipe.narrow_offset + k);
-    else
-        return z * load<Vector<T>>(recipe.scale + k) + load<Vector<T>>(recipe.offset + k);
+    if constexpr (sizeof(T) == 4) {
+        const float* offset = recipe.one_scale ? recipe.narrow_centred : recipe.narrow_offset;
+        return z * load<Vector<T>>(recipe.narrow_scale + k) + load<Vector<T>>(offset + k);
+    } else {
+        const double* offset = recipe.one_scale ? recipe.centred_offset : recipe.offset;
+        return z * load<Vector<T>>(recipe.scale + k) + load<Vector<T>>(offset + k);
+    }
 }
 
 // The largest of `size` shifted logits from class `k` on; whole vectors.
@@ -64,6 +84,13 @@ inline Vector<T> largest_of(const SoftmaxRecipe& recipe, const T* z, int64_t k, 
 template <class T>
 COUNTERPOISE_INLINE Vector<T> exponential_at(const SoftmaxRecipe& recipe, const T* z, int64_t k, T origin) {
     if (!recipe.affine) return exponential<T>(load<Vector<T>>(z) - origin);
+    if (recipe.one_scale) {  // applied to differences of logits, which keep their digits
+        const Vector<T> difference = load<Vector<T>>(z) - origin;
+        if constexpr (sizeof(T) == 4)
+            return exponential<T>(difference * T(recipe.scale[0]) + load<Vector<T>>(recipe.narrow_centred + k));
+        else
+            return exponential<T>(difference * recipe.scale[0] + load<Vector<T>>(recipe.centred_offset + k));
+    }
     const double *scale = recipe.scale + k, *offset = recipe.offset + k;
     const double from = origin;
     return exponential<T>(in_double(z, [=](Vector<double> x, int place) {
@@ -120,6 +147,11 @@ inline WideRow wide_row(const SoftmaxRecipe& recipe, const T* z, T* e, int64_t t
     for (int i = 0; i < width<T>; ++i) origin = most[i] > origin ? most[i] : origin;
     const bool none = origin == -infinity;
     if (none) origin = T(0);
+    double level = origin;  // that the exponentials are relative to
+    if (recipe.affine && recipe.one_scale) {
+        origin = T(level / recipe.scale[0]);
+        level = double(origin) * recipe.scale[0] + recipe.centre;
+    }
     Total<T> total;
     sum_exponentials<T, kept>(recipe, z, e, 0, special, origin, &total);
     T padded[width<T>];
@@ -137,7 +169,7 @@ inline WideRow wide_row(const SoftmaxRecipe& recipe, const T* z, T* e, int64_t t
     }
     WideRow row;
     row.spread = total.value();
-    row.lead = double(origin) - (double(own) * recipe.scale[target] + (recipe.offset[target] - recipe.margin[target]));
+    row.lead = level - (double(own) * recipe.scale[target] + (recipe.offset[target] - recipe.margin[target]));
     if (own == infinity || origin == infinity) row.spread = __builtin_nan("");
     row.hidden = own == -infinity;
     row.target = target;

@@ -124,17 +124,18 @@ def softmax_derivative(recipe, logits, target, order=1):
     """
     with mpmath.workdps(DIGITS):
         z = [mpf(float(v)) for v in logits]
-        result = []
-        for j in range(len(z)):
-            if z[j] == mpf("-inf"):
-                result.append(0.0)
-                continue
+        return np.array([softmax_derivative_by(recipe, z, target, j, order) for j in range(len(z))])
 
-            def moved(x, j=j):
-                return _softmax_row(recipe, [*z[:j], x, *z[j + 1 :]], target, _choice(z))
 
-            result.append(float(_slope(moved, z[j], order)))
-        return np.array(result)
+def softmax_derivative_by(recipe, z, target, j, order=1):
+    """The same by logit j alone, of logits that are mpf already."""
+    if z[j] == mpf("-inf"):
+        return 0.0
+
+    def moved(x):
+        return _softmax_row(recipe, [*z[:j], x, *z[j + 1 :]], target, _choice(z))
+
+    return float(_slope(moved, z[j], order))
 
 
 def sigmoid_derivative(recipe, logit, target, label=0, order=1):

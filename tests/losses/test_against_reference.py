@@ -5,31 +5,11 @@ import pytest
 
 import counterpoise as cp
 from cases import CASES, case_id, expected, expected_derivative, in_precision
+from closeness import close, close_curvature, close_derivative
 from frameworks import FRAMEWORKS
 
 every_framework = pytest.mark.parametrize("framework", FRAMEWORKS, ids=str)
 every_case = pytest.mark.parametrize(("recipe", "batch"), CASES, ids=case_id)
-
-
-def close(found, true, dtype):
-    """float64: 1e-12 of the value; float32: 1e-6 of the larger of 1 and the value."""
-    if dtype == np.float64:
-        np.testing.assert_allclose(found, true, rtol=1e-12, atol=1e-290)
-    else:
-        np.testing.assert_allclose(
-            found / np.maximum(1, np.abs(true)), true / np.maximum(1, np.abs(true)), rtol=0, atol=1e-6
-        )
-
-
-def close_derivative(found, true, dtype):
-    """The same, relative to the largest component of each row, since small ones are differences of large ones."""
-    size = np.max(np.abs(true), axis=-1, keepdims=True)
-    if dtype == np.float64:
-        size = np.where(size < 1e-30, 1, size)  # the reference's own step ends there
-        np.testing.assert_allclose(found / size, true / size, rtol=0, atol=1e-12)
-    else:
-        size = np.maximum(1, size)
-        np.testing.assert_allclose(found / size, true / size, rtol=0, atol=1e-6)
 
 
 @every_framework
@@ -52,8 +32,7 @@ def test_value_and_gradient(recipe, batch, dtype, framework):
 def test_curvature_is_the_slope_of_the_gradient(recipe, batch):
     _, _, curvature = cp.loss_and_gradient(batch.logits, batch.target, recipe, reduction="sum", curvature=True)
     true = expected_derivative(recipe, batch, np.float64, order=2)
-    size = np.maximum(1, np.max(np.abs(true), axis=-1, keepdims=True))
-    np.testing.assert_allclose(curvature / size, true / size, rtol=0, atol=1e-12)
+    close_curvature(curvature, true, np.float64)
 
 
 @every_case

@@ -2,7 +2,7 @@
 PYTHON ?= python3
 PIP_INSTALL = -m pip install --quiet --constraint constraints.txt
 
-.PHONY: demo test clean
+.PHONY: demo test sanitize clean
 
 .venv/test/ready: pyproject.toml constraints.txt CMakeLists.txt $(wildcard native/*)
 	$(PYTHON) -m venv .venv/test
@@ -22,6 +22,22 @@ test: .venv/test/ready
 	.venv/test/bin/mypy
 	.venv/test/bin/lint-imports
 	.venv/test/bin/python -m pytest --numprocesses 2
+
+# The kernels under AddressSanitizer and UndefinedBehaviorSanitizer, by the tests that need no framework.
+SANITIZED = $(addprefix tests/losses/test_,elementary.py kernel_layouts.py kernel_out.py kernel_repeats.py \
+	kernel_far_apart.py kernel_misuse.py)
+
+.venv/sanitize/ready: pyproject.toml constraints.txt CMakeLists.txt $(wildcard native/*) $(shell find src -name "*.py")
+	$(PYTHON) -m venv .venv/sanitize
+	.venv/sanitize/bin/python $(PIP_INSTALL) --upgrade pip
+	.venv/sanitize/bin/python $(PIP_INSTALL) numpy ml_dtypes mpmath hypothesis pytest
+	.venv/sanitize/bin/python $(PIP_INSTALL) --config-settings=cmake.define.COUNTERPOISE_SANITIZE=ON \
+		--config-settings=build-dir=build/sanitize --config-settings=install.strip=false .
+	touch $@
+
+sanitize: .venv/sanitize/ready
+	LD_PRELOAD=$$($(CXX) -print-file-name=libasan.so) ASAN_OPTIONS=detect_leaks=0 UBSAN_OPTIONS=print_stacktrace=1 \
+		OMP_NUM_THREADS=3 .venv/sanitize/bin/python -m pytest --noconftest --capture=sys $(SANITIZED)
 
 demo: .venv/demo/ready
 	.venv/demo/bin/python examples/demo.py

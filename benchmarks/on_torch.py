@@ -1,6 +1,5 @@
 """Sides that run in PyTorch: forward and backward, the gradient reset each time, as in a training loop."""
 
-import inspect
 from collections.abc import Callable
 from typing import Any
 
@@ -37,8 +36,6 @@ def _ours(problem: Problem) -> Step:
 
     options: dict[str, Any] = {"class_axis": problem.class_axis}
     if problem.overwrite:
-        if "overwrite_logits" not in inspect.signature(counterpoise.torch.Loss).parameters:
-            raise SkipRow("counterpoise.torch.Loss has no overwrite_logits yet")
         options["overwrite_logits"] = True
     return _step(problem, counterpoise.torch.Loss(problem.recipe, **options))
 
@@ -67,17 +64,16 @@ def _composed_focal(problem: Problem) -> Step:
 
 
 def _torchvision_formula(problem: Problem) -> Step:
-    """`torchvision.ops.sigmoid_focal_loss`, line for line: torchvision itself seldom fits a CPU build of torch."""
+    """The operations of `torchvision.ops.sigmoid_focal_loss`: torchvision itself seldom fits a CPU build of torch."""
     import torch
     import torch.nn.functional as F  # noqa: N812
 
-    def sigmoid_focal(inputs: Any, targets: Any, alpha: float = 0.25, gamma: float = 2.0) -> Any:
-        p = torch.sigmoid(inputs)
-        ce_loss = F.binary_cross_entropy_with_logits(inputs, targets, reduction="none")
-        p_t = p * targets + (1 - p) * (1 - targets)
-        loss = ce_loss * ((1 - p_t) ** gamma)
-        alpha_t = alpha * targets + (1 - alpha) * (1 - targets)
-        return (alpha_t * loss).mean()
+    def sigmoid_focal(logits: Any, target: Any) -> Any:
+        probability = torch.sigmoid(logits)
+        entropy = F.binary_cross_entropy_with_logits(logits, target, reduction="none")
+        right = probability * target + (1 - probability) * (1 - target)
+        weight = 0.25 * target + 0.75 * (1 - target)
+        return (weight * (entropy * (1 - right) ** 2)).mean()
 
     return _step(problem, sigmoid_focal)
 
@@ -117,9 +113,8 @@ def _layer_step(problem: Layer, loss: Callable[[Any, Any, Any], Any]) -> Step:
 def _linear_loss(problem: Layer) -> Step:
     import counterpoise.torch
 
-    if not hasattr(counterpoise.torch, "LinearLoss"):
-        raise SkipRow("counterpoise.torch has no LinearLoss yet")
-    return _layer_step(problem, counterpoise.torch.LinearLoss(problem.recipe))
+    criterion = counterpoise.torch.LinearLoss(problem.recipe)
+    return _layer_step(problem, lambda features, weight, target: criterion(features, weight, None, target))
 
 
 def _linear_then_cross_entropy(problem: Layer) -> Step:

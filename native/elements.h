@@ -170,6 +170,12 @@ inline void write_rows(const T* in, int64_t pitch, void* out, Type type, int64_t
     });
 }
 
+template <class T>
+COUNTERPOISE_INLINE Vector<T> fit_for_newton(const Newton& newton, Vector<T> curvature, Vector<T> gradient) {
+    const Vector<T> bound = larger(magnitude<T>(gradient) * T(newton.per_gradient), all<T>(T(newton.floor)));
+    return larger(bound, curvature * T(newton.factor));
+}
+
 inline bool is_weight(double w) { return w >= 0 && w < __builtin_inf(); }
 
 }  // namespace

@@ -79,6 +79,24 @@ COUNTERPOISE_INLINE Vector<T> exponential(Vector<T> x) {
     return scaled<T>(power.rest + T(1), power);
 }
 
+// exp of a difference that has been rounded already: as good as that, relative error 1e-7 (1 + |x|), in fewer steps.
+template <class T>
+COUNTERPOISE_INLINE Vector<T> exponential_of_gap(Vector<T> x) {
+#if defined(__AVX512F__)
+    if constexpr (sizeof(T) == 4) {
+        const Vector<float> t = x * Lanes<float>::log2e;
+        constexpr int from_floor = 1;
+        const Vector<float> r = (Vector<float>)_mm512_maskz_reduce_ps(0xffff, (__m512)t, from_floor);  // 0 for -inf
+        const Vector<float> r2 = r * r;
+        const Vector<float> a = r * 0.240227204f + 0.693147171f, b = r * 0.00965219506f + 0.0554960236f;
+        const Vector<float> c = r * 0.000208179150f + 0.00126921661f;
+        const Vector<float> p = r * (a + r2 * (b + r2 * c)) + 1.0f;
+        return (Vector<float>)_mm512_maskz_scalef_ps(0xffff, (__m512)p, (__m512)t);  // p 2^floor(t)
+    }
+#endif
+    return exponential<T>(x);
+}
+
 // exp(x) - 1 for x <= 0
 template <class T>
 COUNTERPOISE_INLINE Vector<T> exponential_less_one(Vector<T> x) {

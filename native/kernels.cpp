@@ -20,6 +20,14 @@ bool is_wide(const SoftmaxRecipe& recipe, const SoftmaxBatch& batch) {
            (!batch.gradient || batch.gradient_strides.along == 1);
 }
 
+// Soft targets take differences of large terms where the loss has a shape, or logits are moved.
+bool needs_double(const SoftmaxRecipe& recipe, const SoftmaxBatch& batch) {
+    const Form& form = recipe.form;
+    const bool plain = !form.focused && !form.robust && !form.extra && !recipe.margined && !recipe.affine && !recipe.costs;
+    return in_double_precision(batch.logits_type, batch.gradient, batch.gradient_type) ||
+           (is_soft(recipe, batch) && !plain);
+}
+
 template <class T>
 size_t blocks_scratch(const SoftmaxRecipe& recipe, const SoftmaxBatch& batch) {
     Block<T> block;
@@ -29,8 +37,7 @@ size_t blocks_scratch(const SoftmaxRecipe& recipe, const SoftmaxBatch& batch) {
 size_t softmax_scratch(const SoftmaxRecipe& recipe, const SoftmaxBatch& batch) {
     const bool twice = in_double_precision(batch.logits_type, batch.gradient, batch.gradient_type);
     if (is_wide(recipe, batch)) return twice ? wide_scratch<double>(recipe, batch) : wide_scratch<float>(recipe, batch);
-    return twice || is_soft(recipe, batch) ? blocks_scratch<double>(recipe, batch)
-                                           : blocks_scratch<float>(recipe, batch);
+    return needs_double(recipe, batch) ? blocks_scratch<double>(recipe, batch) : blocks_scratch<float>(recipe, batch);
 }
 
 void softmax(const SoftmaxRecipe& recipe, const SoftmaxBatch& batch, int64_t first, int64_t last, void* scratch,
@@ -41,7 +48,7 @@ void softmax(const SoftmaxRecipe& recipe, const SoftmaxBatch& batch, int64_t fir
             softmax_wide<double>(recipe, batch, first, last, scratch, sums);
         else
             softmax_wide<float>(recipe, batch, first, last, scratch, sums);
-    } else if (twice || is_soft(recipe, batch)) {
+    } else if (needs_double(recipe, batch)) {
         softmax_blocks<double>(recipe, batch, first, last, scratch, sums);
     } else {
         softmax_blocks<float>(recipe, batch, first, last, scratch, sums);

@@ -56,6 +56,12 @@ struct Strides {
     int64_t outer, inner, along;  // in elements; `along` is that of the class axis
 };
 
+// What makes a curvature fit for a Newton step: times `factor`, then at least `per_gradient` |gradient| and `floor`.
+struct Newton {
+    double factor, per_gradient, floor;
+    bool wanted;
+};
+
 // Rows are outer x inner. Row-wise arrays (hard target, sample weight, loss) are contiguous in that order.
 struct SoftmaxBatch {
     int64_t outer, inner;
@@ -71,6 +77,7 @@ struct SoftmaxBatch {
     bool ignores;
     int64_t ignore_index;
     double factor;              // of gradient and curvature
+    Newton newton;
 };
 
 // Elements are contiguous; element i has label (i / run) % labels.
@@ -86,6 +93,7 @@ struct SigmoidBatch {
     bool ignores;
     double ignore_value;
     double factor;
+    Newton newton;
 };
 
 // What a range of rows or elements adds up to.

@@ -80,6 +80,7 @@ struct Run {
     bool alike, scalar;  // one form for both sides; one label for all elements
     int64_t label;
     double factor;
+    Newton newton;
 };
 
 // `size` elements, whole vectors.
@@ -89,7 +90,7 @@ inline void sigmoid_run(const Run<T>& run, int64_t size, Total<T>* loss_total, S
     const Elements<T>& elements = run.elements;
     const Vector<T> zero = {}, one = all<T>(1);
     const T kept = T(1 - recipe.smoothing), shift = T(recipe.smoothing / 2), factor = T(run.factor);
-    const bool alike = run.alike, scalar = run.scalar, smoothed_target = recipe.smoothing != 0;
+    const bool alike = run.alike, scalar = run.scalar, smoothed_target = recipe.smoothing != 0, newton = run.newton.wanted;
     int64_t label = run.label;
     Vector<T> positive_weight = all<T>(elements.positive_weight[label]);
     Vector<T> negative_weight = all<T>(elements.negative_weight[label]);
@@ -160,7 +161,10 @@ inline void sigmoid_run(const Run<T>& run, int64_t size, Total<T>* loss_total, S
         losses.add(loss);
         if (run.loss) store(run.loss + i, loss);
         if constexpr (sloped) store(run.gradient + i, slope * chain);
-        if constexpr (curved) store(run.curvature + i, bend * (chain * scale));
+        if constexpr (curved) {
+            bend *= chain * scale;
+            store(run.curvature + i, newton ? fit_for_newton<T>(run.newton, bend, slope * chain) : bend);
+        }
     }
     loss_total->add(losses);
     // a NaN has got into the total
@@ -218,7 +222,7 @@ void sigmoid_elements(const SigmoidRecipe& recipe, const SigmoidBatch& batch, in
         sums->kept += double(kept);
         const bool alike = same(recipe.positive, recipe.negative), scalar = fixed || recipe.labels == 1;
         const Run<T> run = {recipe, elements, logits, target,  weight, loss,
-                            gradient, curvature, alike, scalar, label, batch.factor};
+                            gradient, curvature, alike, scalar, label, batch.factor, batch.newton};
         if (curved)
             sigmoid_run<T, true, true>(run, filled, &loss_total, sums);
         else if (sloped)

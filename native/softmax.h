@@ -170,7 +170,7 @@ inline void hard_rows(const SoftmaxRecipe& recipe, const Block<T>& block, int64_
             const Vector<T> margined = less_reference<T>(recipe, z + k * pitch, k, recipe.margin[k], origin);
             lead = choose(is_true, -margined, lead);
         }
-        const Vector<T> e = choose(is_true, zero, exponential<T>(gap));
+        const Vector<T> e = choose(is_true, zero, exponential_of_gap<T>(gap));
         spread += e;
         store(z + k * pitch, e);
     }
@@ -523,6 +523,13 @@ void softmax_blocks(const SoftmaxRecipe& recipe, const SoftmaxBatch& batch, int6
             loss_total.add(load<Vector<T>>(block.loss + i));
         }
         if (batch.loss) write_run<T>(block.loss, batch.loss, batch.loss_type, row, rows);
+        if (curved && batch.newton.wanted)
+            for (int64_t i = 0; i < filled; i += width<T>)
+                for (int64_t k = 0; k < classes; ++k) {
+                    T* curvature = block.curvature + k * block.pitch + i;
+                    const Vector<T> gradient = load<Vector<T>>(block.logits + k * block.pitch + i);
+                    store(curvature, fit_for_newton<T>(batch.newton, load<Vector<T>>(curvature), gradient));
+                }
         if (sloped)
             write_rows<T>(block.logits, block.pitch, batch.gradient, batch.gradient_type, outer, place,
                           batch.gradient_strides, rows, classes);

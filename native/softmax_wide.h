@@ -83,17 +83,17 @@ inline Vector<T> largest_of(const SoftmaxRecipe& recipe, const T* z, int64_t k, 
 
 template <class T>
 COUNTERPOISE_INLINE Vector<T> exponential_at(const SoftmaxRecipe& recipe, const T* z, int64_t k, T origin) {
-    if (!recipe.affine) return exponential<T>(load<Vector<T>>(z) - origin);
+    if (!recipe.affine) return exponential_of_gap<T>(load<Vector<T>>(z) - origin);
     if (recipe.one_scale) {  // applied to differences of logits, which keep their digits
         const Vector<T> difference = load<Vector<T>>(z) - origin;
         if constexpr (sizeof(T) == 4)
-            return exponential<T>(difference * T(recipe.scale[0]) + load<Vector<T>>(recipe.narrow_centred + k));
+            return exponential_of_gap<T>(difference * T(recipe.scale[0]) + load<Vector<T>>(recipe.narrow_centred + k));
         else
-            return exponential<T>(difference * recipe.scale[0] + load<Vector<T>>(recipe.centred_offset + k));
+            return exponential_of_gap<T>(difference * recipe.scale[0] + load<Vector<T>>(recipe.centred_offset + k));
     }
     const double *scale = recipe.scale + k, *offset = recipe.offset + k;
     const double from = origin;
-    return exponential<T>(in_double(z, [=](Vector<double> x, int place) {
+    return exponential_of_gap<T>(in_double(z, [=](Vector<double> x, int place) {
         return (x * load<Vector<double>>(scale + place) + load<Vector<double>>(offset + place)) - from;
     }));
 }

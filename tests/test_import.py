@@ -3,7 +3,8 @@
 import subprocess
 import sys
 
-FRAMEWORKS = {"torch", "tensorflow", "keras", "jax", "lightgbm", "sklearn", "polars", "pandas", "scipy", "matplotlib"}
+FRAMEWORKS = {"torch", "tensorflow", "keras", "jax", "lightgbm", "xgboost", "catboost", "sklearn"}
+FRAMEWORKS |= {"polars", "pandas", "scipy", "matplotlib"}
 
 
 def modules_after(statement):

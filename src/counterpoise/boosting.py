@@ -15,8 +15,9 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from counterpoise.errors import UserError
-from counterpoise.losses import loss, loss_and_gradient
+from counterpoise.losses import loss
 from counterpoise.losses.arguments import check_recipe
+from counterpoise.losses.on_numpy import newton_slopes
 from counterpoise.recipes import Recipe, SigmoidRecipe, SoftmaxRecipe
 from counterpoise.weights import ClassCounts
 
@@ -26,7 +27,6 @@ FURTHEST_STEP = 5.0
 LEAST_CURVATURE = 1e-16
 """What keeps the curvature of rows that are surely right above 0 in float32; it changes no tree."""
 
-_PIECE = 16_384
 _PARTS_OF_ALL = 10**12
 
 
@@ -87,27 +87,7 @@ def newton(
     >>> (-gradient / curvature).round(1).tolist()
     [-1.0, 2.0]
     """
-    _, gradient, curvature = loss_and_gradient(
-        logits, target, recipe, reduction="sum", curvature=True, sample_weight=weight
-    )
-    _enlarge(gradient, curvature, factor, floor, 1 / max_step)
-    return gradient, curvature
-
-
-def _enlarge(gradient: NDArray[Any], curvature: NDArray[Any], factor: float, floor: float, least: float) -> None:
-    """Multiply the curvature by `factor`, then raise it to `least` of the gradient's size and to `floor`; in place."""
-    if factor != 1.0:
-        curvature *= factor
-    if least:
-        # in pieces: fresh memory for a million rows costs more than the work on it
-        rows = max(1, _PIECE * len(gradient) // max(1, gradient.size))
-        scratch = np.empty_like(gradient[:rows])
-        for at in range(0, len(gradient), rows):
-            piece = gradient[at : at + rows]
-            bound = np.abs(piece, out=scratch[: len(piece)])
-            bound *= least
-            np.maximum(curvature[at : at + rows], bound, out=curvature[at : at + rows])
-    np.maximum(curvature, floor, out=curvature)
+    return newton_slopes(logits, target, recipe, weight, factor=factor, per_gradient=1 / max_step, floor=floor)
 
 
 def target_of(recipe: Recipe, label: ArrayLike, logits: NDArray[Any], *, several: str) -> NDArray[Any]:

@@ -124,9 +124,7 @@ def test_logits_cut_out_of_a_larger_tensor():
     def cut(z, y):
         return criterion(z[:, 1:9:2], y)
 
-    torch.testing.assert_close(
-        backpropagated(Graphs().compile(cut), wide, target), backpropagated(cut, wide, target)
-    )
+    torch.testing.assert_close(backpropagated(Graphs().compile(cut), wide, target), backpropagated(cut, wide, target))
 
 
 def test_bfloat16_layer_before_the_loss():

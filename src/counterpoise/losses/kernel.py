@@ -16,8 +16,43 @@ TYPES = {"float16": 1, "bfloat16": 2, "float32": 3, "float64": 4, "int32": 5, "i
 """The kernel's numbers for the dtypes that it reads."""
 
 REDUCTIONS = {"none": 0, "sum": 1, "mean": 2, "weighted_mean": 3, "nonzero_mean": 4}
+AS_IT_IS = (1.0, 0.0, 0.0)
+"""A curvature that is not made fit for Newton steps: its factor, its least per gradient, its floor."""
+
 _MOST_COMPILED = 256
 _compiled: dict[tuple[int, int], tuple[Recipe, Any]] = {}
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """What every call asks a recipe: made once, since a small batch takes less time than making it."""
+
+    recipe: Recipe
+    softmax: bool
+    classes: int | None
+    one_weight: bool
+
+
+_facts: dict[int, Facts] = {}
+
+
+def facts_of(recipe: Recipe) -> Facts:
+    """Family, number of classes, and whether one weight that is not 0 or 1 stands for all classes.
+
+    Examples
+    --------
+    >>> from counterpoise.recipes import softmax
+    >>> facts_of(softmax.balanced_softmax([90, 10])).classes
+    2
+    """
+    found = _facts.get(id(recipe))
+    if found is None:
+        if len(_facts) >= _MOST_COMPILED:
+            _facts.clear()
+        softmax = isinstance(recipe, SoftmaxRecipe)
+        one_weight = isinstance(recipe, SoftmaxRecipe) and recipe.weight.ndim == 0 and recipe.weight not in (0, 1)
+        found = _facts[id(recipe)] = Facts(recipe, softmax, recipe.classes, one_weight)
+    return found
 
 
 def compiled(recipe: Recipe, classes: int) -> Any:
@@ -35,17 +70,23 @@ def compiled(recipe: Recipe, classes: int) -> Any:
     if found is None:
         if len(_compiled) >= _MOST_COMPILED:
             _compiled.clear()
-        made = _softmax(recipe, classes) if isinstance(recipe, SoftmaxRecipe) else _sigmoid(recipe)
-        found = _compiled[id(recipe), classes] = recipe, made
+        make = _kernels.Softmax if isinstance(recipe, SoftmaxRecipe) else _kernels.Sigmoid
+        found = _compiled[id(recipe), classes] = recipe, make(*parameters(recipe, classes))
     return found[1]
 
 
-def _softmax(recipe: SoftmaxRecipe, classes: int) -> Any:
+def parameters(recipe: Recipe, classes: int) -> tuple[Any, ...]:
+    """The numbers of a recipe for so many classes, in the order in which the kernel takes them: lists, then scalars."""
+    return _softmax(recipe, classes) if isinstance(recipe, SoftmaxRecipe) else _sigmoid(recipe)
+
+
+def _softmax(recipe: SoftmaxRecipe, classes: int) -> tuple[Any, ...]:
     def each(value: Any) -> list[float]:
-        return [float(number) for number in np.broadcast_to(value, (classes,))]
+        numbers: list[float] = np.broadcast_to(value, (classes,)).tolist()
+        return numbers
 
     s = recipe.temperature
-    return _kernels.Softmax(
+    return (
         each(recipe.weight),
         each(s * recipe.scale),
         each(s * recipe.offset),
@@ -60,14 +101,15 @@ def _softmax(recipe: SoftmaxRecipe, classes: int) -> Any:
     )
 
 
-def _sigmoid(recipe: Any) -> Any:
+def _sigmoid(recipe: Any) -> tuple[Any, ...]:
     shape = (recipe.classes or 1,)
 
     def each(value: Any) -> list[float]:
-        return [float(number) for number in np.broadcast_to(value, shape)]
+        numbers: list[float] = np.broadcast_to(value, shape).tolist()
+        return numbers
 
     s = recipe.temperature
-    return _kernels.Sigmoid(
+    return (
         each(recipe.pos_weight),
         each(recipe.neg_weight),
         each(s * recipe.scale),

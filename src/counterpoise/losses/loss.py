@@ -80,6 +80,12 @@ def loss(
         value = torch_loss(*given)
         if value is not None:
             return value
+    if type(logits).__module__.startswith("jax"):
+        from counterpoise.losses.on_jax import jax_loss
+
+        value = jax_loss(*given)
+        if value is not None:
+            return value
     return composed(*given)
 
 

@@ -7,7 +7,7 @@ import numpy as np
 from counterpoise.arrays import numpy_namespace
 from counterpoise.errors import UserError
 from counterpoise.losses.arguments import Arguments, arguments_of, check_recipe, warn_about_one_weight
-from counterpoise.losses.kernel import REDUCTIONS, TYPES, compiled, layout, threads_here
+from counterpoise.losses.kernel import AS_IT_IS, REDUCTIONS, TYPES, compiled, layout, threads_here
 from counterpoise.losses.reduction import check_reduction
 from counterpoise.recipes import Recipe, SoftmaxRecipe
 
@@ -91,8 +91,46 @@ def numpy_loss(
 ) -> Any:
     """The value alone; arguments as in `loss`."""
     return _computed(
-        logits, target, recipe, sample_weight, reduction, normalizer, ignore_index, class_axis, orders=0, out=None
+        logits, target, recipe, sample_weight, reduction, normalizer, ignore_index, class_axis, orders=0
     )[0]
+
+
+def newton_slopes(
+    logits: Any,
+    target: Any,
+    recipe: Recipe,
+    sample_weight: Any,
+    *,
+    factor: float,
+    per_gradient: float,
+    floor: float,
+) -> tuple[Any, Any]:
+    """Gradient and curvature of the summed loss, the curvature fit for Newton steps.
+
+    Parameters
+    ----------
+    logits, target, recipe, sample_weight
+        As in `loss`.
+    factor
+        Multiplies the curvature.
+    per_gradient
+        The least curvature per unit of the gradient's size, >= 0.
+    floor
+        The least curvature, > 0.
+
+    Examples
+    --------
+    >>> from counterpoise.recipes import sigmoid
+    >>> plain = sigmoid.binary_cross_entropy()
+    >>> _, curvature = newton_slopes(np.zeros(1), np.ones(1), plain, None, factor=1.0, per_gradient=0.8, floor=1e-16)
+    >>> curvature
+    array([0.4])
+    """
+    newton = (factor, per_gradient, floor)
+    _, (gradient, curvature) = _computed(
+        logits, target, recipe, sample_weight, "sum", None, None, -1, orders=2, newton=newton
+    )
+    return gradient, curvature
 
 
 def _computed(
@@ -106,7 +144,8 @@ def _computed(
     class_axis: int,
     *,
     orders: int,
-    out: Any,
+    out: Any = None,
+    newton: tuple[float, float, float] = AS_IT_IS,
 ) -> tuple[Any, list[Any]]:
     check_recipe(recipe)
     given = (logits, target, recipe, sample_weight, ignore_index, class_axis)
@@ -132,12 +171,13 @@ def _computed(
         ignore_index,
         class_axis,
         derivatives,
+        newton,
     )
     if odd:
         arguments_of(*given)  # says what is wrong, and where
         if out is not None and np.may_share_memory(out, logits):
             raise UserError("logits, target or sample_weight hold NaN or another value that has no loss")
-    return value.astype(dtype), derivatives
+    return value.astype(dtype)[()], derivatives
 
 
 def _in_plain_form(
@@ -225,6 +265,7 @@ def _softmax(
     ignore_index: Any,
     class_axis: int,
     derivatives: list[Any],
+    newton: tuple[float, float, float],
 ) -> tuple[Any, int]:
     hard = target.ndim < logits.ndim
     rows = np.delete(logits.shape, class_axis).tolist()
@@ -274,6 +315,7 @@ def _softmax(
         reduction,
         normalizer,
         threads_here(),
+        *newton,
     )
     for array, (buffer, _) in zip(derivatives, written, strict=True):
         if buffer is not array:
@@ -300,6 +342,7 @@ def _sigmoid(
     ignore_index: Any,
     class_axis: int,
     derivatives: list[Any],
+    newton: tuple[float, float, float],
 ) -> tuple[Any, int]:
     each = np.empty(logits.shape if reduction == 0 else ())
     if logits.size == 0:
@@ -337,6 +380,7 @@ def _sigmoid(
         reduction,
         normalizer,
         threads_here(),
+        *newton,
     )
     for array, buffer in zip(derivatives, written, strict=True):
         if buffer is not array:

@@ -13,7 +13,7 @@ import torch
 
 from counterpoise.errors import UserError
 from counterpoise.losses.arguments import warn_about_one_weight
-from counterpoise.losses.kernel import REDUCTIONS, TYPES, compiled, layout
+from counterpoise.losses.kernel import AS_IT_IS, REDUCTIONS, TYPES, compiled, facts_of, layout
 from counterpoise.recipes import Recipe, SoftmaxRecipe
 
 _TYPES = {getattr(torch, name): number for name, number in TYPES.items()}
@@ -43,8 +43,7 @@ class Call:
 
     def compute(self, logits: torch.Tensor, sloped: bool) -> bool:
         """Value and gradient; False where the kernel does not answer for these values."""
-        compute = _softmax if isinstance(self.recipe, SoftmaxRecipe) else _sigmoid
-        return compute(self, logits, sloped)
+        return (_softmax if facts_of(self.recipe).softmax else _sigmoid)(self, logits, sloped)
 
 
 def kernel_takes(
@@ -66,8 +65,9 @@ def kernel_takes(
         return False
     if logits.layout is not torch.strided or target.layout is not torch.strided:
         return False
-    classes = recipe.classes
-    if isinstance(recipe, SoftmaxRecipe):
+    facts = facts_of(recipe)
+    classes = facts.classes
+    if facts.softmax:
         axis = class_axis % axes
         rows = shape[:axis] + shape[axis + 1 :]
         if classes is not None and classes != shape[axis]:
@@ -120,9 +120,10 @@ def torch_loss(
     by = _number(normalizer)
     if by is None or not (ignore_index is None or type(ignore_index) in (int, float)):
         return None
-    if isinstance(recipe, SoftmaxRecipe):
-        if recipe.weight.ndim == 0:
-            warn_about_one_weight(recipe, logits.shape[class_axis])
+    facts = facts_of(recipe)
+    if facts.softmax:
+        if facts.one_weight:
+            warn_about_one_weight(recipe, logits.shape[class_axis])  # type: ignore[arg-type]
         if ignore_index is not None and (type(ignore_index) is not int or target.dtype not in _WHOLE):
             return None
     call = Call(recipe, target, sample_weight, by, reduction, ignore_index, class_axis, overwrite)
@@ -136,7 +137,7 @@ def torch_loss(
         return None
     if not sloped:
         return call.value
-    value: torch.Tensor = _Kernel.apply(logits, call)  # type: ignore[no-untyped-call]
+    value: torch.Tensor = _apply(logits, call)  # type: ignore[no-untyped-call]
     return value
 
 
@@ -183,6 +184,10 @@ class _Kernel(torch.autograd.Function):
         elif upstream.item() != 1:
             gradient *= upstream
         return gradient, None
+
+
+# what Function.apply does besides is for `torch.func`, which is not active here
+_apply = super(torch.autograd.Function, _Kernel).apply
 
 
 def _differentiable_gradient(logits: torch.Tensor, call: Call, upstream: torch.Tensor) -> torch.Tensor:
@@ -281,6 +286,7 @@ def _softmax(call: Call, logits: torch.Tensor, sloped: bool) -> bool:
         REDUCTIONS[call.reduction],
         call.normalizer,
         torch.get_num_threads(),
+        *AS_IT_IS,
     )[2]
     call.gradient = gradient
     return not odd
@@ -297,9 +303,9 @@ def _spread_like(tensor: torch.Tensor, axis: int, outer: int, inner: int) -> tup
 
 
 def _sigmoid(call: Call, logits: torch.Tensor, sloped: bool) -> bool:
-    shape, recipe = logits.shape, call.recipe
+    shape, labels = logits.shape, facts_of(call.recipe).classes
     run = 1
-    if recipe.classes is not None and len(shape) > 1:
+    if labels is not None and len(shape) > 1:
         run = prod(shape[call.class_axis % len(shape) + 1 :])
     if not logits.is_contiguous() and call.overwrite and sloped:
         raise UserError("logits that are not contiguous cannot be overwritten here; pass overwrite_logits=False")
@@ -308,7 +314,7 @@ def _sigmoid(call: Call, logits: torch.Tensor, sloped: bool) -> bool:
         weight = weight.contiguous()
     value, kind = _room(logits, call, shape)
     gradient = _place_of_gradient(logits, call.overwrite) if sloped else None
-    odd = compiled(recipe, recipe.classes or 1).loss(
+    odd = compiled(call.recipe, labels or 1).loss(
         logits.numel(),
         run,
         logits.data_ptr(),
@@ -328,6 +334,7 @@ def _sigmoid(call: Call, logits: torch.Tensor, sloped: bool) -> bool:
         REDUCTIONS[call.reduction],
         call.normalizer,
         torch.get_num_threads(),
+        *AS_IT_IS,
     )[2]
     call.gradient = gradient
     return not odd

@@ -1,0 +1,224 @@
+"""The loss of JAX arrays: on CPU by the compiled kernels, which XLA calls as a part of its program.
+
+Value and gradient come out of one call; the rule that differentiates the loss is linear in the tangent, so forward and
+reverse mode both use it. What the kernels do not do (a second derivative, a gradient by anything but the logits, `vmap`,
+other devices) the definition in `losses/softmax.py` and `losses/sigmoid.py` does.
+"""
+
+from dataclasses import dataclass
+from functools import cache, partial
+from typing import Any
+
+import jax
+import numpy as np
+from jax import numpy as jnp
+
+from counterpoise import _kernels
+from counterpoise.losses.arguments import arguments_of
+from counterpoise.losses.kernel import REDUCTIONS, parameters, threads_here
+from counterpoise.recipes import Recipe, SoftmaxRecipe
+
+_TARGETS = {True: "counterpoise_softmax", False: "counterpoise_sigmoid"}
+_LOGITS = ("float32", "float64", "bfloat16", "float16")
+_SINGLE = ("float32", "float64")
+_WHOLE = ("int32", "int64")
+_LARGEST_EXACT = 2**53
+"""Whole numbers up to here pass as float64."""
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """What is known of a loss when it is traced."""
+
+    recipe: Recipe
+    reduction: str
+    ignore_index: float | None
+    class_axis: int
+
+    @property
+    def softmax(self) -> bool:
+        """Whether the classes exclude each other."""
+        return isinstance(self.recipe, SoftmaxRecipe)
+
+    def settings(self, classes: int) -> Any:
+        """All of it as bytes: a program that holds them means the same in every process."""
+        given = parameters(self.recipe, classes)
+        numbers = [float(value) for value in given if not isinstance(value, list)]
+        arrays = [value for value in given if isinstance(value, list)]
+        ignored = self.ignore_index
+        head = (REDUCTIONS[self.reduction], self.class_axis, threads_here(), ignored is not None, ignored or 0)
+        return np.concatenate([np.asarray(part, np.float64) for part in (head, numbers, *arrays)]).view(np.uint32)
+
+
+@cache
+def _is_registered() -> bool:
+    """Whether XLA takes the kernels: not in a JAX from before its `ffi`, nor if its interface has changed."""
+    if not hasattr(jax, "typeof") or not hasattr(jax, "ffi"):
+        return False
+    try:
+        for softmax, name in _TARGETS.items():
+            jax.ffi.register_ffi_target(name, _kernels.xla_call(softmax), platform="cpu")
+    except Exception:  # whatever XLA says, the definition serves
+        return False
+    return True
+
+
+def jax_loss(
+    logits: Any,
+    target: Any,
+    recipe: Recipe,
+    sample_weight: Any,
+    reduction: str,
+    normalizer: Any,
+    ignore_index: float | None,
+    class_axis: int,
+) -> Any:
+    """The loss through the kernels, or None where the definition must serve; arguments as in `counterpoise.loss`."""
+    if not _is_registered() or 0 in logits.shape or logits.dtype.name not in _LOGITS:
+        return None
+    arguments = arguments_of(logits, target, recipe, sample_weight, ignore_index, class_axis)
+    softmax = isinstance(recipe, SoftmaxRecipe)
+    axis = class_axis % logits.ndim if logits.ndim else 0
+    rows = logits.shape[:axis] + logits.shape[axis + 1 :] if softmax else logits.shape
+    own_target = rows if arguments.hard else logits.shape
+    if ignore_index is not None:
+        if abs(ignore_index) > _LARGEST_EXACT:
+            return None
+        ignore_index = int(ignore_index) if softmax else float(ignore_index)
+    if not _is_plain(target, own_target, _WHOLE if arguments.hard else _SINGLE):
+        target = arguments.target
+        if arguments.keep is not None:
+            target, ignore_index = jnp.where(arguments.keep, target, -1), -1
+        if not arguments.hard and logits.ndim > 1:
+            target = jnp.moveaxis(target, -1, axis)
+    if sample_weight is not None and not _is_plain(sample_weight, rows, _SINGLE):
+        sample_weight = arguments.weight
+        if not softmax and logits.ndim > 1:
+            sample_weight = jnp.moveaxis(sample_weight, -1, axis)
+    if normalizer is not None:
+        normalizer = jnp.asarray(normalizer, arguments.logits.dtype)
+    return _loss(Call(recipe, reduction, ignore_index, axis), logits, target, sample_weight, normalizer)
+
+
+def _is_plain(array: Any, shape: tuple[int, ...], dtypes: tuple[str, ...]) -> bool:
+    return isinstance(array, jax.Array) and array.shape == shape and array.dtype.name in dtypes
+
+
+def _definition(call: Call, logits: Any, target: Any, sample_weight: Any, normalizer: Any) -> Any:
+    from counterpoise.losses.loss import composed
+
+    return composed(
+        logits,
+        target,
+        call.recipe,
+        sample_weight,
+        call.reduction,
+        normalizer,
+        call.ignore_index,
+        call.class_axis,
+    )
+
+
+def _definition_with_gradient(call: Call, logits: Any, *others: Any) -> tuple[Any, Any]:
+    """The loss, and the gradient of its sum by the logits."""
+    value, pull = jax.vjp(lambda z: _definition(call, z, *others), logits)
+    return value, pull(jnp.ones_like(value))[0]
+
+
+def _kernel(call: Call, sloped: bool, logits: Any, target: Any, sample_weight: Any, normalizer: Any) -> list[Any]:
+    """The loss, and the gradient of its sum if asked for."""
+    operands = [logits, target, sample_weight, normalizer]
+    results = [jax.typeof(_of_loss_shape(call, *operands))]
+    if sloped:
+        results.append(jax.typeof(logits))
+    settings = call.settings(logits.shape[call.class_axis] if logits.ndim else 1)
+    absent = np.zeros(0, np.float32)
+    run = jax.ffi.ffi_call(_TARGETS[call.softmax], results)
+    return list(run(settings, *(absent if given is None else given for given in operands)))
+
+
+def _of_loss_shape(call: Call, logits: Any, *others: Any) -> Any:
+    """An array that is like the loss, also in what it varies over inside `shard_map`; the compiler drops it."""
+    value = logits.astype(jnp.float64 if logits.dtype.name == "float64" else jnp.float32)
+    if call.softmax:
+        value = value.sum(call.class_axis)
+    if call.reduction != "none":
+        value = value.sum()
+    for other in others:
+        if other is not None:
+            value = value + other.sum().astype(value.dtype)
+    return value
+
+
+def _on_each_platform(call: Call, sloped: bool, *operands: Any) -> tuple[Any, ...]:
+    given = tuple(i for i, operand in enumerate(operands) if operand is not None)
+
+    def all_of(present: tuple[Any, ...]) -> list[Any]:
+        every: list[Any] = [None] * len(operands)
+        for i, operand in zip(given, present, strict=True):
+            every[i] = operand
+        return every
+
+    def by_definition(*present: Any) -> tuple[Any, ...]:
+        if sloped:
+            return _definition_with_gradient(call, *all_of(present))
+        return (_definition(call, *all_of(present)),)
+
+    @jax.custom_batching.custom_vmap
+    def by_kernel(*present: Any) -> tuple[Any, ...]:
+        return tuple(_kernel(call, sloped, *all_of(present)))
+
+    @by_kernel.def_vmap
+    def _batched(axis_size: int, batched: Any, *present: Any) -> Any:
+        axes = [0 if each else None for each in batched]
+        found = jax.vmap(by_definition, in_axes=axes, axis_size=axis_size)(*present)
+        return found, (True,) * len(found)
+
+    present = [operands[i] for i in given]
+    return tuple(jax.lax.platform_dependent(*present, cpu=by_kernel, default=by_definition))
+
+
+_computed = jax.jit(_on_each_platform, static_argnums=(0, 1), inline=True)
+
+
+@partial(jax.custom_jvp, nondiff_argnums=(0,))
+def _loss(call: Call, logits: Any, target: Any, sample_weight: Any, normalizer: Any) -> Any:
+    return _computed(call, False, logits, target, sample_weight, normalizer)[0]
+
+
+@partial(jax.custom_jvp, nondiff_argnums=(0,))
+def _loss_with_gradient(call: Call, logits: Any, target: Any, sample_weight: Any, normalizer: Any) -> Any:
+    return _computed(call, True, logits, target, sample_weight, normalizer)
+
+
+def _loss_jvp(call: Call, primals: Any, tangents: Any) -> Any:
+    if not all(_is_zero(tangent) for tangent in tangents[1:]):
+        return jax.jvp(partial(_definition, call), primals, _as_arrays(tangents))
+    value, gradient = _loss_with_gradient(call, *primals)
+    (tangent, *_) = _as_arrays(tangents)
+    along = gradient.astype(value.dtype) * tangent.astype(value.dtype)
+    if call.reduction != "none":
+        return value, along.sum()
+    return value, along.sum(call.class_axis) if call.softmax else along
+
+
+def _loss_with_gradient_jvp(call: Call, primals: Any, tangents: Any) -> Any:
+    return jax.jvp(partial(_definition_with_gradient, call), primals, _as_arrays(tangents))
+
+
+def _is_zero(tangent: Any) -> bool:
+    return tangent is None or isinstance(tangent, jax.custom_derivatives.SymbolicZero)
+
+
+def _as_arrays(tangents: Any) -> Any:
+    def one(tangent: Any) -> Any:
+        if not isinstance(tangent, jax.custom_derivatives.SymbolicZero):
+            return tangent
+        zeros = np.zeros if tangent.dtype == jax.dtypes.float0 else jnp.zeros
+        return zeros(tangent.shape, tangent.dtype)
+
+    return tuple(None if tangent is None else one(tangent) for tangent in tangents)
+
+
+_loss.defjvp(_loss_jvp, symbolic_zeros=True)
+_loss_with_gradient.defjvp(_loss_with_gradient_jvp, symbolic_zeros=True)

@@ -147,23 +147,39 @@ def _divisor(
         return None
     if step.normalizer is not None:
         return float(step.normalizer)
+    target, recipe = step.target, step.recipe
+    softmax = isinstance(recipe, SoftmaxRecipe)
+    if step.reduction == "mean" and isinstance(target, torch.Tensor) and (not softmax or target.ndim == 1):
+        return float(target.numel() if step.ignore_index is None else (target != step.ignore_index).sum())
+    if step.reduction == "mean":
+        return float(len(features))
+    if isinstance(recipe, SoftmaxRecipe) and recipe.weight_by == "true" and target.ndim == 1:
+        return _sum_of_true_weights(recipe, step, len(weight))  # needs no logits
     total = 0.0
     for rows in chunks:
-        target, sample_weight = step.part(rows)
-        x = features[rows]
-        # the weights of a plain mean, or of true classes, do not depend on the logits
-        fixed = (
-            step.reduction == "mean" or not isinstance(step.recipe, SoftmaxRecipe) or step.recipe.weight_by == "true"
-        )
-        z = buffer[: len(x)].zero_() if fixed else _logits(x, weight, bias, buffer[: len(x)])
-        arguments = arguments_of(z, target, step.recipe, sample_weight, step.ignore_index, -1)
-        if isinstance(step.recipe, SoftmaxRecipe):
-            entries = softmax_rows(arguments, step.recipe)
+        part, sample_weight = step.part(rows)
+        z = _logits(features[rows], weight, bias, buffer[: len(part)])
+        arguments = arguments_of(z, part, recipe, sample_weight, step.ignore_index, -1)
+        if isinstance(recipe, SoftmaxRecipe):
+            entries = softmax_rows(arguments, recipe)
         else:
-            entries = sigmoid_elements(arguments, step.recipe)
+            entries = sigmoid_elements(arguments, recipe)
         by: Any = denominator(arguments, entries.weight, entries.loss, step.reduction, None)
         total += float(by)
     return total
+
+
+def _sum_of_true_weights(recipe: SoftmaxRecipe, step: _Step, classes: int) -> float:
+    target = step.target.long()
+    by_class = torch.tensor(recipe.weight.tolist(), dtype=torch.float64, device=target.device).expand(classes)
+    if recipe.adds_expected_cost and not recipe.weight.any():
+        by_class = by_class + 1.0
+    weights = by_class[target.clamp(0, classes - 1)]  # a class out of range is found with its loss
+    if step.sample_weight is not None:
+        weights = weights * step.sample_weight
+    if step.ignore_index is not None:
+        weights = weights * (target != step.ignore_index)
+    return float(weights.sum() if step.reduction == "weighted_mean" else (weights != 0).sum())
 
 
 def _checkpointed(features: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor | None, step: _Step) -> torch.Tensor:

@@ -74,7 +74,9 @@ def jax_loss(
     class_axis: int,
 ) -> Any:
     """The loss through the kernels, or None where the definition must serve; arguments as in `counterpoise.loss`."""
-    if not _is_registered() or 0 in logits.shape or logits.dtype.name not in _LOGITS:
+    if not _is_registered() or logits.dtype.name not in _LOGITS:
+        return None
+    if not all(isinstance(size, int) and size > 0 for size in logits.shape):
         return None
     arguments = arguments_of(logits, target, recipe, sample_weight, ignore_index, class_axis)
     softmax = isinstance(recipe, SoftmaxRecipe)

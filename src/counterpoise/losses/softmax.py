@@ -10,8 +10,8 @@ from typing import NamedTuple
 from counterpoise.arrays import Array, Namespace
 from counterpoise.losses.arguments import Arguments
 from counterpoise.recipes import SoftmaxRecipe
-from counterpoise.recipes.affine import affine_parts, total
-from counterpoise.recipes.odds import INFINITY, Odds, at, first_largest, margined_differences, odds_against_all
+from counterpoise.recipes.affine import INFINITY, affine_parts, roughly, total
+from counterpoise.recipes.odds import Odds, at, differences, margined_differences, odds_against_all
 
 
 class Rows(NamedTuple):
@@ -112,30 +112,22 @@ def _is_true(arguments: Arguments) -> Array:
 def _odds_against_true(arguments: Arguments, recipe: SoftmaxRecipe) -> Array:
     """The log odds against the true class, with its margin, (...), relative to the largest of the other logits."""
     xp, z, s = arguments.xp, arguments.logits, recipe.temperature
-    masked = z == -INFINITY
-    finite = xp.where(masked, 0.0, z)
     is_true = _is_true(arguments)
-    parts = affine_parts(xp, finite, recipe.scale, recipe.offset)
-    # the margin comes off the offset of the true class, in parts of its own so that it keeps its digits
-    margined = affine_parts(xp, finite, recipe.scale, recipe.offset - recipe.margin)
-    excluded = masked | is_true
-    other = xp.where(excluded, -INFINITY, xp.stop_gradient(total(parts)))
-    reference = first_largest(xp, other, arguments.classes)
-    at_reference = [xp.stop_gradient(at(xp, part, reference)) for part in parts]
-    gap = s * total([part - ref for part, ref in zip(parts, at_reference, strict=True)])
-    spread = xp.sum(xp.exp(xp.where(excluded, -INFINITY, gap)), -1)
+    others = xp.where(is_true, -INFINITY, roughly(xp, z, recipe.scale, recipe.offset))
+    largest = xp.max(others, -1, True)
+    largest = xp.where(largest == -INFINITY, 0.0, largest)
+    gap = s * -total(differences(largest, affine_parts(xp, z, recipe.scale, recipe.offset)))
+    spread = xp.sum(xp.exp(xp.where(is_true, -INFINITY, gap)), -1)
     alone = spread == 0
-    own = [at(xp, part, is_true) for part in margined]
-    lead = s * total(margined_differences(xp, at_reference, own))[..., 0]
-    true_masked = _any(xp, masked & is_true)
-    odds = xp.log(xp.where(alone, 1.0, spread)) + xp.where(true_masked, INFINITY, lead)
+    # the margin comes off the offset of the true class, in parts of its own so that it keeps its digits
+    true = _in_range(xp, arguments.target, arguments.classes)[..., None]
+    own = affine_parts(xp, at(xp, z, is_true), recipe.scale, recipe.offset - recipe.margin, true)
+    lead = s * total(margined_differences(xp, largest, own))[..., 0]
+    hidden = lead == INFINITY
+    odds = xp.log(xp.where(alone, 1.0, spread)) + xp.where(hidden, INFINITY, lead)
     # with no other class the loss is 0; with no class at all there is none
     odds = xp.where(alone, -INFINITY, odds)
-    return xp.where(alone & true_masked, float("nan"), odds)
-
-
-def _any(xp: Namespace, condition: Array) -> Array:
-    return xp.sum(xp.astype(condition, xp.int32), -1) > 0
+    return xp.where(alone & hidden, float("nan"), odds)
 
 
 def _soft_target(arguments: Arguments, recipe: SoftmaxRecipe) -> Array:

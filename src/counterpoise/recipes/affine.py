@@ -2,7 +2,7 @@
 
 A cross-entropy lives on differences of a * z + b. In float32 a logit of 100 has a spacing of 8e-6, so
 rounding a * z + b before the difference is taken costs more than a loss may be wrong by. Hence the
-sum is kept in parts: those large ones whose products are exact, and small ones that carry the rest.
+sum is kept in two parts: a large one that is exact, and a small one that carries the rest.
 """
 
 from typing import Any
@@ -11,7 +11,8 @@ import numpy as np
 
 from counterpoise.arrays import Array, Float64Array, Namespace
 
-GRAINS = ((2.0**8, 2.0**-4), (2.0**12, 1.0), (2.0**16, 2.0**4))
+INFINITY = float("inf")
+GRAINS = ((2.0**8, 2.0**-4), (2.0**12, 1.0), (float("inf"), 2.0**4))
 """Logits below the first number split into multiples of the second, which have 12 bits, and a rest."""
 
 
@@ -22,22 +23,26 @@ def _leading_bits(values: Float64Array) -> Float64Array:
     return leading
 
 
-def affine_parts(xp: Namespace, z: Array, scale: Float64Array, offset: Float64Array) -> list[Array]:
-    """Arrays that sum to scale * z + offset, large parts first.
+def affine_parts(
+    xp: Namespace, z: Array, scale: Float64Array, offset: Float64Array, classes: Array | None = None
+) -> list[Array]:
+    """Arrays that sum to scale * z + offset: the large part and, unless that is all, the small one.
 
     Parameters
     ----------
     xp
         The functions of the logits' framework.
     z
-        (..., C), finite.
+        (..., C). An infinite logit stays what it is, in the large part.
     scale, offset
         Parameters of a recipe: 0-d or (C,).
+    classes
+        The class of each logit, where `z` holds one logit of each row.
 
     Returns
     -------
     list of arrays
-        Each (..., C) or (C,) or 0-d; differentiable: the slopes sum to `scale`.
+        Each of the shape of `z`; differentiable: the slopes sum to `scale`.
 
     Examples
     --------
@@ -49,34 +54,54 @@ def affine_parts(xp: Namespace, z: Array, scale: Float64Array, offset: Float64Ar
     """
 
     def const(value: Any) -> Array:
-        return xp.constant(value, z, z.dtype)
+        array = xp.constant(value, z, z.dtype)
+        return array if classes is None or np.ndim(value) == 0 else xp.take(array, classes)
 
     scaled, shifted = bool((scale != 1).any()), bool((offset != 0).any())
-    if z.dtype == xp.float64:
-        parts = [z * const(scale) if scaled else z]
-        return [*parts, const(offset)] if shifted else parts
-    large, small = [], []
-    if scaled:
+    if not scaled and not shifted:
+        return [z]
+    infinite = (z == INFINITY) | (z == -INFINITY)
+    finite = xp.where(infinite, 0.0, z)
+    large, small = finite, []
+    if scaled and z.dtype == xp.float64:
+        large = finite * const(scale)
+    elif scaled:
         leading = _leading_bits(scale)
-        coarse = _coarse(xp, xp.stop_gradient(z))
-        large.append(const(leading) * coarse)
-        small.append(const(leading) * (z - coarse) + const(scale - leading) * z)
-    else:
-        large.append(z)
+        coarse = _coarse(xp, xp.stop_gradient(finite))
+        large = const(leading) * coarse
+        small.append(const(leading) * (finite - coarse) + const(scale - leading) * finite)
     if shifted:
-        leading = _leading_bits(offset)
-        large.append(const(leading))
-        small.append(const(offset - leading))
-    return large + small
+        nearest = offset if z.dtype == xp.float64 else offset.astype(np.float32).astype(np.float64)
+        before, large = large, large + const(nearest)
+        small.append(what_rounds_away(xp, before, const(nearest), large) + const(offset - nearest))
+    return [xp.where(infinite, z, large), *([total(small)] if small else [])]
+
+
+def what_rounds_away(xp: Namespace, a: Array, b: Array, both: Array) -> Array:
+    """What the sum `both` of a and b lost, exactly; constant to differentiation, since the sum has the whole slope."""
+    a, b, both = (xp.stop_gradient(array) for array in (a, b, both))
+    b_got = both - a
+    return (a - (both - b_got)) + (b - b_got)
 
 
 def _coarse(xp: Namespace, z: Array) -> Array:
-    """The logits rounded to 12 bits or so, which leaves larger logits than any model has as they are."""
-    coarse = z
-    for limit, grain in reversed(GRAINS):
-        small = (z < limit) & (z > -limit)
-        coarse = xp.where(small, xp.round(xp.where(small, z, 0.0) * (1 / grain)) * grain, coarse)
-    return coarse
+    """Finite logits rounded to 12 bits or so, also in multiples of few powers of two: a loop without branches."""
+    size = xp.where(z < 0, -z, z)
+    (_, grain), *coarser = GRAINS
+    for (limit, _), (_, next_grain) in zip(GRAINS, coarser, strict=False):
+        grain = xp.where(size < limit, grain, next_grain)
+    return xp.round(z / grain) * grain
+
+
+def roughly(xp: Namespace, z: Array, scale: Float64Array, offset: Float64Array) -> Array:
+    """scale * z + offset with the rounding of the logits' dtype, held constant by differentiation; for comparisons."""
+    z = xp.stop_gradient(z)
+    u = z
+    if (scale != 1).any():
+        u = xp.where(u == -INFINITY, 0.0, u) * xp.constant(scale, z, z.dtype)
+    if (offset != 0).any():
+        u = u + xp.constant(offset, z, z.dtype)
+    return u if u is z else xp.where(z == -INFINITY, -INFINITY, u)
 
 
 def total(parts: list[Array]) -> Array:

@@ -3,9 +3,10 @@
 from typing import NamedTuple
 
 from counterpoise.arrays import Array, Float64Array, Namespace
-from counterpoise.recipes.affine import affine_parts, total
+from counterpoise.recipes.affine import INFINITY, affine_parts, roughly, total, what_rounds_away
 
-INFINITY = float("inf")
+CLOSE, RELATIVELY_CLOSE = 0.125, 1e-6
+"""How far below the largest logit one counts as close to it."""
 
 
 class Odds(NamedTuple):
@@ -39,21 +40,21 @@ def odds_against_all(
     scale, offset, margin, temperature
         u = temperature (scale z + offset), with the margin off the offset of the class that the odds are against.
     """
-    masked = z == -INFINITY
-    finite = xp.where(masked, 0.0, z)
-    parts = affine_parts(xp, finite, scale, offset)
-    top = first_largest(xp, xp.where(masked, -INFINITY, xp.stop_gradient(total(parts))), classes)
-    at_top = [xp.stop_gradient(at(xp, part, top)) for part in parts]
-    gap = temperature * total(differences(at_top, parts))
-    e = xp.exp(-xp.where(masked, INFINITY, gap))
+    largest = xp.max(roughly(xp, z, scale, offset), -1, True)
+    largest = xp.where(largest == -INFINITY, 0.0, largest)
+    gap = temperature * total(differences(largest, affine_parts(xp, z, scale, offset)))
+    # any class close to the largest serves; which ones are equal to it depends on how a compiler fuses operations
+    close = CLOSE + RELATIVELY_CLOSE * temperature * xp.where(largest < 0, -largest, largest)
+    top = first_of(xp, xp.stop_gradient(gap) <= close, classes)
+    e = xp.exp(-gap)
     rest = xp.sum(xp.where(top, 0.0, e), -1, True)
     e_top = xp.sum(xp.where(top, e, 0.0), -1, True)
     others = xp.where(top, rest, e_top + (rest - e))
     alone = others == 0
     if margin.any():
-        margined = affine_parts(xp, finite, scale, offset - margin)
-        gap = temperature * total(margined_differences(xp, at_top, margined))
-    lead = xp.where(masked, INFINITY, gap)
+        margined = affine_parts(xp, z, scale, offset - margin)
+        gap = temperature * total(margined_differences(xp, largest, margined))
+    lead = xp.where(gap == INFINITY, INFINITY, gap)  # a masked class has no slope
     odds = xp.log(xp.where(alone, 1.0, others)) + lead
     odds = xp.where(alone, -INFINITY, odds)
     return Odds(xp.where(e_top == 0, float("nan"), odds), e, top)  # with every class masked there is no answer
@@ -61,15 +62,15 @@ def odds_against_all(
 
 def shifted_logit(xp: Namespace, z: Array, *, scale: Float64Array, offset: Float64Array, temperature: float) -> Array:
     """u = temperature (scale z + offset) of the sigmoid family; an infinite logit stays what it is."""
-    infinite = (z == INFINITY) | (z == -INFINITY)
-    parts = affine_parts(xp, xp.where(infinite, 0.0, z), scale, offset)
-    return xp.where(infinite, z, temperature * total(parts))
+    u = total(affine_parts(xp, z, scale, offset))
+    return u if temperature == 1 else temperature * u
 
 
-def first_largest(xp: Namespace, values: Array, classes: int) -> Array:
-    """True at one largest value of each row."""
-    top = xp.astype(xp.argmax(xp.stop_gradient(values), -1), xp.int32)
-    return top[..., None] == xp.arange(classes, values, xp.int32)
+def first_of(xp: Namespace, marked: Array, classes: int) -> Array:
+    """True at the first marked class of each row; faster than an argmax where that is compiled to a loop."""
+    countdown = classes - xp.arange(classes, marked, xp.int32)
+    chosen = xp.where(marked, countdown, xp.constant(0, marked, xp.int32))
+    return marked & (chosen == xp.max(chosen, -1, True))
 
 
 def at(xp: Namespace, part: Array, place: Array) -> Array:
@@ -77,17 +78,13 @@ def at(xp: Namespace, part: Array, place: Array) -> Array:
     return xp.sum(xp.where(place, part, 0.0), -1, True)
 
 
-def differences(references: list[Array], own: list[Array]) -> list[Array]:
-    """Part by part differences of two affine sums that may have different numbers of parts."""
-    if len(references) == len(own):
-        return [ref - part for ref, part in zip(references, own, strict=True)]
-    return [references[0] - own[0], *references[1:], *(-part for part in own[1:])]
+def differences(reference: Array, parts: list[Array]) -> list[Array]:
+    """The reference less the sum of the parts, in parts."""
+    return [reference - parts[0], *(-part for part in parts[1:])]
 
 
-def margined_differences(xp: Namespace, references: list[Array], own: list[Array]) -> list[Array]:
+def margined_differences(xp: Namespace, reference: Array, parts: list[Array]) -> list[Array]:
     """`differences` with what the first of them rounds away, which a margin can lay bare and a temperature magnify."""
-    parts = differences(references, own)
-    minuend, subtrahend, difference = (xp.stop_gradient(part) for part in (references[0], own[0], parts[0]))
-    turned = difference - minuend
-    rounded_away = (minuend - (difference - turned)) - (subtrahend + turned)
-    return [*parts, rounded_away]
+    first, *rest = differences(reference, parts)
+    rounded_away = what_rounds_away(xp, reference, -parts[0], first)
+    return [first, *rest, xp.where(first == INFINITY, 0.0, rounded_away)]

@@ -119,6 +119,8 @@ def softmax_arguments(
         if ignore_index is not None:
             if not isinstance(ignore_index, int | float | np.number) or int(ignore_index) != ignore_index:
                 raise UserError(f"ignore_index is {ignore_index!r}; class indices are integers")
+            if abs(ignore_index) >= 2**63:
+                raise UserError(f"ignore_index is {ignore_index!r}, which no target of 64 bits can hold")
             keep = y != int(ignore_index)
             y = xp.where(keep, y, xp.constant(0, y, y.dtype))
         if xp.is_concrete(y):

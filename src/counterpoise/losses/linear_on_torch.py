@@ -12,7 +12,7 @@ from torch.utils.checkpoint import checkpoint
 
 from counterpoise.losses.arguments import arguments_of
 from counterpoise.losses.loss import composed
-from counterpoise.losses.on_torch import Call, kernel_takes
+from counterpoise.losses.on_torch import Call, can_ignore, kernel_takes
 from counterpoise.losses.reduction import denominator
 from counterpoise.losses.sigmoid import sigmoid_elements
 from counterpoise.losses.softmax import softmax_rows
@@ -77,6 +77,8 @@ def _has_kernel(features: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor
     if len({tensor.dtype for tensor in tensors}) > 1 or isinstance(step.normalizer, torch.Tensor):
         return False
     if step.target.requires_grad or (step.sample_weight is not None and len(step.sample_weight) != len(features)):
+        return False
+    if not can_ignore(step.recipe, step.target, step.ignore_index):
         return False
     return kernel_takes(like, *step.part(slice(0, 1)), step.recipe, -1)
 
@@ -196,9 +198,12 @@ def _checkpointed(features: torch.Tensor, weight: torch.Tensor, bias: torch.Tens
         reduction = "sum" if step.reduction == "sum" else "mean"
         return composed(logits, target, step.recipe, sample_weight, reduction, by, step.ignore_index, -1)
 
-    total = features.new_zeros((), dtype=torch.promote_types(features.dtype, torch.float32))
+    watched = torch._C._are_functorch_transforms_active()  # `torch.func` knows no checkpoints
+    total = torch.nn.functional.linear(features[:0], weight, bias).sum(
+        dtype=torch.promote_types(features.dtype, torch.float32)
+    )
     for rows in chunks:
-        total = total + checkpoint(of_chunk, rows, use_reentrant=False)
+        total = total + (of_chunk(rows) if watched else checkpoint(of_chunk, rows, use_reentrant=False))
     return total * 0 if divisor == 0 else total
 
 

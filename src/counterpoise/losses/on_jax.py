@@ -1,8 +1,8 @@
 """The loss of JAX arrays: on CPU by the compiled kernels, which XLA calls as a part of its program.
 
 Value and gradient come out of one call; the rule that differentiates the loss is linear in the tangent, so forward and
-reverse mode both use it. What the kernels do not do (a second derivative, a gradient by anything but the logits, `vmap`,
-other devices) the definition in `losses/softmax.py` and `losses/sigmoid.py` does.
+reverse mode both use it. What the kernels do not do (a second derivative, a gradient by anything but the logits,
+`vmap`, other devices) the definition in `losses/softmax.py` and `losses/sigmoid.py` does.
 """
 
 from dataclasses import dataclass

@@ -90,9 +90,9 @@ def numpy_loss(
     class_axis: int,
 ) -> Any:
     """The value alone; arguments as in `loss`."""
-    return _computed(
-        logits, target, recipe, sample_weight, reduction, normalizer, ignore_index, class_axis, orders=0
-    )[0]
+    return _computed(logits, target, recipe, sample_weight, reduction, normalizer, ignore_index, class_axis, orders=0)[
+        0
+    ]
 
 
 def newton_slopes(
@@ -156,10 +156,15 @@ def _computed(
         target, sample_weight, ignore_index = _one_form(arguments, recipe, axis)
     elif isinstance(recipe, SoftmaxRecipe):
         warn_about_one_weight(recipe, logits.shape[class_axis])
+    logits, target, sample_weight = (_ordinary(array) for array in (logits, target, sample_weight))
+    if logits.dtype.name not in TYPES:  # such as a long double
+        logits = logits.astype(np.float64)
     dtype = np.dtype(np.float64 if logits.dtype == np.float64 else np.float32)
     derivatives = [np.empty_like(logits, dtype, subok=False) for _ in range(orders)]
     if out is not None:
-        derivatives[0] = _checked_out(out, logits)
+        _check_out(out, given[0])
+        if orders == 1 and _is_ordinary(out) and (out.dtype == dtype or (dtype == np.float32 and out.itemsize < 4)):
+            derivatives[0] = out
     call = _softmax if isinstance(recipe, SoftmaxRecipe) else _sigmoid
     value, odd = call(
         logits,
@@ -175,8 +180,11 @@ def _computed(
     )
     if odd:
         arguments_of(*given)  # says what is wrong, and where
-        if out is not None and np.may_share_memory(out, logits):
+        if out is not None and np.may_share_memory(out, given[0]):
             raise UserError("logits, target or sample_weight hold NaN or another value that has no loss")
+    if out is not None and derivatives[0] is not out:
+        out[...] = derivatives[0]
+        derivatives[0] = out
     return value.astype(dtype)[()], derivatives
 
 
@@ -201,7 +209,7 @@ def _in_plain_form(
         rows = shape[:axis] + shape[axis + 1 :]
         if target.shape != rows or target.dtype.name not in ("int32", "int64"):
             return False
-        if ignore_index is not None and type(ignore_index) is not int:
+        if ignore_index is not None and not (type(ignore_index) is int and abs(ignore_index) < 2**63):
             return False
     else:
         rows = shape
@@ -231,16 +239,29 @@ def _one_form(arguments: Arguments, recipe: Recipe, class_axis: int) -> tuple[An
     return target, weight, ignored
 
 
-def _checked_out(out: Any, logits: Any) -> Any:
+def _check_out(out: Any, logits: Any) -> None:
     if not isinstance(out, np.ndarray) or not numpy_namespace.is_floating(out) or out.dtype.name not in TYPES:
         raise UserError(f"out must be a floating NumPy array; found {getattr(out, 'dtype', type(out).__name__)}")
-    if out.shape != logits.shape:
-        raise UserError(f"out has shape {out.shape}, but logits have {logits.shape}")
+    if out.shape != np.shape(logits):
+        raise UserError(f"out has shape {out.shape}, but logits have {np.shape(logits)}")
     if not out.flags.writeable:
         raise UserError("out is read-only")
-    if np.may_share_memory(out, logits) and not (out.dtype == logits.dtype and out.strides == logits.strides):
-        raise UserError("out shares memory with logits but not their dtype and strides; pass the logits themselves")
-    return out
+    if not isinstance(logits, np.ndarray) or not np.may_share_memory(out, logits):
+        return
+    same = out.dtype == logits.dtype and out.strides == logits.strides and out.ctypes.data == logits.ctypes.data
+    if not same and np.shares_memory(out, logits):
+        raise UserError("out shares some memory with logits, which would be overwritten before it is read; pass logits")
+
+
+def _is_ordinary(array: Any) -> bool:
+    return bool(array.flags.aligned and array.dtype.isnative)
+
+
+def _ordinary(array: Any) -> Any:
+    """The array, or a copy in the machine's own byte order with whole steps between its numbers."""
+    if array is None or _is_ordinary(array):
+        return array
+    return array.astype(array.dtype.newbyteorder("="))
 
 
 def _address(array: Any) -> int:
@@ -281,8 +302,6 @@ def _softmax(
     if sample_weight is not None:
         sample_weight = np.ascontiguousarray(sample_weight)
     gradient, along = written[0] if written else (None, where)
-    if len(written) > 1 and written[1][1] != along:
-        written[1] = np.empty_like(gradient), along
     second = written[1][0] if len(written) > 1 else None
     each = np.empty(rows if reduction == 0 else ())
     _, _, odd = compiled(recipe, where.classes).loss(
@@ -350,15 +369,12 @@ def _sigmoid(
     run = 1
     if recipe.classes is not None and logits.ndim > 1:
         run = int(np.prod(logits.shape[class_axis % logits.ndim + 1 :], dtype=np.int64))
-    given = logits
     logits, target = np.ascontiguousarray(logits), np.ascontiguousarray(target)
     if target.dtype == np.bool_ or target.dtype.name not in TYPES:
         target = target.astype(np.float64)
     if sample_weight is not None:
         sample_weight = np.ascontiguousarray(sample_weight)
     written = [array if array.flags.c_contiguous else np.empty(array.shape, array.dtype) for array in derivatives]
-    if len(written) > 1 and written[1].dtype != written[0].dtype:
-        written[1] = np.empty(given.shape, written[0].dtype)
     gradient, second = [*written, None, None][:2]
     _, _, odd = compiled(recipe, recipe.classes or 1).loss(
         logits.size,

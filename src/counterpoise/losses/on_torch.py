@@ -55,7 +55,7 @@ def kernel_takes(
     """
     if not traced and (type(logits) not in _TENSORS or type(target) not in _TENSORS or not _is_eager()):
         return False
-    if not isinstance(target, torch.Tensor):
+    if not isinstance(target, torch.Tensor) or (not traced and (_is_lazy(logits) or _is_lazy(target))):
         return False
     if not (logits.is_cpu and target.is_cpu) or logits.dtype not in _FLOATING or target.requires_grad:
         return False
@@ -89,7 +89,13 @@ def kernel_takes(
         and sample_weight.shape == rows
         and sample_weight.dtype in (torch.float32, torch.float64)
         and not sample_weight.requires_grad
+        and (traced or not _is_lazy(sample_weight))
     )
+
+
+def _is_lazy(tensor: torch.Tensor) -> bool:
+    """Whether what lies in memory is not yet what the tensor means."""
+    return tensor.is_neg() or tensor._is_zerotensor()
 
 
 def _is_eager() -> bool:
@@ -118,14 +124,10 @@ def torch_loss(
     if not kernel_takes(logits, target, sample_weight, recipe, class_axis):
         return None
     by = _number(normalizer)
-    if by is None or not (ignore_index is None or type(ignore_index) in (int, float)):
+    if by is None or not can_ignore(recipe, target, ignore_index):
         return None
-    facts = facts_of(recipe)
-    if facts.softmax:
-        if facts.one_weight:
-            warn_about_one_weight(recipe, logits.shape[class_axis])  # type: ignore[arg-type]
-        if ignore_index is not None and (type(ignore_index) is not int or target.dtype not in _WHOLE):
-            return None
+    if facts_of(recipe).one_weight:
+        warn_about_one_weight(recipe, logits.shape[class_axis])  # type: ignore[arg-type]
     call = Call(recipe, target, sample_weight, by, reduction, ignore_index, class_axis, overwrite)
     sloped = logits.requires_grad and torch.is_grad_enabled()
     if not call.compute(logits, sloped):
@@ -139,6 +141,15 @@ def torch_loss(
         return call.value
     value: torch.Tensor = _apply(logits, call)  # type: ignore[no-untyped-call]
     return value
+
+
+def can_ignore(recipe: Recipe, target: torch.Tensor, ignore_index: Any) -> bool:
+    """Whether the kernel can look for this value in the target."""
+    if ignore_index is None:
+        return True
+    if facts_of(recipe).softmax:
+        return type(ignore_index) is int and abs(ignore_index) < 2**63 and target.dtype in _WHOLE
+    return type(ignore_index) in (int, float)
 
 
 def _number(normalizer: Any) -> float | None:
@@ -158,7 +169,7 @@ class _Kernel(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, logits: torch.Tensor, call: Call) -> Any:
         ctx.save_for_backward(logits)
-        ctx.call = call
+        ctx.call, ctx.dtype = call, logits.dtype
         value, call.value = call.value, None
         return value
 
@@ -177,13 +188,18 @@ class _Kernel(torch.autograd.Function):
             call.compute(ctx.saved_tensors[0], True)
             gradient, call.gradient = call.gradient, None
             assert gradient is not None
-        if call.reduction == "none":
-            if isinstance(call.recipe, SoftmaxRecipe):
-                upstream = upstream.unsqueeze(call.class_axis)
+        if call.reduction == "none" and isinstance(call.recipe, SoftmaxRecipe):
+            upstream = upstream.unsqueeze(call.class_axis)
+        if _is_batched(upstream):  # several backward passes at once
+            gradient = gradient * upstream
+        elif call.reduction == "none" or upstream.item() != 1:
             gradient *= upstream
-        elif upstream.item() != 1:
-            gradient *= upstream
-        return gradient, None
+        return gradient.to(ctx.dtype), None
+
+
+def _is_batched(tensor: torch.Tensor) -> bool:
+    functorch = torch._C._functorch
+    return functorch.is_functorch_wrapped_tensor(tensor) or functorch.is_legacy_batchedtensor(tensor)
 
 
 # what Function.apply does besides is for `torch.func`, which is not active here
@@ -218,11 +234,22 @@ def _room(logits: torch.Tensor, call: Call, rows: Any) -> tuple[torch.Tensor, in
     return call.value, _TYPES[dtype]
 
 
+def _overlaps(tensor: torch.Tensor) -> bool:
+    """Whether two places of the tensor may share memory: its steps do not clear what lies within them."""
+    reach = 0
+    for step, size in sorted((s, n) for s, n in zip(tensor.stride(), tensor.shape, strict=True) if n > 1):
+        if step <= reach:
+            return True
+        reach += step * (size - 1)
+    return False
+
+
 def _place_of_gradient(logits: torch.Tensor, overwrite: bool) -> torch.Tensor:
     if not overwrite:
-        return torch.empty_like(logits)
-    if 0 in [step for step, size in zip(logits.stride(), logits.shape, strict=True) if size > 1]:
-        raise UserError("expanded logits share memory and cannot be overwritten; pass overwrite_logits=False")
+        # half precision would lose small gradients before loss scaling, which the backward pass brings, saves them
+        return torch.empty_like(logits, dtype=torch.float32 if logits.dtype is torch.float16 else None)
+    if _overlaps(logits):
+        raise UserError("expanded or overlapping logits cannot be overwritten; pass overwrite_logits=False")
     place = logits.detach()
     torch.autograd.graph.increment_version(place)  # who saved the logits for a backward pass must not use them
     return place

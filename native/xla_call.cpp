@@ -159,6 +159,8 @@ void put_nan(void* array, Type type, int64_t at) {
     }
 }
 
+constexpr double settings_version = 1;  // raise it when their order changes; losses/on_jax.py has the same
+
 // The numbers of the settings, in order.
 class Settings {
 public:
@@ -205,6 +207,7 @@ struct Call {
           gradient(frame.results.count > 1 ? operand(frame.results, 1) : Buffer{}),
           sloped(frame.results.count > 1),
           settings(settings_) {
+        require(settings.next() == settings_version, "the program is from another version of Counterpoise");
         work.kernels = chosen;
         work.reduction = Reduction(int(settings.next()));
         class_axis = int64_t(settings.next());

@@ -66,6 +66,15 @@ class Namespace(Protocol):
     def take(self, values: Array, index: Array) -> Array:
         """The rows of `values` at `index`."""
 
+    def pick(self, array: Array, index: Array, marked: Array) -> Array:
+        """The element at `index` of each row, which is the one `marked`, as (..., 1)."""
+
+    def with_gradient(self, function: Any, array: Array) -> Array:
+        """The first of what `function(array)` gives: a value, and a function from its cotangent to that of the array.
+
+        The second is used where it makes a compiled program faster; it differentiates too.
+        """
+
     def where(self, condition: Array, yes: Any, no: Any) -> Array:
         """Elementwise choice; the branch not taken gets no gradient."""
 
@@ -150,6 +159,12 @@ class _NumPyLike:
 
     def take(self, values: Array, index: Array) -> Array:
         return self.xp.take(values, index, axis=0)
+
+    def pick(self, array: Array, index: Array, marked: Array) -> Array:  # noqa: ARG002
+        return self.xp.sum(self.xp.where(marked, array, 0.0), -1, keepdims=True)
+
+    def with_gradient(self, function: Any, array: Array) -> Array:
+        return function(array)[0]
 
     def sum(self, array: Array, axis: int | None = None, keepdims: bool = False) -> Array:
         return self.xp.sum(array, axis=axis, keepdims=keepdims)
@@ -253,6 +268,12 @@ class _Torch:
     def take(self, values: Array, index: Array) -> Array:
         return values[index]
 
+    def pick(self, array: Array, index: Array, marked: Array) -> Array:  # noqa: ARG002
+        return self._torch.where(marked, array, 0.0).sum(dim=-1, keepdim=True)
+
+    def with_gradient(self, function: Any, array: Array) -> Array:
+        return function(array)[0]
+
     def where(self, condition: Array, yes: Any, no: Any) -> Array:
         return self._torch.where(condition, yes, no)
 
@@ -341,6 +362,12 @@ class _TensorFlow:
 
     def take(self, values: Array, index: Array) -> Array:
         return self._tf.gather(values, index)
+
+    def pick(self, array: Array, index: Array, marked: Array) -> Array:  # noqa: ARG002
+        return self._tf.gather(array, index, batch_dims=array.shape.rank - 1)[..., None]
+
+    def with_gradient(self, function: Any, array: Array) -> Array:
+        return self._tf.custom_gradient(function)(array)
 
     def where(self, condition: Array, yes: Any, no: Any) -> Array:
         dtype = next((side.dtype for side in (yes, no) if self._tf.is_tensor(side)), None)

@@ -4,6 +4,14 @@
 a class out of range gives NaN, since values cannot be looked at. In `shard_map` the mean is that of the shard; for
 that of the whole batch pass its size as `normalizer` and `psum` the results.
 
+On CPU, XLA calls the compiled kernel (JAX 0.7 and later): value and gradient by the logits are one call, in `jit`,
+`grad`, `jvp`, `scan`, `checkpoint` and `shard_map`. Its settings are part of the program, so a compilation cache is
+safe. The definition in array operations serves wherever the kernel does not: on other devices, under `vmap`, for second
+derivatives and gradients by targets, weights or the normalizer, and for shapes that are unknown while tracing.
+`jax.export` for CPU wants the kernel named in `disabled_checks`, as
+`DisabledSafetyCheck.custom_call("counterpoise_softmax")` or `"counterpoise_sigmoid"`; who loads such a program calls
+`register_kernels` first.
+
 >>> import jax, jax.numpy as jnp
 >>> from counterpoise import softmax
 >>> step = jax.jit(jax.value_and_grad(loss))
@@ -20,7 +28,9 @@ try:
 except ImportError as missing:
     raise ImportError("counterpoise.jax needs JAX: pip install 'counterpoise[jax]'") from missing
 
-__all__ = ["loss"]
+from counterpoise.losses.on_jax import register_kernels
+
+__all__ = ["loss", "register_kernels"]
 
 for _family in (SoftmaxRecipe, SigmoidRecipe):
     jax.tree_util.register_static(_family)

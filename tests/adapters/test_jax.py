@@ -214,4 +214,3 @@ def test_an_exported_program_holds_its_recipe():
     np.testing.assert_allclose(jax.export.deserialize(saved).call(LOGITS)[0], step(LOGITS)[0])
     elsewhere = jax.export.export(step, platforms=["cuda"])(LOGITS)
     assert "@counterpoise_softmax" not in str(elsewhere.mlir_module())
-

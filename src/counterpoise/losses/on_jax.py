@@ -22,6 +22,9 @@ _TARGETS = {True: "counterpoise_softmax", False: "counterpoise_sigmoid"}
 _LOGITS = ("float32", "float64", "bfloat16", "float16")
 _SINGLE = ("float32", "float64")
 _WHOLE = ("int32", "int64")
+_VERSION = 1
+"""Of the settings; native/xla_call.cpp has the same."""
+
 _LARGEST_EXACT = 2**53
 """Whole numbers up to here pass as float64."""
 
@@ -46,14 +49,27 @@ class Call:
         numbers = [float(value) for value in given if not isinstance(value, list)]
         arrays = [value for value in given if isinstance(value, list)]
         ignored = self.ignore_index
-        head = (REDUCTIONS[self.reduction], self.class_axis, threads_here(), ignored is not None, ignored or 0)
-        return np.concatenate([np.asarray(part, np.float64) for part in (head, numbers, *arrays)]).view(np.uint32)
+        of_call = (REDUCTIONS[self.reduction], self.class_axis, threads_here(), ignored is not None, ignored or 0)
+        return np.concatenate([np.asarray(part, np.float64) for part in ((_VERSION, *of_call), numbers, *arrays)]).view(
+            np.uint32
+        )
 
 
 @cache
-def _is_registered() -> bool:
-    """Whether XLA takes the kernels: not in a JAX from before its `ffi`, nor if its interface has changed."""
-    if not hasattr(jax, "typeof") or not hasattr(jax, "ffi"):
+def register_kernels() -> bool:
+    """Make the kernels known to XLA on CPU; the first loss does so too.
+
+    Returns
+    -------
+    bool
+        Whether XLA takes them: not in a JAX before 0.7, nor if the interface has changed.
+
+    Examples
+    --------
+    >>> register_kernels()
+    True
+    """
+    if jax.__version_info__ < (0, 7):
         return False
     try:
         for softmax, name in _TARGETS.items():
@@ -74,7 +90,7 @@ def jax_loss(
     class_axis: int,
 ) -> Any:
     """The loss through the kernels, or None where the definition must serve; arguments as in `counterpoise.loss`."""
-    if not _is_registered() or logits.dtype.name not in _LOGITS:
+    if not register_kernels() or logits.dtype.name not in _LOGITS:
         return None
     if not all(isinstance(size, int) and size > 0 for size in logits.shape):
         return None

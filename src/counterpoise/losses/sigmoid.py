@@ -4,6 +4,7 @@ from counterpoise.losses.arguments import Arguments
 from counterpoise.losses.softmax import Rows, weighed
 from counterpoise.recipes import SigmoidRecipe
 from counterpoise.recipes.odds import shifted_logit
+from counterpoise.recipes.shape import chances
 
 
 def sigmoid_elements(arguments: Arguments, recipe: SigmoidRecipe) -> Rows:
@@ -27,6 +28,7 @@ def sigmoid_elements(arguments: Arguments, recipe: SigmoidRecipe) -> Rows:
     negative_weight = xp.constant(recipe.neg_weight, z, z.dtype)
     smoothed = t * (1 - recipe.smoothing) + recipe.smoothing / 2 if recipe.smoothing else t
     positive, negative = smoothed * positive_weight, (1 - smoothed) * negative_weight
-    loss = weighed(xp, positive, recipe.positive_shape.value(xp, -u))
-    loss = loss + weighed(xp, negative, recipe.negative_shape.value(xp, u))
+    at = chances(xp, u)
+    loss = weighed(xp, positive, recipe.positive_shape.value(xp, at.swapped()))
+    loss = loss + weighed(xp, negative, recipe.negative_shape.value(xp, at))
     return Rows(loss, t * positive_weight + (1 - t) * negative_weight)

@@ -5,13 +5,14 @@ other logits; a soft target needs those of all classes, relative to the largest 
 no difference of nearly equal numbers is taken.
 """
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from counterpoise.arrays import Array, Namespace
 from counterpoise.losses.arguments import Arguments
 from counterpoise.recipes import SoftmaxRecipe
 from counterpoise.recipes.affine import INFINITY, affine_parts, roughly, total
 from counterpoise.recipes.odds import Odds, at, differences, margined_differences, odds_against_all
+from counterpoise.recipes.shape import chances
 
 
 class Rows(NamedTuple):
@@ -39,7 +40,7 @@ def softmax_rows(arguments: Arguments, recipe: SoftmaxRecipe) -> Rows:
     xp, z = arguments.xp, arguments.logits
     if arguments.hard and recipe.smoothing == 0 and not recipe.adds_expected_cost:
         row_weight = _weight_of_true(arguments, recipe)
-        loss = weighed(xp, row_weight, recipe.shape.value(xp, _odds_against_true(arguments, recipe)))
+        loss = weighed(xp, row_weight, recipe.shape.value(xp, chances(xp, _odds_against_true(arguments, recipe))))
         return Rows(xp.where(_is_class(arguments), loss, float("nan")), row_weight)
     target = _soft_target(arguments, recipe)
     odds = odds_against_all(
@@ -52,7 +53,10 @@ def softmax_rows(arguments: Arguments, recipe: SoftmaxRecipe) -> Rows:
         temperature=recipe.temperature,
     )
     by_class = weight_of_all(xp, z, recipe)
-    loss = xp.sum(weighed(xp, target * by_class, recipe.shape.value(xp, odds.against)), -1)
+    costs_only = recipe.adds_expected_cost and not recipe.weight.any()
+    loss = 0.0
+    if not costs_only:
+        loss = xp.sum(weighed(xp, target * by_class, recipe.shape.value(xp, chances(xp, odds.against))), -1)
     if recipe.adds_expected_cost:
         loss = loss + _expected_cost(arguments, recipe, target, odds)
     if arguments.hard:
@@ -60,7 +64,7 @@ def softmax_rows(arguments: Arguments, recipe: SoftmaxRecipe) -> Rows:
         loss = xp.where(_is_class(arguments), loss, float("nan"))
     else:
         row_weight = xp.sum(arguments.target * by_class, -1)
-    if recipe.adds_expected_cost and not recipe.weight.any():
+    if costs_only:
         row_weight = row_weight + 1.0  # an expected cost has no class weight: each row counts alike
     return Rows(loss, row_weight)
 
@@ -111,23 +115,42 @@ def _is_true(arguments: Arguments) -> Array:
 
 def _odds_against_true(arguments: Arguments, recipe: SoftmaxRecipe) -> Array:
     """The log odds against the true class, with its margin, (...), relative to the largest of the other logits."""
-    xp, z, s = arguments.xp, arguments.logits, recipe.temperature
+    xp, s = arguments.xp, recipe.temperature
     is_true = _is_true(arguments)
-    others = xp.where(is_true, -INFINITY, roughly(xp, z, recipe.scale, recipe.offset))
-    largest = xp.max(others, -1, True)
-    largest = xp.where(largest == -INFINITY, 0.0, largest)
-    gap = s * -total(differences(largest, affine_parts(xp, z, recipe.scale, recipe.offset)))
-    spread = xp.sum(xp.exp(xp.where(is_true, -INFINITY, gap)), -1)
-    alone = spread == 0
-    # the margin comes off the offset of the true class, in parts of its own so that it keeps its digits
-    true = _in_range(xp, arguments.target, arguments.classes)[..., None]
-    own = affine_parts(xp, at(xp, z, is_true), recipe.scale, recipe.offset - recipe.margin, true)
-    lead = s * total(margined_differences(xp, largest, own))[..., 0]
-    hidden = lead == INFINITY
-    odds = xp.log(xp.where(alone, 1.0, spread)) + xp.where(hidden, INFINITY, lead)
-    # with no other class the loss is 0; with no class at all there is none
-    odds = xp.where(alone, -INFINITY, odds)
-    return xp.where(alone & hidden, float("nan"), odds)
+    true = _in_range(xp, arguments.target, arguments.classes)
+
+    def others(z: Array) -> tuple[Array, Array]:
+        """The largest of the other logits, and the exponentials of their distances from it."""
+        rough = xp.where(is_true, -INFINITY, roughly(xp, z, recipe.scale, recipe.offset))
+        largest = xp.max(rough, -1, True)
+        largest = xp.where(largest == -INFINITY, 0.0, largest)
+        gap = s * -total(differences(largest, affine_parts(xp, z, recipe.scale, recipe.offset)))
+        return largest, xp.exp(xp.where(is_true, -INFINITY, gap))
+
+    def odds(z: Array) -> Any:
+        largest, e = others(z)
+        spread = xp.sum(e, -1, True)
+        alone = spread == 0
+        # the margin comes off the offset of the true class, in parts of its own so that it keeps its digits
+        own = xp.pick(z, true, is_true)
+        parts = affine_parts(xp, own, recipe.scale, recipe.offset - recipe.margin, true[..., None])
+        lead = s * total(margined_differences(xp, largest, parts))
+        hidden = lead == INFINITY
+        against = xp.log(xp.where(alone, 1.0, spread)) + xp.where(hidden, INFINITY, lead)
+        # with no other class the loss is 0; with no class at all there is none
+        against = xp.where(alone, -INFINITY, against)
+
+        def pulled(cotangent: Array) -> Array:
+            _, e = others(z)  # again, so that it is a function of the logits; compilers find that it is the same
+            spread = xp.sum(e, -1, True)
+            slope = s * xp.where(spread == 0, 0.0, cotangent)
+            share = e / xp.where(spread == 0, 1.0, spread)
+            by_logit = xp.where(is_true, xp.where(hidden, 0.0, -slope), slope * share)
+            return by_logit * xp.constant(recipe.scale, z, z.dtype) if (recipe.scale != 1).any() else by_logit
+
+        return xp.where(alone & hidden, float("nan"), against), pulled
+
+    return xp.with_gradient(odds, arguments.logits)[..., 0]
 
 
 def _soft_target(arguments: Arguments, recipe: SoftmaxRecipe) -> Array:

@@ -18,6 +18,9 @@ from counterpoise.arrays import Array, Float64Array, Namespace, numpy_namespace
 FAR = 100.0
 """Log odds beyond which n = 1 in every precision, so that powers of n need no slope there."""
 
+MOST_MULTIPLIED = 8
+"""A whole focus up to here is a product, which costs less than a power."""
+
 
 class Derivatives(NamedTuple):
     """A function of the log odds with its first two derivatives."""
@@ -25,6 +28,35 @@ class Derivatives(NamedTuple):
     value: Float64Array
     slope: Float64Array
     bend: Float64Array
+
+
+class Chances(NamedTuple):
+    """What log odds o say, each to full precision: o, n = sigmoid(o), p = sigmoid(-o), -log p and -log n."""
+
+    odds: Array
+    wrong: Array
+    right: Array
+    cross_entropy: Array
+    surprise: Array
+
+    def swapped(self) -> "Chances":
+        """The same seen from the other class."""
+        return Chances(-self.odds, self.right, self.wrong, self.surprise, self.cross_entropy)
+
+
+def chances(xp: Namespace, odds: Array) -> Chances:
+    """All that the two classes of a sigmoid need, from one exponential and one logarithm; slopes are right at 0 too."""
+    ahead = odds >= 0
+    small = xp.exp(xp.where(ahead, -odds, odds))
+    rest, larger = xp.log1p(small), 1 / (1 + small)
+    smaller = small * larger
+    return Chances(
+        odds,
+        xp.where(ahead, larger, smaller),
+        xp.where(ahead, smaller, larger),
+        xp.where(ahead, odds, 0.0) + rest,
+        xp.where(ahead, 0.0, -odds) + rest,
+    )
 
 
 class _Clipped(NamedTuple):
@@ -63,25 +95,40 @@ class Shape:
     poly: float = 0.0
     clip: float = 0.0
 
-    def value(self, xp: Namespace, odds: Array) -> Array:
-        """phi at log odds of any shape, in any framework, differentiable and free of NaN from -inf to +inf."""
+    def value(self, xp: Namespace, at: Chances) -> Array:
+        """phi of any shape, in any framework, differentiable and free of NaN for log odds from -inf to +inf."""
         if self.clip:
-            kept = self._clipped(xp, odds)
+            kept = self._clipped(xp, at)
             phi = self._inner(xp, kept.cross_entropy)
             if self.focus:
-                phi = xp.exp(self.focus * xp.log(kept.wrong)) * phi
+                phi = self._power(xp, kept.wrong) * phi
             if self.poly:
                 phi = phi + self.poly * kept.wrong
             return xp.where(kept.counted, phi, 0.0)
-        phi = self._inner(xp, xp.softplus(odds))
+        phi = self._inner(xp, at.cross_entropy)
         if self.focus:
             # its slope must not meet an infinite cross-entropy: 0 * inf
-            far = odds > FAR
-            near = xp.where(far, FAR, odds)
-            phi = xp.where(far, 1.0, xp.exp(-self.focus * xp.softplus(-near))) * phi
+            far = at.odds > FAR
+            if self._multiplies:
+                phi = self._power(xp, xp.where(far, 1.0, at.wrong)) * phi
+            else:
+                phi = xp.where(far, 1.0, xp.exp(-self.focus * at.surprise)) * phi
         if self.poly:
-            phi = phi + self.poly * xp.exp(-xp.softplus(-odds))
+            phi = phi + self.poly * at.wrong
         return phi
+
+    @property
+    def _multiplies(self) -> bool:
+        return self.focus == int(self.focus) and self.focus <= MOST_MULTIPLIED
+
+    def _power(self, xp: Namespace, wrong: Array) -> Array:
+        """wrong ** focus, for numbers above 0 where the focus is not whole."""
+        if not self._multiplies:
+            return xp.exp(self.focus * xp.log(wrong))
+        power = wrong
+        for _ in range(int(self.focus) - 1):
+            power = power * wrong
+        return power
 
     def _inner(self, xp: Namespace, cross_entropy: Array) -> Array:
         """The middle factor of phi."""
@@ -89,12 +136,12 @@ class Shape:
             return cross_entropy
         return -xp.expm1(-self.robustness * cross_entropy) / self.robustness
 
-    def _clipped(self, xp: Namespace, odds: Array) -> _Clipped:
+    def _clipped(self, xp: Namespace, at: Chances) -> _Clipped:
         """n less the clip, p plus the clip, -log(p + clip); 1/2 each where nothing is left of n."""
-        wrong = xp.exp(-xp.softplus(-odds)) - self.clip
+        wrong = at.wrong - self.clip
         counted = wrong > 0
         wrong = xp.where(counted, wrong, 0.5)
-        right = xp.where(counted, xp.exp(-xp.softplus(odds)) + self.clip, 0.5)
+        right = xp.where(counted, at.right + self.clip, 0.5)
         near = wrong < 0.5
         cross_entropy = xp.where(near, -xp.log1p(-xp.where(near, wrong, 0.5)), -xp.log(right))
         return _Clipped(counted, wrong, right, cross_entropy)
@@ -104,7 +151,7 @@ class Shape:
         n, p = _sigmoid(odds), _sigmoid(-odds)
         q, g = self.robustness, self.focus
         if self.clip:
-            kept = self._clipped(numpy_namespace, odds)
+            kept = self._clipped(numpy_namespace, chances(numpy_namespace, odds))
             wrong, right = kept.wrong, kept.right
             inner = self._inner(numpy_namespace, kept.cross_entropy)
             inner_1, inner_2 = right ** (q - 1), (1 - q) * right ** (q - 2)
@@ -148,7 +195,7 @@ class Shape:
         log_n, log_p = -xp.softplus(-odds), -xp.softplus(odds)
         q, g = self.robustness, self.focus
         if self.clip:
-            kept = self._clipped(xp, odds)
+            kept = self._clipped(xp, chances(xp, odds))
             by_n = xp.exp((q - 1) * xp.log(kept.right))
             if g:
                 ratio = self._inner(xp, kept.cross_entropy) / kept.wrong

@@ -32,10 +32,14 @@ void softmax_weights(const SoftmaxRecipe& recipe, const SoftmaxBatch& batch, int
 }
 
 void sigmoid_weights(const SigmoidRecipe& recipe, const SigmoidBatch& batch, int64_t first, int64_t last, Sums* sums) {
+    // the kernel sees targets and the ignored value as it computes with them
+    const bool single = batch.logits_type != float64 || (batch.gradient && batch.gradient_type != float64);
     with_type(batch.target_type, batch.target, [&](auto* targets) {
         for (int64_t i = first; i < last; ++i) {
             const double target = double(widened(targets[i]));
-            if (batch.ignores && target == batch.ignore_value) continue;
+            if (batch.ignores && (target == batch.ignore_value ||
+                                  (single && float(target) == float(batch.ignore_value))))
+                continue;
             const int64_t label = recipe.labels == 1 ? 0 : (i / batch.run) % recipe.labels;
             const double weight = target * recipe.positive_weight[label] + (1 - target) * recipe.negative_weight[label];
             count_weight(weight * weight_at(batch.sample_weight, batch.weight_type, i), sums);

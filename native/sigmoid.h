@@ -195,7 +195,8 @@ void sigmoid_elements(const SigmoidRecipe& recipe, const SigmoidBatch& batch, in
         const T *logits = (const T*)batch.logits + at, *target = (const T*)batch.target + at;
         const T* weight = batch.sample_weight ? (const T*)batch.sample_weight + at : nullptr;
         T* loss = batch.loss ? (T*)batch.loss + at : nullptr;
-        T *gradient = (T*)batch.gradient + at, *curvature = (T*)batch.curvature + at;
+        T* gradient = sloped ? (T*)batch.gradient + at : nullptr;
+        T* curvature = curved ? (T*)batch.curvature + at : nullptr;
         int64_t filled = size, kept = size;
         if (!whole) {
             filled = (size + width<T> - 1) / width<T> * width<T>;
@@ -207,7 +208,7 @@ void sigmoid_elements(const SigmoidRecipe& recipe, const SigmoidBatch& batch, in
             read_run<T>(elements.target, batch.target, batch.target_type, at, size);
             if (batch.ignores)
                 for (int64_t i = 0; i < size; ++i)
-                    if (double(elements.target[i]) == batch.ignore_value) {
+                    if (elements.target[i] == T(batch.ignore_value)) {
                         elements.target[i] = elements.weight[i] = T(0);
                         --kept;
                     }

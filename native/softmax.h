@@ -82,7 +82,7 @@ COUNTERPOISE_INLINE Vector<T> less_reference(const SoftmaxRecipe& recipe, const 
 // Rows of two classes whose target names one; `block.logits` becomes the gradient. The log odds are one difference.
 template <class T>
 inline void hard_pairs(const SoftmaxRecipe& recipe, const Block<T>& block, int64_t at, double factor, bool sloped,
-                       bool curved) {
+                       bool curved, Sums* sums) {
     const Vector<T> zero = {}, one = all<T>(1);
     T *first = block.logits + at, *second = first + block.pitch;
     const Vector<T> z0 = load<Vector<T>>(first), z1 = load<Vector<T>>(second);
@@ -104,6 +104,7 @@ inline void hard_pairs(const SoftmaxRecipe& recipe, const Block<T>& block, int64
         });
     }
     odds = choose(larger(z0, z1) == T(__builtin_inf()), all<T>(T(__builtin_nan(""))), odds);
+    sums->odd += how_many<T>(odds != odds);  // also of rows that weigh nothing
     const Phi<T> phi = shaped<T>(recipe.form, chances<T>(odds), curved);
     Vector<T> weight = load<Vector<T>>(block.weight + at);
     weight *= choose(is_second, all<T>(T(recipe.weight[1])), all<T>(T(recipe.weight[0])));
@@ -178,7 +179,8 @@ inline void hard_rows(const SoftmaxRecipe& recipe, const Block<T>& block, int64_
     Vector<T> odds = logarithm<T>(spread) + lead;
     odds = choose(alone, lowest, odds);
     odds = choose(alone & hidden, all<T>(T(__builtin_nan(""))), odds);  // with every class masked there is no answer
-    odds = choose(largest == infinity, all<T>(T(__builtin_nan(""))), odds);
+    odds = choose((largest == infinity) | (reference == infinity), all<T>(T(__builtin_nan(""))), odds);
+    sums->odd += how_many<T>(odds != odds);  // also of rows that weigh nothing
     const Phi<T> phi = shaped<T>(recipe.form, chances<T>(odds), curved);
     const Vector<T> weight = row_weight * load<Vector<T>>(block.weight + at);
     const Ints<T> free = weight == T(0);
@@ -314,7 +316,8 @@ inline Vector<T> cost_of_choices(const SoftmaxRecipe& recipe, const T* share, T*
 }
 
 // Rows whose target has a share for each class, or that pay an expected cost; `block.logits` becomes the gradient.
-// Each class k contributes T_k(o_k); the derivatives are those of losses/closed_form.py.
+// Each class k contributes T_k(o_k). With r_jk = e_j / (the sum of all e but e_k), its slope by u_j is T_k' r_jk, by u_k
+// -T_k'; sums that leave one class out are taken without subtracting it where it dominates.
 template <class T>
 inline void soft_rows(const SoftmaxRecipe& recipe, const Block<T>& block, int64_t at, bool hard, double factor,
                       bool sloped, bool curved, Sums* sums) {
@@ -513,7 +516,7 @@ void softmax_blocks(const SoftmaxRecipe& recipe, const SoftmaxBatch& batch, int6
         }
         for (int64_t i = 0; i < filled; i += width<T>) {
             if (pairs)
-                hard_pairs<T>(recipe, block, i, batch.factor, sloped, curved);
+                hard_pairs<T>(recipe, block, i, batch.factor, sloped, curved, sums);
             else if (costs_only)
                 cost_rows<T>(recipe, block, i, batch.factor, sloped, curved, sums);
             else if (soft)

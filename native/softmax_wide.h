@@ -247,7 +247,7 @@ void softmax_wide(const SoftmaxRecipe& recipe, const SoftmaxBatch& batch, int64_
             odds = choose(alone & hidden, all<double>(__builtin_nan("")), odds);
             const Phi<double> phi = shaped<double>(recipe.form, chances<double>(odds), false);
             const Vector<double> loss = choose(free, zero, weight * phi.value);
-            sums->odd += how_many<double>(loss != loss);
+            sums->odd += how_many<double>(odds != odds);  // also of rows that weigh nothing
             sums->loss += total<double>(loss);
             const Vector<double> slope = choose(free, zero, (weight * batch.factor) * phi.slope);
             const Vector<double> share = slope / choose(alone, all<double>(1), spread);

@@ -17,7 +17,7 @@ namespace counterpoise {
 namespace {
 
 constexpr int most_threads = 256;
-constexpr int spins = 4000;  // some 20 us, so that calls in a row find their threads awake
+constexpr int spins = 1000;  // some 25 us, so that calls in a row find their threads awake
 
 inline void pause() {
 #if defined(__x86_64__)

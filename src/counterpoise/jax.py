@@ -4,7 +4,7 @@
 a class out of range gives NaN, since values cannot be looked at. In `shard_map` the mean is that of the shard; for
 that of the whole batch pass its size as `normalizer` and `psum` the results.
 
-On CPU, XLA calls the compiled kernel (JAX 0.7 and later): value and gradient by the logits are one call, in `jit`,
+On CPU, XLA calls the compiled kernel (JAX 0.8 and later): value and gradient by the logits are one call, in `jit`,
 `grad`, `jvp`, `scan`, `checkpoint` and `shard_map`. Its settings are part of the program, so a compilation cache is
 safe. The definition in array operations serves wherever the kernel does not: on other devices, under `vmap`, for second
 derivatives and gradients by targets, weights or the normalizer, and for shapes that are unknown while tracing.

@@ -200,12 +200,14 @@ def _in_graph(
 ) -> torch.Tensor:
     """The loss as one node of a compiled graph: where there is one the kernel, else operations for it to fuse."""
     recipe = _recipe_of(recipe_json)
+    check_reduction(reduction, normalizer)
     options = (sample_weight, reduction, normalizer, ignore_index, class_axis)
     value: torch.Tensor
     if not isinstance(normalizer, torch.Tensor) and kernel_takes(
         logits, target, sample_weight, recipe, class_axis, traced=True
     ):
-        value = kernel_node(logits, target, sample_weight, recipe_json, *options[1:])
+        ignored = "" if ignore_index is None else str(ignore_index)
+        value = kernel_node(logits, target, sample_weight, recipe_json, reduction, normalizer, ignored, class_axis)
         return value
     with warnings.catch_warnings():  # said already when the module ran, or was made; a trace would repeat it
         warnings.simplefilter("ignore", ClassWeightWarning)
@@ -221,17 +223,20 @@ def kernel_node(
     recipe: str,
     reduction: str,
     normalizer: float | None,
-    ignore_index: float | None,
+    ignore_index: str,
     class_axis: int,
 ) -> torch.Tensor:
     """The value, as an operation of PyTorch's own."""
-    options = (sample_weight, reduction, normalizer, _whole(ignore_index), class_axis)
+    options = (sample_weight, reduction, normalizer, _ignored(ignore_index), class_axis)
     value = torch_loss(logits, target, _recipe_of(recipe), *options)
     return composed(logits, target, _recipe_of(recipe), *options) if value is None else value
 
 
-def _whole(ignore_index: float | None) -> float | None:
-    return int(ignore_index) if ignore_index is not None and ignore_index == int(ignore_index) else ignore_index
+def _ignored(text: str) -> float | None:
+    """The ignored target; a graph has no type for whole numbers or fractions, but one for text."""
+    if not text:
+        return None
+    return int(text) if text.lstrip("-").isdigit() else float(text)
 
 
 @kernel_node.register_fake
@@ -253,17 +258,22 @@ def gradient_node(
     recipe: str,
     reduction: str,
     normalizer: float | None,
-    ignore_index: float | None,
+    ignore_index: str,
     class_axis: int,
 ) -> torch.Tensor:
     """The gradient by the logits, computed in the backward pass, so that nothing is kept for it."""
-    options = (sample_weight, reduction, normalizer, _whole(ignore_index), class_axis)
+    options = (sample_weight, reduction, normalizer, _ignored(ignore_index), class_axis)
+    place = torch.empty_like(logits)
     with torch.enable_grad():
         leaf = logits.detach().requires_grad_()
         value = torch_loss(leaf, target, _recipe_of(recipe), *options)
-        if value is None:
-            value = composed(leaf, target, _recipe_of(recipe), *options)
-        return torch.autograd.grad(value, leaf, upstream.to(value.dtype))[0]
+        if value is not None:
+            gradient = torch.autograd.grad(value, leaf, upstream.to(value.dtype))[0]
+            # the graph was promised these strides
+            return gradient if gradient.stride() == place.stride() else place.copy_(gradient)
+    # inside an operation autograd records nothing, but this does
+    value, pull, *_ = torch.func.vjp(lambda z: composed(z, target, _recipe_of(recipe), *options), logits.detach())
+    return place.copy_(pull(upstream.to(value.dtype))[0])
 
 
 @gradient_node.register_fake

@@ -157,5 +157,5 @@ def test_operations_are_well_formed(recipe):
     from counterpoise.torch import kernel_node
 
     logits, target = example(recipe, dtype=torch.float64)
-    arguments = (logits.requires_grad_(), target, None, recipe.to_json(), "mean", None, None, -1)
+    arguments = (logits.requires_grad_(), target, None, recipe.to_json(), "mean", None, "", -1)
     torch.library.opcheck(kernel_node, arguments)

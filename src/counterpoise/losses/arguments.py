@@ -49,7 +49,7 @@ def _same(a: tuple[Any, ...], b: tuple[Any, ...]) -> bool:
     )
 
 
-def _to_framework(xp: Namespace, name: str, value: Any, like: Array) -> Array:
+def to_framework(xp: Namespace, name: str, value: Any, like: Array) -> Array:
     """`value` as an array of the logits' framework; lists, columns and arrays of other frameworks are converted."""
     if not isinstance(value, np.ndarray | np.generic):
         try:
@@ -107,7 +107,7 @@ def softmax_arguments(
     shape = xp.shape(z)
     if xp.name != "numpy":
         z = xp.where(z == float("inf"), float("nan"), z)  # as the error in NumPy: only -inf has a meaning, a mask
-    y = _to_framework(xp, "target", target, z)
+    y = to_framework(xp, "target", target, z)
     y_shape = xp.shape(y)
     whole = not xp.is_floating(y) and not xp.is_boolean(y)
     hard = whole and _same(y_shape, shape[:-1])
@@ -192,7 +192,7 @@ def sigmoid_arguments(
     """The arguments of a sigmoid loss in their one form."""
     xp, z, classes = checked_logits(logits, recipe, class_axis)
     shape = xp.shape(z)
-    y = _to_framework(xp, "target", target, z)
+    y = to_framework(xp, "target", target, z)
     y_shape = xp.shape(y)
     if len(y_shape) == len(shape) > 1:
         y = xp.moveaxis(y, class_axis, -1)
@@ -222,7 +222,7 @@ def sigmoid_arguments(
 
 
 def _checked_weight(xp: Namespace, sample_weight: Any, z: Array) -> Array:
-    weight = _to_framework(xp, "sample_weight", sample_weight, z)
+    weight = to_framework(xp, "sample_weight", sample_weight, z)
     if xp.name == "numpy" or not xp.is_floating(weight):
         weight = xp.astype(weight, z.dtype)
     weight = _refuse_values(

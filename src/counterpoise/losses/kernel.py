@@ -19,7 +19,7 @@ REDUCTIONS = {"none": 0, "sum": 1, "mean": 2, "weighted_mean": 3, "nonzero_mean"
 AS_IT_IS = (1.0, 0.0, 0.0)
 """A curvature that is not made fit for Newton steps: its factor, its least per gradient, its floor."""
 
-_MOST_COMPILED = 256
+_MOST_COMPILED, _MOST_CLASSES = 256, 1_000_000
 _compiled: dict[tuple[int, int], tuple[Recipe, Any]] = {}
 
 
@@ -68,7 +68,7 @@ def compiled(recipe: Recipe, classes: int) -> Any:
     # the recipe is kept with it, so that no other one can get its id
     found = _compiled.get((id(recipe), classes))
     if found is None:
-        if len(_compiled) >= _MOST_COMPILED:
+        if len(_compiled) >= _MOST_COMPILED or classes + sum(held for _, held in _compiled) > _MOST_CLASSES:
             _compiled.clear()
         make = _kernels.Softmax if isinstance(recipe, SoftmaxRecipe) else _kernels.Sigmoid
         found = _compiled[id(recipe), classes] = recipe, make(*parameters(recipe, classes))

@@ -10,9 +10,10 @@ from typing import Any
 import torch
 from torch.utils.checkpoint import checkpoint
 
-from counterpoise.losses.arguments import arguments_of
+from counterpoise.arrays import namespace
+from counterpoise.losses.arguments import arguments_of, to_framework
 from counterpoise.losses.loss import composed
-from counterpoise.losses.on_torch import Call, can_ignore, kernel_takes
+from counterpoise.losses.on_torch import Call, can_ignore, is_batched, kernel_takes
 from counterpoise.losses.reduction import denominator
 from counterpoise.losses.sigmoid import sigmoid_elements
 from counterpoise.losses.softmax import softmax_rows
@@ -55,6 +56,7 @@ def linear_torch_loss(
         dtype = torch.get_autocast_dtype(features.device.type)
         features, weight = features.to(dtype), weight.to(dtype)
         bias = None if bias is None else bias.to(dtype)
+    target, sample_weight = _per_row(features, target, sample_weight)
     step = _Step(recipe, target, sample_weight, reduction, normalizer, ignore_index)
     if not _has_kernel(features, weight, bias, step):
         return _checkpointed(features, weight, bias, step)
@@ -68,8 +70,25 @@ def linear_torch_loss(
     return result
 
 
+def _per_row(features: torch.Tensor, target: Any, sample_weight: Any) -> tuple[torch.Tensor, torch.Tensor | None]:
+    """Target and weight as tensors whose first axis is that of the rows."""
+    xp, rows = namespace(features), len(features)
+    target = to_framework(xp, "target", target, features)
+    if target.shape == (rows, 1) and not target.is_floating_point():
+        target = target.reshape(rows)
+    if sample_weight is not None:
+        sample_weight = to_framework(xp, "sample_weight", sample_weight, features)
+        if sample_weight.ndim == 0:
+            sample_weight = sample_weight.expand(rows)
+        elif sample_weight.shape == (rows, 1):
+            sample_weight = sample_weight.reshape(rows)
+    return target, sample_weight
+
+
 def _has_kernel(features: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor | None, step: _Step) -> bool:
     classes = len(weight)
+    if features.dtype is torch.float16:  # its gradients need the room that loss scaling makes, before they are summed
+        return False
     like = features[:1].detach().new_zeros((1, classes)) if len(features) else None
     if like is None or not isinstance(step.target, torch.Tensor) or len(step.target) != len(features):
         return False
@@ -116,7 +135,7 @@ def _computed(
         if not call.compute(z, any(wanted)):
             return None
         assert call.value is not None
-        values.append(call.value.double() if divisor != 0 else torch.zeros((), dtype=torch.float64))
+        values.append(call.value.double() if divisor != 0 else torch.zeros((), dtype=torch.float64, device=z.device))
         if divisor == 0:
             z.zero_()
         if by_features is not None:
@@ -212,18 +231,20 @@ class _Linear(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx: Any, features: Any, weight: Any, bias: Any, step: _Step, value: torch.Tensor) -> Any:
-        ctx.save_for_backward(features, weight, bias)
+        ctx.save_for_backward(features, weight, bias, step.target, step.sample_weight)
         ctx.step = step
         return value.clone()
 
     @staticmethod
     def backward(ctx: Any, upstream: torch.Tensor) -> Any:
-        features, weight, bias = ctx.saved_tensors
         step: _Step = ctx.step
+        features, weight, bias, step.target, step.sample_weight = ctx.saved_tensors
         wanted = ctx.needs_input_grad[:3]
         if torch.is_grad_enabled():
-            value = _checkpointed(features, weight, bias, step)
-            inputs = [t for t, needed in zip((features, weight, bias), wanted, strict=True) if needed]
+            # by aliases, since features may depend on the weight: that path is the engine's
+            own = (features.view_as(features), weight.view_as(weight), None if bias is None else bias.view_as(bias))
+            value = _checkpointed(*own, step)
+            inputs = [t for t, needed in zip(own, wanted, strict=True) if needed and t is not None]
             found = iter(torch.autograd.grad(value, inputs, upstream, create_graph=True))
             return *(next(found) if needed else None for needed in wanted), None, None
         gradients, step.gradients = step.gradients, None
@@ -231,7 +252,9 @@ class _Linear(torch.autograd.Function):
             _computed(features, weight, bias, step, list(wanted))
             gradients, step.gradients = step.gradients, None
             assert gradients is not None
-        if upstream.item() != 1:
+        if is_batched(upstream):
+            gradients = [None if gradient is None else gradient * upstream for gradient in gradients]
+        elif upstream.item() != 1:
             for gradient in gradients:
                 if gradient is not None:
                     gradient *= upstream

@@ -71,7 +71,7 @@ def loss(
     """
     check_reduction(reduction, normalizer)
     given = (logits, target, recipe, sample_weight, reduction, normalizer, ignore_index, class_axis)
-    if isinstance(logits, np.ndarray | np.generic | list | tuple):
+    if isinstance(logits, (np.ndarray, np.generic, list, tuple)):
         return numpy_loss(*given)
     if type(logits).__module__.startswith("torch"):
         from counterpoise.losses.on_torch import torch_loss

@@ -62,14 +62,14 @@ def register_kernels() -> bool:
     Returns
     -------
     bool
-        Whether XLA takes them: not in a JAX before 0.7, nor if the interface has changed.
+        Whether XLA takes them: not in a JAX before 0.8, nor if the interface has changed.
 
     Examples
     --------
     >>> register_kernels()
     True
     """
-    if jax.__version_info__ < (0, 7):
+    if jax.__version_info__ < (0, 8):
         return False
     try:
         for softmax, name in _TARGETS.items():

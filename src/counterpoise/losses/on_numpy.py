@@ -163,7 +163,9 @@ def _computed(
     derivatives = [np.empty_like(logits, dtype, subok=False) for _ in range(orders)]
     if out is not None:
         _check_out(out, given[0])
-        if orders == 1 and _is_ordinary(out) and (out.dtype == dtype or (dtype == np.float32 and out.itemsize < 4)):
+        fits = out.dtype == dtype or (dtype == np.float32 and out.itemsize < 4)
+        apart = not any(isinstance(array, np.ndarray) and np.may_share_memory(out, array) for array in given[1:4:2])
+        if orders == 1 and fits and apart and _is_ordinary(out):
             derivatives[0] = out
     call = _softmax if isinstance(recipe, SoftmaxRecipe) else _sigmoid
     value, odd = call(
@@ -182,6 +184,12 @@ def _computed(
         arguments_of(*given)  # says what is wrong, and where
         if out is not None and np.may_share_memory(out, given[0]):
             raise UserError("logits, target or sample_weight hold NaN or another value that has no loss")
+        if dtype == np.float32:  # finite logits whose loss does not fit into single precision on the way
+            wide = (np.asarray(given[0]).astype(np.float64), *given[1:4])
+            again, found = _computed(*wide, reduction, normalizer, given[4], class_axis, orders=orders, newton=newton)
+            with np.errstate(over="ignore"):
+                value = np.asarray(again)
+                derivatives = [array.astype(dtype) for array in found]
     if out is not None and derivatives[0] is not out:
         out[...] = derivatives[0]
         derivatives[0] = out
@@ -246,6 +254,8 @@ def _check_out(out: Any, logits: Any) -> None:
         raise UserError(f"out has shape {out.shape}, but logits have {np.shape(logits)}")
     if not out.flags.writeable:
         raise UserError("out is read-only")
+    if 0 in [step for step, size in zip(out.strides, out.shape, strict=True) if size > 1]:
+        raise UserError("out is a broadcast array, whose elements share memory; pass an ordinary one")
     if not isinstance(logits, np.ndarray) or not np.may_share_memory(out, logits):
         return
     same = out.dtype == logits.dtype and out.strides == logits.strides and out.ctypes.data == logits.ctypes.data

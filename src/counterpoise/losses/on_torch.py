@@ -19,6 +19,7 @@ from counterpoise.recipes import Recipe, SoftmaxRecipe
 _TYPES = {getattr(torch, name): number for name, number in TYPES.items()}
 _WHOLE = (torch.int64, torch.int32)
 _FLOATING = (torch.float32, torch.float64, torch.bfloat16, torch.float16)
+_SMALL = (torch.uint8, torch.int8, torch.int16)
 _TENSORS = (torch.Tensor, torch.nn.Parameter)
 
 
@@ -122,7 +123,9 @@ def torch_loss(
 ) -> torch.Tensor | None:
     """The loss as a node of the graph, or None where the definition must serve; arguments as in `counterpoise.loss`."""
     if not kernel_takes(logits, target, sample_weight, recipe, class_axis):
-        return None
+        target, sample_weight = _in_kernel_form(logits, target, sample_weight, recipe, class_axis)
+        if not kernel_takes(logits, target, sample_weight, recipe, class_axis):
+            return None
     by = _number(normalizer)
     if by is None or not can_ignore(recipe, target, ignore_index):
         return None
@@ -141,6 +144,32 @@ def torch_loss(
         return call.value
     value: torch.Tensor = _apply(logits, call)  # type: ignore[no-untyped-call]
     return value
+
+
+def _in_kernel_form(logits: Any, target: Any, sample_weight: Any, recipe: Recipe, class_axis: Any) -> tuple[Any, Any]:
+    """Target and weight in the dtypes and shapes that the kernels take, where that is but a cast or a view."""
+    if type(logits) not in _TENSORS or type(target) not in _TENSORS or type(class_axis) is not int:
+        return target, sample_weight
+    shape, softmax = logits.shape, facts_of(recipe).softmax
+    if not -len(shape) <= class_axis < len(shape):
+        return target, sample_weight
+    axis = class_axis % len(shape)
+    rows = shape[:axis] + shape[axis + 1 :] if softmax else shape
+    if target.dtype in _SMALL and (not softmax or target.shape in (rows, (*rows, 1))):
+        target = target.long()
+    elif target.dtype is torch.bool and not softmax:
+        target = target.to(torch.float32)
+    if target.shape in ((*rows, 1), rows[:-1] if rows and rows[-1] == 1 else None):
+        target = target.reshape(rows)
+    if (
+        type(sample_weight) in _TENSORS
+        and sample_weight.is_floating_point()
+        and 0 < sample_weight.ndim < len(rows)
+        and sample_weight.shape == rows[: sample_weight.ndim]
+    ):
+        missing = len(rows) - sample_weight.ndim
+        sample_weight = sample_weight.reshape(*sample_weight.shape, *[1] * missing).expand(rows)
+    return target, sample_weight
 
 
 def can_ignore(recipe: Recipe, target: torch.Tensor, ignore_index: Any) -> bool:
@@ -168,7 +197,7 @@ class _Kernel(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx: Any, logits: torch.Tensor, call: Call) -> Any:
-        ctx.save_for_backward(logits)
+        ctx.save_for_backward(logits, call.target, call.sample_weight)
         ctx.call, ctx.dtype = call, logits.dtype
         value, call.value = call.value, None
         return value
@@ -177,7 +206,10 @@ class _Kernel(torch.autograd.Function):
     def backward(ctx: Any, upstream: torch.Tensor) -> Any:
         call: Call = ctx.call
         if torch.is_grad_enabled():
-            return _differentiable_gradient(ctx.saved_tensors[0], call, upstream), None
+            logits, call.target, call.sample_weight = ctx.saved_tensors
+            return _differentiable_gradient(logits, call, upstream), None
+        if call.overwrite:
+            _ = ctx.saved_tensors  # raises where the logits' memory, now the gradient's, was changed since
         gradient, call.gradient = call.gradient, None
         if gradient is None:  # an earlier backward pass has it
             if call.overwrite:
@@ -185,19 +217,21 @@ class _Kernel(torch.autograd.Function):
                     "the gradient took the place of the logits and was used; a second backward pass needs "
                     "overwrite_logits=False"
                 )
-            call.compute(ctx.saved_tensors[0], True)
+            logits, call.target, call.sample_weight = ctx.saved_tensors
+            call.compute(logits, True)
             gradient, call.gradient = call.gradient, None
             assert gradient is not None
         if call.reduction == "none" and isinstance(call.recipe, SoftmaxRecipe):
             upstream = upstream.unsqueeze(call.class_axis)
-        if _is_batched(upstream):  # several backward passes at once
+        if is_batched(upstream):  # several backward passes at once
             gradient = gradient * upstream
         elif call.reduction == "none" or upstream.item() != 1:
             gradient *= upstream
         return gradient.to(ctx.dtype), None
 
 
-def _is_batched(tensor: torch.Tensor) -> bool:
+def is_batched(tensor: torch.Tensor) -> bool:
+    """Whether a tensor stands for several, whose numbers cannot be looked at."""
     functorch = torch._C._functorch
     return functorch.is_functorch_wrapped_tensor(tensor) or functorch.is_legacy_batchedtensor(tensor)
 
@@ -230,7 +264,7 @@ def _differentiable_gradient(logits: torch.Tensor, call: Call, upstream: torch.T
 def _room(logits: torch.Tensor, call: Call, rows: Any) -> tuple[torch.Tensor, int]:
     """Memory for the value, with the kernel's number of its type."""
     dtype = torch.float64 if logits.dtype is torch.float64 else torch.float32
-    call.value = torch.empty(rows if call.reduction == "none" else (), dtype=dtype)
+    call.value = torch.empty(rows if call.reduction == "none" else (), dtype=dtype, device=logits.device)
     return call.value, _TYPES[dtype]
 
 
@@ -248,6 +282,8 @@ def _place_of_gradient(logits: torch.Tensor, overwrite: bool) -> torch.Tensor:
     if not overwrite:
         # half precision would lose small gradients before loss scaling, which the backward pass brings, saves them
         return torch.empty_like(logits, dtype=torch.float32 if logits.dtype is torch.float16 else None)
+    if type(logits) is torch.nn.Parameter:
+        raise UserError("logits are a parameter, which its own gradient would overwrite; pass overwrite_logits=False")
     if _overlaps(logits):
         raise UserError("expanded or overlapping logits cannot be overwritten; pass overwrite_logits=False")
     place = logits.detach()

@@ -99,13 +99,13 @@ class Shape:
         """phi of any shape, in any framework, differentiable and free of NaN for log odds from -inf to +inf."""
         if self.clip:
             kept = self._clipped(xp, at)
-            phi = self._inner(xp, kept.cross_entropy)
+            phi = self._inner(xp, kept.cross_entropy, kept.wrong)
             if self.focus:
                 phi = self._power(xp, kept.wrong) * phi
             if self.poly:
                 phi = phi + self.poly * kept.wrong
             return xp.where(kept.counted, phi, 0.0)
-        phi = self._inner(xp, at.cross_entropy)
+        phi = self._inner(xp, at.cross_entropy, at.wrong)
         if self.focus:
             # its slope must not meet an infinite cross-entropy: 0 * inf
             far = at.odds > FAR
@@ -130,10 +130,12 @@ class Shape:
             power = power * wrong
         return power
 
-    def _inner(self, xp: Namespace, cross_entropy: Array) -> Array:
+    def _inner(self, xp: Namespace, cross_entropy: Array, wrong: Array) -> Array:
         """The middle factor of phi."""
         if self.robustness == 0:
             return cross_entropy
+        if self.robustness == 1:
+            return wrong
         return -xp.expm1(-self.robustness * cross_entropy) / self.robustness
 
     def _clipped(self, xp: Namespace, at: Chances) -> _Clipped:
@@ -153,7 +155,7 @@ class Shape:
         if self.clip:
             kept = self._clipped(numpy_namespace, chances(numpy_namespace, odds))
             wrong, right = kept.wrong, kept.right
-            inner = self._inner(numpy_namespace, kept.cross_entropy)
+            inner = self._inner(numpy_namespace, kept.cross_entropy, wrong)
             inner_1, inner_2 = right ** (q - 1), (1 - q) * right ** (q - 2)
             factor = wrong**g
             value = factor * inner + self.poly * wrong
@@ -162,7 +164,7 @@ class Shape:
             slope, bend = by_n * n * p, by_n_twice * (n * p) ** 2 + by_n * n * p * (p - n)
             return Derivatives(*(np.where(kept.counted, part, 0.0) for part in (value, slope, bend)))
         cross_entropy = np.logaddexp(0.0, odds)
-        inner = self._inner(numpy_namespace, cross_entropy)
+        inner = self._inner(numpy_namespace, cross_entropy, n)
         # n e^(-q c) is n p^q; the log loss keeps its slope at p = 0
         inner_slope = n * np.exp(-q * cross_entropy) if q else n
         inner_bend = inner_slope * (p - q * n)
@@ -198,7 +200,7 @@ class Shape:
             kept = self._clipped(xp, chances(xp, odds))
             by_n = xp.exp((q - 1) * xp.log(kept.right))
             if g:
-                ratio = self._inner(xp, kept.cross_entropy) / kept.wrong
+                ratio = self._inner(xp, kept.cross_entropy, kept.wrong) / kept.wrong
                 by_n = xp.exp(g * xp.log(kept.wrong)) * (g * ratio + by_n)
             # by the unclipped cross-entropy: dn/dc = p
             return xp.where(kept.counted, xp.log(by_n + self.poly) + log_p, -float("inf"))
@@ -206,7 +208,7 @@ class Shape:
             return q * log_p
         # focus n^(focus-1) p inner + n^focus p^q, where inner / n is 1 once both vanish
         vanished = odds < -30.0
-        ratio = xp.where(vanished, 1.0, self._inner(xp, -log_p) / xp.exp(xp.where(vanished, 0.0, log_n)))
+        ratio = xp.where(vanished, 1.0, self._inner(xp, -log_p, xp.exp(log_n)) / xp.exp(xp.where(vanished, 0.0, log_n)))
         log_first = g * log_n + q * log_p + xp.log1p(g * ratio * xp.exp((1 - q) * log_p))
         if self.poly == 0:
             return log_first

@@ -23,7 +23,7 @@ from sklearn.utils.validation import (
 
 from counterpoise.errors import UserError
 from counterpoise.recipes import SoftmaxRecipe
-from counterpoise.sklearn.classifier import RecipeChoice, RecipeClassifier, best_constant, logits_of
+from counterpoise.sklearn.classifier import RecipeChoice, RecipeClassifier, best_constant, fine_counts, logits_of
 
 _OWN_WEIGHTS = ("class_weight", "is_unbalance", "scale_pos_weight", "class_weights", "auto_class_weights")
 
@@ -122,7 +122,7 @@ class BoosterClassifier(RecipeClassifier):
                     "a round; take the sigmoid recipe of the same loss, such as 'sigmoid.focal'"
                 )
             objective = OneScore(objective)
-        start = best_constant(self.recipe_, self.counts_)
+        start = best_constant(self.recipe_, fine_counts(places, weight, self.classes_))
         parts = [eval_set] if isinstance(eval_set, tuple) else list(eval_set or [])
         held_out = [self._held_out(*part) for part in parts]
         self.estimator_ = clone(self.estimator)

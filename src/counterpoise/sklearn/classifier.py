@@ -13,6 +13,8 @@ from counterpoise.errors import UserError
 from counterpoise.recipes import Recipe, SigmoidRecipe, SoftmaxRecipe, recipe, recipes, sigmoid, softmax
 from counterpoise.weights import ClassCounts
 
+_PARTS_OF_ALL = 10**12
+
 RecipeChoice = Recipe | str | Callable[[ClassCounts], Recipe] | None
 """A recipe; its name; a function that makes it of the training counts; or None, plain cross-entropy."""
 
@@ -175,6 +177,12 @@ def _counts(places: NDArray[np.intp], weight: NDArray[np.float64] | None, classe
         scaled = total * (len(places) / total.sum())
         total = np.where(total > 0, np.maximum(np.rint(scaled), 1), 0)
     return ClassCounts(total.astype(np.int64), classes=classes.tolist())
+
+
+def fine_counts(places: NDArray[np.intp], weight: NDArray[np.float64] | None, classes: NDArray[Any]) -> ClassCounts:
+    """Counts in the exact proportions of the weights, where rounded ones would move a booster's start."""
+    total = np.bincount(places, weights=weight, minlength=len(classes))
+    return ClassCounts(np.rint(total / total.sum() * _PARTS_OF_ALL).astype(np.int64), classes=classes.tolist())
 
 
 def _made(choice: Any, counts: ClassCounts) -> Recipe:

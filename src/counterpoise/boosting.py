@@ -7,6 +7,7 @@ the start, the curvature is so small that a leaf leaps by hundreds. Both end whe
 its gradient over the furthest step: then no leaf, being a mean of such steps, goes further either.
 """
 
+import importlib
 import math
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -28,6 +29,20 @@ LEAST_CURVATURE = 1e-16
 """What keeps the curvature of rows that are surely right above 0 in float32; it changes no tree."""
 
 _PARTS_OF_ALL = 10**12
+
+
+def installed(module: str, title: str) -> Any:
+    """A host itself, or an error that says how to get it.
+
+    Examples
+    --------
+    >>> installed("lightgbm", "LightGBM").__name__
+    'lightgbm'
+    """
+    try:
+        return importlib.import_module(module)
+    except ImportError:
+        raise UserError(f"{title} is not installed: pip install 'counterpoise[boosting]'") from None
 
 
 def is_plain(recipe: Recipe) -> bool:

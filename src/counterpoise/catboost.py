@@ -11,7 +11,6 @@ Three classes or more need `custom_metric=["MultiClass"]` besides, by which CatB
 several classes. It then calls the objective once per row, which takes most of the time.
 """
 
-import importlib
 import math
 from dataclasses import dataclass
 from typing import Any
@@ -25,20 +24,6 @@ from counterpoise.losses import loss
 from counterpoise.recipes import Recipe, SigmoidRecipe, SoftmaxRecipe
 
 _SEVERAL = 'where there are three classes or more, give CatBoost custom_metric=["MultiClass"] too'
-
-
-def library() -> Any:
-    """CatBoost itself, or an error that says how to get it.
-
-    Examples
-    --------
-    >>> library().__name__
-    'catboost'
-    """
-    try:
-        return importlib.import_module("catboost")
-    except ImportError:
-        raise UserError("CatBoost is not installed: pip install 'counterpoise[boosting]'") from None
 
 
 @dataclass

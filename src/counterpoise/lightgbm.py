@@ -9,14 +9,12 @@
 LightGBM forgets the start of a custom objective, so the model must be given it: that is `bake_start`.
 """
 
-import importlib
 from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from counterpoise.boosting import RecipeObjective, mean_loss, newton, one_constant, probabilities, target_of
-from counterpoise.errors import UserError
+from counterpoise.boosting import RecipeObjective, installed, mean_loss, newton, one_constant, probabilities, target_of
 from counterpoise.recipes import Recipe
 
 _SEVERAL = "give LightGBM the parameter num_class"
@@ -30,10 +28,7 @@ def library() -> Any:
     >>> library().__name__
     'lightgbm'
     """
-    try:
-        return importlib.import_module("lightgbm")
-    except ImportError:
-        raise UserError("LightGBM is not installed: pip install 'counterpoise[boosting]'") from None
+    return installed("lightgbm", "LightGBM")
 
 
 class Objective(RecipeObjective):

@@ -17,6 +17,7 @@ from counterpoise.recipes.named import from_json
 
 try:
     import torch
+    from torch import library
 except ImportError as missing:
     raise ImportError("counterpoise.torch needs PyTorch: pip install 'counterpoise[torch]'") from missing
 
@@ -215,7 +216,7 @@ def _in_graph(
     return value
 
 
-@torch.library.custom_op("counterpoise::loss", mutates_args=())
+@library.custom_op("counterpoise::loss", mutates_args=())
 def kernel_node(
     logits: torch.Tensor,
     target: torch.Tensor,
@@ -249,7 +250,7 @@ def _(logits: torch.Tensor, *others: Any) -> torch.Tensor:
     return rows.new_empty(rows.shape, dtype=dtype)
 
 
-@torch.library.custom_op("counterpoise::loss_gradient", mutates_args=())
+@library.custom_op("counterpoise::loss_gradient", mutates_args=())
 def gradient_node(
     upstream: torch.Tensor,
     logits: torch.Tensor,

@@ -9,14 +9,21 @@ The model keeps `base_score`, so nothing needs baking. `XGBClassifier` takes it 
 classes; give its `fit` a `base_margin` and call `bake_start`.
 """
 
-import importlib
 import json
 from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from counterpoise.boosting import RecipeObjective, is_plain, mean_loss, one_constant, probabilities, target_of
+from counterpoise.boosting import (
+    RecipeObjective,
+    installed,
+    is_plain,
+    mean_loss,
+    one_constant,
+    probabilities,
+    target_of,
+)
 from counterpoise.errors import UserError
 from counterpoise.recipes import SoftmaxRecipe
 
@@ -24,20 +31,6 @@ _OWN_SHARE = 1e-6
 """What XGBoost adds to the share of each class before it takes the log, to start from."""
 
 _SEVERAL = "give XGBoost the parameter num_class"
-
-
-def library() -> Any:
-    """XGBoost itself, or an error that says how to get it.
-
-    Examples
-    --------
-    >>> library().__name__
-    'xgboost'
-    """
-    try:
-        return importlib.import_module("xgboost")
-    except ImportError:
-        raise UserError("XGBoost is not installed: pip install 'counterpoise[boosting]'") from None
 
 
 class Objective(RecipeObjective):
@@ -162,7 +155,7 @@ class Objective(RecipeObjective):
             return probabilities(self.recipe, model)
         if hasattr(model, "get_booster"):
             return probabilities(self.recipe, model.predict(data, output_margin=True))
-        xgboost = library()
+        xgboost = installed("xgboost", "XGBoost")
         matrix = data if isinstance(data, xgboost.DMatrix) else xgboost.DMatrix(data)
         best = model.attr("best_iteration")
         rounds = (0, 0 if best is None else int(best) + 1)

@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+from torch import library
 
 import counterpoise as cp
 from cases import RECIPES, SIGMOID, SOFTMAX, name_of
@@ -158,4 +159,4 @@ def test_operations_are_well_formed(recipe):
 
     logits, target = example(recipe, dtype=torch.float64)
     arguments = (logits.requires_grad_(), target, None, recipe.to_json(), "mean", None, "", -1)
-    torch.library.opcheck(kernel_node, arguments)
+    library.opcheck(kernel_node, arguments)

@@ -43,7 +43,7 @@ def test_tensors_of_different_devices_are_an_error(elsewhere, recipe):
     logits, target = tensors(recipe)
     given = {"logits": logits, "target": target, "sample_weight": torch.ones(6)}
     given[elsewhere] = given[elsewhere].to("meta")
-    with pytest.raises((cp.UserError, RuntimeError, NotImplementedError)):
+    with pytest.raises((cp.UserError, RuntimeError)):
         float(cp.loss(given["logits"], given["target"], recipe, given["sample_weight"]))
 
 
@@ -56,7 +56,7 @@ def test_tensors_without_memory_give_one_without_memory():
 def test_sparse_logits_are_an_error(family):
     recipe = FOCAL if family == "softmax" else HITS
     logits, target = tensors(recipe)
-    with pytest.raises((cp.UserError, RuntimeError, NotImplementedError)):
+    with pytest.raises(cp.UserError, match="to_dense"):
         cp.loss(logits.to_sparse(), target, recipe)
 
 

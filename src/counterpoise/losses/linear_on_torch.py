@@ -122,7 +122,7 @@ def _computed(
     buffer = features.new_empty((chunks[0].stop, len(weight)))
     divisor = _divisor(features, weight, bias, step, chunks, buffer)
     # half precision would lose what later chunks add
-    single = torch.float32 if features.dtype in (torch.float16, torch.bfloat16) else features.dtype
+    single = torch.float32 if features.dtype is torch.bfloat16 else features.dtype
     by_features = torch.empty_like(features) if wanted[0] else None
     by_weight = torch.zeros_like(weight, dtype=single) if wanted[1] else None
     by_bias = torch.zeros_like(bias, dtype=single) if bias is not None and wanted[2] else None

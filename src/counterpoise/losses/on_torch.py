@@ -38,10 +38,6 @@ class Call:
     value: torch.Tensor | None = None
     gradient: torch.Tensor | None = None
 
-    def options(self) -> tuple[Any, ...]:
-        """The arguments of `counterpoise.loss` after logits, target and recipe."""
-        return self.sample_weight, self.reduction, self.normalizer, self.ignore_index, self.class_axis
-
     def compute(self, logits: torch.Tensor, sloped: bool) -> bool:
         """Value and gradient; False where the kernel does not answer for these values."""
         return (_softmax if facts_of(self.recipe).softmax else _sigmoid)(self, logits, sloped)
@@ -122,6 +118,8 @@ def torch_loss(
     overwrite: bool = False,
 ) -> torch.Tensor | None:
     """The loss as a node of the graph, or None where the definition must serve; arguments as in `counterpoise.loss`."""
+    if logits.layout is not torch.strided:
+        raise UserError(f"logits are of layout {logits.layout}; a loss needs every one of them: pass logits.to_dense()")
     if not kernel_takes(logits, target, sample_weight, recipe, class_axis):
         target, sample_weight = _in_kernel_form(logits, target, sample_weight, recipe, class_axis)
         if not kernel_takes(logits, target, sample_weight, recipe, class_axis):

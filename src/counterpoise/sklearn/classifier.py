@@ -1,5 +1,6 @@
 """What the linear model and the boosters share: labels, counts, the recipe made of them, the posterior."""
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Sized
 from typing import Any
 
@@ -31,7 +32,7 @@ class NoPosteriorError(UserError, AttributeError):
     """
 
 
-class RecipeClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # scikit-learn has no types
+class RecipeClassifier(ClassifierMixin, BaseEstimator, ABC):  # type: ignore[misc]  # scikit-learn has no types
     """A classifier that learns logits under a recipe and answers with the recipe's posterior."""
 
     recipe: RecipeChoice
@@ -40,9 +41,9 @@ class RecipeClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  #
     recipe_: Recipe
     _why_no_posterior: str
 
+    @abstractmethod
     def _logits(self, X: Any) -> NDArray[np.floating[Any]]:  # noqa: N803
         """The recipe's logits: (N,) for the sigmoid family, (N, C) for the softmax family."""
-        raise NotImplementedError
 
     def decision_function(self, X: Any) -> NDArray[np.floating[Any]]:  # noqa: N803
         """The logits that were trained: raw scores, before the recipe's posterior.

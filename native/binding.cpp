@@ -33,8 +33,6 @@ void choose_kernels(const std::string& name) {
     throw nb::value_error("no such instruction set here");
 }
 
-nb::tuple given(const Outcome& outcome) { return nb::make_tuple(outcome.loss, outcome.divisor, outcome.odd); }
-
 template <class Call>
 Outcome without_lock(bool release, Call call) {
     if (!release) return call();
@@ -49,74 +47,106 @@ T* at(uintptr_t address) {
     return reinterpret_cast<T*>(address);
 }
 
+Outcome loss_of(const Work& work, const Softmax& recipe, const SoftmaxBatch& batch) {
+    return softmax_loss(work, recipe.recipe, batch);
+}
+
+Outcome loss_of(const Work& work, const Sigmoid& recipe, const SigmoidBatch& batch) {
+    return sigmoid_loss(work, recipe.recipe, batch);
+}
+
+// A loss of arrays of given types, shapes and strides: all but their addresses.
+template <class Recipe, class Batch>
+struct Call {
+    const Recipe& recipe;
+    Batch batch;
+    Work work;
+    int64_t elements;
+
+    void set(int logits_type, int target_type, int weight_type, int gradient_type, bool fresh, int loss_type,
+             bool ignores, int reduction, const Newton& newton) {
+        batch.logits_type = Type(logits_type);
+        batch.target_type = Type(target_type);
+        batch.weight_type = Type(weight_type);
+        batch.gradient_type = Type(gradient_type);
+        batch.loss_type = Type(loss_type);
+        batch.ignores = ignores;
+        batch.newton = newton;
+        work.reduction = Reduction(reduction);
+        work.fresh = fresh;
+    }
+};
+
+// Zero is the address of what there is not, and of a region where our own threads work.
+template <class Recipe, class Batch>
+nb::tuple computed(const Call<Recipe, Batch>& call, uintptr_t logits, uintptr_t target, uintptr_t sample_weight,
+                   uintptr_t gradient, uintptr_t curvature, uintptr_t loss, double normalizer, int threads,
+                   uintptr_t region) {
+    Batch batch = call.batch;
+    batch.logits = at<const void>(logits);
+    batch.target = at<const void>(target);
+    batch.sample_weight = at<const void>(sample_weight);
+    batch.gradient = at<void>(gradient);
+    batch.curvature = at<void>(curvature);
+    batch.loss = at<void>(loss);
+    Work work = call.work;
+    work.kernels = chosen;
+    work.team = {threads, reinterpret_cast<Region>(region)};
+    work.normalizer = normalizer;
+    const Outcome outcome =
+        without_lock(call.elements > worth_releasing, [&] { return loss_of(work, call.recipe, batch); });
+    return nb::make_tuple(outcome.loss, outcome.divisor, outcome.odd);
+}
+
 }  // namespace
 
 NB_MODULE(_kernels, m) {
     nb::set_leak_warnings(false);  // recipes in this form are kept until the process ends
     m.doc() = "Compiled losses: addresses in, numbers out.";
+    nb::class_<Call<Softmax, SoftmaxBatch>>(m, "SoftmaxCall").def("__call__", computed<Softmax, SoftmaxBatch>);
     nb::class_<Softmax>(m, "Softmax")
         .def(nb::init<std::vector<double>, std::vector<double>, std::vector<double>, std::vector<double>,
                       std::vector<double>, double, double, double, double, int, bool>())
-        .def("loss", [](const Softmax& self, int64_t outer, int64_t inner, uintptr_t logits, int logits_type,
-                        int64_t outer_stride, int64_t inner_stride, int64_t class_stride, uintptr_t target,
-                        int target_type, bool hard, int64_t target_outer, int64_t target_inner, int64_t target_class,
-                        uintptr_t sample_weight, int weight_type, uintptr_t gradient, uintptr_t curvature,
-                        int gradient_type, int64_t gradient_outer, int64_t gradient_inner, int64_t gradient_class,
-                        bool fresh, uintptr_t loss, int loss_type, bool ignores, int64_t ignore_index, int reduction,
-                        double normalizer, int threads, double curvature_factor, double per_gradient, double floor) {
-            SoftmaxBatch batch{outer,
-                               inner,
-                               at<const void>(logits),
-                               at<const void>(target),
-                               at<const void>(sample_weight),
-                               at<void>(gradient),
-                               at<void>(curvature),
-                               at<void>(loss),
-                               {outer_stride, inner_stride, class_stride},
-                               {target_outer, target_inner, target_class},
-                               {gradient_outer, gradient_inner, gradient_class},
-                               Type(logits_type),
-                               Type(target_type),
-                               Type(weight_type),
-                               Type(gradient_type),
-                               Type(loss_type),
-                               hard,
-                               ignores,
-                               ignore_index,
-                               1.0,
-                               {curvature_factor, per_gradient, floor, floor > 0}};
-            const Work work{chosen, threads, Reduction(reduction), normalizer, fresh};
-            return given(without_lock(outer * inner * self.recipe.classes > worth_releasing,
-                                      [&] { return softmax_loss(work, self.recipe, batch); }));
-        });
+        .def(
+            "call",
+            [](const Softmax& self, int64_t outer, int64_t inner, int64_t outer_stride, int64_t inner_stride,
+               int64_t class_stride, bool hard, int64_t target_outer, int64_t target_inner, int64_t target_class,
+               int64_t gradient_outer, int64_t gradient_inner, int64_t gradient_class, int logits_type,
+               int target_type, int weight_type, int gradient_type, bool fresh, int loss_type, bool ignores,
+               int64_t ignore_index, int reduction, double curvature_factor, double per_gradient, double floor) {
+                SoftmaxBatch batch{};
+                batch.outer = outer;
+                batch.inner = inner;
+                batch.logits_strides = {outer_stride, inner_stride, class_stride};
+                batch.target_strides = {target_outer, target_inner, target_class};
+                batch.gradient_strides = {gradient_outer, gradient_inner, gradient_class};
+                batch.hard = hard;
+                batch.ignore_index = ignore_index;
+                Call<Softmax, SoftmaxBatch> call{self, batch, {}, outer * inner * self.recipe.classes};
+                call.set(logits_type, target_type, weight_type, gradient_type, fresh, loss_type, ignores, reduction,
+                         {curvature_factor, per_gradient, floor, floor > 0});
+                return call;
+            },
+            nb::keep_alive<0, 1>());
+    nb::class_<Call<Sigmoid, SigmoidBatch>>(m, "SigmoidCall").def("__call__", computed<Sigmoid, SigmoidBatch>);
     nb::class_<Sigmoid>(m, "Sigmoid")
         .def(nb::init<std::vector<double>, std::vector<double>, std::vector<double>, std::vector<double>, double,
                       double, double, double, double, double>())
-        .def("loss", [](const Sigmoid& self, int64_t size, int64_t run, uintptr_t logits, int logits_type,
-                        uintptr_t target, int target_type, uintptr_t sample_weight, int weight_type,
-                        uintptr_t gradient, uintptr_t curvature, int gradient_type, bool fresh, uintptr_t loss,
-                        int loss_type, bool ignores, double ignore_value, int reduction, double normalizer, int threads,
-                        double curvature_factor, double per_gradient, double floor) {
-            SigmoidBatch batch{size,
-                               run,
-                               at<const void>(logits),
-                               at<const void>(target),
-                               at<const void>(sample_weight),
-                               at<void>(gradient),
-                               at<void>(curvature),
-                               at<void>(loss),
-                               Type(logits_type),
-                               Type(target_type),
-                               Type(weight_type),
-                               Type(gradient_type),
-                               Type(loss_type),
-                               ignores,
-                               ignore_value,
-                               1.0,
-                               {curvature_factor, per_gradient, floor, floor > 0}};
-            const Work work{chosen, threads, Reduction(reduction), normalizer, fresh};
-            return given(without_lock(size > worth_releasing, [&] { return sigmoid_loss(work, self.recipe, batch); }));
-        });
+        .def(
+            "call",
+            [](const Sigmoid& self, int64_t size, int64_t run, int logits_type, int target_type, int weight_type,
+               int gradient_type, bool fresh, int loss_type, bool ignores, double ignore_value, int reduction,
+               double curvature_factor, double per_gradient, double floor) {
+                SigmoidBatch batch{};
+                batch.size = size;
+                batch.run = run;
+                batch.ignore_value = ignore_value;
+                Call<Sigmoid, SigmoidBatch> call{self, batch, {}, size};
+                call.set(logits_type, target_type, weight_type, gradient_type, fresh, loss_type, ignores, reduction,
+                         {curvature_factor, per_gradient, floor, floor > 0});
+                return call;
+            },
+            nb::keep_alive<0, 1>());
     m.def("instruction_sets", names_here, "Names of those that run here, best first.");
     m.def("instruction_set", [] { return std::string(chosen->name); });
     m.def("use_instruction_set", choose_kernels);

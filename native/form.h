@@ -73,24 +73,46 @@ COUNTERPOISE_INLINE Phi<T> unclipped(const Form& form, const Chances<T>& at, boo
     return phi;
 }
 
+// The probability of being wrong less the clip, where any is left, and -log(right) = -(whole ln 2 + log of a quotient).
 template <class T>
-COUNTERPOISE_INLINE Phi<T> clipped(const Form& form, const Chances<T>& at, bool bent) {
-    const T q = T(form.robustness), g = T(form.focus), e = T(form.poly), clip = T(form.clip);
-    const Vector<T> half = all<T>(0.5), left = at.wrong - clip;
-    const auto counted = left > T(0);
-    const Vector<T> wrong = choose(counted, left, half), right = choose(counted, at.right + clip, half);
-    // -log(right), from `wrong` where that is the smaller one
+struct Shifted {
+    Ints<T> counted;
+    Vector<T> wrong, right, whole, top, bottom;
+};
+
+template <class T>
+COUNTERPOISE_INLINE Shifted<T> shifted(const Form& form, Vector<T> wrong_before, Vector<T> right_before) {
     using L = Lanes<T>;
-    const auto near = wrong < T(0.5);
+    const T clip = T(form.clip);
+    const Vector<T> half = all<T>(0.5), left = wrong_before - clip;
+    const auto counted = left > T(0);
+    const Vector<T> wrong = choose(counted, left, half), right = choose(counted, right_before + clip, half);
+    const auto near = wrong < T(0.5);  // then the digits are those of `wrong`
     const Ints<T> k = (bits<Ints<T>>(right) - bits<Int<T>>(L::sqrt_half)) >> L::mantissa;
     const Vector<T> m = bits<Vector<T>>(bits<Ints<T>>(right) - (k << L::mantissa));
-    const Vector<T> s = choose(near, -wrong, m - T(1)) / choose(near, T(2) - wrong, m + T(1));
-    const Vector<T> whole = choose(near, Vector<T>{}, __builtin_convertvector(k, Vector<T>));
-    const Vector<T> cross_entropy = -(whole * T(L::ln2_high + L::ln2_low) + log_of_quotient<T>(s));
+    return {counted,
+            wrong,
+            right,
+            choose(near, Vector<T>{}, __builtin_convertvector(k, Vector<T>)),
+            choose(near, -wrong, m - T(1)),
+            choose(near, T(2) - wrong, m + T(1))};
+}
+
+template <class T>
+COUNTERPOISE_INLINE Vector<T> cross_entropy_of(const Shifted<T>& shift, Vector<T> log_of_quotient) {
+    return -(shift.whole * T(Lanes<T>::ln2_high + Lanes<T>::ln2_low) + log_of_quotient);
+}
+
+template <class T>
+COUNTERPOISE_INLINE Phi<T> clipped(const Form& form, const Chances<T>& at, const Shifted<T>& shift,
+                                   Vector<T> cross_entropy, Vector<T> inverse_of_right, bool bent) {
+    const T q = T(form.robustness), g = T(form.focus), e = T(form.poly);
+    const Vector<T> wrong = shift.wrong, right = shift.right;
+    const auto counted = shift.counted;
     Vector<T> inner, by_wrong;
     if (!form.robust) {
         inner = cross_entropy;
-        by_wrong = T(1) / right;
+        by_wrong = inverse_of_right;
     } else {
         inner = exponential_less_one<T>(-q * cross_entropy) * (T(-1) / q);
         by_wrong = exponential<T>((T(1) - q) * cross_entropy);
@@ -125,6 +147,33 @@ COUNTERPOISE_INLINE Phi<T> clipped(const Form& form, const Chances<T>& at, bool 
     phi.bend = bent ? choose(counted, bend * np * np + slope * np * (at.right - at.wrong), zero) : zero;
     phi.value = choose(counted, phi.value, at.wrong * T(0));  // NaN stays
     phi.slope = choose(counted, slope * np, zero);
+    return phi;
+}
+
+template <class T>
+COUNTERPOISE_INLINE Phi<T> clipped(const Form& form, const Chances<T>& at, bool bent) {
+    const Shifted<T> shift = shifted<T>(form, at.wrong, at.right);
+    const Vector<T> inverse = T(1) / (shift.bottom * shift.right);  // one division serves two quotients
+    const Vector<T> log = log_of_quotient<T>(shift.top * shift.right * inverse);
+    return clipped<T>(form, at, shift, cross_entropy_of<T>(shift, log), shift.bottom * inverse, bent);
+}
+
+// `right` where the mask is set, else `wrong`, which is clipped: both logarithms are one.
+template <class T>
+COUNTERPOISE_INLINE Phi<T> one_sided(const Form& right, const Form& wrong, Ints<T> is_right, Vector<T> odds, bool bent) {
+    const Vector<T> t = exponential<T>(-magnitude<T>(odds)), zero = {}, one = all<T>(1);
+    const Vector<T> large = one / (t + T(1)), small = t * large;
+    const auto ahead = odds > zero;
+    const Vector<T> n = choose(ahead, large, small), p = choose(ahead, small, large);
+    const Shifted<T> shift = shifted<T>(wrong, n, p);
+    const Vector<T> bottom = choose(is_right, t + T(2), shift.bottom), top = choose(is_right, t, shift.top);
+    const Vector<T> inverse = one / (bottom * shift.right), log = log_of_quotient<T>(top * shift.right * inverse);
+    const Chances<T> at = {n, p, larger(odds, zero) + log, larger(-odds, zero) + log};
+    Phi<T> phi = clipped<T>(wrong, at, shift, cross_entropy_of<T>(shift, log), bottom * inverse, bent);
+    const Phi<T> other = unclipped<T>(right, at, bent);
+    phi.value = choose(is_right, other.value, phi.value);
+    phi.slope = choose(is_right, other.slope, phi.slope);
+    if (bent) phi.bend = choose(is_right, other.bend, phi.bend);
     return phi;
 }
 

@@ -5,8 +5,6 @@
 #include <mutex>
 #include <vector>
 
-#include "threads.h"
-
 #if defined(__linux__)
 #include <sys/mman.h>
 #endif
@@ -52,7 +50,7 @@ Sums over_rows(const Work& work, const Recipe& recipe, int64_t rows, Function fu
     int64_t per_task = (elements_per_task + width - 1) / width;
     if (per_task > 1) per_task = (per_task + 63) / 64 * 64;
     const int64_t tasks = (rows + per_task - 1) / per_task;
-    const int threads = double(rows) * double(width) < double(fewest_parallel) ? 1 : work.threads;
+    const Team team = double(rows) * double(width) < double(fewest_parallel) ? Team{} : work.team;
     std::vector<Sums> parts(std::size_t(tasks), Sums{0, 0, 0, 0, 0});
     std::exception_ptr failure;
     std::mutex mutex;
@@ -65,7 +63,7 @@ Sums over_rows(const Work& work, const Recipe& recipe, int64_t rows, Function fu
             failure = std::current_exception();
         }
     };
-    for_each_task(threads, tasks, [](void* context, int64_t i) { (*static_cast<decltype(task)*>(context))(i); }, &task);
+    for_each_task(team, tasks, [](void* context, int64_t i) { (*static_cast<decltype(task)*>(context))(i); }, &task);
     if (failure) std::rethrow_exception(failure);
     Sums all{0, 0, 0, 0, 0};
     for (const Sums& part : parts) {

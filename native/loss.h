@@ -1,6 +1,7 @@
 // A whole loss: denominator, chunks of rows on several threads, sums in a fixed order.
 #pragma once
 #include "kernels.h"
+#include "threads.h"
 
 namespace counterpoise {
 
@@ -8,7 +9,7 @@ enum Reduction : int32_t { unreduced, sum, mean, weighted_mean, nonzero_mean };
 
 struct Work {
     const Kernels* kernels;
-    int threads;
+    Team team;
     Reduction reduction;
     double normalizer;  // replaces the denominator of a mean where it is no NaN
     bool fresh;         // gradient and curvature are memory that nobody has touched yet

@@ -119,8 +119,6 @@ inline void sigmoid_run(const Run<T>& run, int64_t size, Total<T>* loss_total, S
             label += width<T>;
             while (label >= recipe.labels) label -= recipe.labels;
         }
-        least = smaller(t, least);
-        most_target = larger(t, most_target);
         if (run.sample_weight) {
             weight = load<Vector<T>>(run.sample_weight + i);
             least = smaller(weight, least);
@@ -129,20 +127,28 @@ inline void sigmoid_run(const Run<T>& run, int64_t size, Total<T>* loss_total, S
         Vector<T> loss, slope = zero, bend = zero;
         if (!smoothed_target && all_whole<T>(t)) {  // each element has one side only
             const auto is_positive = t == one;
-            const Chances<T> at = chances<T>(choose(is_positive, -u, u));
+            const Vector<T> odds = choose(is_positive, -u, u);
             weight *= choose(is_positive, positive_weight, negative_weight);
             const auto free = weight == zero;
-            Phi<T> phi = shaped<T>(recipe.negative, at, curved);
-            if (!alike) {
-                const Phi<T> right = shaped<T>(recipe.positive, at, curved);
-                phi.value = choose(is_positive, right.value, phi.value);
-                phi.slope = choose(is_positive, right.slope, phi.slope);
-                if constexpr (curved) phi.bend = choose(is_positive, right.bend, phi.bend);
+            Phi<T> phi;
+            if (recipe.negative.clipped) {
+                phi = one_sided<T>(recipe.positive, recipe.negative, is_positive, odds, curved);
+            } else {
+                const Chances<T> at = chances<T>(odds);
+                phi = unclipped<T>(recipe.negative, at, curved);
+                if (!alike) {
+                    const Phi<T> right = unclipped<T>(recipe.positive, at, curved);
+                    phi.value = choose(is_positive, right.value, phi.value);
+                    phi.slope = choose(is_positive, right.slope, phi.slope);
+                    if constexpr (curved) phi.bend = choose(is_positive, right.bend, phi.bend);
+                }
             }
             loss = choose(free, zero, weight * phi.value);
             if constexpr (sloped) slope = choose(free, zero, choose(is_positive, -weight, weight) * phi.slope);
             if constexpr (curved) bend = choose(free, zero, weight * phi.bend);
         } else {
+            least = smaller(t, least);
+            most_target = larger(t, most_target);
             const Vector<T> smoothed = t * kept + shift;
             const Vector<T> positive = smoothed * positive_weight * weight;
             const Vector<T> negative = (one - smoothed) * negative_weight * weight;

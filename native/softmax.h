@@ -222,6 +222,20 @@ inline void hard_rows(const SoftmaxRecipe& recipe, const Block<T>& block, int64_
     }
 }
 
+// What class k costs each lane.
+template <class T>
+COUNTERPOISE_INLINE Vector<T> cost_of(const SoftmaxRecipe& recipe, const Int<T>* target, int64_t k) {
+    Vector<T> cost = {};
+    if (recipe.classes <= width<T> / 2) {  // then fewer steps than one look-up per lane
+        const Ints<T> targets = load<Ints<T>>(target);
+        for (int64_t j = 0; j < recipe.classes; ++j)
+            cost = choose(targets == Int<T>(j), all<T>(T(recipe.pair[j * recipe.classes + k])), cost);
+    } else {
+        for (int i = 0; i < width<T>; ++i) cost[i] = T(recipe.pair[target[i] * recipe.classes + k]);
+    }
+    return cost;
+}
+
 // Rows that pay the expected cost alone, for a target that names one class; `block.logits` becomes the gradient.
 // Written around the likeliest class, so that nothing cancels where one class is nearly certain.
 template <class T>
@@ -236,8 +250,7 @@ inline void cost_rows(const SoftmaxRecipe& recipe, const Block<T>& block, int64_
     for (int64_t k = 0; k < classes; ++k) {
         const Vector<T> logit = load<Vector<T>>(z + k * pitch);
         const Vector<T> u = recipe.affine ? logit * T(recipe.scale[k]) + T(recipe.offset[k]) : logit;
-        Vector<T> cost;
-        for (int i = 0; i < width<T>; ++i) cost[i] = T(recipe.pair[target[i] * classes + k]);
+        const Vector<T> cost = cost_of<T>(recipe, target, k);
         store(costs + k * pitch, cost);
         at_top = choose(u > reference, cost, at_top);
         reference = larger(u, reference);

@@ -25,20 +25,24 @@ inline void pause() {
 #endif
 }
 
+using Task = void (*)(void*, int64_t);
+
+void take_tasks(std::atomic<int64_t>& next, int64_t tasks, Task run, void* context) {
+    for (int64_t task = next.fetch_add(1); task < tasks; task = next.fetch_add(1)) run(context, task);
+}
+
 struct Pool {
     std::mutex busy;   // held by the call that uses the threads
     std::mutex mutex;  // of all below but the atomics
     std::condition_variable start, end;
     int threads = 0, wanted = 0, joined = 0, done = 0;
     std::atomic<uint64_t> call{0};
-    void (*run)(void*, int64_t) = nullptr;
+    Task run = nullptr;
     void* context = nullptr;
     int64_t tasks = 0;
     std::atomic<int64_t> next{0};
 
-    void work() {
-        for (int64_t task = next.fetch_add(1); task < tasks; task = next.fetch_add(1)) run(context, task);
-    }
+    void work() { take_tasks(next, tasks, run, context); }
 
     void serve() {
         uint64_t seen = 0;
@@ -66,7 +70,7 @@ struct Pool {
         }
     }
 
-    void call_on(int size, int64_t count, void (*function)(void*, int64_t), void* with) {
+    void call_on(int size, int64_t count, Task function, void* with) {
         {
             std::lock_guard<std::mutex> lock(mutex);
             grow(size - 1);
@@ -88,16 +92,18 @@ struct Pool {
 
 // Never destroyed: its threads live as long as the process. After a fork the child has none of them, and makes a new one.
 std::atomic<Pool*> pool{nullptr};
+std::atomic<bool> forked{false};
+
+#if !defined(_WIN32)
+const int watches_forks = pthread_atfork(nullptr, nullptr, [] {
+    forked.store(true);
+    if (pool.load()) pool.store(new Pool);
+});
+#endif
 
 Pool* the_pool() {
     Pool* found = pool.load();
     if (found) return found;
-    static std::once_flag once;
-    std::call_once(once, [] {
-#if !defined(_WIN32)
-        pthread_atfork(nullptr, nullptr, [] { pool.store(new Pool); });
-#endif
-    });
     Pool* fresh = new Pool;
     if (pool.compare_exchange_strong(found, fresh)) return fresh;
     delete fresh;
@@ -121,8 +127,22 @@ struct Memory {
 
 }  // namespace
 
-void for_each_task(int threads, int64_t tasks, void (*run)(void*, int64_t), void* context) {
-    threads = threads > most_threads ? most_threads : threads;
+void for_each_task(const Team& team, int64_t tasks, Task run, void* context) {
+    const int threads = team.threads > most_threads ? most_threads : team.threads;
+    if (threads > 1 && tasks > 1 && team.region && !forked.load()) {
+        struct Shared {
+            std::atomic<int64_t> next;
+            int64_t tasks;
+            Task run;
+            void* context;
+        } shared{{0}, tasks, run, context};
+        return team.region(
+            [](void* data) {
+                Shared& all = *static_cast<Shared*>(data);
+                take_tasks(all.next, all.tasks, all.run, all.context);
+            },
+            &shared, unsigned(threads), 0);  // always as many: OpenMP ends those that it finds idle
+    }
     if (threads > 1 && tasks > 1) {
         Pool* mine = the_pool();
         std::unique_lock<std::mutex> free(mine->busy, std::try_to_lock);

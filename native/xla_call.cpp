@@ -211,7 +211,7 @@ struct Call {
         work.kernels = chosen;
         work.reduction = Reduction(int(settings.next()));
         class_axis = int64_t(settings.next());
-        work.threads = int(settings.next());
+        work.team.threads = int(settings.next());
         ignores = settings.next() != 0;
         ignored = settings.next();
         work.fresh = true;

@@ -193,6 +193,24 @@ def mean_loss(recipe: Recipe, logits: NDArray[Any], target: NDArray[Any], weight
     return float(loss(logits, target, recipe, sample_weight=weight, normalizer=total))
 
 
+def _finite_numbers(name: str, values: ArrayLike) -> NDArray[np.float64]:
+    """Values as float64 (N,), or `UserError`."""
+    found = np.asarray(values)
+    if found.ndim != 1:
+        raise UserError(f"{name} has shape {found.shape}; it must have one dimension, (N,)")
+    try:
+        numbers = found.astype(np.float64)
+    except (TypeError, ValueError):
+        raise UserError(
+            f"{name} must be numbers, but starts with {found.tolist()[0]!r}; "
+            "np.unique(labels, return_inverse=True)[1] makes numbers of class names"
+        ) from None
+    bad = np.flatnonzero(~np.isfinite(numbers))
+    if len(bad):
+        raise UserError(f"{name} is {numbers[bad[0]]} in row {bad[0]}; leave such rows out")
+    return numbers
+
+
 @dataclass(frozen=True, eq=False)
 class RecipeObjective:
     """A recipe with what every host needs to boost under it; each host's `Objective` adds the host's own calls.
@@ -274,8 +292,12 @@ class RecipeObjective:
         >>> round(RecipeObjective(sigmoid.binary_cross_entropy()).initial_logits([0, 0, 0, 1]), 4)
         -1.0986
         """
-        refuse_nothing_to_learn(label)
-        mass = self._mass(np.asarray(label), np.ones(np.shape(label)) if weight is None else np.asarray(weight))
+        numbers = _finite_numbers("label", label)
+        refuse_nothing_to_learn(numbers)
+        weights = np.ones(numbers.shape) if weight is None else _finite_numbers("weight", weight)
+        if weights.shape != numbers.shape:
+            raise UserError(f"weight has shape {weights.shape} and label {numbers.shape}; pass one of each per row")
+        mass = self._mass(numbers, weights)
         # a recipe takes whole counts, and depends on their shares alone
         return self.recipe.initial_logits(ClassCounts(np.rint(mass / mass.sum() * _PARTS_OF_ALL).astype(np.int64)))
 

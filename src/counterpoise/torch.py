@@ -204,9 +204,7 @@ def _in_graph(
     check_reduction(reduction, normalizer)
     options = (sample_weight, reduction, normalizer, ignore_index, class_axis)
     value: torch.Tensor
-    if not isinstance(normalizer, torch.Tensor) and kernel_takes(
-        logits, target, sample_weight, recipe, class_axis, traced=True
-    ):
+    if not isinstance(normalizer, torch.Tensor) and kernel_takes(logits, target, sample_weight, recipe, class_axis):
         ignored = "" if ignore_index is None else str(ignore_index)
         value = kernel_node(logits, target, sample_weight, recipe_json, reduction, normalizer, ignored, class_axis)
         return value

@@ -292,3 +292,17 @@ def test_the_start_counts_weights_and_soft_labels():
     np.testing.assert_allclose(Objective(PLAIN[3]).start([0, 1], [3.0, 1.0], rows=1), [[np.log(0.75), np.log(0.25)]])
     with pytest.raises(UserError, match="no sample"):
         Objective(PLAIN[3]).start([0, 2])
+
+
+@pytest.mark.parametrize(
+    ("label", "weight", "message"),
+    [
+        (["no", "yes"], None, "label must be numbers, but starts with 'no'"),
+        ([0, 1, np.nan], None, "label is nan in row 2"),
+        ([0, 1, 1], [1.0, 2.0], r"weight has shape \(2,\) and label \(3,\)"),
+        ([[0], [1]], None, r"label has shape \(2, 1\)"),
+    ],
+)
+def test_start_says_what_is_wrong_with_labels(label, weight, message):
+    with pytest.raises(cp.UserError, match=message):
+        Objective(PLAIN[2]).start(label, weight)

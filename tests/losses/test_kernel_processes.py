@@ -235,6 +235,45 @@ def test_small_calls_start_no_thread():
     assert printed(script) == ["0"]
 
 
+TORCH = """
+    import torch
+    torch.set_num_threads(3)
+    z, y = torch.tensor(logits, requires_grad=True), torch.tensor(target)
+    def backpropagated():
+        value = cp.loss(z, y, cp.softmax.focal())
+        return value.item(), torch.autograd.grad(value, z)[0].numpy().tobytes()
+"""
+
+
+@needs_fork
+def test_child_of_a_process_whose_torch_has_used_its_threads_computes_the_same():
+    script = (
+        TORCH
+        + """
+    expected = backpropagated()
+    torch.nn.functional.cross_entropy(z, y)
+    child = os.fork()
+    if child == 0:
+        os._exit(0 if backpropagated() == expected == backpropagated() else 1)
+    print(os.waitpid(child, 0)[1], backpropagated() == expected)
+    """
+    )
+    assert printed(script) == ["0", "True"]
+
+
+def test_torchs_threads_and_our_own_give_the_same_bits():
+    script = (
+        TORCH
+        + """
+    from counterpoise.losses import on_torch
+    with_theirs = backpropagated()
+    on_torch.REGION = 0
+    print(with_theirs == backpropagated())
+    """
+    )
+    assert printed(script) == ["True"]
+
+
 @needs_proc
 def test_torch_asked_for_one_thread_gets_one():
     script = """

@@ -105,8 +105,6 @@ def softmax_arguments(
     xp, z, classes = checked_logits(logits, recipe, class_axis)
     warn_about_one_weight(recipe, classes)
     shape = xp.shape(z)
-    if xp.name != "numpy":
-        z = xp.where(z == float("inf"), float("nan"), z)  # as the error in NumPy: only -inf has a meaning, a mask
     y = to_framework(xp, "target", target, z)
     y_shape = xp.shape(y)
     whole = not xp.is_floating(y) and not xp.is_boolean(y)

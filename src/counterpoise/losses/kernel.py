@@ -4,6 +4,7 @@ This is the only file that passes addresses; it holds the arrays until the call 
 """
 
 import os
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,6 +19,9 @@ TYPES = {"float16": 1, "bfloat16": 2, "float32": 3, "float64": 4, "int32": 5, "i
 REDUCTIONS = {"none": 0, "sum": 1, "mean": 2, "weighted_mean": 3, "nonzero_mean": 4}
 AS_IT_IS = (1.0, 0.0, 0.0)
 """A curvature that is not made fit for Newton steps: its factor, its least per gradient, its floor."""
+
+OWN_THREADS = 0
+"""In place of the address of a function that runs another one on the threads of OpenMP."""
 
 _MOST_COMPILED, _MOST_CLASSES = 256, 1_000_000
 _compiled: dict[tuple[int, int], tuple[Recipe, Any]] = {}
@@ -123,6 +127,34 @@ def _sigmoid(recipe: Any) -> tuple[Any, ...]:
     )
 
 
+def types_and_options(
+    dtypes: Sequence[str | None],
+    recipe: Recipe,
+    reduction: str,
+    ignore_index: Any,
+    *,
+    fresh: bool = True,
+    newton: tuple[float, float, float] = AS_IT_IS,
+) -> tuple[Any, ...]:
+    """The last arguments of `call`, which both families take.
+
+    Parameters
+    ----------
+    dtypes
+        Names of those of logits, target, sample weight, gradient and loss; None for what there is not.
+    recipe, reduction, ignore_index
+        As in `loss`.
+    fresh
+        Whether nobody has touched the gradient's memory yet.
+    newton
+        What makes a curvature fit for Newton steps.
+    """
+    logits, target, weight, gradient, value = (0 if dtype is None else TYPES[dtype] for dtype in dtypes)
+    number = int if isinstance(recipe, SoftmaxRecipe) else float
+    ignored = (False, number(0)) if ignore_index is None else (True, number(ignore_index))
+    return logits, target, weight, gradient, fresh, value, *ignored, REDUCTIONS[reduction], *newton
+
+
 @dataclass(frozen=True, slots=True)
 class Layout:
     """Where the classes of each row are: rows are (outer, inner), strides count elements."""
@@ -133,6 +165,11 @@ class Layout:
     outer_stride: int
     inner_stride: int
     class_stride: int
+
+    @property
+    def strides(self) -> tuple[int, int, int]:
+        """Those of the rows, outer and inner, and that of the classes."""
+        return self.outer_stride, self.inner_stride, self.class_stride
 
 
 def layout(shape: tuple[int, ...], strides: tuple[int, ...], class_axis: int) -> Layout | None:

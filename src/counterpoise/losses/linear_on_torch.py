@@ -13,7 +13,7 @@ from torch.utils.checkpoint import checkpoint
 from counterpoise.arrays import namespace
 from counterpoise.losses.arguments import arguments_of, to_framework
 from counterpoise.losses.loss import composed
-from counterpoise.losses.on_torch import Call, can_ignore, is_batched, kernel_takes
+from counterpoise.losses.on_torch import Call, is_batched, is_there, plan_of
 from counterpoise.losses.reduction import denominator
 from counterpoise.losses.sigmoid import sigmoid_elements
 from counterpoise.losses.softmax import softmax_rows
@@ -97,9 +97,8 @@ def _has_kernel(features: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor
         return False
     if step.target.requires_grad or (step.sample_weight is not None and len(step.sample_weight) != len(features)):
         return False
-    if not can_ignore(step.recipe, step.target, step.ignore_index):
-        return False
-    return kernel_takes(like, *step.part(slice(0, 1)), step.recipe, -1)
+    part = step.part(slice(0, 1))
+    return is_there(like, *part) and plan_of(like, *part, step.recipe, "sum", step.ignore_index, -1, True) is not None
 
 
 def _chunks(rows: int, classes: int) -> list[slice]:
@@ -131,7 +130,10 @@ def _computed(
         x = features[rows]
         z = _logits(x, weight, bias, buffer[: len(x)])
         reduction, by = ("sum", float("nan")) if divisor is None else ("mean", divisor or 1.0)
-        call = Call(step.recipe, *step.part(rows), by, reduction, step.ignore_index, -1, overwrite=True)
+        part = step.part(rows)
+        plan = plan_of(z, *part, step.recipe, reduction, step.ignore_index, -1, overwrite=True)
+        assert plan is not None
+        call = Call(plan, *part, by)
         if not call.compute(z, any(wanted)):
             return None
         assert call.value is not None

@@ -7,7 +7,7 @@ import numpy as np
 from counterpoise.arrays import numpy_namespace
 from counterpoise.errors import UserError
 from counterpoise.losses.arguments import Arguments, arguments_of, check_recipe, warn_about_one_weight
-from counterpoise.losses.kernel import AS_IT_IS, REDUCTIONS, TYPES, compiled, layout, threads_here
+from counterpoise.losses.kernel import AS_IT_IS, OWN_THREADS, TYPES, compiled, layout, threads_here, types_and_options
 from counterpoise.losses.reduction import check_reduction
 from counterpoise.recipes import Recipe, SoftmaxRecipe
 
@@ -173,7 +173,7 @@ def _computed(
         target,
         recipe,
         sample_weight,
-        REDUCTIONS[reduction],
+        reduction,
         float("nan") if normalizer is None else float(normalizer),
         ignore_index,
         class_axis,
@@ -275,11 +275,13 @@ def _ordinary(array: Any) -> Any:
 
 
 def _address(array: Any) -> int:
+    if array is None:
+        return 0
     return int(array.__array_interface__["data"][0]) if array.dtype.kind != "V" else int(array.ctypes.data)
 
 
-def _kind(array: Any) -> int:
-    return TYPES[array.dtype.name]
+def _dtypes(*arrays: Any) -> list[str | None]:
+    return [None if array is None else array.dtype.name for array in arrays]
 
 
 def _steps(array: Any) -> tuple[int, ...]:
@@ -291,7 +293,7 @@ def _softmax(
     target: Any,
     recipe: Recipe,
     sample_weight: Any,
-    reduction: int,
+    reduction: str,
     normalizer: float,
     ignore_index: Any,
     class_axis: int,
@@ -301,7 +303,7 @@ def _softmax(
     hard = target.ndim < logits.ndim
     rows = np.delete(logits.shape, class_axis).tolist()
     if logits.size == 0:
-        return np.zeros(rows if reduction == 0 else ()), 0
+        return np.zeros(rows if reduction == "none" else ()), 0
     logits, where = _evenly_spaced(logits, class_axis)
     written = [_evenly_spaced(array, class_axis, like=where) for array in derivatives]
     spread = where
@@ -313,39 +315,20 @@ def _softmax(
         sample_weight = np.ascontiguousarray(sample_weight)
     gradient, along = written[0] if written else (None, where)
     second = written[1][0] if len(written) > 1 else None
-    each = np.empty(rows if reduction == 0 else ())
-    _, _, odd = compiled(recipe, where.classes).loss(
+    each = np.empty(rows if reduction == "none" else ())
+    call = compiled(recipe, where.classes).call(
         where.outer,
         where.inner,
-        _address(logits),
-        _kind(logits),
-        where.outer_stride,
-        where.inner_stride,
-        where.class_stride,
-        _address(target),
-        _kind(target),
+        *where.strides,
         hard,
-        spread.outer_stride,
-        spread.inner_stride,
-        spread.class_stride,
-        0 if sample_weight is None else _address(sample_weight),
-        0 if sample_weight is None else _kind(sample_weight),
-        0 if gradient is None else _address(gradient),
-        0 if second is None else _address(second),
-        0 if gradient is None else _kind(gradient),
-        along.outer_stride,
-        along.inner_stride,
-        along.class_stride,
-        True,
-        _address(each),
-        TYPES["float64"],
-        ignore_index is not None,
-        0 if ignore_index is None else int(ignore_index),
-        reduction,
-        normalizer,
-        threads_here(),
-        *newton,
+        *spread.strides,
+        *along.strides,
+        *types_and_options(
+            _dtypes(logits, target, sample_weight, gradient, each), recipe, reduction, ignore_index, newton=newton
+        ),
     )
+    addresses = map(_address, (logits, target, sample_weight, gradient, second, each))
+    odd = call(*addresses, normalizer, threads_here(), OWN_THREADS)[2]
     for array, (buffer, _) in zip(derivatives, written, strict=True):
         if buffer is not array:
             array[...] = buffer
@@ -366,14 +349,14 @@ def _sigmoid(
     target: Any,
     recipe: Recipe,
     sample_weight: Any,
-    reduction: int,
+    reduction: str,
     normalizer: float,
     ignore_index: Any,
     class_axis: int,
     derivatives: list[Any],
     newton: tuple[float, float, float],
 ) -> tuple[Any, int]:
-    each = np.empty(logits.shape if reduction == 0 else ())
+    each = np.empty(logits.shape if reduction == "none" else ())
     if logits.size == 0:
         return np.zeros_like(each), 0
     run = 1
@@ -386,28 +369,15 @@ def _sigmoid(
         sample_weight = np.ascontiguousarray(sample_weight)
     written = [array if array.flags.c_contiguous else np.empty(array.shape, array.dtype) for array in derivatives]
     gradient, second = [*written, None, None][:2]
-    _, _, odd = compiled(recipe, recipe.classes or 1).loss(
+    call = compiled(recipe, recipe.classes or 1).call(
         logits.size,
         run,
-        _address(logits),
-        _kind(logits),
-        _address(target),
-        _kind(target),
-        0 if sample_weight is None else _address(sample_weight),
-        0 if sample_weight is None else _kind(sample_weight),
-        0 if gradient is None else _address(gradient),
-        0 if second is None else _address(second),
-        0 if gradient is None else _kind(gradient),
-        True,
-        _address(each),
-        TYPES["float64"],
-        ignore_index is not None,
-        0.0 if ignore_index is None else float(ignore_index),
-        reduction,
-        normalizer,
-        threads_here(),
-        *newton,
+        *types_and_options(
+            _dtypes(logits, target, sample_weight, gradient, each), recipe, reduction, ignore_index, newton=newton
+        ),
     )
+    addresses = map(_address, (logits, target, sample_weight, gradient, second, each))
+    odd = call(*addresses, normalizer, threads_here(), OWN_THREADS)[2]
     for array, buffer in zip(derivatives, written, strict=True):
         if buffer is not array:
             array[...] = buffer

@@ -5,6 +5,7 @@ pass; a second one computes it again. What the kernels do not do (derivatives of
 devices, gradients by the target) the definition in `losses/softmax.py` and `losses/sigmoid.py` does.
 """
 
+import ctypes
 from dataclasses import dataclass
 from math import nan, prod
 from typing import Any
@@ -13,46 +14,187 @@ import torch
 
 from counterpoise.errors import UserError
 from counterpoise.losses.arguments import warn_about_one_weight
-from counterpoise.losses.kernel import AS_IT_IS, REDUCTIONS, TYPES, compiled, facts_of, layout
+from counterpoise.losses.kernel import OWN_THREADS, TYPES, Layout, compiled, facts_of, layout, types_and_options
 from counterpoise.recipes import Recipe, SoftmaxRecipe
 
-_TYPES = {getattr(torch, name): number for name, number in TYPES.items()}
+_NAMES = {getattr(torch, name): name for name in TYPES}
 _WHOLE = (torch.int64, torch.int32)
 _FLOATING = (torch.float32, torch.float64, torch.bfloat16, torch.float16)
 _SMALL = (torch.uint8, torch.int8, torch.int16)
 _TENSORS = (torch.Tensor, torch.nn.Parameter)
 
 
-@dataclass(slots=True, eq=False)
-class Call:
-    """One loss: what it is given, and what the kernel found."""
+def _region_of_torch() -> int:
+    """The address of the function that runs another one on PyTorch's own OpenMP threads, or 0.
+
+    They spin for a while after each of PyTorch's operations, and keep the processors from any other thread.
+    """
+    try:
+        found = ctypes.cast(ctypes.CDLL(torch._C.__file__).GOMP_parallel, ctypes.c_void_p).value
+    except (AttributeError, OSError):  # PyTorch was built without OpenMP, or with another one
+        return OWN_THREADS
+    return found or OWN_THREADS
+
+
+REGION = _region_of_torch()
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Plan:
+    """What is the same in every call with tensors of the same types, shapes and strides.
+
+    Parameters
+    ----------
+    recipe, reduction, ignore_index, class_axis
+        As in `counterpoise.loss`.
+    overwrite
+        Whether the gradient takes the place of the logits.
+    run
+        The kernel, which wants nothing more but addresses.
+    copied
+        Whether logits, target and sample weight must be made contiguous.
+    like
+        A value, if it is one number.
+    rows, dtype
+        Shape of values that are not, and their dtype.
+    gradient_dtype
+        Of the gradient, if it is not that of the logits.
+    """
 
     recipe: Recipe
-    target: torch.Tensor
-    sample_weight: torch.Tensor | None
-    normalizer: Any
     reduction: str
     ignore_index: Any
     class_axis: int
     overwrite: bool
+    run: Any
+    copied: tuple[bool, bool, bool] | None
+    like: torch.Tensor | None
+    rows: Any
+    dtype: torch.dtype
+    gradient_dtype: torch.dtype | None
+
+
+@dataclass(slots=True, eq=False)
+class Call:
+    """One loss: what it is given, and what the kernel found."""
+
+    plan: Plan
+    target: torch.Tensor
+    sample_weight: torch.Tensor | None
+    normalizer: Any
     value: torch.Tensor | None = None
     gradient: torch.Tensor | None = None
 
     def compute(self, logits: torch.Tensor, sloped: bool) -> bool:
         """Value and gradient; False where the kernel does not answer for these values."""
-        return (_softmax if facts_of(self.recipe).softmax else _sigmoid)(self, logits, sloped)
+        plan, target, weight = self.plan, self.target, self.sample_weight
+        if plan.copied is not None:
+            if plan.copied[0]:
+                if plan.overwrite and sloped:
+                    raise UserError("logits with such strides cannot be overwritten; pass overwrite_logits=False")
+                logits = logits.contiguous()
+            if plan.copied[1]:
+                target = target.contiguous()
+            if plan.copied[2] and weight is not None:
+                weight = weight.contiguous()
+        if plan.like is None:
+            value = torch.empty(plan.rows, dtype=plan.dtype, device=logits.device)
+        else:
+            value = torch.empty_like(plan.like)
+        gradient = None
+        if sloped:
+            gradient = _overwritten(logits) if plan.overwrite else torch.empty_like(logits, dtype=plan.gradient_dtype)
+        odd = plan.run(
+            logits.data_ptr(),
+            target.data_ptr(),
+            0 if weight is None else weight.data_ptr(),
+            0 if gradient is None else gradient.data_ptr(),
+            0,
+            value.data_ptr(),
+            self.normalizer,
+            torch.get_num_threads(),
+            REGION,
+        )[2]
+        self.value, self.gradient = value, gradient
+        return not odd
 
 
-def kernel_takes(
-    logits: Any, target: Any, sample_weight: Any, recipe: Recipe, class_axis: Any, traced: bool = False
-) -> bool:
-    """Whether these arguments, by device, dtype and shape, are ones that the kernels compute.
+_MOST_PLANS = 256
+_plans: dict[Any, Plan] = {}
 
-    Tensors that are watched while they are computed with are not taken, except by a node of a `traced` graph.
-    """
-    if not traced and (type(logits) not in _TENSORS or type(target) not in _TENSORS or not _is_eager()):
+
+def plan_of(
+    logits: torch.Tensor,
+    target: torch.Tensor,
+    sample_weight: torch.Tensor | None,
+    recipe: Recipe,
+    reduction: str,
+    ignore_index: Any,
+    class_axis: Any,
+    overwrite: bool = False,
+) -> Plan | None:
+    """How the kernel computes such tensors, or None where it does not; made once and kept."""
+    if type(class_axis) is not int or (ignore_index is not None and type(ignore_index) not in (int, float)):
+        return None
+    key = (
+        id(recipe),
+        logits.shape,
+        logits.stride(),
+        logits.dtype,
+        target.shape,
+        target.stride(),
+        target.dtype,
+        None if sample_weight is None else (sample_weight.shape, sample_weight.stride(), sample_weight.dtype),
+        reduction,
+        ignore_index,
+        type(ignore_index),
+        class_axis,
+        overwrite,
+    )
+    plan = _plans.get(key)
+    if plan is not None:
+        return plan
+    if not kernel_takes(logits, target, sample_weight, recipe, class_axis):
+        return None
+    if not _can_ignore(recipe, target, ignore_index):
+        return None
+    make = _softmax_plan if facts_of(recipe).softmax else _sigmoid_plan
+    plan = make(logits, target, sample_weight, recipe, reduction, ignore_index, class_axis, overwrite)
+    if len(_plans) >= _MOST_PLANS:
+        _plans.clear()
+    _plans[key] = plan  # which holds the recipe, so that no other one gets its id
+    return plan
+
+
+def is_there(logits: Any, target: Any, sample_weight: Any) -> bool:
+    """Whether what the tensors mean lies in host memory, and nothing watches what is computed with them."""
+    if type(logits) not in _TENSORS or not logits.is_cpu or _is_lazy(logits) or not _is_fixed(target):
         return False
-    if not isinstance(target, torch.Tensor) or (not traced and (_is_lazy(logits) or _is_lazy(target))):
+    if sample_weight is not None and not _is_fixed(sample_weight):
+        return False
+    return not (
+        torch.compiler.is_compiling()
+        or torch._C._are_functorch_transforms_active()
+        or torch.autograd.forward_ad._current_level >= 0
+        or torch._C._len_torch_dispatch_stack()
+        or torch._C._get_tracing_state() is not None
+    )
+
+
+def _is_fixed(tensor: Any) -> bool:
+    """Whether the numbers of a tensor lie in host memory and no gradient by them is asked for."""
+    return (
+        type(tensor) in _TENSORS
+        and tensor.is_cpu
+        and tensor.layout is torch.strided
+        and not tensor.requires_grad
+        and not _is_lazy(tensor)
+    )
+
+
+def kernel_takes(logits: torch.Tensor, target: Any, sample_weight: Any, recipe: Recipe, class_axis: Any) -> bool:
+    """Whether tensors of such devices, dtypes and shapes are ones that the kernels compute."""
+    if not isinstance(target, torch.Tensor):
         return False
     if not (logits.is_cpu and target.is_cpu) or logits.dtype not in _FLOATING or target.requires_grad:
         return False
@@ -78,32 +220,20 @@ def kernel_takes(
         rows = shape
         if classes is not None and classes != (shape[class_axis] if axes > 1 else 1):
             return False
-        if target.shape != shape or target.dtype not in _TYPES:
+        if target.shape != shape or target.dtype not in _NAMES:
             return False
     return sample_weight is None or (
-        (type(sample_weight) in _TENSORS or (traced and isinstance(sample_weight, torch.Tensor)))
+        isinstance(sample_weight, torch.Tensor)
         and sample_weight.is_cpu
         and sample_weight.shape == rows
         and sample_weight.dtype in (torch.float32, torch.float64)
         and not sample_weight.requires_grad
-        and (traced or not _is_lazy(sample_weight))
     )
 
 
 def _is_lazy(tensor: torch.Tensor) -> bool:
     """Whether what lies in memory is not yet what the tensor means."""
     return tensor.is_neg() or tensor._is_zerotensor()
-
-
-def _is_eager() -> bool:
-    """No transform of `torch.func`, no forward-mode derivative, no tracing is watching."""
-    return not (
-        torch.compiler.is_compiling()
-        or torch._C._are_functorch_transforms_active()
-        or torch.autograd.forward_ad._current_level >= 0
-        or torch._C._len_torch_dispatch_stack()
-        or torch._C._get_tracing_state() is not None
-    )
 
 
 def torch_loss(
@@ -120,16 +250,19 @@ def torch_loss(
     """The loss as a node of the graph, or None where the definition must serve; arguments as in `counterpoise.loss`."""
     if logits.layout is not torch.strided:
         raise UserError(f"logits are of layout {logits.layout}; a loss needs every one of them: pass logits.to_dense()")
-    if not kernel_takes(logits, target, sample_weight, recipe, class_axis):
+    if not is_there(logits, target, sample_weight):
+        return None
+    options = (recipe, reduction, ignore_index, class_axis, overwrite)
+    plan = plan_of(logits, target, sample_weight, *options)
+    if plan is None:
         target, sample_weight = _in_kernel_form(logits, target, sample_weight, recipe, class_axis)
-        if not kernel_takes(logits, target, sample_weight, recipe, class_axis):
-            return None
-    by = _number(normalizer)
-    if by is None or not can_ignore(recipe, target, ignore_index):
+        plan = plan_of(logits, target, sample_weight, *options)
+    by = nan if normalizer is None else _number(normalizer)
+    if plan is None or by is None:
         return None
     if facts_of(recipe).one_weight:
         warn_about_one_weight(recipe, logits.shape[class_axis])  # type: ignore[arg-type]
-    call = Call(recipe, target, sample_weight, by, reduction, ignore_index, class_axis, overwrite)
+    call = Call(plan, target, sample_weight, by)
     sloped = logits.requires_grad and torch.is_grad_enabled()
     if not call.compute(logits, sloped):
         if overwrite and sloped:
@@ -146,7 +279,7 @@ def torch_loss(
 
 def _in_kernel_form(logits: Any, target: Any, sample_weight: Any, recipe: Recipe, class_axis: Any) -> tuple[Any, Any]:
     """Target and weight in the dtypes and shapes that the kernels take, where that is but a cast or a view."""
-    if type(logits) not in _TENSORS or type(target) not in _TENSORS or type(class_axis) is not int:
+    if type(class_axis) is not int:
         return target, sample_weight
     shape, softmax = logits.shape, facts_of(recipe).softmax
     if not -len(shape) <= class_axis < len(shape):
@@ -160,7 +293,7 @@ def _in_kernel_form(logits: Any, target: Any, sample_weight: Any, recipe: Recipe
     if target.shape in ((*rows, 1), rows[:-1] if rows and rows[-1] == 1 else None):
         target = target.reshape(rows)
     if (
-        type(sample_weight) in _TENSORS
+        sample_weight is not None
         and sample_weight.is_floating_point()
         and 0 < sample_weight.ndim < len(rows)
         and sample_weight.shape == rows[: sample_weight.ndim]
@@ -170,19 +303,15 @@ def _in_kernel_form(logits: Any, target: Any, sample_weight: Any, recipe: Recipe
     return target, sample_weight
 
 
-def can_ignore(recipe: Recipe, target: torch.Tensor, ignore_index: Any) -> bool:
+def _can_ignore(recipe: Recipe, target: torch.Tensor, ignore_index: Any) -> bool:
     """Whether the kernel can look for this value in the target."""
-    if ignore_index is None:
+    if ignore_index is None or not facts_of(recipe).softmax:
         return True
-    if facts_of(recipe).softmax:
-        return type(ignore_index) is int and abs(ignore_index) < 2**63 and target.dtype in _WHOLE
-    return type(ignore_index) in (int, float)
+    return type(ignore_index) is int and abs(ignore_index) < 2**63 and target.dtype in _WHOLE
 
 
 def _number(normalizer: Any) -> float | None:
-    """The normalizer as a number, NaN for none, or None where it must stay a part of the graph."""
-    if normalizer is None:
-        return nan
+    """The normalizer as a number, or None where it must stay a part of the graph."""
     if isinstance(normalizer, torch.Tensor):
         if normalizer.requires_grad or not normalizer.is_cpu or not normalizer > 0:
             return None
@@ -203,14 +332,15 @@ class _Kernel(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, upstream: torch.Tensor) -> Any:
         call: Call = ctx.call
+        plan = call.plan
         if torch.is_grad_enabled():
             logits, call.target, call.sample_weight = ctx.saved_tensors
             return _differentiable_gradient(logits, call, upstream), None
-        if call.overwrite:
+        if plan.overwrite:
             _ = ctx.saved_tensors  # raises where the logits' memory, now the gradient's, was changed since
         gradient, call.gradient = call.gradient, None
         if gradient is None:  # an earlier backward pass has it
-            if call.overwrite:
+            if plan.overwrite:
                 raise RuntimeError(
                     "the gradient took the place of the logits and was used; a second backward pass needs "
                     "overwrite_logits=False"
@@ -219,13 +349,13 @@ class _Kernel(torch.autograd.Function):
             call.compute(logits, True)
             gradient, call.gradient = call.gradient, None
             assert gradient is not None
-        if call.reduction == "none" and isinstance(call.recipe, SoftmaxRecipe):
-            upstream = upstream.unsqueeze(call.class_axis)
+        if plan.reduction == "none" and isinstance(plan.recipe, SoftmaxRecipe):
+            upstream = upstream.unsqueeze(plan.class_axis)
         if is_batched(upstream):  # several backward passes at once
             gradient = gradient * upstream
-        elif call.reduction == "none" or upstream.item() != 1:
+        elif plan.reduction == "none" or upstream.item() != 1:
             gradient *= upstream
-        return gradient.to(ctx.dtype), None
+        return (gradient if gradient.dtype is ctx.dtype else gradient.to(ctx.dtype)), None
 
 
 def is_batched(tensor: torch.Tensor) -> bool:
@@ -240,30 +370,16 @@ _apply = super(torch.autograd.Function, _Kernel).apply
 
 def _differentiable_gradient(logits: torch.Tensor, call: Call, upstream: torch.Tensor) -> torch.Tensor:
     """The gradient as a part of the graph, from the definition of the loss."""
-    if call.overwrite:
+    plan = call.plan
+    if plan.overwrite:
         raise RuntimeError("the logits were overwritten; create_graph=True needs overwrite_logits=False")
     from counterpoise.losses.loss import composed
 
     normalizer = None if call.normalizer != call.normalizer else call.normalizer
-    value = composed(
-        logits,
-        call.target,
-        call.recipe,
-        call.sample_weight,
-        call.reduction,
-        normalizer,
-        call.ignore_index,
-        call.class_axis,
-    )
+    options = (plan.reduction, normalizer, plan.ignore_index, plan.class_axis)
+    value = composed(logits, call.target, plan.recipe, call.sample_weight, *options)
     gradient: torch.Tensor = torch.autograd.grad(value, logits, upstream, create_graph=True)[0]
     return gradient
-
-
-def _room(logits: torch.Tensor, call: Call, rows: Any) -> tuple[torch.Tensor, int]:
-    """Memory for the value, with the kernel's number of its type."""
-    dtype = torch.float64 if logits.dtype is torch.float64 else torch.float32
-    call.value = torch.empty(rows if call.reduction == "none" else (), dtype=dtype, device=logits.device)
-    return call.value, _TYPES[dtype]
 
 
 def _overlaps(tensor: torch.Tensor) -> bool:
@@ -276,10 +392,8 @@ def _overlaps(tensor: torch.Tensor) -> bool:
     return False
 
 
-def _place_of_gradient(logits: torch.Tensor, overwrite: bool) -> torch.Tensor:
-    if not overwrite:
-        # half precision would lose small gradients before loss scaling, which the backward pass brings, saves them
-        return torch.empty_like(logits, dtype=torch.float32 if logits.dtype is torch.float16 else None)
+def _overwritten(logits: torch.Tensor) -> torch.Tensor:
+    """The logits as the place of their gradient."""
     if type(logits) is torch.nn.Parameter:
         raise UserError("logits are a parameter, which its own gradient would overwrite; pass overwrite_logits=False")
     if _overlaps(logits):
@@ -289,113 +403,97 @@ def _place_of_gradient(logits: torch.Tensor, overwrite: bool) -> torch.Tensor:
     return place
 
 
-def _softmax(call: Call, logits: torch.Tensor, sloped: bool) -> bool:
-    axis, target, weight = call.class_axis, call.target, call.sample_weight
+def _softmax_plan(
+    logits: torch.Tensor,
+    target: torch.Tensor,
+    sample_weight: torch.Tensor | None,
+    recipe: Recipe,
+    reduction: str,
+    ignore_index: Any,
+    class_axis: int,
+    overwrite: bool,
+) -> Plan:
+    shape, axis = logits.shape, class_axis % logits.ndim
+    plain = _required(layout(shape, torch.empty(shape, device="meta").stride(), axis))
+    # a gradient of its own has the logits' strides only where they leave no gaps
+    found = layout(shape, logits.stride(), axis) if overwrite or _is_dense(logits) else None
+    where = found or plain
     hard = target.dtype in _WHOLE
-    shape = logits.shape
-    if len(shape) == 2 and axis in (-1, 1):
-        where = (1, shape[0], 0, *logits.stride())
-        rows: Any = shape[:1]
-    else:
-        rows = shape[: axis % len(shape)] + shape[axis % len(shape) + 1 :]
-        split = layout(shape, logits.stride(), axis)
-        if split is None:
-            if call.overwrite and sloped:
-                raise UserError("logits with such strides cannot be overwritten; pass overwrite_logits=False")
-            logits = logits.contiguous()
-            split = layout(shape, logits.stride(), axis)
-            assert split is not None
-        where = (split.outer, split.inner, split.outer_stride, split.inner_stride, split.class_stride)
-    outer, inner = where[:2]
-    spread = (0, 0, 0)
     if hard:
-        target = target.contiguous()
+        spread, copies_target = plain, not target.is_contiguous()
     else:
-        target, spread = _spread_like(target, axis, outer, inner)
-    if weight is not None:
-        weight = weight.contiguous()
-    value, kind = _room(logits, call, rows)
-    gradient: torch.Tensor | None = None
-    along: tuple[int, ...] = (0, 0, 0)
-    if sloped:
-        gradient = _place_of_gradient(logits, call.overwrite)
-        if gradient.stride() == logits.stride():
-            along = where[2:]
-        else:
-            gradient, along = _spread_like(gradient, axis, outer, inner)
-    odd = compiled(call.recipe, shape[axis]).loss(
-        outer,
-        inner,
-        logits.data_ptr(),
-        _TYPES[logits.dtype],
-        *where[2:],
-        target.data_ptr(),
-        _TYPES[target.dtype],
-        hard,
-        *spread,
-        0 if weight is None else weight.data_ptr(),
-        0 if weight is None else _TYPES[weight.dtype],
-        0 if gradient is None else gradient.data_ptr(),
-        0,
-        0 if gradient is None else _TYPES[gradient.dtype],
-        *along,
-        not call.overwrite,
-        value.data_ptr(),
-        kind,
-        call.ignore_index is not None,
-        0 if call.ignore_index is None else call.ignore_index,
-        REDUCTIONS[call.reduction],
-        call.normalizer,
-        torch.get_num_threads(),
-        *AS_IT_IS,
-    )[2]
-    call.gradient = gradient
-    return not odd
+        own = layout(shape, target.stride(), axis)
+        copies_target = own is None or (own.outer, own.inner) != (where.outer, where.inner)
+        spread = plain if copies_target or own is None else own
+    return _plan(
+        (recipe, reduction, ignore_index, class_axis, overwrite),
+        (found is None, copies_target),
+        (logits, target, sample_weight),
+        shape[:axis] + shape[axis + 1 :],
+        shape[axis],
+        (where.outer, where.inner, *where.strides, hard, *spread.strides, *where.strides),
+    )
 
 
-def _spread_like(tensor: torch.Tensor, axis: int, outer: int, inner: int) -> tuple[torch.Tensor, tuple[int, int, int]]:
-    """The tensor, or a contiguous copy, with its strides for rows split as those of the logits."""
-    split = layout(tensor.shape, tensor.stride(), axis)
-    if split is None or (split.outer, split.inner) != (outer, inner):
-        tensor = tensor.contiguous()
-        split = layout(tensor.shape, tensor.stride(), axis)
-        assert split is not None
-    return tensor, (split.outer_stride, split.inner_stride, split.class_stride)
+def _sigmoid_plan(
+    logits: torch.Tensor,
+    target: torch.Tensor,
+    sample_weight: torch.Tensor | None,
+    recipe: Recipe,
+    reduction: str,
+    ignore_index: Any,
+    class_axis: int,
+    overwrite: bool,
+) -> Plan:
+    shape, labels = logits.shape, facts_of(recipe).classes
+    run = 1 if labels is None or len(shape) == 1 else prod(shape[class_axis % len(shape) + 1 :])
+    return _plan(
+        (recipe, reduction, ignore_index, class_axis, overwrite),
+        (not logits.is_contiguous(), not target.is_contiguous()),
+        (logits, target, sample_weight),
+        shape,
+        labels or 1,
+        (logits.numel(), run),
+    )
 
 
-def _sigmoid(call: Call, logits: torch.Tensor, sloped: bool) -> bool:
-    shape, labels = logits.shape, facts_of(call.recipe).classes
-    run = 1
-    if labels is not None and len(shape) > 1:
-        run = prod(shape[call.class_axis % len(shape) + 1 :])
-    if not logits.is_contiguous() and call.overwrite and sloped:
-        raise UserError("logits that are not contiguous cannot be overwritten here; pass overwrite_logits=False")
-    logits, target, weight = logits.contiguous(), call.target.contiguous(), call.sample_weight
-    if weight is not None:
-        weight = weight.contiguous()
-    value, kind = _room(logits, call, shape)
-    gradient = _place_of_gradient(logits, call.overwrite) if sloped else None
-    odd = compiled(call.recipe, labels or 1).loss(
-        logits.numel(),
+def _plan(
+    options: tuple[Recipe, str, Any, int, bool],
+    copies: tuple[bool, bool],
+    tensors: tuple[torch.Tensor, torch.Tensor, torch.Tensor | None],
+    rows: Any,
+    classes: int,
+    places: tuple[Any, ...],
+) -> Plan:
+    recipe, reduction, ignore_index, _, overwrite = options
+    logits, target, weight = tensors
+    copied = (*copies, weight is not None and not weight.is_contiguous())
+    dtype = torch.float64 if logits.dtype is torch.float64 else torch.float32
+    # half precision would lose small gradients before loss scaling, which the backward pass brings, saves them
+    of_gradient = torch.float32 if logits.dtype is torch.float16 and not overwrite else logits.dtype
+    dtypes = [
+        _NAMES.get(one)
+        for one in (logits.dtype, target.dtype, None if weight is None else weight.dtype, of_gradient, dtype)
+    ]
+    run = compiled(recipe, classes).call(
+        *places, *types_and_options(dtypes, recipe, reduction, ignore_index, fresh=not overwrite)
+    )
+    like = None if reduction == "none" else torch.empty((), dtype=dtype, device=logits.device)
+    return Plan(
+        *options,
         run,
-        logits.data_ptr(),
-        _TYPES[logits.dtype],
-        target.data_ptr(),
-        _TYPES[target.dtype],
-        0 if weight is None else weight.data_ptr(),
-        0 if weight is None else _TYPES[weight.dtype],
-        0 if gradient is None else gradient.data_ptr(),
-        0,
-        0 if gradient is None else _TYPES[gradient.dtype],
-        not call.overwrite,
-        value.data_ptr(),
-        kind,
-        call.ignore_index is not None,
-        0.0 if call.ignore_index is None else float(call.ignore_index),
-        REDUCTIONS[call.reduction],
-        call.normalizer,
-        torch.get_num_threads(),
-        *AS_IT_IS,
-    )[2]
-    call.gradient = gradient
-    return not odd
+        copied if any(copied) else None,
+        like,
+        rows,
+        dtype,
+        None if of_gradient is logits.dtype else of_gradient,
+    )
+
+
+def _is_dense(logits: torch.Tensor) -> bool:
+    return torch.empty_like(logits, device="meta").stride() == logits.stride()
+
+
+def _required(found: Layout | None) -> Layout:
+    assert found is not None  # contiguous rows are evenly spaced
+    return found

@@ -148,7 +148,8 @@ def _odds_against_true(arguments: Arguments, recipe: SoftmaxRecipe) -> Array:
             by_logit = xp.where(is_true, xp.where(hidden, 0.0, -slope), slope * share)
             return by_logit * xp.constant(recipe.scale, z, z.dtype) if (recipe.scale != 1).any() else by_logit
 
-        return xp.where(alone & hidden, float("nan"), against), pulled
+        # as the error in NumPy: of infinite logits only -inf has a meaning, a mask; +inf of another class is NaN by now
+        return xp.where((alone & hidden) | (own == INFINITY), float("nan"), against), pulled
 
     return xp.with_gradient(odds, arguments.logits)[..., 0]
 

@@ -1,5 +1,6 @@
 """From scores to honest probabilities, and from those to decisions and what they measured."""
 
+from counterpoise.decide.calibration import Calibrator, calibrate
 from counterpoise.decide.confusion import Confusion
 from counterpoise.decide.foreign import undo_sampling, undo_weights
 from counterpoise.decide.goal import Constraint, Cost, Goal
@@ -9,6 +10,7 @@ from counterpoise.decide.prior import adjust_prior, estimate_prior
 from counterpoise.decide.threshold import Decision, choose_threshold
 
 __all__ = [
+    "Calibrator",
     "ClassThresholds",
     "Confusion",
     "Constraint",
@@ -17,6 +19,7 @@ __all__ = [
     "Goal",
     "Measured",
     "adjust_prior",
+    "calibrate",
     "choose_class_thresholds",
     "choose_threshold",
     "estimate_prior",

@@ -179,8 +179,8 @@ def calibrate(
 
     References
     ----------
-    As in the maps' own documentation: Platt 1999, Zadrozny & Elkan 2002, Vovk & Petej 2014, Guo et al. 2017, Kull et al.
-    2017.
+    As in the maps' own documentation: Platt 1999, Zadrozny & Elkan 2002, Vovk & Petej 2014, Guo et al. 2017, Kull et
+    al. 2017.
 
     Examples
     --------
@@ -189,7 +189,7 @@ def calibrate(
     >>> target = rng.random(2000) < honest
     >>> calibrator = calibrate(target, honest**0.5)
     >>> calibrator.method, calibrator([0.5]).round(2)
-    ('temperature', array([0.5]))
+    ('platt', array([0.24]))
     """
     method = _ALIASES.get(method, method)
     if method not in METHODS:
@@ -201,8 +201,9 @@ def calibrate(
     counts = np.bincount(truth[weight > 0], minlength=classes)
     if method not in ("none", "temperature") and counts.min() < 2:
         raise UserError(
-            f"target has {counts.min()} row(s) of class {counts.argmin()}; method {method!r} needs at least two of each "
-            "class: give more rows" + ("" if classes == 2 else ', or use "temperature", which learns one number for all')
+            f"target has {counts.min()} row(s) of class {counts.argmin()}; method {method!r} needs at least two of "
+            "each class: give more rows"
+            + ("" if classes == 2 else ', or use "temperature", which learns one number for all')
         )
     floor = _floor(probability)
     if method != "auto":
@@ -298,5 +299,3 @@ def _standard_error(difference: Float64Array, weight: Float64Array) -> float:
     share = weight / weight.sum()
     away = difference - (share * difference).sum()
     return float(np.sqrt((share**2 * away**2).sum()))
-
-

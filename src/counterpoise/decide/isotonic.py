@@ -38,6 +38,7 @@ class IsotonicMap:
         return cls(fitted.X_thresholds_, fitted.y_thresholds_)
 
     def __call__(self, score: Float64Array) -> Float64Array:
+        """The curve at these scores."""
         return np.asarray(np.interp(score, self.score, self.value))
 
     def to_dict(self) -> dict[str, Any]:
@@ -69,8 +70,8 @@ def isotonic_regression() -> Any:
 class VennAbersMap:
     """The inductive Venn-Abers predictor: isotonic regression with the new row once as a negative, once as a positive.
 
-    The truth lies between the two fits p0 and p1, whatever the scores are; the one probability that costs least log loss
-    in the worse case is p1 / (1 - p0 + p1). It is never 0 or 1.
+    The truth lies between the two fits p0 and p1, whatever the scores are; the one probability that costs least log
+    loss in the worse case is p1 / (1 - p0 + p1). It is never 0 or 1.
 
     Parameters
     ----------
@@ -118,6 +119,7 @@ class VennAbersMap:
         return np.append(0.0, self.as_negative)[below], np.append(self.as_positive, 1.0)[above]
 
     def __call__(self, score: Float64Array) -> Float64Array:
+        """p1 / (1 - p0 + p1)."""
         as_negative, as_positive = self.both(score)
         return np.asarray(as_positive / (1 - as_negative + as_positive))
 

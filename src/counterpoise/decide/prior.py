@@ -180,12 +180,12 @@ def _uphill(odds: Float64Array, share: Float64Array, step: Float64Array) -> floa
 
 
 def _refuse_flat(bend: Float64Array, share: Float64Array, rows: int) -> None:
-    """The smallest eigenvalue is the information of an unlabelled row, in labelled rows: 1 where classes are certain."""
+    """The smallest eigenvalue is what an unlabelled row says, in labelled rows: 1 where classes are certain."""
     held = share > 1e-9
     root = np.sqrt(share[held])
     information = float(np.linalg.eigvalsh(root[:, None] * bend[np.ix_(held, held)] * root)[0])
     if information * rows < 1:
         raise UserError(
-            f"the probabilities of these {rows} rows tell the classes too little apart to estimate their shares: together "
-            "they say less than one labelled row; give more rows, or a model that separates the classes"
+            f"the probabilities of these {rows} rows tell the classes too little apart to estimate their shares: "
+            "together they say less than one labelled row; give more rows, or a model that separates the classes"
         )

@@ -3,8 +3,8 @@
     q = softmax(scale log p + offset)
 
 is one family. With one scale it is temperature scaling; with one scale and an offset per class, Platt's logistic
-regression on the log odds; with a scale and an offset per class, vector scaling, which for two classes is beta calibration.
-All are fitted by maximum likelihood, which is convex, with scales >= 0 so that no score is turned upside down.
+regression on the log odds; with a scale and an offset per class, vector scaling, which for two classes is beta
+calibration. All are fitted by maximum likelihood, which is convex, with scales >= 0 so that no score is turned upside down.
 """
 
 from dataclasses import dataclass
@@ -45,9 +45,7 @@ class ScalingMap:
     floor: float
 
     @classmethod
-    def fit(
-        cls, target: Float64Array, rows: Float64Array, weight: Float64Array, *, method: str, floor: float
-    ) -> Self:
+    def fit(cls, target: Float64Array, rows: Float64Array, weight: Float64Array, *, method: str, floor: float) -> Self:
         """Maximum likelihood by L-BFGS.
 
         Parameters
@@ -104,6 +102,7 @@ class ScalingMap:
         return cls(np.array(scale), offset - offset[0], floor)
 
     def __call__(self, rows: Float64Array) -> Float64Array:
+        """Rows (N, C), calibrated."""
         return np.asarray(np.exp(_log_softmax(_log(rows, self.floor) * self.scale + self.offset)))
 
     def to_dict(self) -> dict[str, Any]:

@@ -4,7 +4,8 @@
 
 is one family. With one scale it is temperature scaling; with one scale and an offset per class, Platt's logistic
 regression on the log odds; with a scale and an offset per class, vector scaling, which for two classes is beta
-calibration. All are fitted by maximum likelihood, which is convex, with scales >= 0 so that no score is turned upside down.
+calibration. All are fitted by maximum likelihood, which is convex, with scales >= 0 so that no score is turned upside
+down.
 """
 
 from dataclasses import dataclass

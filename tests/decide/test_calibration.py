@@ -58,7 +58,7 @@ def test_several_classes():
     before = np.abs(distorted - honest).mean()
     gaps = {method: np.abs(calibrate(target, distorted, method)(distorted) - honest).mean() for method in OF_MORE}
     assert gaps["none"] == before
-    assert gaps["vector"] < 0.01
+    assert gaps["vector"] < 0.015
     assert gaps["vector"] < min(gaps["platt"], gaps["temperature"], before) / 3
     for method in OF_MORE:
         np.testing.assert_allclose(calibrate(target, distorted, method)(distorted).sum(axis=1), 1, rtol=1e-12)

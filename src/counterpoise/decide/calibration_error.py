@@ -71,8 +71,8 @@ def calibration_error(
 
     Notes
     -----
-    "ece" is not corrected for chance: honest probabilities p in bins of n rows have an error of about
-    sqrt(2 p (1 - p) / (pi n)) by luck. Compare models on the same rows, or take "smooth", whose luck is smaller.
+    No kind is corrected for chance: honest probabilities p in bins of n rows have an "ece" of about
+    sqrt(2 p (1 - p) / (pi n)) by luck, and a "smooth" error that falls as slowly. Compare models on the same rows.
 
     References
     ----------

@@ -7,8 +7,8 @@
 Data are drawn from a known p(y | x), so "well-specified" is a fact. Two models, each without a penalty:
 
 - linear: logits linear in five numbers, and log odds of the truth linear in them too. Plain cross-entropy, weights,
-  offsets and scales have their optimum among such models. Focus, robustness, margins and poly bend the best logits, which
-  are then no longer linear in x, and no formula can give back what the model could not learn;
+  offsets and scales have their optimum among such models. Focus, robustness, margins and poly bend the best logits,
+  which are then no longer linear in x, and no formula can give back what the model could not learn;
 - table: one logit per class for each of 100 cells, which represents the optimum of every loss.
 
 ECE (15 bins of equal mass) on held-out rows; the bar is plain cross-entropy's + 0.005.
@@ -172,11 +172,11 @@ def claims(found: Sequence[Outcome]) -> list[str]:
     others = [one for one in found if not one.expected]
     moved = [one for one in able if one.naive > one.plain + BAR]
     return [
-        f"the model can represent the optimum: {sum(one.met for one in able)} of {len(able)} rows no worse than plain "
-        f"+ {BAR}; the naive probabilities of {len(moved)} of them are, with an ECE of "
-        f"{np.median([one.naive for one in moved]):.3f} in the median and {max(one.naive for one in moved):.3f} at most",
+        f"the model can represent the optimum: {sum(one.met for one in able)} of {len(able)} rows are no worse than "
+        f"plain + {BAR}; the naive softmax or sigmoid is worse in {len(moved)}, with an ECE of "
+        f"{np.median([one.naive for one in moved]):.3f} in the median, {max(one.naive for one in moved):.3f} at most",
         f"it cannot (a linear model under a loss that bends the logits): {sum(one.met for one in others)} of "
-        f"{len(others)} rows",
+        f"{len(others)} rows are no worse than plain + {BAR}",
     ]
 
 
@@ -185,11 +185,11 @@ def as_markdown(found: Sequence[Outcome], rows: int) -> str:
     lines = [
         "# Posterior",
         "",
-        f"Written by `python -m benchmarks.posterior --write`: {rows // 2:,} rows to train on and as many held out. Every",
-        "named loss that has a posterior, at its defaults. Linear: logits linear in x, as the true log odds are. Table: a",
-        "logit per class for each of 100 cells. A linear model cannot represent the optimum of a loss that bends the",
-        "logits (focus, margin, poly, robustness, clip); there no formula gives back what was not learned, and the table",
-        "shows that the formula is not what fails.",
+        f"Written by `python -m benchmarks.posterior --write`: {rows // 2:,} rows to train on and as many held out.",
+        "Every named loss that has a posterior, at its defaults. Linear: logits linear in x, as the true log odds are.",
+        "Table: a logit per class for each of 100 cells. A linear model cannot represent the optimum of a loss that",
+        "bends the logits (focus, margin, poly, robustness, clip); there no formula gives back what was not learned, and the",
+        "table shows that the formula is not what fails.",
         "",
         *(f"- {claim}" for claim in claims(found)),
         f"- commit measured: {results.commit()}",

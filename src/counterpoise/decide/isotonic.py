@@ -103,8 +103,8 @@ class VennAbersMap:
     def fit(cls, positive: Float64Array, score: Float64Array, weight: Float64Array) -> Self:
         """Both fits at every score, in O(n log n); a new row has weight 1."""
         scores, place = np.unique(score, return_inverse=True)
-        rows = np.bincount(place, weight)
-        hits = np.bincount(place, weight * positive)
+        rows: Float64Array = np.bincount(place, weight).astype(np.float64)
+        hits: Float64Array = np.bincount(place, weight * positive).astype(np.float64)
         scores, rows, hits = scores[rows > 0], rows[rows > 0], hits[rows > 0]
         upper = _with_a_positive(rows, hits)
         lower = 1 - _with_a_positive(rows[::-1], (rows - hits)[::-1])[::-1]

@@ -133,7 +133,7 @@ def _shares(name: str, given: Any, probability: Float64Array, multilabel: bool) 
     shares = per_side(name, shares, probability)
     if abs(shares.sum() - 1) > 1e-6:
         raise UserError(f"{name} sums to {shares.sum():.6g}; class shares sum to 1")
-    return shares / shares.sum()
+    return np.asarray(shares / shares.sum(), np.float64)
 
 
 def _side(place: Any, shares: Float64Array) -> str:
@@ -152,7 +152,8 @@ def _most_likely(probability: Float64Array, prior: Float64Array) -> Float64Array
         step = _best_of_quadratic(bend, relative.mean(axis=0)) - share
         if np.abs(step).max() < _TOLERANCE:
             _refuse_flat(bend, share, len(odds))
-            return np.asarray((share + step) / (share + step).sum())
+            share = share + step
+            return np.asarray(share / share.sum(), np.float64)
         share = share + _uphill(odds, share, step) * step
     raise UserError(f"no prior was found in {_MOST_STEPS} steps; the likelihood of these {len(odds)} rows is too flat")
 

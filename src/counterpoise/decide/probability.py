@@ -42,10 +42,11 @@ exclude nothing work on one column at a time or, where there is the option, with
         raise UserError(f"probability {values[tuple(bad[0])]} in {where} lies outside 0 to 1")
     if values.ndim == 2 and not multilabel:
         sums = values.sum(axis=1)
-        bad = np.flatnonzero(np.abs(sums - 1) > ROW_SUM_TOLERANCE)
-        if len(bad):
+        off = np.abs(sums - 1) > ROW_SUM_TOLERANCE
+        if off.any():
+            row = int(np.argmax(off))
             raise UserError(
-                f"probability sums to {sums[bad[0]]:.6g} in row {bad[0]}, but exclusive classes sum to 1; for labels "
+                f"probability sums to {sums[row]:.6g} in row {row}, but exclusive classes sum to 1; for labels "
                 "that exclude nothing work on one column at a time or, where there is the option, with multilabel=True"
             )
     return values

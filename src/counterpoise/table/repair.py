@@ -108,8 +108,8 @@ def repair_table(
     frame = read.frame if read.typed or out.suffix.lower() == ".parquet" else read_table(table, spelled=True).frame
     frame = frame.with_columns(pl.Series(name, after[:, k]) for k, name in enumerate(names))
     write_table(frame, out, overwrite=overwrite)
-    means = [tuple(float(mean) for mean in part.mean(axis=0)) for part in (before, after)]
-    return Repair(out, len(after), tuple(names), *means, None if new is None else tuple(new.tolist()))
+    was, now = (tuple(part.mean(axis=0).tolist()) for part in (before, after))
+    return Repair(out, len(after), tuple(names), was, now, None if new is None else tuple(new.tolist()))
 
 
 def _probability_columns(known: Sequence[str], asked: Sequence[str] | None) -> list[str]:

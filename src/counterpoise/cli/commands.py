@@ -111,6 +111,59 @@ def predict(
         typer.echo(f"columns that the model does not know were ignored: {shown}")
 
 
+@app.command()
+def repair(
+    table: TablePath,
+    out: Annotated[Path, typer.Option("--out", "-o", help="A new .parquet or .csv file.")],
+    weights: Annotated[
+        str | None,
+        typer.Option(metavar="W,W,...", help="The class weights of the training; one number: scale_pos_weight."),
+    ] = None,
+    rates: Annotated[
+        str | None, typer.Option(metavar="R,R,...", help="The share of rows of each class that was kept in training.")
+    ] = None,
+    prior: Annotated[
+        str | None, typer.Option(metavar="P,P,...", help="Class shares of the training data, to go with --to.")
+    ] = None,
+    to: Annotated[
+        str | None, typer.Option(metavar="P,P,...|estimate", help="Class shares of these rows, or: estimate them.")
+    ] = None,
+    columns: Annotated[
+        str | None,
+        typer.Option(metavar="NAME,...", help="Of the positive class, or one per class. Default: probability..."),
+    ] = None,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace an existing file.")] = False,
+) -> None:
+    """Make the probabilities of a model honest that was trained elsewhere with weights, or on sampled rows."""
+    _needs_table_extra()
+    from counterpoise.table import repair_table
+
+    done = repair_table(
+        table,
+        out,
+        weights=_numbers("--weights", weights),
+        rates=_numbers("--rates", rates),
+        prior=_numbers("--prior", prior),
+        to=to if to == "estimate" else _numbers("--to", to),
+        columns=None if columns is None else columns.split(","),
+        overwrite=overwrite,
+    )
+    typer.echo(f"{done.rows:,} rows in {done.out}")
+    for name, before, after in zip(done.columns, done.before, done.after, strict=True):
+        typer.echo(f"mean of {name}: {before:.4g} -> {after:.4g}")
+    if to == "estimate" and done.to is not None:
+        typer.echo("estimated class shares: " + ", ".join(f"{one:.4g}" for one in done.to))
+
+
+def _numbers(option: str, text: str | None) -> list[float] | None:
+    if text is None:
+        return None
+    try:
+        return [float(word) for word in text.split(",")]
+    except ValueError:
+        raise UserError(f"{option} {text!r} is not numbers with commas between them, such as 1,19") from None
+
+
 # unknown options are taken as values, so that a negative count reaches the check that explains it
 @app.command(context_settings={"ignore_unknown_options": True})
 def weights(

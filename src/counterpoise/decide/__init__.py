@@ -1,12 +1,24 @@
-"""From probabilities to decisions: the goal, the threshold that serves it, and what it measured."""
+"""From scores to honest probabilities, and from those to decisions and what they measured."""
 
+from counterpoise.decide.calibration import Calibrator, calibrate
+from counterpoise.decide.calibration_error import (
+    BrierScore,
+    ReliabilityBin,
+    brier_score,
+    calibration_error,
+    reliability_curve,
+)
 from counterpoise.decide.confusion import Confusion
+from counterpoise.decide.foreign import undo_sampling, undo_weights
 from counterpoise.decide.goal import Constraint, Cost, Goal
 from counterpoise.decide.measured import Measured, measure_binary, measure_multiclass
 from counterpoise.decide.multiclass import ClassThresholds, choose_class_thresholds
+from counterpoise.decide.prior import adjust_prior, estimate_prior
 from counterpoise.decide.threshold import Decision, choose_threshold
 
 __all__ = [
+    "BrierScore",
+    "Calibrator",
     "ClassThresholds",
     "Confusion",
     "Constraint",
@@ -14,8 +26,17 @@ __all__ = [
     "Decision",
     "Goal",
     "Measured",
+    "ReliabilityBin",
+    "adjust_prior",
+    "brier_score",
+    "calibrate",
+    "calibration_error",
     "choose_class_thresholds",
     "choose_threshold",
+    "estimate_prior",
     "measure_binary",
     "measure_multiclass",
+    "reliability_curve",
+    "undo_sampling",
+    "undo_weights",
 ]

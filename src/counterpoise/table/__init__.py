@@ -2,6 +2,7 @@
 
 from counterpoise.table.bundle import Bundle, load
 from counterpoise.table.predict import predict_table
+from counterpoise.table.repair import Repair, repair_table
 from counterpoise.table.train import Training, train_table
 
-__all__ = ["Bundle", "Training", "load", "predict_table", "train_table"]
+__all__ = ["Bundle", "Repair", "Training", "load", "predict_table", "repair_table", "train_table"]

@@ -80,7 +80,7 @@ class Labels:
     positive: str | int | float | bool | None
 
 
-def read_table(path: Path, *, text: frozenset[str] = frozenset()) -> Table:
+def read_table(path: Path, *, text: frozenset[str] = frozenset(), spelled: bool = False) -> Table:
     r"""Read a CSV (.csv, .tsv, also .gz) or Parquet file.
 
     Parameters
@@ -90,6 +90,8 @@ def read_table(path: Path, *, text: frozenset[str] = frozenset()) -> Table:
     text
         Columns of a CSV that stay text although all of their values look like something else: the
         categories "1" and "2" of a model that has also seen "K".
+    spelled
+        Whether all cells of a CSV stay text as they are spelled, marks of missing values included.
 
     Examples
     --------
@@ -115,7 +117,7 @@ def read_table(path: Path, *, text: frozenset[str] = frozenset()) -> Table:
     if kind in (".parquet", ".pq") and suffixes[-1] != ".gz":
         frame, typed = _read_parquet(path), True
     elif kind in (".csv", ".tsv", ".txt"):
-        frame, typed = _read_csv(path, tab=kind == ".tsv", text=text), False
+        frame, typed = _read_csv(path, tab=kind == ".tsv", text=text, spelled=spelled), False
     else:
         raise UserError(f"{path} is neither .csv, .tsv, .csv.gz nor .parquet")
     if frame.height == 0:
@@ -248,7 +250,7 @@ def _read_parquet(path: Path) -> pl.DataFrame:
         raise UserError(f"{path} is not a readable Parquet file ({_first_line(error)})") from None
 
 
-def _read_csv(path: Path, *, tab: bool, text: frozenset[str]) -> pl.DataFrame:
+def _read_csv(path: Path, *, tab: bool, text: frozenset[str], spelled: bool) -> pl.DataFrame:
     try:
         raw = gzip.decompress(path.read_bytes()) if path.suffix.lower() == ".gz" else path.read_bytes()
     except (OSError, EOFError, zlib.error) as error:
@@ -276,6 +278,8 @@ def _read_csv(path: Path, *, tab: bool, text: frozenset[str]) -> pl.DataFrame:
         raise UserError(f"{path} is not a readable CSV file ({problem})") from None
     if frame.width == len(names):  # Polars keeps the doubled quotes of a quoted name
         frame.columns = names
+    if spelled:
+        return frame
     return frame.select(
         _typed(column, keep=column.name in text, decimal_comma=separator != ",") for column in frame.get_columns()
     )

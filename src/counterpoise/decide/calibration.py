@@ -1,0 +1,301 @@
+"""Calibration: a map, learned on held-out rows, from a model's probabilities to honest ones.
+
+Where the distortion is known, undo it first (`recipe.posterior`, `undo_weights`, `adjust_prior`): that needs no
+rows. What is left is what the model has not learned or has overfitted, and only held-out rows can tell.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Self
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from counterpoise.decide.isotonic import IsotonicMap, VennAbersMap
+from counterpoise.decide.multiclass import checked_classes
+from counterpoise.decide.probability import Float64Array, checked_probability, side_by_side
+from counterpoise.decide.scaling import ScalingMap
+from counterpoise.decide.threshold import checked_rows, real_numbers
+from counterpoise.errors import UserError, nearest_name
+
+Map = ScalingMap | IsotonicMap | VennAbersMap
+
+METHODS = ("auto", "none", "temperature", "platt", "beta", "vector", "isotonic", "venn_abers")
+_ALIASES = {"identity": "none", "logistic": "platt"}
+_ONE_VERSUS_REST: dict[str, type[IsotonicMap] | type[VennAbersMap]] = {
+    "isotonic": IsotonicMap,
+    "venn_abers": VennAbersMap,
+}
+# From the least to the most that is learned. Isotonic regression alone says 0 and 1, which a log loss cannot forgive.
+_RACE_OF_TWO = ("none", "temperature", "platt", "beta", "venn_abers")
+_RACE_OF_MORE = ("none", "temperature", "platt", "vector")
+_FOLDS = 5
+_LUCK = 1.645
+"""Standard errors by which a difference in log loss is more than luck: one-sided 95 %."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Calibrator:
+    """A fitted calibration; call it with probabilities like those it was fitted on.
+
+    Parameters
+    ----------
+    method
+        How it was fitted: one of "none", "temperature", "platt", "beta", "vector", "isotonic", "venn_abers".
+    classes
+        C; 2 for probabilities (N,).
+    maps
+        None for "none", one, or one per class.
+    log_loss
+        Of each method that "auto" tried, on rows it had not seen, in nats.
+    reason
+        Why this method, in a sentence.
+
+    Examples
+    --------
+    >>> same = Calibrator("none", 2)
+    >>> same([0.1, 0.9])
+    array([0.1, 0.9])
+    """
+
+    method: str
+    classes: int
+    maps: tuple[Map, ...] = ()
+    log_loss: Mapping[str, float] = field(default_factory=dict)
+    reason: str = ""
+
+    def __call__(self, probability: ArrayLike) -> Float64Array:
+        """Calibrated probabilities.
+
+        Parameters
+        ----------
+        probability
+            (N,) of the positive class, or (N, C), as in `calibrate`; a calibrator of two classes takes both.
+
+        Returns
+        -------
+        numpy.ndarray
+            float64, of the same shape; rows sum to 1.
+        """
+        values = checked_probability(probability)
+        rows = side_by_side(values)
+        if rows.shape[1] != self.classes:
+            raise UserError(f"probability has {rows.shape[1]} classes, but the calibrator was fitted on {self.classes}")
+        calibrated = self._apply(rows)
+        return calibrated[:, 1] if values.ndim == 1 else calibrated
+
+    def _apply(self, rows: Float64Array) -> Float64Array:
+        if not self.maps:
+            return rows
+        if isinstance(self.maps[0], ScalingMap):
+            return self.maps[0](rows)
+        if self.classes == 2:
+            return side_by_side(self.maps[0](rows[:, 1]))
+        one_each = np.stack([curve(rows[:, k]) for k, curve in enumerate(self.maps)], axis=1)
+        total = one_each.sum(axis=1, keepdims=True)
+        # a row to which every curve gives 0 has only its own probabilities to go by
+        return np.where(total > 0, one_each, rows) / np.where(total > 0, total, 1.0)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Everything as plain numbers, lists and texts, for JSON.
+
+        Examples
+        --------
+        >>> Calibrator("none", 2).to_dict()
+        {'method': 'none', 'classes': 2, 'maps': [], 'log_loss': {}, 'reason': ''}
+        """
+        return {
+            "method": self.method,
+            "classes": self.classes,
+            "maps": [one.to_dict() for one in self.maps],
+            "log_loss": dict(self.log_loss),
+            "reason": self.reason,
+        }
+
+    @classmethod
+    def from_dict(cls, plain: Mapping[str, Any]) -> Self:
+        """The calibrator that `to_dict` described.
+
+        Raises
+        ------
+        UserError
+            If the mapping is none that `to_dict` wrote.
+        """
+        try:
+            method = plain["method"]
+            kind: type[Map] = _ONE_VERSUS_REST.get(method, ScalingMap)
+            maps = tuple(kind.from_dict(one) for one in plain["maps"])
+            known = method in METHODS[1:] and bool(maps) == (method != "none")
+            if known:
+                return cls(method, int(plain["classes"]), maps, dict(plain["log_loss"]), str(plain["reason"]))
+        except (KeyError, TypeError, ValueError) as error:
+            raise UserError(f"this is no calibrator's dict ({type(error).__name__}: {error})") from None
+        raise UserError(f"this is no calibrator's dict: method {method!r} with {len(maps)} maps")
+
+
+def calibrate(
+    target: ArrayLike,
+    probability: ArrayLike,
+    method: str = "auto",
+    *,
+    sample_weight: ArrayLike | None = None,
+    seed: int = 0,
+) -> Calibrator:
+    """Learn on held-out rows how a model's probabilities become honest.
+
+    Parameters
+    ----------
+    target
+        (N,), the true classes 0 to C - 1, of rows that the model was not fitted on; each class at least twice, except
+        for "none" and "temperature".
+    probability
+        The model's, (N,) of class 1 or (N, C), in [0, 1].
+    method
+        "none" (or "identity"); "temperature"; "platt" (or "logistic"); "beta" and "vector", one method that is called
+        beta for two classes and vector with more; "isotonic" (scikit-learn's) and "venn_abers", with more than two
+        classes each against the rest, and normalised. "auto" takes the simplest method whose log loss in stratified
+        5-fold cross-validation is no worse than the best one's by more than luck, so probabilities that are honest
+        already stay as they are.
+    sample_weight
+        (N,), >= 0: how much each row counts. Whole numbers repeat their rows; others are scaled to mean 1.
+    seed
+        Of the folds.
+
+    Returns
+    -------
+    Calibrator
+        Frozen; picklable; `to_dict` for JSON. For two classes a higher score never gets a lower probability.
+        "temperature", "platt" and "beta" keep scores apart that were apart, unless they learn a scale of 0 from scores
+        that say nothing; "isotonic" and "venn_abers" make steps.
+
+    Raises
+    ------
+    UserError
+        For scores outside [0, 1], NaN, one class only, a class with a single row, or an unknown method.
+
+    Notes
+    -----
+    Not in the race of "auto": "isotonic", whose probabilities of 0 and 1 one row can refute.
+
+    References
+    ----------
+    As in the maps' own documentation: Platt 1999, Zadrozny & Elkan 2002, Vovk & Petej 2014, Guo et al. 2017, Kull et
+    al. 2017.
+
+    Examples
+    --------
+    >>> rng = np.random.default_rng(0)
+    >>> honest = rng.random(2000) ** 3
+    >>> target = rng.random(2000) < honest
+    >>> calibrator = calibrate(target, honest**0.5)
+    >>> calibrator.method, calibrator([0.5]).round(2)
+    ('platt', array([0.24]))
+    """
+    method = _ALIASES.get(method, method)
+    if method not in METHODS:
+        raise nearest_name("calibration method", method, (*METHODS, *_ALIASES))
+    truth, rows, weight = _held_out(target, probability, sample_weight)
+    classes = rows.shape[1]
+    if method in ("beta", "vector"):
+        method = "beta" if classes == 2 else "vector"
+    counts = np.bincount(truth[weight > 0], minlength=classes)
+    if method not in ("none", "temperature") and counts.min() < 2:
+        raise UserError(
+            f"target has {counts.min()} row(s) of class {counts.argmin()}; method {method!r} needs at least two of "
+            "each class: give more rows"
+            + ("" if classes == 2 else ', or use "temperature", which learns one number for all')
+        )
+    floor = _floor(probability)
+    if method != "auto":
+        return Calibrator(method, classes, _fit(method, truth, rows, weight, floor), reason="as asked for")
+    race = _RACE_OF_TWO if classes == 2 else _RACE_OF_MORE
+    folds = _stratified(truth, min(_FOLDS, int(counts.min())), seed)
+    losses = {name: _unseen_log_loss(name, truth, rows, weight, floor, folds) for name in race}
+    chosen, reason = _simplest_of_the_best(losses, weight)
+    means = {name: float(np.average(rowwise, weights=weight)) for name, rowwise in losses.items()}
+    return Calibrator(chosen, classes, _fit(chosen, truth, rows, weight, floor), means, reason)
+
+
+def _held_out(
+    target: ArrayLike, probability: ArrayLike, sample_weight: ArrayLike | None
+) -> tuple[NDArray[np.int64], Float64Array, Float64Array]:
+    values = checked_probability(probability)
+    if values.ndim == 1:
+        flag, _, weight = checked_rows(target, values, sample_weight)
+        truth = flag.astype(np.int64)
+    else:
+        truth, _ = checked_classes(target, values)
+        weight = np.ones(len(truth)) if sample_weight is None else real_numbers("sample_weight", sample_weight)
+        if weight.shape != truth.shape or not np.all((weight >= 0) & np.isfinite(weight)):
+            raise UserError(f"sample_weight must be {len(truth)} finite numbers of 0 or more, one per row")
+        if len(np.unique(truth[weight > 0])) < 2:
+            raise UserError("target has rows of fewer than two classes; calibration needs at least two")
+    if (weight != np.floor(weight)).any():
+        weight = weight * (len(weight) / weight.sum())
+    rows = side_by_side(values)
+    return truth, rows / rows.sum(axis=1, keepdims=True), weight
+
+
+def _floor(probability: ArrayLike) -> float:
+    """Half the rounding of the numbers' own type near 1: a nearer probability cannot be told from 0 or 1."""
+    dtype = np.asarray(probability).dtype
+    return float(np.finfo(dtype if dtype.kind == "f" else np.float64).eps) / 2
+
+
+def _fit(
+    method: str, truth: NDArray[np.int64], rows: Float64Array, weight: Float64Array, floor: float
+) -> tuple[Map, ...]:
+    classes = rows.shape[1]
+    if method == "none":
+        return ()
+    if method in _ONE_VERSUS_REST:
+        curve = _ONE_VERSUS_REST[method]
+        places = (1,) if classes == 2 else range(classes)
+        return tuple(curve.fit((truth == k).astype(np.float64), rows[:, k], weight) for k in places)
+    return (ScalingMap.fit(np.eye(classes)[truth], rows, weight, method=method, floor=floor),)
+
+
+def _stratified(truth: NDArray[np.int64], folds: int, seed: int) -> NDArray[np.int64]:
+    """The fold of each row; every class is spread over all folds."""
+    rng = np.random.default_rng(seed)
+    fold = np.empty(len(truth), np.int64)
+    for k in np.unique(truth):
+        places = rng.permutation(np.flatnonzero(truth == k))
+        fold[places] = np.arange(len(places)) % folds
+    return fold
+
+
+def _unseen_log_loss(
+    method: str,
+    truth: NDArray[np.int64],
+    rows: Float64Array,
+    weight: Float64Array,
+    floor: float,
+    folds: NDArray[np.int64],
+) -> Float64Array:
+    """Each row's log loss under the method fitted on the other folds."""
+    loss = np.empty(len(truth))
+    for fold in range(int(folds.max()) + 1):
+        out = folds == fold
+        maps = _fit(method, truth[~out], rows[~out], weight[~out], floor)
+        said = Calibrator(method, rows.shape[1], maps)._apply(rows[out])
+        loss[out] = -np.log(np.maximum(said[np.arange(out.sum()), truth[out]], floor))
+    return loss
+
+
+def _simplest_of_the_best(losses: Mapping[str, Float64Array], weight: Float64Array) -> tuple[str, str]:
+    mean = {name: float(np.average(rowwise, weights=weight)) for name, rowwise in losses.items()}
+    best = min(mean, key=lambda name: mean[name])
+    for name, rowwise in losses.items():
+        if mean[name] - mean[best] <= _LUCK * _standard_error(rowwise - losses[best], weight):
+            break
+    if name == "none":
+        return name, f"no method lowers the log loss of {mean[name]:.4g} by more than luck"
+    reason = f"log loss {mean[name]:.4g} on rows not seen, {mean['none']:.4g} without calibration"
+    return name, reason if name == best else f"{reason}; {best} is better by no more than luck"
+
+
+def _standard_error(difference: Float64Array, weight: Float64Array) -> float:
+    share = weight / weight.sum()
+    away = difference - (share * difference).sum()
+    return float(np.sqrt((share**2 * away**2).sum()))

@@ -1,0 +1,337 @@
+"""How far probabilities are from the truth: calibration errors, the Brier score in parts, reliability with intervals.
+
+For a rare class the usual errors are small whatever the model says: nearly all rows are easy negatives with a
+probability near 0. So each has a form for the positives alone. `positive_only` asks the same question at the scores
+that positives have: there, how far is the probability that the model says from the true one?
+
+Several classes are each taken against the rest; `positive` names one of them, otherwise errors are their mean.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from counterpoise.decide.isotonic import isotonic_regression
+from counterpoise.decide.measured import Measured, share
+from counterpoise.decide.multiclass import checked_classes
+from counterpoise.decide.probability import Float64Array, checked_probability
+from counterpoise.decide.threshold import checked_rows, real_numbers
+from counterpoise.errors import UserError, nearest_name
+
+KINDS = ("ece", "smooth")
+_CELLS = 1 << 14
+"""Of the grid on which smooth errors are computed."""
+
+
+def calibration_error(
+    target: ArrayLike,
+    probability: ArrayLike,
+    kind: str = "ece",
+    positive_only: bool = False,
+    *,
+    positive: int | None = None,
+    bins: int = 15,
+    sample_weight: ArrayLike | None = None,
+) -> float:
+    """The mean gap between what the model says and what is so, 0 for honest probabilities, at most 1.
+
+    Parameters
+    ----------
+    target
+        (N,), true classes 0 to C - 1, of rows that neither model nor calibrator were fitted on; both sides of a class
+        must be there.
+    probability
+        (N,) of class 1 or (N, C), in [0, 1].
+    kind
+        "ece", the expected calibration error: rows are sorted into bins, and the gap is that of the means in a bin.
+        "smooth": a kernel instead of bins, and its width is the error itself, so nothing is to be chosen and no
+        small change of the scores makes a jump.
+    positive_only
+        Average over the positive rows instead of all rows, so that easy negatives hide nothing: the gap that a
+        positive row meets, E[|p(s) - s| given y = 1] with p(s) the share of positives at the score s. To that end
+        each row counts by this share, which isotonic regression estimates (with scikit-learn).
+    positive
+        Of several classes, the one that is meant, against the rest; default: the mean of all classes' errors.
+    bins
+        Of "ece". They have equal mass (of positives with `positive_only`), since bins of equal width would hold nearly
+        all rows of a rare class in the first; rows with equal scores share a bin, so there may be fewer.
+    sample_weight
+        (N,), >= 0.
+
+    Returns
+    -------
+    float
+        In [0, 1].
+
+    Raises
+    ------
+    UserError
+        For scores outside [0, 1], NaN, one class only, or an unknown kind.
+
+    Notes
+    -----
+    No kind is corrected for chance: honest probabilities p in bins of n rows have an "ece" of about
+    sqrt(2 p (1 - p) / (pi n)) by luck, and a "smooth" error that falls as slowly. Compare models on the same rows.
+
+    References
+    ----------
+    Naeini, Cooper & Hauskrecht, Obtaining well calibrated probabilities using Bayesian binning, AAAI 2015 (ece);
+    Blasiok & Nakkiran, Smooth ECE: principled reliability diagrams via kernel smoothing, ICLR 2024 (smooth).
+
+    Examples
+    --------
+    >>> target = np.repeat([0, 1, 0, 1], [90, 10, 50, 50])
+    >>> said = np.repeat([0.1, 0.7], [100, 100])
+    >>> round(calibration_error(target, said), 3)
+    0.1
+    >>> round(calibration_error(target, said, positive_only=True), 3)
+    0.167
+    """
+    if kind not in KINDS:
+        raise nearest_name("kind of calibration error", kind, KINDS)
+    if not isinstance(bins, int | np.integer) or bins < 1:
+        raise UserError(f"bins is {bins!r}; it must be a whole number of 1 or more")
+    errors = []
+    for flag, scores, weight in _against_the_rest(target, probability, positive, sample_weight):
+        mass = weight * _share_of_positives(flag, scores, weight) if positive_only else weight
+        gap = (scores - flag) * mass / mass.sum()
+        errors.append(_binned(scores, gap, mass, bins) if kind == "ece" else _smooth(scores, gap))
+    return float(np.mean(errors))
+
+
+@dataclass(frozen=True, slots=True)
+class BrierScore:
+    """The mean squared error of probabilities and what it is made of: value = reliability - resolution + uncertainty.
+
+    Parameters
+    ----------
+    value
+        Mean of (probability - truth)^2; with several classes the sum over them.
+    reliability
+        What recalibration would save; 0 for honest probabilities.
+    resolution
+        What the recalibrated probabilities are better than saying the prior for every row.
+    uncertainty
+        What saying the prior for every row costs.
+    positives, negatives
+        The mean over the rows of the class, and over the others: the first shows a rare class alone. With several
+        classes sums, like `value`.
+
+    Examples
+    --------
+    >>> BrierScore(0.125, 0.0, 0.125, 0.25, 0.125, 0.125).skill
+    0.5
+    """
+
+    value: float
+    reliability: float
+    resolution: float
+    uncertainty: float
+    positives: float
+    negatives: float
+
+    @property
+    def skill(self) -> float:
+        """1 - value / uncertainty: 0 for the prior, 1 for certainty that is right, below 0 for worse than the prior."""
+        return 1 - self.value / self.uncertainty
+
+
+def brier_score(
+    target: ArrayLike,
+    probability: ArrayLike,
+    *,
+    positive: int | None = None,
+    sample_weight: ArrayLike | None = None,
+) -> BrierScore:
+    """The Brier score, decomposed.
+
+    The groups of Murphy's decomposition are those of isotonic regression: no number of bins is to be chosen, and the
+    three parts add up exactly. (With bins they do not, if probabilities vary within a bin.)
+
+    Parameters
+    ----------
+    target, probability, positive, sample_weight
+        As in `calibration_error`.
+
+    Returns
+    -------
+    BrierScore
+        Of one class against the rest, or summed over several classes.
+
+    References
+    ----------
+    Murphy, A new vector partition of the probability score, Journal of Applied Meteorology 1973; Dimitriadis, Gneiting
+    & Jordan, Stable reliability diagrams for probabilistic classifiers, PNAS 2021; Wallace & Dahabreh, Class
+    probability estimates are unreliable for imbalanced data (and how to fix them), ICDM 2012 (positives).
+
+    Examples
+    --------
+    >>> found = brier_score([0, 1, 0, 1], [0.5, 0.5, 0.0, 1.0])
+    >>> found.value, found.reliability, found.resolution, found.uncertainty
+    (0.125, 0.0, 0.125, 0.25)
+    """
+    parts = []
+    for flag, scores, weight in _against_the_rest(target, probability, positive, sample_weight):
+        error = (scores - flag) ** 2
+        recalibrated = isotonic_regression().fit_transform(scores, flag, sample_weight=weight)
+        prior = np.average(flag, weights=weight)
+        value = np.average(error, weights=weight)
+        best = np.average((recalibrated - flag) ** 2, weights=weight)
+        uncertainty = prior * (1 - prior)
+        sides = [np.average(error, weights=weight * (flag == side)) for side in (1, 0)]
+        parts.append([value, max(value - best, 0.0), max(uncertainty - best, 0.0), uncertainty, *sides])
+    return BrierScore(*(float(total) for total in np.sum(parts, axis=0)))
+
+
+@dataclass(frozen=True, slots=True)
+class ReliabilityBin:
+    """Rows with similar probabilities.
+
+    Parameters
+    ----------
+    rows, positives
+        How many.
+    said
+        Their mean probability.
+    found
+        Their share of positives, with its exact 95 % interval.
+
+    Examples
+    --------
+    >>> str(ReliabilityBin(8, 8, 0.9, share(8, 8)).found)
+    '1.000 [0.631, 1.000]'
+    """
+
+    rows: int
+    positives: int
+    said: float
+    found: Measured
+
+
+def reliability_curve(
+    target: ArrayLike, probability: ArrayLike, *, positive: int = 1, bins: int = 10, positive_only: bool = False
+) -> tuple[ReliabilityBin, ...]:
+    """What the model says against what is found, in bins of rising probability: the reliability diagram.
+
+    Parameters
+    ----------
+    target, probability
+        As in `calibration_error`.
+    positive
+        The class that is meant, against the rest; for probability (N,) class 1.
+    bins
+        At most so many, of equal numbers of rows.
+    positive_only
+        Of about equal numbers of positives instead, which puts the bins where the rare class is; scores without any
+        positive are one bin more.
+
+    Returns
+    -------
+    tuple of ReliabilityBin
+        From the lowest to the highest probability, each with its Clopper-Pearson interval. Honest probabilities lie
+        in about 95 % of the intervals.
+
+    Examples
+    --------
+    >>> for one in reliability_curve(np.repeat([0, 1, 0, 1], [9, 1, 5, 5]), np.repeat([0.1, 0.7], 10), bins=2):
+    ...     print(one.rows, round(one.said, 3), one.found)
+    10 0.1 0.100 [0.003, 0.445]
+    10 0.7 0.500 [0.187, 0.813]
+    """
+    if not isinstance(bins, int | np.integer) or bins < 1:
+        raise UserError(f"bins is {bins!r}; it must be a whole number of 1 or more")
+    binary = np.ndim(probability) == 1
+    if binary and positive != 1:
+        raise UserError(
+            f"positive is {positive}, but probability (N,) is that of class 1; pass 1 - probability for class 0"
+        )
+    ((flag, scores, weight),) = _against_the_rest(target, probability, None if binary else positive, None)
+    mass = _share_of_positives(flag, scores, weight) if positive_only else weight
+    place = _equal_mass(scores, mass, bins)
+    rows = np.bincount(place)
+    positives = np.bincount(place, flag)
+    said = np.bincount(place, scores) / rows
+    return tuple(
+        ReliabilityBin(int(n), int(hits), float(mean), share(float(hits), float(n)))
+        for n, hits, mean in zip(rows, positives, said, strict=True)
+    )
+
+
+def _against_the_rest(
+    target: ArrayLike, probability: ArrayLike, positive: int | None, sample_weight: ArrayLike | None
+) -> list[tuple[Float64Array, Float64Array, Float64Array]]:
+    """Zeros and ones, scores and weights, each (N,), of every class that is asked for."""
+    values = checked_probability(probability)
+    if values.ndim == 1:
+        if positive is not None:
+            raise UserError("positive names a class of probability (N, C), but probability is (N,), that of class 1")
+        flag, scores, weight = checked_rows(target, values, sample_weight)
+        return [(flag.astype(np.float64), scores, weight)]
+    truth, _ = checked_classes(target, values)
+    classes = values.shape[1]
+    if positive is not None and positive not in range(classes):
+        raise UserError(f"positive is {positive!r}, but probability has the classes 0 to {classes - 1}")
+    # of two classes one is the other's mirror image
+    asked = [positive] if positive is not None else [1] if classes == 2 else list(range(classes))
+    weight = np.ones(len(truth)) if sample_weight is None else real_numbers("sample_weight", sample_weight)
+    absent = [k for k in asked if not np.any(truth == k) or np.all(truth == k)]
+    if absent:
+        which = "no row is" if not np.any(truth == absent[0]) else "every row is"
+        raise UserError(f"{which} of class {absent[0]}; its calibration needs rows on both sides")
+    found = []
+    for k in asked:
+        flag, scores, weight = checked_rows((truth == k).astype(np.float64), values[:, k], weight)
+        found.append((flag.astype(np.float64), scores, weight))
+    return found
+
+
+def _share_of_positives(flag: Float64Array, scores: Float64Array, weight: Float64Array) -> Float64Array:
+    return np.asarray(isotonic_regression().fit_transform(scores, flag, sample_weight=weight), np.float64)
+
+
+def _equal_mass(scores: Float64Array, mass: Float64Array, bins: int) -> NDArray[np.int64]:
+    """The bin of each row: rising with the score, of about equal mass, equal scores together."""
+    place = np.unique(scores, return_inverse=True)[1]
+    held = np.bincount(place, mass)
+    below = np.cumsum(held) - held
+    # a score belongs where the middle of its mass lies; rounding must not take it out of the last bin
+    wanted = np.minimum(np.floor((below + held / 2) / held.sum() * bins), bins - 1)
+    wanted = np.maximum.accumulate(np.where(held > 0, wanted, -1))
+    return np.unique(wanted, return_inverse=True)[1][place]
+
+
+def _binned(scores: Float64Array, gap: Float64Array, mass: Float64Array, bins: int) -> float:
+    return float(np.abs(np.bincount(_equal_mass(scores, mass, bins), gap)).sum())
+
+
+def _smooth(scores: Float64Array, gap: Float64Array) -> float:
+    """The width at which the smoothed error is equal to the width."""
+    transform = _on_grid(scores, gap)
+
+    def error(width: float) -> float:
+        return float(np.abs(_blurred(transform, width)).sum())
+
+    low, high = 0.0, 1.0
+    for _ in range(20):
+        middle = (low + high) / 2
+        low, high = (middle, high) if error(middle) > middle else (low, middle)
+    return error((low + high) / 2)
+
+
+def _on_grid(scores: Float64Array, mass: Float64Array) -> NDArray[np.complex128]:
+    """The Fourier transform of masses at scores in [0, 1] and, mirrored, in [1, 2], on cells shared by neighbours."""
+    place = scores * _CELLS - 0.5
+    left = np.floor(place)
+    part = place - left
+    cells = np.zeros(_CELLS)
+    for cell, amount in ((left, mass * (1 - part)), (left + 1, mass * part)):
+        inside = np.clip(cell, 0, _CELLS - 1).astype(np.int64)  # mass beyond an end is reflected into the last cell
+        cells += np.bincount(inside, amount, minlength=_CELLS)
+    return np.asarray(np.fft.rfft(np.concatenate([cells, cells[::-1]])))
+
+
+def _blurred(transform: NDArray[np.complex128], width: float) -> Float64Array:
+    """Masses on [0, 1] after a Gaussian kernel of this width that is reflected at both ends."""
+    damped = transform * np.exp(-((np.pi * width * np.arange(len(transform))) ** 2) / 2)
+    return np.asarray(np.fft.irfft(damped, 2 * _CELLS)[:_CELLS])

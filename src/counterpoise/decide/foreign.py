@@ -1,0 +1,123 @@
+"""Models that were trained elsewhere, on weighted classes or on sampled rows: their probabilities, repaired.
+
+A loss that counts class k w_k times (`scale_pos_weight`, `class_weight`, `pos_weight`) and data in which a row of class
+k is w_k times as likely to be kept have the same optimum: q_k proportional to w_k p_k. So p_k is proportional to
+q_k / w_k, exactly and without data. For models trained with Counterpoise's losses use `recipe.posterior`, which
+undoes margins, focus and the rest too.
+"""
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from counterpoise.decide.probability import Float64Array, checked_probability, per_side, reweighted
+from counterpoise.decide.threshold import real_numbers
+from counterpoise.errors import UserError
+
+
+def undo_weights(probability: ArrayLike, weights: Any, *, multilabel: bool = False) -> Float64Array:
+    """Honest probabilities from those of a model that was trained with class weights.
+
+    Parameters
+    ----------
+    probability
+        The model's: (N,) of the positive class or (N, C), in [0, 1].
+    weights
+        What the loss of each class was multiplied by, (C,), finite, > 0; only their ratios matter. For two classes
+        also one number, the weight of the positives: XGBoost's and LightGBM's `scale_pos_weight`, PyTorch's
+        `pos_weight`. scikit-learn's `class_weight="balanced"` is N / (C n_k), `1 / counts.prior`.
+    multilabel
+        Whether probability is (N, L) of labels that exclude nothing. The weights are then one `pos_weight`, or one
+        per label, (L,).
+
+    Returns
+    -------
+    numpy.ndarray
+        float64, of the shape of `probability`; rows sum to 1. The order of binary scores does not change.
+
+    Raises
+    ------
+    UserError
+        For probabilities outside [0, 1], or a weight that is not above 0 or missing for a class.
+
+    Notes
+    -----
+    Undone is the weight only. What the model has not learned, or overfitted, stays; see `calibrate`. Probabilities
+    that were rounded to 1, as float32 rounds all above 1 - 3e-8, have lost what could be repaired.
+
+    References
+    ----------
+    Elkan, The foundations of cost-sensitive learning, IJCAI 2001, theorem 2.
+
+    Examples
+    --------
+    >>> undo_weights([0.5, 0.95], 19.0).round(3)
+    array([0.05, 0.5 ])
+    >>> undo_weights([[0.25, 0.75]], [1.0, 3.0])
+    array([[0.5, 0.5]])
+    """
+    values = checked_probability(probability, multilabel=multilabel)
+    given = _positive("weights", weights)
+    if multilabel:
+        positive = np.broadcast_to(given, values.shape[1]) if given.ndim == 0 else given
+        given = np.stack([np.ones_like(positive), positive])
+    elif given.ndim == 0:
+        given = np.stack([np.ones(()), given])
+    given = per_side("weights", given, values, multilabel=multilabel)
+    return reweighted(values, given.min(axis=0) / given, "the weights")
+
+
+def undo_sampling(probability: ArrayLike, rates: Any) -> Float64Array:
+    """Honest probabilities from those of a model that was trained on under- or over-sampled classes.
+
+    Parameters
+    ----------
+    probability
+        The model's: (N,) of the positive class or (N, C), in [0, 1].
+    rates
+        How many of the rows of each class were kept, (C,), finite, > 0: 0.1 for a class of which every tenth row was
+        kept, 5 for one of which each row was used five times. Only their ratios matter.
+
+    Returns
+    -------
+    numpy.ndarray
+        float64, of the shape of `probability`; rows sum to 1.
+
+    Raises
+    ------
+    UserError
+        As `undo_weights`.
+
+    Notes
+    -----
+    Rows must have been kept at random within their class. Rows that were made up (SMOTE) have changed what the
+    classes look like, which no formula undoes.
+
+    References
+    ----------
+    Dal Pozzolo, Caelen, Johnson & Bontempi, Calibrating probability with undersampling for unbalanced
+    classification, SSCI 2015, equation 4.
+
+    Examples
+    --------
+    >>> undo_sampling([0.5], [0.01, 1.0]).round(4)
+    array([0.0099])
+    """
+    values = checked_probability(probability)
+    given = _positive("rates", rates)
+    if given.ndim == 0:
+        raise UserError(
+            f"rates is the one number {given:g}, which does not say of which class; pass one rate per class"
+        )
+    given = per_side("rates", given, values)
+    return reweighted(values, given.min() / given, "the sampling")
+
+
+def _positive(name: str, given: Any) -> Float64Array:
+    numbers = real_numbers(name, given)
+    bad = np.argwhere(~((numbers > 0) & np.isfinite(numbers)))
+    if len(bad):
+        where = f"{name}[{bad[0][0]}]" if numbers.ndim else name
+        raise UserError(f"{where} is {numbers[tuple(bad[0])]:g}; it must be a finite number above 0")
+    return numbers

@@ -1,0 +1,192 @@
+"""Another share of the classes: probabilities moved to a new prior, and the prior of unlabelled rows estimated.
+
+A model learns p(y | x) for the class shares of its training data. Where the shares change and each class still looks
+as it did (label shift), p'_k is p_k times new share / old share, normalised.
+"""
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from counterpoise.decide.probability import Float64Array, checked_probability, per_side, reweighted, side_by_side
+from counterpoise.decide.threshold import real_numbers
+from counterpoise.errors import UserError
+
+_TOLERANCE = 1e-10
+_MOST_STEPS = 200
+
+
+def adjust_prior(probability: ArrayLike, prior: Any, *, to: Any, multilabel: bool = False) -> Float64Array:
+    """Probabilities for data whose class shares differ from the training data's.
+
+    Parameters
+    ----------
+    probability
+        (N,) of the positive class or (N, C), in [0, 1], honest for the training data: undo weights first
+        (`undo_weights`).
+    prior
+        The training data's class shares, such as `counts.prior`: (C,), summing to 1; of two classes also one number,
+        the share of positives.
+    to
+        The shares in the data to predict, likewise. A share of 0 rules a class out.
+    multilabel
+        Whether probability is (N, L) of labels that exclude nothing. Both priors are then the share of positives of
+        each label, (L,).
+
+    Returns
+    -------
+    numpy.ndarray
+        float64, of the shape of `probability`; rows sum to 1. Certain rows (0 and 1) stay certain.
+
+    Raises
+    ------
+    UserError
+        For probabilities outside [0, 1], shares that do not sum to 1, a class with training share 0 and a new
+        share above it, or a row whose classes are all ruled out.
+
+    References
+    ----------
+    Saerens, Latinne & Decaestecker, Adjusting the outputs of a classifier to new a priori probabilities, Neural
+    Computation 2002, equation 2.4.
+
+    Examples
+    --------
+    >>> adjust_prior([0.5, 0.9], [0.5, 0.5], to=[0.99, 0.01]).round(4)
+    array([0.01  , 0.0833])
+    """
+    values = checked_probability(probability, multilabel=multilabel)
+    old = _shares("prior", prior, values, multilabel)
+    new = _shares("to", to, values, multilabel)
+    lost = np.argwhere((old == 0) & (new > 0))
+    if len(lost):
+        raise UserError(
+            f"prior is 0 for {_side(lost[0], old)}, which no new prior can bring back; to must be 0 there too, or the "
+            "model be trained with rows of that class"
+        )
+    return reweighted(values, np.divide(new, old, out=np.zeros_like(new), where=old > 0), "the new prior")
+
+
+def estimate_prior(probability: ArrayLike, prior: Any, *, multilabel: bool = False) -> Float64Array:
+    """The class shares of unlabelled rows, from the probabilities that a model gives them.
+
+    They are the shares under which the rows are most likely, if each class looks as it did in training. Counting
+    decisions or averaging probabilities instead is biased towards the training shares.
+
+    Parameters
+    ----------
+    probability
+        Of the unlabelled rows: (N,) of the positive class or (N, C), honest for the training data. Any distortion
+        (weights, an uncalibrated model) biases the answer.
+    prior
+        The training data's class shares, as in `adjust_prior`; each above 0.
+    multilabel
+        As in `adjust_prior`.
+
+    Returns
+    -------
+    numpy.ndarray
+        float64 (C,), summing to 1, (2,) for probability (N,); with `multilabel`, (L,) shares of positives.
+
+    Raises
+    ------
+    UserError
+        As `adjust_prior`; and where the rows say less about the shares than one labelled row would.
+
+    Notes
+    -----
+    The likelihood is that of Saerens et al.'s EM algorithm. It is concave, so Newton's method finds the same maximum in
+    a few steps, where EM crawls if the classes overlap.
+
+    References
+    ----------
+    Saerens, Latinne & Decaestecker, Neural Computation 2002, section 2.2.
+
+    Examples
+    --------
+    >>> estimate_prior([0.9, 0.9, 0.8, 0.1], [0.5, 0.5]).round(3)
+    array([0.203, 0.797])
+    """
+    values = checked_probability(probability, multilabel=multilabel)
+    old = _shares("prior", prior, values, multilabel)
+    if len(values) == 0:
+        raise UserError("probability has no rows, so it says nothing about the prior")
+    if (old == 0).any():
+        raise UserError(f"prior is 0 for {_side(np.argwhere(old == 0)[0], old)}; leave a class without rows out")
+    if multilabel:
+        return np.array([_most_likely(side_by_side(p), old[:, k])[1] for k, p in enumerate(values.T)])
+    return _most_likely(side_by_side(values), old)
+
+
+def _shares(name: str, given: Any, probability: Float64Array, multilabel: bool) -> Float64Array:
+    """Checked shares (2,), (C,), or (2, L)."""
+    shares = real_numbers(name, getattr(given, "prior", given))
+    bad = np.argwhere(~((shares >= 0) & (shares <= 1)))
+    if len(bad):
+        raise UserError(f"{name} holds {shares[tuple(bad[0])]:g}; class shares lie between 0 and 1")
+    if multilabel:
+        if shares.ndim == 0:
+            shares = np.full(probability.shape[1], shares)
+        return per_side(name, np.stack([1 - shares, shares]), probability, multilabel=True)
+    if shares.ndim == 0:
+        shares = np.stack([1 - shares, shares])
+    shares = per_side(name, shares, probability)
+    if abs(shares.sum() - 1) > 1e-6:
+        raise UserError(f"{name} sums to {shares.sum():.6g}; class shares sum to 1")
+    return np.asarray(shares / shares.sum(), np.float64)
+
+
+def _side(place: Any, shares: Float64Array) -> str:
+    return (
+        f"class {place[0]}" if shares.ndim == 1 else f"the {('negatives', 'positives')[place[0]]} of label {place[1]}"
+    )
+
+
+def _most_likely(probability: Float64Array, prior: Float64Array) -> Float64Array:
+    """Maximise mean log(odds @ share) - sum(share) over shares >= 0; the maximum sums to 1 without being told."""
+    odds = probability / probability.sum(axis=1, keepdims=True) / prior
+    share = prior
+    for _ in range(_MOST_STEPS):
+        relative = odds / (odds @ share)[:, None]
+        bend = relative.T @ relative / len(odds)
+        step = _best_of_quadratic(bend, relative.mean(axis=0)) - share
+        if np.abs(step).max() < _TOLERANCE:
+            _refuse_flat(bend, share, len(odds))
+            share = share + step
+            return np.asarray(share / share.sum(), np.float64)
+        share = share + _uphill(odds, share, step) * step
+    raise UserError(f"no prior was found in {_MOST_STEPS} steps; the likelihood of these {len(odds)} rows is too flat")
+
+
+def _best_of_quadratic(bend: Float64Array, slope: Float64Array) -> Float64Array:
+    """Where the likelihood, if it were the quadratic with this slope and curvature, is largest; all shares >= 0."""
+    from scipy.optimize import nnls  # slow to import, and an extra
+
+    ridge = 1e-14 * np.trace(bend) * np.eye(len(bend))  # where rows do not tell classes apart it is singular
+    root = np.linalg.cholesky(bend + ridge)
+    return np.asarray(nnls(root.T, np.linalg.solve(root, 2 * slope - 1))[0])
+
+
+@np.errstate(divide="ignore")  # a step too long leaves rows that no class explains
+def _uphill(odds: Float64Array, share: Float64Array, step: Float64Array) -> float:
+    """How much of the step raises the likelihood; some part does, since it is concave."""
+    before = np.log(odds @ share).mean() - share.sum()
+    part = 1.0
+    while part > 1e-9:
+        there = share + part * step
+        if np.log(odds @ there).mean() - there.sum() >= before - 1e-15:
+            break
+        part /= 2
+    return part
+
+
+def _refuse_flat(bend: Float64Array, share: Float64Array, rows: int) -> None:
+    """The smallest eigenvalue is what an unlabelled row says, in labelled rows: 1 where classes are certain."""
+    held = share > 1e-9
+    root = np.sqrt(share[held])
+    information = float(np.linalg.eigvalsh(root[:, None] * bend[np.ix_(held, held)] * root)[0])
+    if information * rows < 1:
+        raise UserError(
+            f"the probabilities of these {rows} rows tell the classes too little apart to estimate their shares: "
+            "together they say less than one labelled row; give more rows, or a model that separates the classes"
+        )

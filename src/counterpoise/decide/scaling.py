@@ -1,0 +1,125 @@
+"""Calibration maps that scale and shift log probabilities: temperature, Platt's, beta and vector scaling.
+
+    q = softmax(scale log p + offset)
+
+is one family. With one scale it is temperature scaling; with one scale and an offset per class, Platt's logistic
+regression on the log odds; with a scale and an offset per class, vector scaling, which for two classes is beta
+calibration. All are fitted by maximum likelihood, which is convex, with scales >= 0 so that no score is turned upside
+down.
+"""
+
+from dataclasses import dataclass
+from typing import Any, Self
+
+import numpy as np
+
+from counterpoise.decide.probability import Float64Array
+
+SCALE_SPREAD = 10.0
+"""Standard deviation of the scales' prior around 1: keeps them finite where scores separate the classes."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class ScalingMap:
+    """q = softmax(scale log p + offset).
+
+    Parameters
+    ----------
+    scale, offset
+        (C,) each, scale >= 0.
+    floor
+        Probabilities below it, and above 1 - floor, are taken as that: log 0 is no number to scale.
+
+    References
+    ----------
+    Platt, Probabilistic outputs for support vector machines, 1999; Guo, Pleiss, Sun & Weinberger, On calibration of
+    modern neural networks, ICML 2017; Kull, Silva Filho & Flach, Beta calibration, AISTATS 2017.
+
+    Examples
+    --------
+    >>> ScalingMap(np.array([2.0, 2.0]), np.zeros(2), 1e-16)(np.array([[0.25, 0.75]]))
+    array([[0.1, 0.9]])
+    """
+
+    scale: Float64Array
+    offset: Float64Array
+    floor: float
+
+    @classmethod
+    def fit(cls, target: Float64Array, rows: Float64Array, weight: Float64Array, *, method: str, floor: float) -> Self:
+        """Maximum likelihood by L-BFGS.
+
+        Parameters
+        ----------
+        target
+            One-hot, (N, C).
+        rows
+            Probabilities, (N, C).
+        weight
+            (N,).
+        method
+            "temperature", "platt", or "vector" (for two classes also "beta").
+        floor
+            As above.
+        """
+        from scipy.optimize import minimize  # slow to import, and an extra
+
+        classes = rows.shape[1]
+        log_p = _log(rows, floor)
+        scales = classes if method in ("vector", "beta") else 1
+        offsets = 0 if method == "temperature" else classes - 1  # what all have in common changes nothing
+        total = weight.sum()
+        # L-BFGS sees centred and standardised log probabilities, else scale and offset are nearly one variable
+        centre = weight @ log_p / total if offsets else np.zeros(classes)
+        log_p = log_p - centre
+        spread = float(np.sqrt((weight @ log_p**2).mean() / total)) or 1.0
+
+        def parts(variables: Float64Array) -> tuple[Float64Array, Float64Array]:
+            offset = np.zeros(classes)
+            offset[classes - offsets :] = variables[scales:]
+            return np.broadcast_to(variables[:scales] / spread, classes), offset
+
+        def objective(variables: Float64Array) -> tuple[float, Float64Array]:
+            scale, offset = parts(variables)
+            log_q = _log_softmax(log_p * scale + offset)
+            slope = (np.exp(log_q) - target) * weight[:, None] / total
+            by_scale = (slope * log_p).sum(axis=0)
+            by_scale = by_scale if scales == classes else by_scale.sum(keepdims=True)
+            off_one = scale[:scales] - 1
+            prior = off_one / SCALE_SPREAD**2 / total
+            value = float(prior @ off_one) / 2 - float(weight @ (target * log_q).sum(axis=1)) / total
+            return value, np.concatenate([(by_scale + prior) / spread, slope.sum(axis=0)[classes - offsets :]])
+
+        found = minimize(
+            objective,
+            np.concatenate([np.full(scales, spread), np.zeros(offsets)]),
+            jac=True,
+            method="L-BFGS-B",
+            bounds=[(0, None)] * scales + [(None, None)] * offsets,
+            options={"maxiter": 1000, "maxcor": 30, "gtol": 1e-9, "ftol": 1e-15},
+        )
+        scale, offset = parts(found.x)
+        offset = offset - scale * centre
+        return cls(np.array(scale), offset - offset[0], floor)
+
+    def __call__(self, rows: Float64Array) -> Float64Array:
+        """Rows (N, C), calibrated."""
+        return np.asarray(np.exp(_log_softmax(_log(rows, self.floor) * self.scale + self.offset)))
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain numbers and lists."""
+        return {"scale": self.scale.tolist(), "offset": self.offset.tolist(), "floor": self.floor}
+
+    @classmethod
+    def from_dict(cls, plain: dict[str, Any]) -> Self:
+        """What `to_dict` described."""
+        return cls(np.array(plain["scale"], np.float64), np.array(plain["offset"], np.float64), float(plain["floor"]))
+
+
+def _log(rows: Float64Array, floor: float) -> Float64Array:
+    return np.asarray(np.log(np.clip(rows, floor, 1 - floor)))
+
+
+def _log_softmax(u: Float64Array) -> Float64Array:
+    shifted = u - u.max(axis=1, keepdims=True)
+    return np.asarray(shifted - np.log(np.exp(shifted).sum(axis=1, keepdims=True)))

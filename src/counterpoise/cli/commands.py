@@ -84,7 +84,7 @@ def train(
 ) -> None:
     """Train, compare and decide on one table."""
     _needs_table_extra()
-    from counterpoise.decide import Goal
+    from counterpoise.goals import Goal
     from counterpoise.table import train_table
 
     aim = None if goal is None else Goal.parse(goal)

@@ -21,8 +21,6 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from counterpoise.decide.confusion import Confusion
-from counterpoise.decide.goal import Goal
 from counterpoise.decide.multiclass import (
     check_multiclass_goal,
     checked_classes,
@@ -33,6 +31,8 @@ from counterpoise.decide.multiclass import (
 )
 from counterpoise.decide.threshold import checked_rows, decide, real_numbers
 from counterpoise.errors import UserError
+from counterpoise.goals.confusion import Confusion
+from counterpoise.goals.goal import Goal
 
 REPLICATES = 1000
 _CELLS = 4_000_000

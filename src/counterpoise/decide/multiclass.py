@@ -10,10 +10,10 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from counterpoise.decide.confusion import ratio
-from counterpoise.decide.goal import MULTICLASS, Goal
 from counterpoise.decide.threshold import real_numbers
 from counterpoise.errors import UserError
+from counterpoise.goals.confusion import ratio
+from counterpoise.goals.goal import MULTICLASS, Goal
 
 TAUS = np.round(np.arange(0.0, 1.55, 0.1), 1)
 

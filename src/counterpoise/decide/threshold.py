@@ -10,9 +10,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from counterpoise.decide.confusion import Confusion
-from counterpoise.decide.goal import Constraint, Goal
 from counterpoise.errors import UserError
+from counterpoise.goals.confusion import Confusion
+from counterpoise.goals.goal import Constraint, Goal
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -20,8 +20,6 @@ from functools import partial
 import numpy as np
 from numpy.typing import NDArray
 
-from counterpoise.decide.confusion import Confusion
-from counterpoise.decide.goal import Goal
 from counterpoise.decide.measured import log_losses, ranking
 from counterpoise.decide.multiclass import (
     choose_class_thresholds,
@@ -31,6 +29,8 @@ from counterpoise.decide.multiclass import (
     thresholds_of,
 )
 from counterpoise.decide.threshold import choose_threshold, decide
+from counterpoise.goals.confusion import Confusion
+from counterpoise.goals.goal import Goal
 from counterpoise.recipes import Recipe, sigmoid, softmax
 from counterpoise.table.boost import Grown, grow, most_rounds
 from counterpoise.table.features import Schema

@@ -15,7 +15,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from counterpoise.decide.goal import Goal
 from counterpoise.decide.measured import Measured, measure_binary, measure_multiclass, ranking
 from counterpoise.decide.multiclass import (
     check_multiclass_goal,
@@ -25,6 +24,7 @@ from counterpoise.decide.multiclass import (
 )
 from counterpoise.decide.threshold import Decision, choose_threshold
 from counterpoise.errors import UserError
+from counterpoise.goals.goal import Goal
 from counterpoise.lightgbm import library
 from counterpoise.table import bundle
 from counterpoise.table.boost import finish, grow

@@ -4,9 +4,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from counterpoise.decide import Confusion, Constraint, Cost, Goal
-from counterpoise.decide.goal import LARGER_IS_BETTER, RANKINGS, RATES, SUMMARIES
 from counterpoise.errors import UserError
+from counterpoise.goals import Confusion, Constraint, Cost, Goal
+from counterpoise.goals.goal import LARGER_IS_BETTER, RANKINGS, RATES, SUMMARIES
 
 BOUNDS = st.floats(0, 1)
 COSTS = st.floats(1, 1e6)

@@ -15,8 +15,8 @@ from typing import Any, NoReturn
 import numpy as np
 from numpy.typing import NDArray
 
-from counterpoise.decide.confusion import Confusion
 from counterpoise.errors import UserError, nearest_name
+from counterpoise.goals.confusion import Confusion
 
 RANKINGS = ("average_precision", "roc_auc")
 LARGER_IS_BETTER = ("precision", "recall", "specificity")
@@ -216,6 +216,22 @@ recall, specificity, fpr, alerts, f1, f2, f0.5, cost
             (" where " if place == 0 else " and ") + str(constraint)
             for place, constraint in enumerate(self.constraints)
         )
+
+
+def goal(text: str) -> Goal:
+    """Read a goal; a mistake raises `UserError` that points at its place.
+
+    Parameters
+    ----------
+    text
+        Such as "f1", "recall where precision >= 0.5" or "cost fn=500 fp=10".
+
+    Examples
+    --------
+    >>> goal("recall where precision >= 50%").constraints
+    (Constraint(rate='precision', bound=0.5),)
+    """
+    return Goal.parse(text)
 
 
 def _finite(name: str, value: Any) -> float:

@@ -46,6 +46,11 @@ def test_what_is_made_by_hand_is_checked(make, message):
     assert message in str(error.value)
 
 
+@pytest.mark.parametrize("name", ["f2", "f_2", "f2.0", "f02"])
+def test_an_objective_has_one_spelling(name):
+    assert Goal(name).objective == "f2"
+
+
 def test_a_class_is_named_as_text():
     assert Goal("recall", (Constraint("precision", 0.5, of=3),), of=3).classes == ("3",)
 

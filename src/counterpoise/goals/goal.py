@@ -21,6 +21,7 @@ REVIEW = "review"
 """The objective of a goal that only bounds rates: leave as few rows to a person as these allow."""
 
 F_BETA = re.compile(r"f_?(?P<beta>\d+\.?\d*|\.\d+)")
+# What a goal may need beyond one threshold on two classes, and what to do where it is not served.
 _BEYOND = {
     "class": "names a class; make it the positive class and leave 'of' away",
     "matrix": "has a cost matrix; give the costs fn= and fp= of two classes",
@@ -69,12 +70,7 @@ class Goal:
     review: float | None = None
 
     def __post_init__(self) -> None:
-        if self.objective not in (*RANKINGS, *SUMMARIES, *RATES, "cost", REVIEW):
-            beta = F_BETA.fullmatch(str(self.objective))
-            if beta is None:
-                raise nearest_name("goal", self.objective, OBJECTIVES)
-            if not 0 < float(beta["beta"]) < np.inf:
-                raise UserError(f"{self.objective!r} needs a finite beta above 0")
+        object.__setattr__(self, "objective", _checked_objective(self.objective))
         if (self.objective == "cost") != isinstance(self.costs, Cost | CostMatrix):
             raise UserError(
                 f"goal {self.objective!r} with costs={self.costs!r}: "
@@ -247,6 +243,20 @@ positive class and leave 'of' away
             head = str(self.costs) if self.costs is not None else named(self.objective, self.of)
             bounds = f"{head} where {bounds}" if bounds else head
         return bounds if self.review is None else f"{bounds} with review <= {self.review!r}"
+
+
+def _checked_objective(name: object) -> str:
+    """The one spelling of a known objective: f2 for f_2 and f2.0."""
+    text = str(name)
+    if text in (*RANKINGS, *SUMMARIES, *RATES, "cost", REVIEW):
+        return text
+    beta = F_BETA.fullmatch(text)
+    if beta is None:
+        raise nearest_name("goal", name, OBJECTIVES)
+    number = float(beta["beta"])
+    if not 0 < number < np.inf:
+        raise UserError(f"{text!r} needs a finite beta above 0")
+    return f"f{np.format_float_positional(number, trim='-')}"
 
 
 def refuse_contradiction(

@@ -23,8 +23,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import NoReturn
 
-import numpy as np
-
 from counterpoise.errors import UserError, nearest_name
 from counterpoise.goals.constraint import LARGER_IS_BETTER, RATES, Constraint
 from counterpoise.goals.cost import OUTCOMES, Cost
@@ -99,15 +97,9 @@ class _Parser:
         name = word.lower
         if name == "cost":
             return name, None, self.costs()
-        beta = F_BETA.fullmatch(name)
-        if beta:
-            number = float(beta["beta"])
-            if not 0 < number < math.inf:
-                self.complain(f"{name!r} needs a finite beta above 0", word)
-            name = f"f{np.format_float_positional(number, trim='-')}"
-        elif name == "f_beta":
+        if name == "f_beta":
             self.complain("f_beta stands for f1, f2, f0.5 and so on; write the number", word)
-        elif name not in OBJECTIVES:
+        if name not in OBJECTIVES and not F_BETA.fullmatch(name):
             self.complain(nearest_name("goal", word.text, OBJECTIVES), word)
         return name, self.of(), None
 

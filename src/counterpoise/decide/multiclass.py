@@ -12,7 +12,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from counterpoise.decide.confusion import ratio
 from counterpoise.decide.goal import MULTICLASS, Goal
-from counterpoise.decide.threshold import real_numbers
+from counterpoise.decide.rows import real_numbers
 from counterpoise.errors import UserError
 
 TAUS = np.round(np.arange(0.0, 1.55, 0.1), 1)

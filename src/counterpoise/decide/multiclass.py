@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from counterpoise.decide.threshold import real_numbers
+from counterpoise.decide.rows import real_numbers
 from counterpoise.errors import UserError
 from counterpoise.goals import MULTICLASS, Goal
 from counterpoise.goals.confusion import ratio

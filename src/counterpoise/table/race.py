@@ -28,7 +28,8 @@ from counterpoise.decide.multiclass import (
     summary,
     thresholds_of,
 )
-from counterpoise.decide.threshold import choose_threshold, decide
+from counterpoise.decide.rows import decide
+from counterpoise.decide.threshold import best_threshold
 from counterpoise.goals import Confusion, Cost, Goal
 from counterpoise.recipes import Recipe, sigmoid, softmax
 from counterpoise.table.boost import Grown, grow, most_rounds
@@ -213,7 +214,7 @@ def fold_scores(
             tuned.append(value)
             untuned.append(value)
         else:
-            cut = choose_threshold(codes[rest], probability[rest], goal).threshold
+            cut = best_threshold(codes[rest], probability[rest], goal)
             tuned.append(penalised(goal, decide(codes[here], probability[here], cut)))
             untuned.append(penalised(goal, decide(codes[here], probability[here], 0.5)))
     return np.asarray(tuned), np.asarray(untuned)

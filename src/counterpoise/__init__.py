@@ -15,6 +15,7 @@ import importlib
 from typing import Any
 
 from counterpoise.errors import ClassWeightWarning, UserError
+from counterpoise.goals import Goal, goal
 from counterpoise.losses import linear_loss, loss, loss_and_gradient
 from counterpoise.recipes import recipe, recipes, sigmoid, softmax
 from counterpoise.weights import ClassCounts, LabelCounts, class_weights, count, pos_weight
@@ -24,11 +25,13 @@ __version__ = "0.1.0"
 __all__ = [
     "ClassCounts",
     "ClassWeightWarning",
+    "Goal",
     "LabelCounts",
     "UserError",
     "__version__",
     "class_weights",
     "count",
+    "goal",
     "linear_loss",
     "loss",
     "loss_and_gradient",
@@ -42,9 +45,11 @@ __all__ = [
 _SUBMODULES = (
     "catboost",
     "decide",
+    "goals",
     "jax",
     "keras",
     "lightgbm",
+    "rates",
     "sklearn",
     "table",
     "tensorflow",

@@ -5,10 +5,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from counterpoise.decide import Goal, choose_class_thresholds, measure_binary, measure_multiclass
+from counterpoise.decide import choose_class_thresholds, measure_binary, measure_multiclass
 from counterpoise.decide.measured import share
 from counterpoise.decide.multiclass import confusion_matrix, decide_classes, summary
 from counterpoise.errors import UserError
+from counterpoise.goals import Goal
 
 metrics = pytest.importorskip("sklearn.metrics")
 

@@ -5,9 +5,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from counterpoise.decide import Goal, choose_threshold
-from counterpoise.decide.threshold import decide
+from counterpoise.decide import choose_threshold
+from counterpoise.decide.rows import decide
 from counterpoise.errors import UserError
+from counterpoise.goals import Goal
 
 GOALS = [
     "f1",

@@ -55,7 +55,7 @@ def table(tmp_path_factory):
 @pytest.fixture(scope="session")
 def trained(table, tmp_path_factory):
     """The directory and the facts of one binary training."""
-    from counterpoise.decide import Goal
+    from counterpoise.goals import Goal
     from counterpoise.table import train_table
 
     out = tmp_path_factory.mktemp("out") / "model"

@@ -6,8 +6,8 @@ import numpy as np
 import polars as pl
 import pytest
 
-from counterpoise.decide import Goal
 from counterpoise.decide.measured import ranking
+from counterpoise.goals import Goal
 from counterpoise.table import train_table
 
 TABLES = Path(__file__).parents[2].parent / "shared" / "data"

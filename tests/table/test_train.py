@@ -10,8 +10,8 @@ import numpy as np
 import polars as pl
 import pytest
 
-from counterpoise.decide import Goal
 from counterpoise.errors import UserError
+from counterpoise.goals import Goal
 from counterpoise.recipes import from_dict
 from counterpoise.table import load, predict_table, train_table
 from counterpoise.table.features import to_matrix
@@ -169,7 +169,7 @@ def test_noise_does_not_win(other, chosen):
 
 
 def test_a_broken_promise_costs():
-    from counterpoise.decide import Confusion
+    from counterpoise.goals import Confusion
 
     goal = Goal.parse("recall where precision >= 0.5")
     assert penalised(goal, Confusion(tp=10, fp=90, fn=0, tn=0)) < 0.5
@@ -177,7 +177,7 @@ def test_a_broken_promise_costs():
 
 
 def test_a_broken_promise_costs_as_much_as_the_largest_cost():
-    from counterpoise.decide import Confusion
+    from counterpoise.goals import Confusion
 
     goal = Goal.parse("cost fn=1 fp=1000 where recall >= 0.9")
     missed = Confusion(tp=0, fp=0, fn=10, tn=90)

@@ -8,9 +8,7 @@ from counterpoise.decide.calibration_error import (
     calibration_error,
     reliability_curve,
 )
-from counterpoise.decide.confusion import Confusion
 from counterpoise.decide.foreign import undo_sampling, undo_weights
-from counterpoise.decide.goal import Constraint, Cost, Goal
 from counterpoise.decide.measured import Measured, measure_binary, measure_multiclass
 from counterpoise.decide.multiclass import ClassThresholds, choose_class_thresholds
 from counterpoise.decide.prior import adjust_prior, estimate_prior
@@ -20,11 +18,7 @@ __all__ = [
     "BrierScore",
     "Calibrator",
     "ClassThresholds",
-    "Confusion",
-    "Constraint",
-    "Cost",
     "Decision",
-    "Goal",
     "Measured",
     "ReliabilityBin",
     "adjust_prior",

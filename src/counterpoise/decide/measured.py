@@ -21,8 +21,6 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from counterpoise.decide.confusion import Confusion
-from counterpoise.decide.goal import Goal
 from counterpoise.decide.multiclass import (
     check_multiclass_goal,
     checked_classes,
@@ -31,8 +29,9 @@ from counterpoise.decide.multiclass import (
     positive_per_class,
     summary,
 )
-from counterpoise.decide.threshold import checked_rows, decide, real_numbers
+from counterpoise.decide.rows import checked_rows, decide, real_numbers
 from counterpoise.errors import UserError
+from counterpoise.goals import Confusion, Goal
 
 REPLICATES = 1000
 _CELLS = 4_000_000
@@ -178,22 +177,12 @@ def measure_binary(
     >>> str(found["recall"]), str(found["average_precision"])
     ('1.000 [0.025, 1.000]', '1.000 [0.235, 1.000]')
     """
+    goal.check_served("measure_binary")
     truth, scores, _ = checked_rows(target, probability)
     cut = float(real_numbers("threshold", threshold))
     if np.isnan(cut):
         raise UserError("threshold is nan; it must be a number")
-    at = decide(truth, scores, cut)
-    recall = share(float(at.tp), float(at.tp + at.fn))
-    specificity = share(float(at.tn), float(at.tn + at.fp))
-    found = {
-        "precision": share(float(at.tp), float(at.tp + at.fp)),
-        "recall": recall,
-        "specificity": specificity,
-        "f1": f1_of(at),
-        "balanced_accuracy": mean_share([recall, specificity]),
-        "alerts": share(float(at.tp + at.fp), float(len(truth))),
-        "fpr": share(float(at.fp), float(at.tn + at.fp)),
-    }
+    found = rates_of(decide(truth, scores, cut), goal, seed=seed)
     ones = np.ones((1, len(truth)))
     ranked = np.append(scores, [-1.0, 2.0])  # the ends, below all and above all; no row lies there
     said = np.append(scores, [scores.min(), scores.max()])
@@ -206,11 +195,46 @@ def measure_binary(
     for name, value in ranking(truth, scores, ones).items():
         found[name] = _percentiles(float(value[0]), np.concatenate(draws[name]))
     found["log_loss"] = _log_loss_interval(truth, log_losses(truth, scores), np.concatenate(draws["log_loss"]))
-    drawn = _drawn_confusion(at, seed)
-    for extra in dict.fromkeys(("mcc", "g_mean", goal.objective)):  # no set: their order would be another each time
+    return found
+
+
+def rates_of(at: Confusion, goal: Goal, *, rows_per_count: float = 1.0, seed: int = 0) -> dict[str, Measured]:
+    """Every rate that follows from the counts of one decision.
+
+    Parameters
+    ----------
+    at
+        The counts.
+    goal
+        Its own measure is in the answer too, if it is not there by name and no ranking.
+    rows_per_count
+        How many rows a count stands for, where it is a sum of weights; then the intervals are approximate.
+    seed
+        Of the draws.
+
+    Examples
+    --------
+    >>> str(rates_of(Confusion(tp=8, fp=2, fn=2, tn=88), Goal("f1"))["precision"])
+    '0.800 [0.444, 0.975]'
+    """
+    counts = Confusion(*(float(count) * rows_per_count for count in (at.tp, at.fp, at.fn, at.tn)))
+    tp, fp, fn, tn = (float(count) for count in (counts.tp, counts.fp, counts.fn, counts.tn))
+    recall, specificity = share(tp, tp + fn), share(tn, tn + fp)
+    found = {
+        "precision": share(tp, tp + fp),
+        "recall": recall,
+        "specificity": specificity,
+        "f1": f1_of(counts),
+        "balanced_accuracy": mean_share([recall, specificity]),
+        "alerts": share(tp + fp, tp + fp + fn + tn),
+        "fpr": share(fp, tn + fp),
+    }
+    drawn = _drawn_confusion(counts, seed)
+    extras = ("mcc", "g_mean") if goal.ranking else ("mcc", "g_mean", goal.objective)
+    for extra in dict.fromkeys(extras):  # no set: their order would be another each time
         if extra not in found:
             measure = goal if extra == goal.objective else Goal(extra)
-            found[extra] = _percentiles(float(measure.value(at)), measure.value(drawn))
+            found[extra] = _percentiles(float(measure.value(counts)), measure.value(drawn))
     return found
 
 

@@ -1,255 +1,313 @@
-"""The threshold that serves a goal best on scored rows: exact, over every distinct score.
+"""The threshold that serves a goal best on scored rows, with a promise for new rows where one can be made.
 
-A row is flagged when its probability is at least the threshold, so rows with equal scores are
-flagged together and only the gaps between distinct scores (and both ends) can differ.
+Without a promise the threshold is the exact optimum over every distinct score, in O(n log n). What is promised,
+and why it holds, is in `counterpoise.decide.guarantee`.
 """
 
-from collections.abc import Iterable
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from counterpoise.decide.confusion import Confusion
-from counterpoise.decide.goal import Constraint, Goal
+from counterpoise.decide.guarantee import Certified, certify, checked_confidence, missing_positives
+from counterpoise.decide.measured import Measured, rates_of
+from counterpoise.decide.rows import check_probability, checked_rows, real_numbers
+from counterpoise.decide.sweep import Sweep, sweep, sweep_rows, sweep_weighted
 from counterpoise.errors import UserError
+from counterpoise.goals import Confusion, Constraint, Goal
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(frozen=True, slots=True, eq=False, kw_only=True)
 class Decision:
-    """A threshold, whether it keeps the goal's constraints, and why it is what it is.
+    """A threshold, what it does, and whether that will last.
 
     Parameters
     ----------
     threshold
         Flag a row when its probability is at least this.
+    promised
+        Whether every constraint of the goal holds on new rows of the same kind, with the confidence asked for.
     met
-        Whether every constraint holds on the rows it was chosen on.
+        Whether every constraint holds on the rows the threshold was chosen on.
     reason
-        One sentence for the reader.
+        For the reader: what is promised, or why nothing is.
+    missing_positives
+        About how many more positives would do for a promise; 0 where it is made, None where no number would.
+    rates
+        What the threshold does on the rows it was chosen on: each rate's value and the ends of its two-sided 95 %
+        interval.
     value
-        The objective at this threshold, on the rows it was chosen on.
+        The goal's objective there.
     confusion
         The counts there.
     """
 
     threshold: float
+    promised: bool
     met: bool
     reason: str
+    missing_positives: int | None
+    rates: dict[str, Measured]
     value: float
     confusion: Confusion
 
+    def apply(self, probability: ArrayLike) -> NDArray[np.bool_]:
+        """Which rows are flagged: those whose probability, in [0, 1], is at least the threshold.
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Sweep:
-    """Every decision that a threshold can make: from flagging nothing to flagging everything.
-
-    Parameters
-    ----------
-    threshold
-        Falling; the first flags nothing.
-    confusion
-        The counts at each.
-    """
-
-    threshold: NDArray[np.float64]
-    confusion: Confusion
+        Examples
+        --------
+        >>> choose_threshold([0, 0, 1, 1], [0.1, 0.4, 0.6, 0.9], "f1").apply([0.2, 0.8])
+        array([False,  True])
+        """
+        scores = real_numbers("probability", probability)
+        if scores.ndim != 1:
+            raise UserError(f"probability has shape {scores.shape}; it must have one dimension, (N,)")
+        check_probability(scores)
+        return scores >= self.threshold
 
 
-def sweep(target: ArrayLike, probability: ArrayLike, sample_weight: ArrayLike | None = None) -> Sweep:
-    """All distinct decisions on scored rows, in O(n log n).
+@dataclass(frozen=True, slots=True)
+class _Best:
+    """A place of the sweep, what its constraints lack there, and the goal's score."""
 
-    Examples
-    --------
-    >>> every = sweep([0, 1, 1], [0.2, 0.4, 0.8])
-    >>> every.threshold.round(3), every.confusion.recall
-    (array([0.9, 0.6, 0.3, 0. ]), array([0. , 0.5, 1. , 1. ]))
-    """
-    truth, scores, weight = checked_rows(target, probability, sample_weight)
-    order = np.argsort(-scores, kind="stable")
-    truth, scores, weight = truth[order], scores[order], weight[order]
-    last = np.append(np.flatnonzero(np.diff(scores)), len(scores) - 1)
-    tp = np.concatenate([[0.0], np.cumsum(weight * truth)[last]])
-    fp = np.concatenate([[0.0], np.cumsum(weight * ~truth)[last]])
-    distinct = scores[last]
-    # Half-way between two scores, so that another machine's last digit flips no decision.
-    middle = (distinct[:-1] + distinct[1:]) / 2
-    middle = np.where(middle > distinct[1:], middle, distinct[:-1])
-    nothing = (distinct[0] + 1) / 2 if distinct[0] < 1 else np.nextafter(1.0, 2.0)
-    if nothing <= distinct[0]:
-        nothing = 1.0
-    confusion = Confusion(tp=tp, fp=fp, fn=tp[-1] - tp, tn=fp[-1] - fp)
-    return Sweep(np.concatenate([[nothing], middle, [0.0]]), confusion)
+    place: int = 0
+    short: float = np.inf
+    score: float = -np.inf
 
 
 def choose_threshold(
-    target: ArrayLike, probability: ArrayLike, goal: Goal, sample_weight: ArrayLike | None = None
+    target: ArrayLike,
+    probability: ArrayLike,
+    goal: Goal | str,
+    confidence: float = 0.95,
+    sample_weight: ArrayLike | None = None,
 ) -> Decision:
-    """The threshold that serves `goal` best; among equals the one that flags the fewest rows.
+    """The threshold that serves `goal` best among those that surely keep its constraints on new rows.
 
     Parameters
     ----------
     target
-        Zeros and ones (or booleans), both present.
+        Zeros and ones (or booleans), both present, (N,). The model must not have been trained on these rows.
     probability
-        One score in [0, 1] per row.
+        One score in [0, 1] per row, (N,). A promise holds for any score, and finds more where it is an honest
+        probability.
     goal
         What to reach. A ranking goal takes the threshold of the best F1.
+    confidence
+        Of the promise, between 0 and 1: with at least this probability over the rows given here, every constraint
+        holds for the rate that the threshold has on endlessly many new rows of the same kind.
     sample_weight
-        How much each row counts.
+        How much each row counts, (N,). Rows that count differently get no promise.
 
     Returns
     -------
     Decision
-        Where the constraints cannot be met, `met` is False and the threshold is the one that comes
-        closest to them.
+        Where nothing can be promised, `promised` is False and the threshold is the one that is best on these rows;
+        among equals the one that flags the fewest. Where even these rows do not keep the constraints, `met` is False
+        and the threshold is the one that comes closest.
+
+    Raises
+    ------
+    UserError
+        If the rows do not belong together, a score is NaN or outside [0, 1], or a class has no row.
+
+    References
+    ----------
+    Angelopoulos, Bates, Candès, Jordan and Lei, Learn then Test, 2021.
 
     Examples
     --------
-    >>> decision = choose_threshold([0, 0, 1, 0, 1], [0.1, 0.2, 0.3, 0.7, 0.9], Goal.parse("f1"))
-    >>> decision.threshold, round(decision.value, 3)
-    (0.25, 0.8)
-    >>> choose_threshold([0, 1, 0], [0.5, 0.5, 0.9], Goal.parse("recall where precision >= 0.5")).reason
+    >>> rng = np.random.default_rng(0)
+    >>> target = rng.random(4000) < 0.1
+    >>> probability = 1 / (1 + np.exp(-rng.normal(4.0 * target - 4.2, 2.0)))
+    >>> decision = choose_threshold(target, probability, "recall where precision >= 0.5")
+    >>> decision.promised, str(decision.rates["precision"])
+    (True, '0.546 [0.501, 0.590]')
+    >>> choose_threshold([0, 1, 0], [0.5, 0.5, 0.9], "recall where precision >= 0.5").reason
     'this goal cannot be met here: the highest precision with at least one alert is 0.333'
     """
-    every = sweep(target, probability, sample_weight)
-    confusion = every.confusion
-    some = np.asarray(confusion.tp) + np.asarray(confusion.fp) > 0
-    short = np.zeros(len(every.threshold))
-    for constraint in goal.constraints:
-        short = short + _shortfall(constraint, confusion, some)
-    score = goal.score(confusion)
-    best = _first_best(np.where(short == short.min(), score, -np.inf))
-    met = bool(short[best] == 0)
-    at = _at(confusion, best)
-    reason = _met(goal, at) if met else _unmet(goal, confusion, some)
-    return Decision(float(every.threshold[best]), met, reason, float(goal.value(at)), at)
-
-
-def decide(target: ArrayLike, probability: ArrayLike, threshold: float) -> Confusion:
-    """The counts at a given threshold.
-
-    Examples
-    --------
-    >>> decide([0, 1, 1], [0.2, 0.4, 0.8], 0.5)
-    Confusion(tp=1.0, fp=0.0, fn=1.0, tn=1.0)
-    """
-    truth = np.asarray(target).astype(bool)
-    flagged = np.asarray(probability) >= threshold
-    return Confusion(
-        tp=float(np.sum(truth & flagged)),
-        fp=float(np.sum(~truth & flagged)),
-        fn=float(np.sum(truth & ~flagged)),
-        tn=float(np.sum(~truth & ~flagged)),
+    wanted = Goal.parse(goal) if isinstance(goal, str) else goal
+    wanted.check_served("choose_threshold")
+    sure = checked_confidence(confidence)
+    truth, scores, weight = checked_rows(target, probability, sample_weight)
+    weight = _if_they_differ(weight)
+    rows = sweep_rows(truth, scores) if weight is None else sweep_weighted(truth, scores, weight)
+    best = _best(rows, wanted)
+    met = best.short == 0
+    certified = None
+    if not met:
+        missing, reason = None, _unmet(rows, wanted)
+    elif not wanted.constraints:
+        missing, reason = None, f"{_met(wanted, rows.at(best.place))}; without a bound in the goal nothing is promised"
+    elif weight is not None:
+        missing, reason = None, f"{_not_sure(wanted, sure)}: rows that count differently allow no exact test"
+    else:
+        certified = certify(rows, wanted.constraints, sure)
+        kept = _best_certified(rows, wanted, certified)
+        if kept is None:
+            certified = None
+            missing = missing_positives(rows, wanted.constraints, sure)
+            reason = f"{_not_sure(wanted, sure)}: {_too_few(rows, missing)}{_useless(rows.at(best.place))}"
+        else:
+            best, missing = kept, 0
+            reason = _promise(wanted, rows.at(best.place), sure)
+    at = _as_numbers(rows.at(best.place))
+    return Decision(
+        threshold=float(rows.threshold_at(best.place)) if certified is None else certified.threshold(rows, best.place),
+        promised=certified is not None,
+        met=met,
+        reason=reason,
+        missing_positives=missing,
+        rates=rates_of(at, wanted) if weight is None else rates_of(at, wanted, rows_per_count=_rows_per_count(weight)),
+        value=float(wanted.value(at)),
+        confusion=at,
     )
 
 
-def _shortfall(constraint: Constraint, confusion: Confusion, some: NDArray[np.bool_]) -> NDArray[np.float64]:
-    short = constraint.shortfall(confusion)
+def best_threshold(
+    target: ArrayLike, probability: ArrayLike, goal: Goal, sample_weight: ArrayLike | None = None
+) -> float:
+    """The threshold that is best on these rows, whether or not it keeps the constraints on others.
+
+    Examples
+    --------
+    >>> best_threshold([0, 0, 1, 0, 1], [0.1, 0.2, 0.3, 0.7, 0.9], Goal.parse("f1"))
+    0.25
+    """
+    rows = sweep(target, probability, sample_weight)
+    return float(rows.threshold_at(_best(rows, goal).place))
+
+
+def _if_they_differ(weight: NDArray[np.float64] | None) -> NDArray[np.float64] | None:
+    """None where all weights are the same: then they change nothing."""
+    return None if weight is None or np.all(weight == weight[0]) else weight
+
+
+def _rows_per_count(weight: NDArray[np.float64]) -> float:
+    """Kish's effective number of rows, per unit of weight."""
+    return float(weight.sum() / np.sum(weight**2))
+
+
+def _best(rows: Sweep, goal: Goal, allowed: Callable[[Confusion], NDArray[np.bool_]] | None = None) -> _Best:
+    """The best candidate; equal to rounding counts as equal, and the one that flags the fewest rows wins."""
+    best = _Best()
+    for places in rows.candidates():
+        at = rows.at(places)
+        if allowed is not None:
+            places = places[allowed(at)]
+            at = rows.at(places)
+        best = _better(best, places, goal, at)
+    return best
+
+
+def _better(best: _Best, places: NDArray[np.int64], goal: Goal, at: Confusion) -> _Best:
+    """The better of what is known and the best of some more places."""
+    if len(places) == 0:
+        return best
+    short = np.zeros(len(places))
+    for constraint in goal.constraints:
+        short += _shortfall(constraint, at)
+    least = float(short.min())
+    if least > best.short:
+        return best
+    score = np.where(short == least, goal.score(at), -np.inf)
+    top = float(score.max())
+    if least == best.short and top <= best.score + _rounding(best.score):
+        return best
+    first = int(np.argmax(score >= top - _rounding(top)))
+    return _Best(int(places[first]), least, float(score[first]))
+
+
+def _rounding(score: float) -> float:
+    return 1e-12 * max(1.0, abs(score))
+
+
+def _shortfall(constraint: Constraint, at: Confusion) -> NDArray[np.float64]:
+    short = constraint.shortfall(at)
     if constraint.rate == "precision":
         # Flagging nothing has no precision: it must lose against every real attempt.
-        short = np.where(some, short, 2.0)
+        short = np.where(np.asarray(at.tp + at.fp) > 0, short, 2.0)
     return short
 
 
-def _first_best(score: NDArray[np.float64]) -> int:
-    """The place of the largest score; equal to rounding counts as equal, and the first one wins."""
-    top = score.max()
-    return int(np.flatnonzero(score >= top - 1e-12 * max(1.0, abs(top)))[0])
+def _best_certified(rows: Sweep, goal: Goal, certified: Certified) -> _Best | None:
+    """The best place among the certified ones that flag a row."""
+    if certified.places is None:
+        best = _best(rows, goal, certified.allowed)
+        return best if best.short < np.inf else None
+    places = certified.places[certified.allowed(rows.at(certified.places))]
+    return _better(_Best(), places, goal, rows.at(places)) if len(places) else None
 
 
-def _at(confusion: Confusion, place: int) -> Confusion:
-    tp, fp, fn, tn = (
-        float(np.asarray(count)[place]) for count in (confusion.tp, confusion.fp, confusion.fn, confusion.tn)
+def _as_numbers(at: Confusion) -> Confusion:
+    return Confusion(tp=float(at.tp), fp=float(at.fp), fn=float(at.fn), tn=float(at.tn))
+
+
+def _bounds(goal: Goal) -> str:
+    return " and ".join(str(constraint) for constraint in goal.constraints)
+
+
+def _promise(goal: Goal, at: Confusion, confidence: float) -> str:
+    return (
+        f"{goal.label} is best here ({float(goal.value(at)):.3g}) among the thresholds that keep {_bounds(goal)} "
+        f"on new rows of the same kind, with {confidence:.4g} confidence{_useless(at)}"
     )
-    return Confusion(tp=tp, fp=fp, fn=fn, tn=tn)
+
+
+def _not_sure(goal: Goal, confidence: float) -> str:
+    return (
+        f"the threshold keeps {_bounds(goal)} on these rows, but that it does so on new ones "
+        f"cannot be promised with {confidence:.4g} confidence"
+    )
+
+
+def _too_few(rows: Sweep, missing: int | None) -> str:
+    if missing is None:
+        return "on these rows no threshold does better than the bound, so no number of rows would do"
+    found = int(rows.positives)
+    return f"{found} positive row{'s' if found != 1 else ''} are too few, about {missing} more would do"
 
 
 def _met(goal: Goal, at: Confusion) -> str:
     if goal.ranking:
         return f"{goal.objective} judges the order of the scores; the threshold is that of the best F1"
-    reason = f"{goal.label} is best here ({float(goal.value(at)):.3g})"
-    if goal.constraints:
-        kept = " and ".join(str(constraint) for constraint in goal.constraints)
-        reason = f"{reason} among the thresholds that keep {kept}"
+    return f"{goal.label} is best here ({float(goal.value(at)):.3g}){_useless(at)}"
+
+
+def _useless(at: Confusion) -> str:
     if float(at.alerts) == 0:
-        reason += "; but it flags nothing: no useful threshold serves this goal"
-    elif float(at.alerts) == 1:
-        reason += "; but it flags everything: add a constraint, such as 'where precision >= 0.5'"
-    return reason
+        return "; but it flags nothing: no useful threshold serves this goal"
+    if float(at.alerts) == 1:
+        return "; but it flags everything: add a constraint, such as 'where precision >= 0.5'"
+    return ""
 
 
-def _unmet(goal: Goal, confusion: Confusion, some: NDArray[np.bool_]) -> str:
+def _unmet(rows: Sweep, goal: Goal) -> str:
     opening = "this goal cannot be met here:"
     for constraint in goal.constraints:
-        if constraint.rate == "precision" and not np.any(_shortfall(constraint, confusion, some) == 0):
-            top = float(confusion.precision[some].max())
-            return f"{opening} the highest precision with at least one alert is {top:.3f}"
+        if constraint.rate == "precision":
+            top = _extreme(rows, constraint, [])
+            if top is not None and top < constraint.bound - 1e-12:
+                return f"{opening} the highest precision with at least one alert is {top:.3f}"
     hard = next((one for one in goal.constraints if one.rate == "precision"), goal.constraints[-1])
     rest = [one for one in goal.constraints if one is not hard]
-    kept = some.copy()
-    for one in rest:
-        kept &= one.shortfall(confusion) == 0
     others = " and ".join(str(one) for one in rest)
-    if not np.any(kept):
+    found = _extreme(rows, hard, rest)
+    if found is None:
         return f"{opening} no threshold that flags a row keeps {others}"
-    rate = np.asarray(getattr(confusion, hard.rate))[kept]
-    word, found = ("highest", rate.max()) if hard.at_least else ("lowest", rate.min())
-    return f"{opening} the {word} {hard.rate} where {others} is {found:.3f}"
+    return f"{opening} the {'highest' if hard.at_least else 'lowest'} {hard.rate} where {others} is {found:.3f}"
 
 
-def checked_rows(
-    target: ArrayLike, probability: ArrayLike, sample_weight: ArrayLike | None = None
-) -> tuple[NDArray[np.bool_], NDArray[np.float64], NDArray[np.float64]]:
-    """Truth, probability and weight of scored rows of two classes, or `UserError`.
-
-    Examples
-    --------
-    >>> checked_rows([0, 1], [0.2, float("nan")])
-    Traceback (most recent call last):
-    ...
-    counterpoise.errors.UserError: probability nan in row 1 lies outside 0 to 1
-    """
-    truth = real_numbers("target", target)
-    scores = real_numbers("probability", probability)
-    weight = np.ones(truth.shape) if sample_weight is None else real_numbers("sample_weight", sample_weight)
-    for name, array in (("target", truth), ("probability", scores), ("sample_weight", weight)):
-        if array.ndim != 1:
-            raise UserError(f"{name} has shape {array.shape}; it must have one dimension, (N,)")
-    if not len(truth) == len(scores) == len(weight):
-        raise UserError(
-            f"target has {len(truth)} values, probability {len(scores)} and sample_weight {len(weight)}; "
-            "pass one of each per row"
-        )
-    bad = np.flatnonzero(~((scores >= 0) & (scores <= 1)))
-    if len(bad):
-        raise UserError(f"probability {scores[bad[0]]} in row {bad[0]} lies outside 0 to 1")
-    bad = np.flatnonzero(~((weight >= 0) & np.isfinite(weight)))
-    if len(bad):
-        raise UserError(f"sample_weight {weight[bad[0]]} in row {bad[0]} is not a finite number of 0 or more")
-    bad = np.flatnonzero((truth != 0) & (truth != 1))
-    if len(bad):
-        raise UserError(f"target {truth[bad[0]]:g} in row {bad[0]} is neither 0 nor 1")
-    flag = truth.astype(bool)
-    for value in (True, False):
-        if not np.any(weight[flag == value] > 0):
-            raise UserError(f"target has no row of class {int(value)}; both classes are needed")
-    return flag, scores, weight
-
-
-def real_numbers(name: str, values: ArrayLike) -> NDArray[np.float64]:
-    """Values as float64, or `UserError`.
-
-    Examples
-    --------
-    >>> real_numbers("target", ["yes", "no"])
-    Traceback (most recent call last):
-    ...
-    counterpoise.errors.UserError: target must be numbers, but starts with 'yes'
-    """
-    try:
-        array = np.asarray(values)
-        return np.asarray(array if array.dtype.kind in "biuf" else array.astype(object), np.float64)
-    except (TypeError, ValueError):
-        first = next(iter(values), "") if isinstance(values, Iterable) else values
-        raise UserError(f"{name} must be numbers, but starts with {first!r}") from None
+def _extreme(rows: Sweep, constraint: Constraint, others: list[Constraint]) -> float | None:
+    """The best value of a constraint's rate among the thresholds that flag a row and keep the others, if any does."""
+    found = []
+    for places in rows.candidates():
+        at = rows.at(places)
+        kept = np.asarray(at.tp + at.fp) > 0
+        for other in others:
+            kept &= other.shortfall(at) == 0
+        rate = np.asarray(getattr(at, constraint.rate))[kept]
+        if len(rate):
+            found.append(float(rate.max() if constraint.at_least else rate.min()))
+    return (max(found) if constraint.at_least else min(found)) if found else None

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from counterpoise.decide.measured import Measured
-from counterpoise.decide.threshold import sweep
+from counterpoise.decide.sweep import sweep
 
 INK, MUTED, GRID = "#1f2933", "#7b8794", "#e4e7eb"
 BLUE, ORANGE, GREEN, RED = "#2563a8", "#d9822b", "#2f855a", "#b83232"

@@ -20,8 +20,6 @@ from functools import partial
 import numpy as np
 from numpy.typing import NDArray
 
-from counterpoise.decide.confusion import Confusion
-from counterpoise.decide.goal import Goal
 from counterpoise.decide.measured import log_losses, ranking
 from counterpoise.decide.multiclass import (
     choose_class_thresholds,
@@ -30,7 +28,9 @@ from counterpoise.decide.multiclass import (
     summary,
     thresholds_of,
 )
-from counterpoise.decide.threshold import choose_threshold, decide
+from counterpoise.decide.rows import decide
+from counterpoise.decide.threshold import best_threshold
+from counterpoise.goals import Confusion, Cost, Goal
 from counterpoise.recipes import Recipe, sigmoid, softmax
 from counterpoise.table.boost import Grown, grow, most_rounds
 from counterpoise.table.features import Schema
@@ -214,7 +214,7 @@ def fold_scores(
             tuned.append(value)
             untuned.append(value)
         else:
-            cut = choose_threshold(codes[rest], probability[rest], goal).threshold
+            cut = best_threshold(codes[rest], probability[rest], goal)
             tuned.append(penalised(goal, decide(codes[here], probability[here], cut)))
             untuned.append(penalised(goal, decide(codes[here], probability[here], 0.5)))
     return np.asarray(tuned), np.asarray(untuned)
@@ -234,8 +234,7 @@ def penalised(goal: Goal, at: Confusion) -> float:
     short = sum(float(constraint.shortfall(at)) for constraint in goal.constraints)
     if float(at.alerts) == 0:  # no alert, no precision that could fall short
         short = sum(float(one.shortfall(at)) for one in goal.constraints if one.rate != "precision")
-    costs = goal.costs
-    unit = 1.0 if costs is None else max(abs(cost) for cost in (costs.fn, costs.fp, costs.tp, costs.tn))
+    unit = goal.costs.largest if isinstance(goal.costs, Cost) else 1.0
     return float(goal.score(at)) - 2.0 * unit * short
 
 

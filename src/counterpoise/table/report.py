@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from counterpoise.decide.goal import Constraint, Goal
 from counterpoise.decide.measured import Measured
 from counterpoise.decide.multiclass import confusion_matrix
+from counterpoise.goals import Constraint, Goal
 from counterpoise.table import pictures
 
 if TYPE_CHECKING:

@@ -15,7 +15,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from counterpoise.decide.goal import Goal
 from counterpoise.decide.measured import Measured, measure_binary, measure_multiclass, ranking
 from counterpoise.decide.multiclass import (
     check_multiclass_goal,
@@ -25,6 +24,7 @@ from counterpoise.decide.multiclass import (
 )
 from counterpoise.decide.threshold import Decision, choose_threshold
 from counterpoise.errors import UserError
+from counterpoise.goals import Goal
 from counterpoise.lightgbm import library
 from counterpoise.table import bundle
 from counterpoise.table.boost import finish, grow
@@ -166,6 +166,8 @@ def train_table(
     place = out if out is not None else Path(f"counterpoise-{path.name.split('.')[0]}")
     bundle.refuse_existing(place)
     library()
+    if goal is not None:
+        goal.check_served("train")
     if seed < 0:
         raise UserError(f"seed is {seed}; it must be 0 or more")
     progress("reading the table", 0.0)

@@ -1,0 +1,320 @@
+"""Thresholds that keep a goal's bounds on new rows with a stated confidence, for any model and any scores.
+
+The rows are taken for independent draws from one distribution, which new rows come from too; nothing else is
+assumed. The chance is over the rows given: among a hundred thresholds promised with 95 % confidence (each from rows
+of its own), at most about five break a bound, however the scores are distributed.
+
+One bound, one threshold. Fix a rank k and let v be the score of the row that follows the k highest. Given v, the
+rows above v are independent draws from the distribution above v, so that the positives among them are binomial with
+the very precision of the threshold "above v". With x positives among m flagged rows, P(Bin(m, p) >= x) is an exact
+p-value of "precision < p" (Clopper and Pearson 1934). Recall is such a share of the positives, FPR and specificity
+of the negatives, alerts of all rows.
+
+Recall, specificity, FPR and alerts are monotone in the threshold, so one test is enough: the lowest (highest)
+threshold that passes is an order statistic of the positives (negatives, rows), and all beyond it are as safe.
+Several bounds from above (specificity, FPR, alerts) need no correction either: the highest threshold that breaks any
+of them is one fixed number, and passing there takes one wrong test.
+
+Precision is not monotone, so its thresholds are tested in a fixed sequence from few flagged rows to many, each with
+a level: its own part of 1 - confidence plus, if the test before it rejected, all that this one had (Wiens and
+Dmitrienko 2005, the fallback procedure; with a single start Bauer 1991, used for thresholds by Angelopoulos et al.
+2021, Learn then Test, and with a binomial bound by Geifman and El-Yaniv 2017). A threshold is certified if its test
+rejects. Bounds from above join as an intersection-union test: a threshold's p-value is then the largest of theirs.
+
+Why this holds although the thresholds are ranks of the same rows: let the bad set be the thresholds whose precision is
+below p. At each of its ends precision is exactly p, hence also in each slab of scores between two ends. Given how
+many rows fall in each slab, labels in the slabs are independent with precision p, and these numbers alone decide which
+ranks of the sequence are bad. Take a bad rank: the rows above its slab's upper end have precision p, those
+between this end and its own threshold are draws from a part that has less, or else the rank would not be bad. So
+its positives are stochastically at most Bin(k, p), and it is certified wrongly with at most its level; the levels
+that bad ranks can have, each counted from the bad one before it, sum to at most 1 - confidence. This needs ranks
+fixed without labels, and scores without ties (for precision to reach p at the ends); with ties each single test
+stays exact, and the sequence was checked by simulation (`benchmarks/guarantee.py`).
+
+Where to start. A sequence must start where its first tests will pass, and most of the level belongs there. If the
+scores are honest probabilities, rows whose odds are at least 1.5 times those of the bound have more precision than it
+asks for. This one threshold is a fixed number, so it disturbs nothing above; it gets three quarters of the level. The
+rest is spread over the ranks that double, for scores that are no probabilities. Steps of 3 % are fine enough to lose
+little, and coarse enough not to stop at a run of bad luck.
+
+A bound from below (recall) and bounds from above hem thresholds in from both sides: each side gets half of the level.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from counterpoise.decide.rows import real_numbers
+from counterpoise.decide.sweep import Sweep
+from counterpoise.errors import UserError
+from counterpoise.goals import Confusion, Constraint
+
+START_ODDS = 1.5
+START_SHARE = 0.75
+STEP = 1.03
+FEWEST = 2
+POWER = 0.8
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Certified:
+    """The places of a sweep that keep every bound on new rows.
+
+    Parameters
+    ----------
+    places
+        Those that the sequence certified, rising, or None where none was needed (no bound on precision).
+    thresholds
+        Their thresholds.
+    least
+        Per bound that one test settles: how many of its rows must be right.
+    """
+
+    places: NDArray[np.int64] | None
+    thresholds: NDArray[np.float64]
+    least: tuple[tuple[Constraint, float], ...]
+
+    def allowed(self, at: Confusion) -> NDArray[np.bool_]:
+        """Which of these counts are certified by the bounds that one test settles; flagging nothing never is."""
+        kept = np.asarray(at.tp + at.fp) > 0
+        for constraint, least in self.least:
+            kept &= np.asarray(_evidence(constraint, at)[0]) >= least
+        return kept
+
+    def threshold(self, rows: Sweep, place: int) -> float:
+        """The threshold of a certified place."""
+        if self.places is None:
+            return float(rows.threshold_at(place))
+        return float(self.thresholds[np.searchsorted(self.places, place)])
+
+
+def certify(rows: Sweep, constraints: Sequence[Constraint], confidence: float) -> Certified:
+    """The places of unweighted rows where every constraint holds on new rows, with this confidence.
+
+    Examples
+    --------
+    >>> from counterpoise.decide.sweep import sweep
+    >>> rows = sweep([0] * 50 + [1] * 50, np.linspace(0, 1, 100))
+    >>> certify(rows, [Constraint("recall", 0.8)], 0.95).least  # 45 of 50 must be found
+    ((Constraint(rate='recall', bound=0.8, of=None), 45.0),)
+    """
+    if min(rows.positives, rows.negatives) < FEWEST:
+        return Certified(np.empty(0, np.int64), np.empty(0), ())
+    below = [one for one in constraints if one.rate == "recall"]
+    above = [one for one in constraints if one.rate != "recall"]
+    level = (1 - confidence) / (2 if below and above else 1)
+    precise = any(one.rate == "precision" for one in above)
+    settled = below if precise else [*below, *above]
+    least = tuple((one, _least(one, rows, level)) for one in settled)
+    if not precise:
+        return Certified(None, np.empty(0), least)
+    tests = _sequence(rows, above, level)
+    at = rows.at(tests.places)
+    surprise = np.max([p_value(*_evidence(one, at)) for one in above], axis=0)
+    passed = _fallback(surprise, tests.levels)
+    return Certified(tests.places[passed], tests.thresholds[passed], least)
+
+
+def p_value(right: ArrayLike, trials: ArrayLike, bound: ArrayLike) -> NDArray[np.float64]:
+    """P(Bin(trials, bound) >= right): how surprising the rows are if the true share is only `bound`.
+
+    Examples
+    --------
+    >>> p_value([8, 0], 8, 0.5)
+    array([0.00390625, 1.        ])
+    """
+    from scipy.special import betainc  # slow to import, and an extra
+
+    right, trials = np.asarray(right, np.float64), np.asarray(trials, np.float64)
+    some = right > 0
+    return np.where(some, betainc(np.where(some, right, 1.0), np.maximum(trials - right, 0.0) + 1, bound), 1.0)
+
+
+def _evidence(constraint: Constraint, at: Confusion) -> tuple[Any, Any, float]:
+    """How many rows are right, of how many, and the share that must be: every bound as one from below."""
+    rate, bound = constraint.rate, constraint.bound
+    positives, negatives, flagged = at.tp + at.fn, at.fp + at.tn, at.tp + at.fp
+    if rate == "precision":
+        return at.tp, flagged, bound
+    if rate == "recall":
+        return at.tp, positives, bound
+    if rate == "alerts":
+        return at.fn + at.tn, positives + negatives, 1 - bound
+    return at.tn, negatives, bound if rate == "specificity" else 1 - bound
+
+
+def _least(constraint: Constraint, rows: Sweep, level: float) -> float:
+    """How many rows must be right for the test to pass at this level; infinite where even all would not do."""
+    _, trials, bound = _evidence(constraint, rows.at(0))
+    return least_right(float(trials), bound, level)
+
+
+def least_right(trials: float, bound: float, level: float) -> float:
+    """How many of `trials` rows must be right to show, at this level, that the true share is at least `bound`.
+
+    Examples
+    --------
+    >>> least_right(20, 0.8, 0.05), least_right(10, 0.8, 0.05)
+    (20.0, inf)
+    """
+    low, high = -1, int(trials) + 1
+    while high - low > 1:
+        middle = (low + high) // 2
+        if p_value(middle, trials, bound) <= level:
+            high = middle
+        else:
+            low = middle
+    return float(high) if high <= trials else np.inf
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Tests:
+    """The sequence for precision: thresholds falling, their places, and each one's own part of the level."""
+
+    thresholds: NDArray[np.float64]
+    places: NDArray[np.int64]
+    levels: NDArray[np.float64]
+
+
+def _sequence(rows: Sweep, above: Sequence[Constraint], level: float) -> _Tests:
+    bound = max(one.bound for one in above if one.rate == "precision")
+    total = int(rows.flagged[-1])
+    # Of fewer flagged rows not even all could be right too often for chance.
+    first = 1 if bound == 0 else int(min(np.ceil(np.log(level) / np.log(bound)), total)) if bound < 1 else total
+    cap = int(min(total, *(_most_flagged(one, total, level) for one in above)))
+    doubling = _ranks(first, total, 2.0)
+    ranks = np.union1d(np.append(_ranks(first, total, STEP), doubling), [cap] if cap >= first else [])
+    thresholds, places = rows.just_above(ranks)
+    levels = np.where(np.isin(ranks, doubling), (1 - START_SHARE) * level / len(doubling), 0.0)
+    start = START_ODDS * bound / (1 - bound + START_ODDS * bound)
+    place = rows.places([start])
+    if first <= rows.flagged[place[0]] <= cap:
+        where = int(np.searchsorted(places, place[0]))
+        ranks, thresholds = np.insert(ranks, where, 0), np.insert(thresholds, where, start)
+        places, levels = np.insert(places, where, place[0]), np.insert(levels, where, START_SHARE * level)
+    else:
+        levels[np.searchsorted(ranks, min(max(first, int(rows.flagged[place[0]])), max(cap, first)))] += (
+            START_SHARE * level
+        )
+    return _Tests(thresholds, places, levels)
+
+
+def _most_flagged(constraint: Constraint, total: int, level: float) -> float:
+    """How many rows may be flagged for a bound from above to pass; of FPR a guess that needs no labels."""
+    if constraint.rate == "precision":
+        return total
+    share = constraint.bound if constraint.at_least else 1 - constraint.bound
+    return max(total - least_right(total, share, level), 0)
+
+
+def _ranks(first: int, last: int, step: float) -> NDArray[np.int64]:
+    """Ranks that grow by `step`, at least by 1, from `first` to `last`."""
+    ranks = [min(first, last)]
+    while ranks[-1] < last:
+        ranks.append(min(last, max(ranks[-1] + 1, int(np.ceil(ranks[-1] * step)))))
+    return np.asarray(ranks, np.int64)
+
+
+def _fallback(surprise: NDArray[np.float64], levels: NDArray[np.float64]) -> NDArray[np.bool_]:
+    """Which tests reject, each at its own level and, after a rejection, that of the test before it."""
+    passed = np.zeros(len(surprise), np.bool_)
+    carried = 0.0
+    for place, (value, own) in enumerate(zip(surprise.tolist(), levels.tolist(), strict=True)):
+        carried += own
+        passed[place] = value <= carried
+        if not passed[place]:
+            carried = 0.0
+    return passed
+
+
+def rows_needed(share: float, bound: float, confidence: float = 0.95) -> int | None:
+    """How many rows it takes to show that a share is at least `bound`, in four cases of five.
+
+    Rows are the flagged ones for precision, the positives for recall, the negatives for specificity. For a bound from
+    above give both shares from the other side: 1 - share, 1 - bound.
+
+    Parameters
+    ----------
+    share
+        The true share, in [0, 1].
+    bound
+        What is to be shown, in [0, 1].
+    confidence
+        Of the promise.
+
+    Returns
+    -------
+    int | None
+        None where the share is not above the bound.
+
+    Examples
+    --------
+    >>> rows_needed(0.6, 0.5), rows_needed(0.9, 0.8), rows_needed(1.0, 0.9), rows_needed(0.5, 0.5)
+    (158, 88, 29, None)
+    """
+    from scipy.special import bdtrik
+
+    level = 1 - checked_confidence(confidence)
+    for name, value in (("share", share), ("bound", bound)):
+        if not 0 <= value <= 1:
+            raise UserError(f"{name} is {value}; it must lie between 0 and 1")
+    if share <= bound:
+        return None
+
+    def enough(rows: int) -> bool:
+        right = rows if share == 1 else np.floor(bdtrik(1 - POWER, rows, share)) + 1
+        return bool(p_value(right, rows, bound) <= level)
+
+    high = 1
+    while not enough(high):
+        high *= 2
+    low = high // 2
+    while high - low > 1:
+        middle = (low + high) // 2
+        low, high = (low, middle) if enough(middle) else (middle, high)
+    return high
+
+
+def missing_positives(rows: Sweep, constraints: Sequence[Constraint], confidence: float) -> int | None:
+    """About how many more positives (and as many more negatives for each) would do for a promise.
+
+    The rates seen at a threshold are taken for the true ones, with half a row right and half a row wrong added; then
+    the sample size of each bound's test follows by the normal approximation (Fleiss 1981), and the threshold that
+    needs the fewest counts. None where no threshold keeps the bounds with anything to spare.
+    """
+    from scipy.special import ndtri
+
+    below = any(one.rate == "recall" for one in constraints)
+    both = below and any(one.rate != "recall" for one in constraints)
+    critical, power = ndtri(1 - (1 - confidence) / (2 if both else 1)), ndtri(POWER)
+    places = rows.just_above(_ranks(1, int(rows.flagged[-1]), STEP))[1]
+    at = rows.at(places[places > 0])
+    factor = np.ones(len(places[places > 0]))
+    for constraint in constraints:
+        right, trials, bound = _evidence(constraint, at)
+        share = (right + 0.5) / (trials + 1)
+        margin = share - bound
+        spread = critical * np.sqrt(bound * (1 - bound)) + power * np.sqrt(share * (1 - share))
+        needed = np.divide(spread, margin, out=np.full(len(share), np.inf), where=margin > 0) ** 2
+        factor = np.maximum(factor, needed / trials)
+    least = float(factor.min(initial=np.inf))
+    return None if np.isinf(least) else max(1, round((least - 1) * rows.positives))
+
+
+def checked_confidence(confidence: float) -> float:
+    """A confidence as a number, or `UserError`.
+
+    Examples
+    --------
+    >>> checked_confidence(95)
+    Traceback (most recent call last):
+    ...
+    counterpoise.errors.UserError: confidence is 95; it must be at least 0.5 and less than 1, such as 0.95
+    """
+    number = real_numbers("confidence", confidence)
+    if number.ndim or not 0.5 <= float(number) < 1:
+        raise UserError(f"confidence is {confidence}; it must be at least 0.5 and less than 1, such as 0.95")
+    return float(number)

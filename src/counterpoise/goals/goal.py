@@ -1,0 +1,291 @@
+"""A goal: one objective, what must hold while it is reached, and how many rows may be left to a person."""
+
+import re
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from counterpoise.errors import UserError, nearest_name
+from counterpoise.goals.confusion import Confusion
+from counterpoise.goals.constraint import RATES, SMALLER_IS_BETTER, Constraint, named, share
+from counterpoise.goals.cost import Cost
+from counterpoise.goals.cost_matrix import CostMatrix
+
+RANKINGS = ("average_precision", "roc_auc")
+SUMMARIES = ("balanced_accuracy", "g_mean", "mcc", "macro_f1")
+MULTICLASS = ("macro_f1", "balanced_accuracy", "g_mean", "mcc")
+OBJECTIVES = (*RANKINGS, *SUMMARIES, *RATES, "f1", "f2", "f0.5", "cost")
+"""The names of goals; f takes any other number above 0 too."""
+REVIEW = "review"
+"""The objective of a goal that only bounds rates: leave as few rows to a person as these allow."""
+
+F_BETA = re.compile(r"f_?(?P<beta>\d+\.?\d*|\.\d+)")
+# What a goal may need beyond one threshold on two classes, and what to do where it is not served.
+_BEYOND = {
+    "class": "names a class; make it the positive class and leave 'of' away",
+    "matrix": "has a cost matrix; give the costs fn= and fp= of two classes",
+    "columns": "takes costs from columns; give numbers",
+    "review": "leaves rows to a person; name what should be best, and leave 'with review' away",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Goal:
+    """An objective, its constraints, and the share of rows that may be left to a person.
+
+    Parameters
+    ----------
+    objective
+        The name of what is to be best; "cost" with `costs`; "review" for as few rows left to a person as the
+        constraints allow.
+    constraints
+        What must hold while it is.
+    costs
+        The costs, if the objective is "cost".
+    of
+        The class that the objective speaks of, against all others; None where there are two classes.
+    review
+        At most this share of the rows may be left to a person; None for no rows, or with the objective "review" for no
+        bound.
+
+    Raises
+    ------
+    UserError
+        If a part is unknown, or the parts contradict each other.
+
+    Examples
+    --------
+    >>> goal = Goal.parse("recall where precision >= 50% and alerts <= 0.1")
+    >>> goal.objective, [str(constraint) for constraint in goal.constraints]
+    ('recall', ['precision >= 0.5', 'alerts <= 0.1'])
+    >>> Goal.parse(str(goal)) == goal
+    True
+    """
+
+    objective: str
+    constraints: tuple[Constraint, ...] = ()
+    costs: Cost | CostMatrix | None = None
+    of: str | None = None
+    review: float | None = None
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "objective", _checked_objective(self.objective))
+        if (self.objective == "cost") != isinstance(self.costs, Cost | CostMatrix):
+            raise UserError(
+                f"goal {self.objective!r} with costs={self.costs!r}: "
+                "write Goal('cost', costs=Cost(fn=500, fp=10)), and no costs with another objective"
+            )
+        if self.of is not None:
+            object.__setattr__(self, "of", str(self.of))
+            if self.objective in (*SUMMARIES, "cost", REVIEW):
+                raise UserError(f"{self.objective!r} speaks of all classes; leave 'of {self.of}' away")
+        object.__setattr__(self, "constraints", tuple(self.constraints))
+        for place, constraint in enumerate(self.constraints):
+            if not isinstance(constraint, Constraint):
+                raise UserError(f"{constraint!r} is no constraint; write Constraint('precision', 0.5)")
+            refuse_contradiction(constraint, self.constraints[:place], self.objective, self.of, self.costs)
+        if self.review is not None:
+            object.__setattr__(self, "review", share(REVIEW, self.review))
+        if (self.constraints or self.review is not None) and self.ranking:
+            raise UserError(f"{self.objective!r} judges the order of the scores and takes no constraint")
+        if self.objective == REVIEW:
+            self._refuse_what_is_kept_without_review()
+
+    def _refuse_what_is_kept_without_review(self) -> None:
+        classes = {one.of for one in self.constraints}
+        rates = {one.rate for one in self.constraints}
+        if len(self.constraints) < 2 or (len(classes) == 1 and "recall" not in rates):
+            raise UserError(
+                "bounds alone ask for the fewest rows left to a person, but these are kept without any, by flagging "
+                "all rows or none; bound recall and another rate (precision >= 0.9 and recall >= 0.8), or say what "
+                "should be best (recall where precision >= 0.9)"
+            )
+
+    @classmethod
+    def parse(cls, text: str) -> "Goal":
+        """The same as `counterpoise.goal`.
+
+        Examples
+        --------
+        >>> Goal.parse("f_2")
+        Goal(objective='f2', constraints=(), costs=None, of=None, review=None)
+        """
+        from counterpoise.goals.parse import goal  # it needs this class
+
+        return goal(text)
+
+    @property
+    def ranking(self) -> bool:
+        """Whether the goal judges the order of the scores only, so that no threshold enters it."""
+        return self.objective in RANKINGS
+
+    @property
+    def minimise(self) -> bool:
+        """Whether less is better."""
+        return self.objective in ("cost", REVIEW, *SMALLER_IS_BETTER)
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """The columns that hold costs.
+
+        Examples
+        --------
+        >>> Goal.parse("cost fn=amount fp=10").columns
+        ('amount',)
+        """
+        return self.costs.columns if isinstance(self.costs, Cost) else ()
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """The classes that the goal names.
+
+        Examples
+        --------
+        >>> Goal.parse("recall of fraud where precision of fraud >= 0.5 and fpr of 'very bad' <= 1%").classes
+        ('fraud', 'very bad')
+        """
+        matrix = self.costs.classes if isinstance(self.costs, CostMatrix) else ()
+        named_ones = (self.of, *(one.of for one in self.constraints))
+        return tuple(dict.fromkeys([*matrix, *(name for name in named_ones if name is not None)]))
+
+    @property
+    def needs(self) -> tuple[str, ...]:
+        """What it takes to serve the goal beyond one threshold: of "class", "matrix", "columns" and "review".
+
+        Examples
+        --------
+        >>> Goal.parse("cost fn=amount fp=10 with review <= 1%").needs
+        ('columns', 'review')
+        """
+        matrix = isinstance(self.costs, CostMatrix)
+        band = self.objective == REVIEW or self.review is not None
+        found = (bool(self.classes) and not matrix, matrix, bool(self.columns), band)
+        return tuple(need for need, needed in zip(_BEYOND, found, strict=True) if needed)
+
+    def check_served(self, by: str, *served: str) -> None:
+        """Refuse a goal that needs what is not among `served`.
+
+        Parameters
+        ----------
+        by
+            Who is to serve it, for the message.
+        served
+            The `needs` that are served.
+
+        Examples
+        --------
+        >>> Goal.parse("f1 of fraud").check_served("choose_threshold")
+        Traceback (most recent call last):
+        ...
+        counterpoise.errors.UserError: goal 'f1 of fraud' is not for choose_threshold: it names a class; make it the \
+positive class and leave 'of' away
+        """
+        for need in self.needs:
+            if need not in served:
+                raise UserError(f"goal {str(self)!r} is not for {by}: it {_BEYOND[need]}")
+
+    @property
+    def label(self) -> str:
+        """The objective for a reader.
+
+        Examples
+        --------
+        >>> Goal.parse("cost fn=5 fp=1").label, Goal.parse("roc_auc of fraud").label
+        ('cost per row', 'roc auc of fraud')
+        """
+        if self.objective == "cost":
+            return "cost per row"
+        return named(self.objective.replace("_", " "), self.of)
+
+    def value(self, confusion: Confusion) -> NDArray[np.float64]:
+        """The objective's own value; a ranking goal has its F1 measured.
+
+        Parameters
+        ----------
+        confusion
+            The counts of the two classes, or of the class that the objective names against all others.
+
+        Raises
+        ------
+        UserError
+            If the four counts do not tell: costs from columns, a cost matrix, or the objective "review".
+
+        Examples
+        --------
+        >>> float(Goal("f1").value(Confusion(tp=8, fp=2, fn=2, tn=88)))
+        0.8
+        """
+        if isinstance(self.costs, Cost):
+            return confusion.cost(**self.costs.numbers())
+        if self.objective in ("cost", REVIEW):
+            raise UserError(f"the four counts of two classes do not tell the value of goal {str(self)!r}")
+        if self.ranking:
+            return confusion.f_beta(1.0)
+        beta = F_BETA.fullmatch(self.objective)
+        if beta:
+            return confusion.f_beta(float(beta["beta"]))
+        return np.asarray(getattr(confusion, self.objective), np.float64)
+
+    def score(self, confusion: Confusion) -> NDArray[np.float64]:
+        """The value, turned so that more is better.
+
+        Examples
+        --------
+        >>> float(Goal.parse("cost fn=500 fp=10").score(Confusion(tp=8, fp=10, fn=2, tn=80)))
+        -11.0
+        """
+        return -self.value(confusion) if self.minimise else self.value(confusion)
+
+    def __str__(self) -> str:
+        bounds = " and ".join(map(str, self.constraints))
+        if self.objective != REVIEW:
+            head = str(self.costs) if self.costs is not None else named(self.objective, self.of)
+            bounds = f"{head} where {bounds}" if bounds else head
+        return bounds if self.review is None else f"{bounds} with review <= {self.review!r}"
+
+
+def _checked_objective(name: object) -> str:
+    """The one spelling of a known objective: f2 for f_2 and f2.0."""
+    text = str(name)
+    if text in (*RANKINGS, *SUMMARIES, *RATES, "cost", REVIEW):
+        return text
+    beta = F_BETA.fullmatch(text)
+    if beta is None:
+        raise nearest_name("goal", name, OBJECTIVES)
+    number = float(beta["beta"])
+    if not 0 < number < np.inf:
+        raise UserError(f"{text!r} needs a finite beta above 0")
+    return f"f{np.format_float_positional(number, trim='-')}"
+
+
+def refuse_contradiction(
+    added: Constraint, earlier: tuple[Constraint, ...], objective: str, of: str | None, costs: Cost | CostMatrix | None
+) -> None:
+    """Refuse a constraint that bounds what is bounded already, or speaks of other classes than the rest of the goal.
+
+    Examples
+    --------
+    >>> refuse_contradiction(Constraint("fpr", 0.1), (Constraint("specificity", 0.8),), "recall", None, None)
+    Traceback (most recent call last):
+    ...
+    counterpoise.errors.UserError: fpr is bounded twice (it is 1 - specificity); keep the stricter bound
+    """
+    for one in earlier:
+        if one.bounded == added.bounded:
+            why = "" if one.rate == added.rate else f" (it is 1 - {one.rate})"
+            raise UserError(f"{added.name} is bounded twice{why}; keep the stricter bound")
+    spoken = [(one.name, one.of) for one in (*earlier, added)]
+    if isinstance(costs, CostMatrix):
+        if added.of not in (None, *costs.classes):
+            raise nearest_name("class of the cost matrix", added.of, costs.classes)
+        spoken.insert(0, ("the cost matrix", costs.classes[0]))
+    elif objective not in (*SUMMARIES, REVIEW):
+        spoken.insert(0, (named(objective, of), of))
+    with_class = [(name, of) for name, of in spoken if of is not None]
+    without = [name for name, of in spoken if of is None]
+    if with_class and without:
+        raise UserError(
+            f"{with_class[0][0]} names a class and {without[0]} does not; "
+            f"say of which class, such as {named(without[0], with_class[0][1])}"
+        )

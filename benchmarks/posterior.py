@@ -1,6 +1,6 @@
 """Are probabilities honest after every loss? Calibration errors of `posterior`, and of the naive softmax or sigmoid.
 
-    python -m benchmarks.posterior              # five minutes
+    python -m benchmarks.posterior              # two minutes
     python -m benchmarks.posterior --quick      # fewer rows
     python -m benchmarks.posterior --write      # and its part of RESULTS.md
 
@@ -188,8 +188,8 @@ def as_markdown(found: Sequence[Outcome], rows: int) -> str:
         f"Written by `python -m benchmarks.posterior --write`: {rows // 2:,} rows to train on and as many held out.",
         "Every named loss that has a posterior, at its defaults. Linear: logits linear in x, as the true log odds are.",
         "Table: a logit per class for each of 100 cells. A linear model cannot represent the optimum of a loss that",
-        "bends the logits (focus, margin, poly, robustness, clip); there no formula gives back what was not learned, and the",
-        "table shows that the formula is not what fails.",
+        "bends the logits (focus, margin, poly, robustness, clip); there no formula gives back what was not learned, and",
+        "the table shows that the formula is not what fails.",
         "",
         *(f"- {claim}" for claim in claims(found)),
         f"- commit measured: {results.commit()}",

@@ -31,6 +31,10 @@ class IsotonicMap:
     score: Float64Array
     value: Float64Array
 
+    def __post_init__(self) -> None:
+        for corners in (self.score, self.value):
+            corners.setflags(write=False)
+
     @classmethod
     def fit(cls, positive: Float64Array, score: Float64Array, weight: Float64Array) -> Self:
         """The rising curve of least squares, by scikit-learn."""
@@ -98,6 +102,10 @@ class VennAbersMap:
     as_negative: Float64Array
     as_positive_to: Float64Array
     as_positive: Float64Array
+
+    def __post_init__(self) -> None:
+        for steps in (self.as_negative_from, self.as_negative, self.as_positive_to, self.as_positive):
+            steps.setflags(write=False)
 
     @classmethod
     def fit(cls, positive: Float64Array, score: Float64Array, weight: Float64Array) -> Self:

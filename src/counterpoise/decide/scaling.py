@@ -45,6 +45,10 @@ class ScalingMap:
     offset: Float64Array
     floor: float
 
+    def __post_init__(self) -> None:
+        for numbers in (self.scale, self.offset):
+            numbers.setflags(write=False)
+
     @classmethod
     def fit(cls, target: Float64Array, rows: Float64Array, weight: Float64Array, *, method: str, floor: float) -> Self:
         """Maximum likelihood by L-BFGS.
@@ -96,7 +100,7 @@ class ScalingMap:
             jac=True,
             method="L-BFGS-B",
             bounds=[(0, None)] * scales + [(None, None)] * offsets,
-            options={"maxiter": 1000, "maxcor": 30, "gtol": 1e-9, "ftol": 1e-15},
+            options={"maxiter": 1000, "gtol": 1e-9, "ftol": 1e-15},
         )
         scale, offset = parts(found.x)
         offset = offset - scale * centre

@@ -14,8 +14,8 @@ from numpy.typing import ArrayLike, NDArray
 from counterpoise.decide.isotonic import IsotonicMap, VennAbersMap
 from counterpoise.decide.multiclass import checked_classes
 from counterpoise.decide.probability import Float64Array, checked_probability, side_by_side
+from counterpoise.decide.rows import checked_rows, each_weight, real_numbers
 from counterpoise.decide.scaling import ScalingMap
-from counterpoise.decide.threshold import checked_rows, real_numbers
 from counterpoise.errors import UserError, nearest_name
 
 Map = ScalingMap | IsotonicMap | VennAbersMap
@@ -221,8 +221,8 @@ def _held_out(
 ) -> tuple[NDArray[np.int64], Float64Array, Float64Array]:
     values = checked_probability(probability)
     if values.ndim == 1:
-        flag, _, weight = checked_rows(target, values, sample_weight)
-        truth = flag.astype(np.int64)
+        flag, _, given = checked_rows(target, values, sample_weight)
+        truth, weight = flag.astype(np.int64), each_weight(given, len(flag))
     else:
         truth, _ = checked_classes(target, values)
         weight = np.ones(len(truth)) if sample_weight is None else real_numbers("sample_weight", sample_weight)

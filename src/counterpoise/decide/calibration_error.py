@@ -16,7 +16,7 @@ from counterpoise.decide.isotonic import isotonic_regression
 from counterpoise.decide.measured import Measured, share
 from counterpoise.decide.multiclass import checked_classes
 from counterpoise.decide.probability import Float64Array, checked_probability
-from counterpoise.decide.threshold import checked_rows, real_numbers
+from counterpoise.decide.rows import checked_rows, each_weight
 from counterpoise.errors import UserError, nearest_name
 
 KINDS = ("ece", "smooth")
@@ -266,24 +266,25 @@ def _against_the_rest(
     if values.ndim == 1:
         if positive is not None:
             raise UserError("positive names a class of probability (N, C), but probability is (N,), that of class 1")
-        flag, scores, weight = checked_rows(target, values, sample_weight)
-        return [(flag.astype(np.float64), scores, weight)]
+        return [_checked(target, values, sample_weight)]
     truth, _ = checked_classes(target, values)
     classes = values.shape[1]
     if positive is not None and positive not in range(classes):
         raise UserError(f"positive is {positive!r}, but probability has the classes 0 to {classes - 1}")
     # of two classes one is the other's mirror image
     asked = [positive] if positive is not None else [1] if classes == 2 else list(range(classes))
-    weight = np.ones(len(truth)) if sample_weight is None else real_numbers("sample_weight", sample_weight)
     absent = [k for k in asked if not np.any(truth == k) or np.all(truth == k)]
     if absent:
         which = "no row is" if not np.any(truth == absent[0]) else "every row is"
         raise UserError(f"{which} of class {absent[0]}; its calibration needs rows on both sides")
-    found = []
-    for k in asked:
-        flag, scores, weight = checked_rows((truth == k).astype(np.float64), values[:, k], weight)
-        found.append((flag.astype(np.float64), scores, weight))
-    return found
+    return [_checked((truth == k).astype(np.float64), values[:, k], sample_weight) for k in asked]
+
+
+def _checked(
+    target: ArrayLike, probability: ArrayLike, sample_weight: ArrayLike | None
+) -> tuple[Float64Array, Float64Array, Float64Array]:
+    flag, scores, weight = checked_rows(target, probability, sample_weight)
+    return flag.astype(np.float64), scores, each_weight(weight, len(flag))
 
 
 def _share_of_positives(flag: Float64Array, scores: Float64Array, weight: Float64Array) -> Float64Array:

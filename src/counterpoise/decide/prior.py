@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from counterpoise.decide.probability import Float64Array, checked_probability, per_side, reweighted, side_by_side
-from counterpoise.decide.threshold import real_numbers
+from counterpoise.decide.rows import real_numbers
 from counterpoise.errors import UserError
 
 _TOLERANCE = 1e-10

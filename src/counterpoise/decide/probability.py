@@ -8,7 +8,7 @@ prior) multiplies the odds of each class by a constant; dividing by it undoes th
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from counterpoise.decide.threshold import real_numbers
+from counterpoise.decide.rows import real_numbers
 from counterpoise.errors import UserError
 
 Float64Array = NDArray[np.float64]

@@ -65,6 +65,17 @@ def checked_rows(
     return flag, scores, weight
 
 
+def each_weight(weight: NDArray[np.float64] | None, rows: int) -> NDArray[np.float64]:
+    """The weight of every row, 1 where none is given.
+
+    Examples
+    --------
+    >>> each_weight(None, 2)
+    array([1., 1.])
+    """
+    return np.ones(rows) if weight is None else weight
+
+
 def check_probability(scores: NDArray[np.float64]) -> None:
     """Refuse scores that are not in [0, 1], NaN among them.
 

@@ -1,6 +1,6 @@
-"""Recipes in scikit-learn: a linear classifier, and any booster, with honest probabilities.
+"""Recipes and goals in scikit-learn: a linear classifier, any booster, any classifier that decides as a goal asks.
 
-from counterpoise.sklearn import BoosterClassifier, LinearClassifier
+from counterpoise.sklearn import BoosterClassifier, GoalClassifier, LinearClassifier
 """
 
 try:
@@ -12,6 +12,7 @@ except ImportError as missing:
     ) from missing
 
 from counterpoise.sklearn.booster import BoosterClassifier
+from counterpoise.sklearn.goal import GoalClassifier
 from counterpoise.sklearn.linear import LinearClassifier
 
-__all__ = ["BoosterClassifier", "LinearClassifier"]
+__all__ = ["BoosterClassifier", "GoalClassifier", "LinearClassifier"]

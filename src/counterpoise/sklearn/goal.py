@@ -1,0 +1,320 @@
+"""A classifier that decides as a goal asks: any scikit-learn classifier, its probabilities made honest, its threshold chosen.
+
+The threshold is chosen on rows that the model has not seen. Which ones they are decides what can be promised: of rows set
+aside an exact test tells what the very model in use does; of cross-fitted scores, what models like it do.
+"""
+
+from dataclasses import replace
+from numbers import Integral, Real
+from typing import Any, Self
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.base import BaseEstimator, ClassifierMixin, MetaEstimatorMixin, clone
+from sklearn.model_selection import cross_val_predict, train_test_split
+from sklearn.utils import get_tags, indexable
+from sklearn.utils.multiclass import check_classification_targets
+from sklearn.utils.validation import _check_sample_weight, _num_samples, check_is_fitted, column_or_1d
+
+from counterpoise.decide import (
+    Calibrator,
+    ClassThresholds,
+    Decision,
+    calibrate,
+    choose_class_thresholds,
+    choose_threshold,
+)
+from counterpoise.decide.multiclass import decide_classes
+from counterpoise.errors import UserError, nearest_name
+from counterpoise.goals import Goal
+from counterpoise.goals import goal as parsed
+
+_CROSS_FITTED = (
+    "chosen on cross-fitted scores, for which nothing is promised of the model that all rows trained; cv=0.3 sets rows "
+    "aside and promises"
+)
+
+
+class GoalClassifier(MetaEstimatorMixin, ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # no types
+    """Fits a classifier, calibrates it, and decides as a goal asks.
+
+    Parameters
+    ----------
+    estimator
+        Any classifier with `predict_proba`; it is copied, unless `cv` is "prefit".
+    goal
+        What to reach, as text or `Goal`: for two classes anything that one threshold serves, such as "recall where
+        precision >= 0.5"; for more of them macro_f1, balanced_accuracy, g_mean, mcc, or a goal of one class by name,
+        "recall of fraud where precision of fraud >= 0.5".
+    confidence
+        Of the promise, at least 0.5 and below 1.
+    cv
+        Which rows the threshold is chosen on. A fraction: so many are set aside, by class, and what is promised is exact.
+        "prefit": all rows given, which the fitted `estimator` must not have seen; exact too. A number of folds or a
+        splitter: all rows, by cross-fitted scores, and the model is trained on all of them; nothing is promised.
+    calibration
+        Of the probabilities, a method of `counterpoise.decide.calibrate`; "none" leaves them.
+    positive
+        The class that the goal means, if there are two: default `classes_[1]`.
+    random_state
+        Of the rows set aside.
+
+    Attributes
+    ----------
+    estimator_
+        The fitted classifier.
+    classes_
+        (C,), the labels in order.
+    decision_
+        The `Decision`, on the probabilities of `estimator_`; for several classes `ClassThresholds`.
+    calibrator_
+        From the probabilities of `estimator_` to those of `predict_proba`.
+    threshold_
+        That of the decision on the scale of `predict_proba`; None for several classes.
+    goal_
+        The goal as `Goal`.
+    positive_
+        The class that it means, or None.
+    n_features_in_, feature_names_in_
+        Those of the fitted classifier.
+
+    Examples
+    --------
+    >>> from sklearn.linear_model import LogisticRegression
+    >>> rng = np.random.default_rng(0)
+    >>> rows = rng.normal(size=(8000, 1))
+    >>> label = np.where(rows[:, 0] + rng.normal(size=8000) > 2, "fraud", "fine")
+    >>> model = GoalClassifier(LogisticRegression(), goal="recall of fraud where precision of fraud >= 0.6", cv=0.5)
+    >>> model.fit(rows, label).decision_.promised
+    True
+    >>> model.predict([[0.0], [3.0]]).tolist()
+    ['fine', 'fraud']
+    """
+
+    estimator_: Any
+    classes_: NDArray[Any]
+    decision_: Decision | ClassThresholds
+    calibrator_: Calibrator
+    goal_: Goal
+    positive_: Any
+
+    def __init__(
+        self,
+        estimator: Any,
+        goal: Goal | str = "balanced_accuracy",
+        *,
+        confidence: float = 0.95,
+        cv: Any = 5,
+        calibration: str = "auto",
+        positive: Any = None,
+        random_state: int | None = None,
+    ) -> None:
+        self.estimator = estimator
+        self.goal = goal
+        self.confidence = confidence
+        self.cv = cv
+        self.calibration = calibration
+        self.positive = positive
+        self.random_state = random_state
+
+    def fit(self, X: Any, y: Any, sample_weight: Any = None) -> Self:  # noqa: N803
+        """Fit the classifier and choose its threshold.
+
+        Parameters
+        ----------
+        X
+            (N, D), as the estimator takes it.
+        y
+            (N,), labels of at least two classes.
+        sample_weight
+            (N,), >= 0: handed to the estimator, the calibration and the choice. Rows that count differently get no
+            promise.
+
+        Returns
+        -------
+        GoalClassifier
+            Itself.
+
+        Raises
+        ------
+        UserError
+            For a goal that cannot be read or does not suit the classes, an estimator without probabilities, too few rows
+            of a class.
+        """
+        self.goal_ = parsed(self.goal) if isinstance(self.goal, str) else self.goal
+        if not isinstance(self.goal_, Goal):
+            raise UserError(f"goal is {self.goal!r}; pass a text such as 'recall where precision >= 0.5'")
+        if not hasattr(self.estimator, "predict_proba"):
+            raise UserError(
+                f"{type(self.estimator).__name__} gives no probabilities (predict_proba); wrap it in "
+                "sklearn.calibration.CalibratedClassifierCV"
+            )
+        X, y = indexable(X, column_or_1d(y, warn=True))  # noqa: N806
+        check_classification_targets(y)
+        classes, counts = np.unique(y, return_counts=True)
+        if len(classes) < 2:
+            raise UserError(
+                f"GoalClassifier needs at least two classes, but y holds one class only: {classes.tolist()}"
+            )
+        if sample_weight is not None:
+            sample_weight = _check_sample_weight(sample_weight, X, dtype=np.float64, ensure_non_negative=True)
+        rows, scores, exact = self._unseen_scores(X, y, sample_weight, int(counts.min()))
+        self.classes_ = np.asarray(self.estimator_.classes_)
+        truth = np.searchsorted(self.classes_, np.asarray(y)[rows])
+        weight = None if sample_weight is None else sample_weight[rows]
+        self._choose(truth, np.asarray(scores, np.float64), weight, exact)
+        for name in ("n_features_in_", "feature_names_in_"):
+            if hasattr(self.estimator_, name):
+                setattr(self, name, getattr(self.estimator_, name))
+        return self
+
+    def _unseen_scores(
+        self,
+        X: Any,
+        y: Any,
+        weight: Any,
+        smallest: int,  # noqa: N803
+    ) -> tuple[NDArray[np.intp], NDArray[np.floating[Any]], bool]:
+        """Set `estimator_`; the rows to choose on, their probabilities, and whether they are that very model's."""
+        every = np.arange(_num_samples(X))
+        if isinstance(self.cv, str):
+            if self.cv != "prefit":
+                raise UserError(f"cv is {self.cv!r}; pass 'prefit', a fraction, a number of folds or a splitter")
+            check_is_fitted(self.estimator)
+            self.estimator_ = self.estimator
+            return every, self.estimator_.predict_proba(X), True
+        if smallest < 2:
+            raise UserError(
+                "y has one row of a class; at least two of each class are needed, to fit on and to choose on"
+            )
+        if isinstance(self.cv, Real) and not isinstance(self.cv, Integral):
+            if not 0 < self.cv < 1:
+                raise UserError(f"cv is {self.cv}; a fraction of the rows lies between 0 and 1")
+            train, rows = train_test_split(
+                every, test_size=float(self.cv), stratify=np.asarray(y), random_state=self.random_state
+            )
+            self.estimator_ = self._fitted(X, y, weight, train)
+            return rows, self.estimator_.predict_proba(_take(X, rows)), True
+        if isinstance(self.cv, Integral) and self.cv < 2:
+            raise UserError(f"cv is {self.cv}; cross-fitting takes at least 2 folds")
+        folds = min(int(self.cv), smallest) if isinstance(self.cv, Integral) else self.cv
+        given = {} if weight is None else {"sample_weight": weight}
+        scores = cross_val_predict(self.estimator, X, y, cv=folds, method="predict_proba", params=given)
+        self.estimator_ = self._fitted(X, y, weight, None)
+        return every, scores, False
+
+    def _fitted(self, X: Any, y: Any, weight: Any, rows: Any) -> Any:  # noqa: N803
+        given = {} if weight is None else {"sample_weight": weight if rows is None else weight[rows]}
+        model = clone(self.estimator)
+        return model.fit(X, y, **given) if rows is None else model.fit(_take(X, rows), _take(y, rows), **given)
+
+    def _choose(
+        self, truth: NDArray[np.intp], scores: NDArray[np.float64], weight: NDArray[np.float64] | None, exact: bool
+    ) -> None:
+        """Set `calibrator_`, `decision_`, `threshold_` and `positive_`."""
+        self.positive_ = self._class_of_interest()
+        if len(self.classes_) == 2:
+            self.calibrator_ = _calibrator(truth, scores[:, 1], self.calibration, weight)
+        else:
+            self.calibrator_ = _calibrator(truth, scores, self.calibration, weight)
+        if self.positive_ is None:
+            prior = np.bincount(truth, minlength=len(self.classes_)) / len(truth)
+            self.decision_ = choose_class_thresholds(truth, scores, prior, self.goal_)
+            self.threshold_ = None
+            return
+        place = int(np.flatnonzero(self.classes_ == self.positive_)[0])
+        found = choose_threshold(truth == place, scores[:, place], self._own_goal(), self.confidence, weight)
+        if found.promised and not exact:
+            found = replace(found, promised=False, missing_positives=None, reason=f"{found.reason}; {_CROSS_FITTED}")
+        self.decision_ = found
+        self.threshold_ = self._calibrated_threshold(found.threshold, place)
+
+    def _class_of_interest(self) -> Any:
+        named = self.goal_.classes
+        known = [str(label) for label in self.classes_]
+        if len(named) > 1:
+            raise UserError(f"goal {str(self.goal_)!r} speaks of several classes; GoalClassifier serves one")
+        if named:
+            if self.positive is not None and str(self.positive) != named[0]:
+                raise UserError(f"the goal speaks of class {named[0]!r}, but positive is {self.positive!r}; pass one")
+            if named[0] not in known:
+                raise nearest_name("class", named[0], known)
+            return self.classes_[known.index(named[0])]
+        if self.positive is not None:
+            if self.positive not in self.classes_:
+                raise UserError(f"positive is {self.positive!r}, but y has the classes {self.classes_.tolist()[:10]}")
+            return self.positive
+        return self.classes_[1] if len(self.classes_) == 2 else None
+
+    def _own_goal(self) -> Goal:
+        """The goal without the name of its class, which is the positive one by now."""
+        constraints = tuple(replace(one, of=None) for one in self.goal_.constraints)
+        return replace(self.goal_, constraints=constraints, of=None)
+
+    def _calibrated_threshold(self, threshold: float, place: int) -> float | None:
+        if len(self.classes_) > 2:
+            return None
+        inside = min(max(threshold, 0.0), 1.0)
+        positive = float(self.calibrator_([inside if place == 1 else 1 - inside])[0])
+        return positive if place == 1 else 1 - positive
+
+    def predict(self, X: Any) -> NDArray[Any]:  # noqa: N803
+        """The decided class of each row, (N,), of the labels in `classes_`.
+
+        Where the goal means one of several classes, the rows that it passes go to the most probable other class.
+        """
+        check_is_fitted(self)
+        scores = np.asarray(self.estimator_.predict_proba(X), np.float64)
+        if isinstance(self.decision_, ClassThresholds):
+            chosen: NDArray[Any] = decide_classes(scores, self.decision_.threshold)
+            return np.asarray(self.classes_[chosen])
+        place = int(np.flatnonzero(self.classes_ == self.positive_)[0])
+        flagged = self.decision_.apply(scores[:, place])
+        others = scores.copy()
+        others[:, place] = -1.0
+        return np.asarray(self.classes_[np.where(flagged, place, others.argmax(axis=1))])
+
+    def predict_proba(self, X: Any) -> NDArray[np.float64]:  # noqa: N803
+        """Calibrated probabilities, (N, C), in the order of `classes_`."""
+        check_is_fitted(self)
+        scores = np.asarray(self.estimator_.predict_proba(X), np.float64)
+        return self.calibrator_(scores)
+
+    def decision_function(self, X: Any) -> NDArray[np.float64]:  # noqa: N803
+        """How far each row lies on a class's side of its threshold: (N,), above 0 for `classes_[1]`, or (N, C)."""
+        check_is_fitted(self)
+        scores = np.asarray(self.estimator_.predict_proba(X), np.float64)
+        if isinstance(self.decision_, ClassThresholds):
+            over = scores / self.decision_.threshold
+            return over if len(self.classes_) > 2 else over[:, 1] - over[:, 0]
+        place = int(np.flatnonzero(self.classes_ == self.positive_)[0])
+        # a row at the threshold is flagged
+        margin = scores[:, place] - np.nextafter(self.decision_.threshold, -np.inf)
+        if len(self.classes_) == 2:
+            return margin if place == 1 else -margin
+        others = scores.copy()
+        others[:, place] = np.where(margin > 0, 1 + margin, margin - 1)
+        return others
+
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        of_estimator = get_tags(self.estimator)
+        tags.input_tags.sparse = of_estimator.input_tags.sparse
+        tags.input_tags.allow_nan = of_estimator.input_tags.allow_nan
+        return tags
+
+
+def _take(array: Any, rows: NDArray[np.intp]) -> Any:
+    from sklearn.utils import _safe_indexing
+
+    return _safe_indexing(array, rows)
+
+
+def _calibrator(truth: Any, scores: Any, method: str, weight: Any) -> Calibrator:
+    """The calibration, or none where "auto" finds too few rows for any."""
+    try:
+        return calibrate(truth, scores, method, sample_weight=weight)
+    except UserError as reason:
+        if method != "auto":
+            raise
+        return Calibrator("none", 2 if scores.ndim == 1 else scores.shape[1], reason=str(reason))

@@ -1,0 +1,133 @@
+"""GoalClassifier: scikit-learn's own checks, what it promises, and that it decides as choose_threshold does."""
+
+import pickle
+
+import numpy as np
+import pytest
+from lightgbm import LGBMClassifier
+from sklearn.base import clone
+from sklearn.linear_model import LogisticRegression, SGDClassifier
+from sklearn.model_selection import GridSearchCV, StratifiedKFold
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+from sklearn.utils.estimator_checks import parametrize_with_checks
+
+import counterpoise as cp
+from counterpoise.sklearn import GoalClassifier
+
+PRECISE = "recall where precision >= 0.5"
+
+
+@parametrize_with_checks([GoalClassifier(LogisticRegression()), GoalClassifier(LogisticRegression(), "mcc", cv=0.4)])
+def test_scikit_learns_own_checks(estimator, check):
+    check(estimator)
+
+
+def rows(n=6000, seed=0, classes=2):
+    rng = np.random.default_rng(seed)
+    features = rng.normal(size=(n, 2))
+    edges = [1.8] if classes == 2 else [1.0, 2.2]
+    label = np.digitize(features[:, 0] + 0.7 * rng.normal(size=n), edges)
+    return features, np.array(["fine", "fraud", "theft"])[label]
+
+
+def test_rows_set_aside_make_a_promise_that_new_rows_keep():
+    features, label = rows()
+    model = GoalClassifier(LogisticRegression(), PRECISE, cv=0.5, random_state=0).fit(features, label)
+    assert model.decision_.promised and model.positive_ == "fraud"
+    unseen, truth = rows(200_000, seed=1)
+    flagged = model.predict(unseen) == "fraud"
+    assert (truth[flagged] == "fraud").mean() >= 0.5
+    assert flagged.sum() > 0
+
+
+def test_prefit_decides_as_choose_threshold_does():
+    features, label = rows()
+    fitted = LogisticRegression().fit(features, label)
+    unseen, truth = rows(seed=2)
+    model = GoalClassifier(fitted, PRECISE, cv="prefit", calibration="none").fit(unseen, truth)
+    expected = cp.decide.choose_threshold(truth == "fraud", fitted.predict_proba(unseen)[:, 1], PRECISE)
+    assert model.estimator_ is fitted
+    assert model.decision_.threshold == expected.threshold == model.threshold_
+    assert model.decision_.promised == expected.promised
+
+
+def test_cross_fitted_scores_promise_nothing_and_say_what_would():
+    features, label = rows()
+    model = GoalClassifier(LogisticRegression(), PRECISE).fit(features, label)
+    assert not model.decision_.promised and model.decision_.met
+    assert "cv=0.3" in model.decision_.reason
+    weighted = GoalClassifier(LogisticRegression(), PRECISE, cv=StratifiedKFold(3)).fit(
+        features, label, np.where(label == "fraud", 2.0, 1.0)
+    )
+    assert not weighted.decision_.promised
+
+
+@pytest.mark.parametrize("classes", [2, 3])
+def test_a_class_by_name(classes):
+    features, label = rows(classes=classes)
+    goal = "recall of fraud where precision of fraud >= 0.3"
+    model = GoalClassifier(LogisticRegression(), goal, cv=0.5, random_state=0).fit(features, label)
+    chosen = model.predict(features)
+    scores = model.estimator_.predict_proba(features)[:, 1]
+    np.testing.assert_array_equal(chosen == "fraud", scores >= model.decision_.threshold)
+    assert set(chosen) == set(np.unique(label))
+    over = model.decision_function(features)
+    by_margin = over.argmax(axis=1) if classes > 2 else (over > 0).astype(int)
+    np.testing.assert_array_equal(model.classes_[by_margin], chosen)
+
+
+def test_the_other_class_can_be_the_positive_one():
+    features, label = rows()
+    model = GoalClassifier(LogisticRegression(), "recall where precision >= 0.99", positive="fine", cv=0.5)
+    model.fit(features, label)
+    scores = model.estimator_.predict_proba(features)[:, 0]
+    np.testing.assert_array_equal(model.predict(features) == "fine", scores >= model.decision_.threshold)
+    np.testing.assert_array_equal(model.decision_function(features) > 0, model.predict(features) == "fraud")
+
+
+def test_threshold_is_on_the_scale_of_the_calibrated_probabilities():
+    features, label = rows()
+    model = GoalClassifier(LogisticRegression(), PRECISE, cv=0.5, calibration="platt", random_state=0)
+    model.fit(features, label)
+    probability = model.predict_proba(features)[:, 1]
+    clear = np.abs(probability - model.threshold_) > 1e-9
+    np.testing.assert_array_equal((probability >= model.threshold_)[clear], (model.predict(features) == "fraud")[clear])
+
+
+def test_works_in_pipelines_searches_and_pickles():
+    features, label = rows(1000)
+    model = make_pipeline(StandardScaler(), GoalClassifier(LGBMClassifier(n_estimators=5, verbosity=-1), "f2", cv=3))
+    search = GridSearchCV(model, {"goalclassifier__goal": ["f1", "f2"]}, scoring="balanced_accuracy", cv=2)
+    search.fit(features, label == "fraud")
+    again = pickle.loads(pickle.dumps(search.best_estimator_))
+    np.testing.assert_array_equal(again.predict(features), search.predict(features))
+    assert clone(model).get_params()["goalclassifier__goal"] == "f2"
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"goal": "recal where precision >= 0.5"}, "did you mean 'recall'"),
+        ({"goal": "recall of froud"}, "froud.*did you mean 'fraud'"),
+        ({"goal": PRECISE, "positive": "other"}, "positive is 'other', but y has the classes"),
+        ({"goal": "recall of fraud", "positive": "fine"}, "the goal speaks of class 'fraud'"),
+        ({"cv": "prefitted"}, "cv is 'prefitted'"),
+        ({"cv": 1.5}, "cv is 1.5"),
+        ({"cv": 1}, "at least 2 folds"),
+        ({"confidence": 95}, "confidence is 95"),
+        ({"goal": 0.5}, "goal is 0.5"),
+        ({"calibration": "magic"}, "magic"),
+        ({"goal": "precision >= 0.9 and recall >= 0.8"}, "leaves rows to a person"),
+    ],
+)
+def test_says_what_is_wrong(settings, message):
+    features, label = rows(500)
+    with pytest.raises(cp.UserError, match=message):
+        GoalClassifier(LogisticRegression(), **settings).fit(features, label)
+
+
+def test_an_estimator_without_probabilities_is_refused():
+    features, label = rows(200)
+    with pytest.raises(cp.UserError, match="CalibratedClassifierCV"):
+        GoalClassifier(SGDClassifier(), PRECISE).fit(features, label)

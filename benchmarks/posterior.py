@@ -188,7 +188,7 @@ def as_markdown(found: Sequence[Outcome], rows: int) -> str:
         f"Written by `python -m benchmarks.posterior --write`: {rows // 2:,} rows to train on and as many held out.",
         "Every named loss that has a posterior, at its defaults. Linear: logits linear in x, as the true log odds are.",
         "Table: a logit per class for each of 100 cells. A linear model cannot represent the optimum of a loss that",
-        "bends the logits (focus, margin, poly, robustness, clip); no formula gives back what was not learned, and",
+        "bends the logits (focus, margin, poly, robustness, clip); there no formula gives back what was not learned;",
         "the table shows that the formula is not what fails.",
         "",
         *(f"- {claim}" for claim in claims(found)),

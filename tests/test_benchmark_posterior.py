@@ -1,4 +1,4 @@
-"""The benchmark of posteriors: on few rows already, every loss that a model can fit gives honest probabilities."""
+"""The benchmark of posteriors: on few rows already, what a model can represent gives honest probabilities."""
 
 import sys
 from pathlib import Path

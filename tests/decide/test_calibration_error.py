@@ -82,7 +82,7 @@ rows = st.lists(st.tuples(st.integers(0, 1), st.floats(0, 1), st.integers(1, 3))
 
 
 @given(some=rows, kind=st.sampled_from(KINDS), positive_only=st.booleans())
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=25, deadline=None)
 def test_it_lies_between_0_and_1_whatever_the_order(some, kind, positive_only):
     target, said, weight = (np.array(column) for column in zip(*some, strict=True))
     found = calibration_error(target, said, kind, positive_only, sample_weight=weight)

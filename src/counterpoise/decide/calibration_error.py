@@ -296,8 +296,8 @@ def _equal_mass(scores: Float64Array, mass: Float64Array, bins: int) -> NDArray[
     place = np.unique(scores, return_inverse=True)[1]
     held = np.bincount(place, mass)
     below = np.cumsum(held) - held
-    # a score belongs where the middle of its mass lies; rounding must not take it out of the last bin
-    wanted = np.minimum(np.floor((below + held / 2) / held.sum() * bins), bins - 1)
+    # a score belongs where the middle of its mass lies; rounding must not decide
+    wanted = np.minimum(np.floor((below + held / 2) / held.sum() * bins + 1e-9), bins - 1)
     wanted = np.maximum.accumulate(np.where(held > 0, wanted, -1))
     return np.unique(wanted, return_inverse=True)[1][place]
 

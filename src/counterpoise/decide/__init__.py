@@ -1,5 +1,6 @@
 """From probabilities to decisions: the goal, the threshold that serves it, and what it measured."""
 
+from counterpoise.decide.binomial import rows_needed
 from counterpoise.decide.confusion import Confusion
 from counterpoise.decide.goal import Constraint, Cost, Goal
 from counterpoise.decide.measured import Measured, measure_binary, measure_multiclass
@@ -18,4 +19,5 @@ __all__ = [
     "choose_threshold",
     "measure_binary",
     "measure_multiclass",
+    "rows_needed",
 ]

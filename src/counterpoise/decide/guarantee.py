@@ -33,7 +33,7 @@ stays exact, and the sequence was checked by simulation (`benchmarks/guarantee.p
 
 Where to start. A sequence must start where its first tests will pass, and most of the level belongs there. If the
 scores are honest probabilities, rows whose odds are at least 1.5 times those of the bound have more precision than it
-asks for. This one threshold is a fixed number, so it disturbs nothing above; it gets three quarters of the level. The
+asks for. This one threshold is a fixed number, so it disturbs nothing above; it gets two thirds of the level. The
 rest is spread over the ranks that double, for scores that are no probabilities. Steps of 3 % are fine enough to lose
 little, and coarse enough not to stop at a run of bad luck.
 
@@ -53,7 +53,7 @@ from counterpoise.decide.goal import Constraint
 from counterpoise.decide.sweep import Sweep
 
 START_ODDS = 1.5
-START_SHARE = 0.75
+START_SHARE = 2 / 3
 STEP = 1.03
 FEWEST = 2
 

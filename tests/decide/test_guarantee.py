@@ -4,7 +4,7 @@ from itertools import pairwise
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from counterpoise.decide import Goal, choose_threshold, measure_binary, rows_needed
@@ -76,6 +76,7 @@ def oracle(goal):
     return max(rates[goal.objective] for rates in every if not breaks(goal, rates))
 
 
+@settings(deadline=None)
 @given(
     seed=st.integers(0, 10_000),
     rows=st.integers(4, 80),
@@ -106,6 +107,7 @@ def test_no_promise_without_an_exact_test(seed, rows, digits, confidence, text):
             assert decision.missing_positives is None or decision.missing_positives > 0
 
 
+@settings(deadline=None)
 @given(seed=st.integers(0, 10_000), rows=st.integers(4, 60), digits=st.sampled_from([1, None]))
 def test_one_test_of_a_monotone_rate_is_all_thresholds(seed, rows, digits):
     target, score = draw(seed, rows, prevalence=0.4, digits=digits)

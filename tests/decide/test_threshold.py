@@ -2,13 +2,15 @@
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from counterpoise.decide import Confusion, Goal, choose_threshold
 from counterpoise.decide.sweep import sweep_rows, sweep_weighted
 from counterpoise.decide.threshold import best_threshold
 from counterpoise.errors import UserError
+
+pytest.importorskip("scipy.special")
 
 GOALS = [
     "f1",
@@ -55,6 +57,7 @@ def feasible_and_score(goal, target, score, threshold, weight):
 
 
 @pytest.mark.parametrize("text", GOALS)
+@settings(deadline=None)
 @given(batch=scored(), weights=st.none() | st.lists(st.integers(0, 3), min_size=12, max_size=12))
 def test_no_other_threshold_is_better(text, batch, weights):
     goal = Goal.parse(text)

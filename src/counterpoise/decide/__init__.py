@@ -1,5 +1,6 @@
 """From scores to honest probabilities, and from those to decisions and what they measured."""
 
+from counterpoise.decide.binomial import rows_needed
 from counterpoise.decide.calibration import Calibrator, calibrate
 from counterpoise.decide.calibration_error import (
     BrierScore,
@@ -31,6 +32,7 @@ __all__ = [
     "measure_binary",
     "measure_multiclass",
     "reliability_curve",
+    "rows_needed",
     "undo_sampling",
     "undo_weights",
 ]

@@ -1,11 +1,11 @@
-"""A classifier that decides as a goal asks: any scikit-learn classifier, its probabilities made honest, its threshold chosen.
+"""A classifier that decides as a goal asks: any of scikit-learn's, its probabilities honest, its threshold chosen.
 
-The threshold is chosen on rows that the model has not seen. Which ones they are decides what can be promised: of rows set
-aside an exact test tells what the very model in use does; of cross-fitted scores, what models like it do.
+The threshold is chosen on rows that the model has not seen. Which ones they are decides what can be promised: of rows
+set aside an exact test tells what the very model in use does; of cross-fitted scores, what models like it do.
 """
 
 from dataclasses import replace
-from numbers import Integral, Real
+from numbers import Integral
 from typing import Any, Self
 
 import numpy as np
@@ -49,9 +49,9 @@ class GoalClassifier(MetaEstimatorMixin, ClassifierMixin, BaseEstimator):  # typ
     confidence
         Of the promise, at least 0.5 and below 1.
     cv
-        Which rows the threshold is chosen on. A fraction: so many are set aside, by class, and what is promised is exact.
-        "prefit": all rows given, which the fitted `estimator` must not have seen; exact too. A number of folds or a
-        splitter: all rows, by cross-fitted scores, and the model is trained on all of them; nothing is promised.
+        Which rows the threshold is chosen on. A fraction: so many are set aside, by class, and what is promised is
+        exact. "prefit": all rows given, which the fitted `estimator` must not have seen; exact too. A number of folds
+        or a splitter: all rows, by cross-fitted scores, and the model is trained on all of them; nothing is promised.
     calibration
         Of the probabilities, a method of `counterpoise.decide.calibrate`; "none" leaves them.
     positive
@@ -138,8 +138,8 @@ class GoalClassifier(MetaEstimatorMixin, ClassifierMixin, BaseEstimator):  # typ
         Raises
         ------
         UserError
-            For a goal that cannot be read or does not suit the classes, an estimator without probabilities, too few rows
-            of a class.
+            For a goal that cannot be read or does not suit the classes, an estimator without probabilities, too few
+            rows of a class.
         """
         self.goal_ = parsed(self.goal) if isinstance(self.goal, str) else self.goal
         if not isinstance(self.goal_, Goal):
@@ -170,10 +170,10 @@ class GoalClassifier(MetaEstimatorMixin, ClassifierMixin, BaseEstimator):  # typ
 
     def _unseen_scores(
         self,
-        X: Any,
+        X: Any,  # noqa: N803
         y: Any,
         weight: Any,
-        smallest: int,  # noqa: N803
+        smallest: int,
     ) -> tuple[NDArray[np.intp], NDArray[np.floating[Any]], bool]:
         """Set `estimator_`; the rows to choose on, their probabilities, and whether they are that very model's."""
         every = np.arange(_num_samples(X))
@@ -187,11 +187,11 @@ class GoalClassifier(MetaEstimatorMixin, ClassifierMixin, BaseEstimator):  # typ
             raise UserError(
                 "y has one row of a class; at least two of each class are needed, to fit on and to choose on"
             )
-        if isinstance(self.cv, Real) and not isinstance(self.cv, Integral):
+        if isinstance(self.cv, float):
             if not 0 < self.cv < 1:
                 raise UserError(f"cv is {self.cv}; a fraction of the rows lies between 0 and 1")
             train, rows = train_test_split(
-                every, test_size=float(self.cv), stratify=np.asarray(y), random_state=self.random_state
+                every, test_size=self.cv, stratify=np.asarray(y), random_state=self.random_state
             )
             self.estimator_ = self._fitted(X, y, weight, train)
             return rows, self.estimator_.predict_proba(_take(X, rows)), True
@@ -286,7 +286,7 @@ class GoalClassifier(MetaEstimatorMixin, ClassifierMixin, BaseEstimator):  # typ
         scores = np.asarray(self.estimator_.predict_proba(X), np.float64)
         if isinstance(self.decision_, ClassThresholds):
             over = scores / self.decision_.threshold
-            return over if len(self.classes_) > 2 else over[:, 1] - over[:, 0]
+            return np.asarray(over if len(self.classes_) > 2 else over[:, 1] - over[:, 0])
         place = int(np.flatnonzero(self.classes_ == self.positive_)[0])
         # a row at the threshold is flagged
         margin = scores[:, place] - np.nextafter(self.decision_.threshold, -np.inf)

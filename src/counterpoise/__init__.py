@@ -45,6 +45,7 @@ _SUBMODULES = (
     "jax",
     "keras",
     "lightgbm",
+    "rates",
     "sklearn",
     "table",
     "tensorflow",

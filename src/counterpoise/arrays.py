@@ -103,6 +103,9 @@ class Namespace(Protocol):
     def cumsum(self, array: Array) -> Array:
         """The sums of the elements up to each, along the last axis."""
 
+    def reversed(self, array: Array) -> Array:
+        """The elements in the opposite order along the last axis."""
+
     def argsort(self, array: Array) -> Array:
         """The places of the elements in rising order, along the last axis; equal ones in any."""
 
@@ -214,6 +217,9 @@ class _NumPyLike:
 
     def cumsum(self, array: Array) -> Array:
         return self.xp.cumsum(array, axis=-1)
+
+    def reversed(self, array: Array) -> Array:
+        return array[..., ::-1]
 
     def argsort(self, array: Array) -> Array:
         return self.xp.argsort(array, axis=-1)
@@ -402,6 +408,9 @@ class _Torch:
     def cumsum(self, array: Array) -> Array:
         return array.cumsum(dim=-1)
 
+    def reversed(self, array: Array) -> Array:
+        return array.flip(-1)
+
     def argsort(self, array: Array) -> Array:
         return array.argsort(dim=-1)
 
@@ -531,6 +540,9 @@ class _TensorFlow:
 
     def cumsum(self, array: Array) -> Array:
         return self._tf.cumsum(array, axis=-1)
+
+    def reversed(self, array: Array) -> Array:
+        return array[..., ::-1]
 
     def argsort(self, array: Array) -> Array:
         return self._tf.argsort(array, axis=-1)

@@ -16,6 +16,7 @@ from counterpoise.rates.counted import (
     tversky,
 )
 from counterpoise.rates.counts import Counts, soft_counts
+from counterpoise.rates.ranked import average_precision, partial_auc, roc_auc
 from counterpoise.rates.rate import ROWS, of_counts
 
 names = tuple(ROWS)
@@ -23,6 +24,7 @@ names = tuple(ROWS)
 
 __all__ = [
     "Counts",
+    "average_precision",
     "balanced_accuracy",
     "dice",
     "f_beta",
@@ -32,8 +34,10 @@ __all__ = [
     "mcc",
     "names",
     "of_counts",
+    "partial_auc",
     "precision",
     "recall",
+    "roc_auc",
     "soft_counts",
     "tversky",
 ]

@@ -87,7 +87,7 @@ def soft_counts(
     Examples
     --------
     >>> import numpy as np
-    >>> counts = soft_counts(np.array([[0.0, 0.0], [-100.0, 100.0]]), [0, 1])
+    >>> counts = soft_counts(np.array([[0.0, 0.0], [-np.inf, 0.0]]), [0, 1])
     >>> counts.tp, counts.fp
     (array([0.5, 1. ]), array([0. , 0.5]))
     """

@@ -5,6 +5,7 @@ probability of the positive class. Two classes and more exclude each other (soft
 has a sigmoid of its own.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -37,6 +38,21 @@ class Entries:
     def classes(self) -> int:
         """C."""
         return int(self.xp.shape(self.odds)[-1])
+
+    def of_class(self, index: int) -> "Entries":
+        """One class alone; where there is one score per row, 1 is its class and 0 the other."""
+        if self.classes == 1 and index == 0:
+            return Entries(self.xp, -self.odds, self.negative, self.positive, False)
+        at = slice(None) if self.classes == 1 else slice(index, index + 1)
+        return self._each(lambda array: array[:, at])
+
+    def pooled(self) -> "Entries":
+        """The entries of all classes as those of one."""
+        return self._each(lambda array: self.xp.reshape(array, (-1, 1)))
+
+    def _each(self, function: Callable[[Array], Array]) -> "Entries":
+        arrays = (function(array) for array in (self.odds, self.positive, self.negative))
+        return Entries(self.xp, *arrays, False)
 
 
 def entries_of(

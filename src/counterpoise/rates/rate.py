@@ -74,7 +74,7 @@ class RateLoss(Protocol):
         """The loss of a batch."""
 
 
-OfCounts = Callable[..., Array]
+OfCounts = Callable[..., Any]
 Defined = Callable[[Counts], Array]
 
 

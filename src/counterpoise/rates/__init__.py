@@ -16,6 +16,7 @@ from counterpoise.rates.counted import (
     tversky,
 )
 from counterpoise.rates.counts import Counts, soft_counts
+from counterpoise.rates.memory import Memory, remembered
 from counterpoise.rates.ranked import average_precision, partial_auc, roc_auc
 from counterpoise.rates.rate import ROWS, of_counts
 
@@ -24,6 +25,7 @@ names = tuple(ROWS)
 
 __all__ = [
     "Counts",
+    "Memory",
     "average_precision",
     "balanced_accuracy",
     "dice",
@@ -37,6 +39,7 @@ __all__ = [
     "partial_auc",
     "precision",
     "recall",
+    "remembered",
     "roc_auc",
     "soft_counts",
     "tversky",

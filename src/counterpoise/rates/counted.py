@@ -247,9 +247,7 @@ def _correlation_of_classes(counts: Counts) -> Array:
         for part in (counts.positives, counts.flagged, counts.tp)
     )
     # 1 - sum p^2 = sum p (1 - p), which loses no digits where one class is nearly all
-    loss = _correlation_loss(
-        xp, xp.sum(right - said * true), xp.sum(said * (1 - said)), xp.sum(true * (1 - true))
-    )
+    loss = _correlation_loss(xp, xp.sum(right - said * true), xp.sum(said * (1 - said)), xp.sum(true * (1 - true)))
     return xp.where(xp.max(true, 0) > 0, loss, 0.0)
 
 

@@ -50,8 +50,8 @@ class Counts:
 
     def each(self, function: Callable[[Array], Array]) -> "Counts":
         """The counts after a function of each of the four."""
-        four = (function(count) for count in (self.tp, self.fp, self.fn, self.tn))
-        return Counts(self.xp, *four, self.exclusive, self.dtype)
+        tp, fp, fn, tn = (function(count) for count in (self.tp, self.fp, self.fn, self.tn))
+        return Counts(self.xp, tp, fp, fn, tn, self.exclusive, self.dtype)
 
     def swapped(self) -> "Counts":
         """The same counts with the negative class taken as the positive one."""
@@ -101,7 +101,7 @@ def counts_of(entries: Entries) -> Counts:
     # below its normal numbers a type has few digits, and XLA none: such a probability is 0 in every framework
     smallest = 1e-300 if entries.odds.dtype == xp.float64 else 2e-38
     flagged, passed = (xp.where(p < smallest, 0.0, p) for p in (at.right, at.wrong))
-    four = (
+    tp, fp, fn, tn = (
         xp.sum_rows(weight * share)
         for weight, share in (
             (entries.positive, flagged),
@@ -110,4 +110,4 @@ def counts_of(entries: Entries) -> Counts:
             (entries.negative, passed),
         )
     )
-    return Counts(xp, *four, entries.exclusive, entries.odds.dtype)
+    return Counts(xp, tp, fp, fn, tn, entries.exclusive, entries.odds.dtype)

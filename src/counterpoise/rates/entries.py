@@ -13,6 +13,7 @@ from counterpoise.arrays import Array, Namespace, namespace, shape_text
 from counterpoise.errors import UserError
 from counterpoise.losses.arguments import Arguments, refuse_values, sigmoid_arguments, softmax_arguments
 from counterpoise.recipes import SigmoidRecipe, SoftmaxRecipe
+from counterpoise.recipes.affine import INFINITY
 from counterpoise.recipes.logits import checked_logits
 from counterpoise.recipes.odds import odds_against_all
 
@@ -51,8 +52,8 @@ class Entries:
         return self._each(lambda array: self.xp.reshape(array, (-1, 1)))
 
     def _each(self, function: Callable[[Array], Array]) -> "Entries":
-        arrays = (function(array) for array in (self.odds, self.positive, self.negative))
-        return Entries(self.xp, *arrays, False)
+        odds, positive, negative = (function(array) for array in (self.odds, self.positive, self.negative))
+        return Entries(self.xp, odds, positive, negative, False)
 
 
 def entries_of(
@@ -82,12 +83,26 @@ def _softmax_entries(
         shares = xp.where(known[..., None], xp.astype(is_true, z.dtype), float("nan"))
     else:
         shares = _checked_shares(given)
-    odds = -odds_against_all(
-        xp, z, given.classes, scale=_SOFTMAX.scale, offset=_SOFTMAX.offset, margin=_SOFTMAX.margin, temperature=1.0
-    ).against
+    odds = _log_odds(xp, z, given.classes)
     weight = None if given.weight is None else given.weight[..., None]
     keep = None if given.keep is None else given.keep[..., None]
     return _flattened(given, odds, shares, weight, keep, exclusive=True)
+
+
+def _log_odds(xp: Namespace, z: Array, classes: int) -> Array:
+    """The log odds of each class, +inf where no other is possible."""
+    odds = odds_against_all(
+        xp, z, classes, scale=_SOFTMAX.scale, offset=_SOFTMAX.offset, margin=_SOFTMAX.margin, temperature=1.0
+    )
+    # relative to the largest logit the others of that class vanish, in float32 beyond a gap of 87: a loss has then no
+    # more to tell, but a ranking has
+    others = xp.where(odds.top, -INFINITY, z)
+    second = xp.stop_gradient(xp.max(others, -1, True))
+    second = xp.where(second == -INFINITY, 0.0, second)
+    spread = xp.sum(xp.exp(others - second), -1, True)
+    alone = spread == 0
+    lead = xp.where(odds.top, z, 0.0) - second - xp.log(xp.where(alone, 1.0, spread))
+    return xp.where(odds.top, xp.where(alone, INFINITY, lead), -odds.against)
 
 
 def _checked_shares(given: Arguments) -> Array:

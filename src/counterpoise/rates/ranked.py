@@ -64,7 +64,8 @@ def roc_auc(entries: Entries, *, surrogate: str = "squared_hinge", margin: float
 
     References
     ----------
-    Yan et al., Optimizing classifier performance via an approximation to the Wilcoxon-Mann-Whitney statistic, ICML 2003;
+    Yan et al., Optimizing classifier performance via an approximation to the Wilcoxon-Mann-Whitney statistic,
+    ICML 2003;
     Gao and Zhou, On the consistency of AUC pairwise optimization, IJCAI 2015.
 
     Examples
@@ -92,8 +93,8 @@ def partial_auc(
 ) -> tuple[Array, Array]:
     """1 - a soft area under the ROC curve between two false positive rates, over the width between them.
 
-    The negatives are those whose ranks, by the scores as they are, lie between the two rates; the ones at the ends count
-    in part.
+    The negatives are those whose ranks, by the scores as they are, lie between the two rates; the ones at the ends
+    count in part.
 
     Other Parameters
     ----------------

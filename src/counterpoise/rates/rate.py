@@ -82,9 +82,9 @@ Defined = Callable[[Counts], Array]
 class Row:
     """One rate.
 
-    `per_class` gives the losses (C,) from `Counts` or, where `ranked`, losses and where they are defined from `Entries`.
-    `defined` says which classes a counted rate is defined for. `of_classes` is the loss of exclusive classes as a whole,
-    which is then the macro average.
+    `per_class` gives the losses (C,) from `Counts`; where `ranked`, from `Entries`, and where they are defined.
+    `defined` says which classes a counted rate is defined for. `of_classes` is the loss of exclusive classes as a
+    whole, which is then the macro average.
     """
 
     name: str
@@ -103,9 +103,7 @@ class Row:
                 raise nearest_name(f"parameter of {self.name}", name, self.parameters)
         return parameters
 
-    def loss(
-        self, entries: Entries, average: Average, class_weight: Any, parameters: dict[str, Any]
-    ) -> Array:
+    def loss(self, entries: Entries, average: Average, class_weight: Any, parameters: dict[str, Any]) -> Array:
         """The loss of entries."""
         if not self.ranked:
             return self.loss_of_counts(counts_of(entries), average, class_weight, parameters)
@@ -119,9 +117,7 @@ class Row:
         value = averaged(xp, losses, defined, xp.sum_rows(entries.positive), average, class_weight)
         return xp.astype(value, entries.odds.dtype)
 
-    def loss_of_counts(
-        self, counts: Counts, average: Average, class_weight: Any, parameters: dict[str, Any]
-    ) -> Array:
+    def loss_of_counts(self, counts: Counts, average: Average, class_weight: Any, parameters: dict[str, Any]) -> Array:
         """The loss of soft counts."""
         xp = counts.xp
         if self.of_classes is not None and counts.exclusive and average == "macro":
@@ -204,7 +200,9 @@ def row_named(name: str) -> Row:
     return ROWS[name]
 
 
-def of_counts(name: str, counts: Counts, average: Average = "macro", class_weight: Any = None, **parameters: Any) -> Array:
+def of_counts(
+    name: str, counts: Counts, average: Average = "macro", class_weight: Any = None, **parameters: Any
+) -> Array:
     """The loss 1 - rate of soft counts, for loops that keep their own: of several batches, devices or past steps.
 
     Parameters

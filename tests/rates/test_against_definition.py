@@ -10,10 +10,8 @@ from frameworks import FRAMEWORKS
 from rate_cases import COUNTED, RATES, expected, rate_id
 
 every_rate = pytest.mark.parametrize("case", RATES, ids=rate_id)
-COMPILED = [framework for framework in FRAMEWORKS if framework.name in ("tensorflow-xla", "jax")]
-EAGER = [framework for framework in FRAMEWORKS if framework not in COMPILED]
-every_framework = pytest.mark.parametrize("framework", EAGER, ids=str)
-when_compiled = pytest.mark.parametrize("framework", COMPILED, ids=str)
+NUMPY, TORCH, TENSORFLOW, XLA, JAX = FRAMEWORKS
+every_framework = pytest.mark.parametrize("framework", [NUMPY, TORCH, TENSORFLOW], ids=str)
 rng = np.random.default_rng(5)
 
 BINARY = rng.normal(size=12) * 2, np.repeat([1.0, 0.0, 0.0], 4)
@@ -67,13 +65,16 @@ def together(logits, target, **options):
     return sum((1 + k / 7) * loss(case, logits, target, **options) for k, case in enumerate(RATES))
 
 
-@pytest.mark.parametrize(("batch", "dtype"), [("binary", "float64"), ("classes", "float64"), ("labels", "float32")])
-@when_compiled
+@pytest.mark.parametrize(
+    ("framework", "batch", "dtype"),
+    [(JAX, "binary", "float64"), (JAX, "labels", "float32"), (XLA, "classes", "float64")],
+    ids=str,
+)
 def test_value_and_gradient_when_compiled(framework, batch, dtype):
     (logits, target), options = BATCHES[batch]
     logits = logits.astype(dtype)
     found = framework.value_and_gradient(lambda z: together(z, target, **options), logits)
-    true = FRAMEWORKS[1].value_and_gradient(lambda z: together(z, target, **options), logits.astype(np.float64))
+    true = TORCH.value_and_gradient(lambda z: together(z, target, **options), logits.astype(np.float64))
     for one, other in zip(found, true, strict=True):
         assert one.dtype == dtype
         np.testing.assert_allclose(one, other, rtol=0, atol=np.finfo(dtype).eps * 50 * np.abs(other).max())
@@ -93,7 +94,7 @@ def test_averages(average, batch, case):
 def test_float32_is_as_close_as_float32_can_be(framework, case):
     logits, target = rng.normal(size=(200, 3)).astype(np.float32) * 4, rng.integers(3, size=200)
     value, gradient = framework.value_and_gradient(lambda z: loss(case, z, target), logits)
-    reference = FRAMEWORKS[1].value_and_gradient(lambda z: loss(case, z, target), logits.astype(np.float64))
+    reference = TORCH.value_and_gradient(lambda z: loss(case, z, target), logits.astype(np.float64))
     assert value.dtype == np.float32
     np.testing.assert_allclose(value, reference[0], rtol=2e-6, atol=2e-7)
     if gradient is not None:

@@ -17,7 +17,7 @@ def scored_rows():
     """Fixed scores of which 1 % are positive; the rates of all of them are the truth."""
     rng = np.random.default_rng(4)
     target = (rng.uniform(size=BATCH * BATCHES) < PREVALENCE).astype(float)
-    return rng.normal(size=len(target)) * 1.5 + 3 * target - 3.5, target
+    return rng.normal(size=len(target)) + 5 * target - 4.5, target
 
 
 LOGITS, TARGET = scored_rows()
@@ -28,18 +28,19 @@ def batches():
 
 
 @pytest.mark.parametrize(
-    ("name", "truth", "alone", "with_memory"), [("f_beta", 0.793, 0.390, 0.792), ("precision", 0.875, 0.412, 0.873)]
+    ("name", "truth", "alone", "with_memory"),
+    [("f_beta", 0.6423, 0.5270, 0.6420), ("precision", 0.7455, 0.5990, 0.7450)],
 )
 def test_the_mean_of_batches_is_biased_and_the_memory_is_not(name, truth, alone, with_memory):
     rate = getattr(rates, name)
-    np.testing.assert_allclose(rate(LOGITS, TARGET), truth, atol=5e-4)
-    mean = np.mean([rate(z, t) for z, t in batches()])
-    np.testing.assert_allclose(mean, alone, atol=5e-4)
+    np.testing.assert_allclose(rate(LOGITS, TARGET), truth, atol=5e-5)
+    mean = np.mean([rate(z, t) for z, t in batches() if t.any()])
+    np.testing.assert_allclose(mean, alone, atol=5e-5)
     memory, values = None, []
     for z, t in batches():
         counts, memory = rates.remembered(rates.soft_counts(z, t), memory, decay=0.99)
         values.append(rates.of_counts(name, counts))
-    np.testing.assert_allclose(np.mean(values[300:]), with_memory, atol=5e-4)
+    np.testing.assert_allclose(np.mean(values[300:]), with_memory, atol=5e-5)
 
 
 def gradient(criterion, z, t, weight):
@@ -54,8 +55,7 @@ def test_the_mean_gradient_is_that_of_all_rows():
     remembering, forgetful = RateLoss("f_beta", memory=0.995), RateLoss("f_beta")
     with_memory = [gradient(remembering, z, t, 1.0) for z, t in batches()][600:]
     alone = [gradient(forgetful, z, t, 1.0) for z, t in batches()][600:]
-    assert abs(np.mean(with_memory) - whole) < 0.1 * abs(whole)
-    assert abs(np.mean(alone) - whole) > 0.3 * abs(whole)
+    np.testing.assert_allclose([whole, np.mean(with_memory), np.mean(alone)], [-0.676, -0.677, -0.274], atol=1e-3)
 
 
 def test_the_first_batch_is_that_batch():

@@ -9,6 +9,10 @@ from counterpoise.rates.entries import Entries, entries_of
 from counterpoise.recipes.shape import chances
 
 
+SMALLEST = 2e-38
+"""A probability below is 0: float32 has few digits there, XLA none, and every type and framework is to say the same."""
+
+
 @dataclass(frozen=True, slots=True)
 class Counts:
     """The four soft counts of each class against the rest, (C,), and the logits' dtype; `exclusive`: classes are.
@@ -98,9 +102,7 @@ def counts_of(entries: Entries) -> Counts:
     """The soft counts of entries that are already in their one form."""
     xp = entries.xp
     at = chances(xp, -entries.odds)
-    # below its normal numbers a type has few digits, and XLA none: such a probability is 0 in every framework
-    smallest = 1e-300 if entries.odds.dtype == xp.float64 else 2e-38
-    flagged, passed = (xp.where(p < smallest, 0.0, p) for p in (at.right, at.wrong))
+    flagged, passed = (xp.where(p < SMALLEST, 0.0, p) for p in (at.right, at.wrong))
     tp, fp, fn, tn = (
         xp.sum_rows(weight * share)
         for weight, share in (

@@ -8,7 +8,6 @@ from counterpoise.arrays import Array, Namespace
 from counterpoise.rates.entries import Entries, entries_of
 from counterpoise.recipes.shape import chances
 
-
 SMALLEST = 2e-38
 """A probability below is 0: float32 has few digits there, XLA none, and every type and framework is to say the same."""
 

@@ -55,7 +55,7 @@ _ARGUMENTS = """
 _SECTION = re.compile(r"\n    [A-Z][\w ]+\n    -+\n")
 
 
-class RateLoss(Protocol):
+class RateFunction(Protocol):
     """The loss 1 - rate as a function of logits and target."""
 
     def __call__(
@@ -139,13 +139,13 @@ ROWS: dict[str, Row] = {}
 """Every rate by name."""
 
 
-def rate(ranked: bool = False, **options: Any) -> Callable[[OfCounts], RateLoss]:
+def rate(ranked: bool = False, **options: Any) -> Callable[[OfCounts], RateFunction]:
     """Register a function of soft counts (or, where `ranked`, of entries) as a rate, and make it one of logits.
 
     The function's keyword parameters are those of the rate; each is a number or a name with a default.
     """
 
-    def registered(per_class: OfCounts) -> RateLoss:
+    def registered(per_class: OfCounts) -> RateFunction:
         name = per_class.__name__
         described = inspect.signature(per_class).parameters.values()
         own = [one for one in described if one.kind is inspect.Parameter.KEYWORD_ONLY]

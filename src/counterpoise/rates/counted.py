@@ -156,11 +156,11 @@ def jaccard(counts: Counts) -> Array:
 def _mean_missed(counts: Counts) -> Array:
     """The mean over the classes at hand of the share that is missed."""
     xp = counts.xp
-    there = xp.astype(counts.positives > 0, counts.tp.dtype)
+    there = xp.astype(counts.positives != 0, counts.tp.dtype)
     return ratio(xp, xp.sum(ratio(xp, counts.fn, counts.positives)), xp.sum(there))
 
 
-@rate(defined=lambda counts: counts.positives + counts.negatives > 0, of_classes=_mean_missed)
+@rate(defined=lambda counts: counts.positives + counts.negatives != 0, of_classes=_mean_missed)
 def balanced_accuracy(counts: Counts) -> Array:
     """1 - soft balanced accuracy: the mean of the shares of positives and of negatives that are taken for the other.
 
@@ -179,7 +179,7 @@ def balanced_accuracy(counts: Counts) -> Array:
     """
     xp = counts.xp
     sides = [(counts.fn, counts.positives), (counts.fp, counts.negatives)]
-    there = sum(xp.astype(whole > 0, whole.dtype) for _, whole in sides)
+    there = sum(xp.astype(whole != 0, whole.dtype) for _, whole in sides)
     return ratio(xp, sum(ratio(xp, part, whole) for part, whole in sides), there)
 
 
@@ -202,7 +202,7 @@ def _geometric_of_classes(counts: Counts) -> Array:
     """1 - the geometric mean of the recalls of the classes at hand."""
     xp = counts.xp
     logs, none = _log_kept(xp, counts.fn, counts.tp, counts.positives)
-    there = xp.astype(counts.positives > 0, counts.tp.dtype)
+    there = xp.astype(counts.positives != 0, counts.tp.dtype)
     any_none = xp.sum(xp.astype(none, counts.tp.dtype)) > 0
     return _geometric_loss(xp, ratio(xp, xp.sum(logs), xp.sum(there)), any_none)
 
@@ -227,7 +227,7 @@ def g_mean(counts: Counts) -> Array:
     xp = counts.xp
     recalled, no_recall = _log_kept(xp, counts.fn, counts.tp, counts.positives)
     passed, none_passed = _log_kept(xp, counts.fp, counts.tn, counts.negatives)
-    sides = 1 + xp.astype(counts.negatives > 0, counts.tp.dtype)
+    sides = 1 + xp.astype(counts.negatives != 0, counts.tp.dtype)
     return _geometric_loss(xp, (recalled + passed) / sides, no_recall | none_passed)
 
 
@@ -248,7 +248,7 @@ def _correlation_of_classes(counts: Counts) -> Array:
     )
     # 1 - sum p^2 = sum p (1 - p), which loses no digits where one class is nearly all
     loss = _correlation_loss(xp, xp.sum(right - said * true), xp.sum(said * (1 - said)), xp.sum(true * (1 - true)))
-    return xp.where(xp.max(true, 0) > 0, loss, 0.0)
+    return xp.where(total == 0, 0.0, loss)
 
 
 @rate(of_classes=_correlation_of_classes)

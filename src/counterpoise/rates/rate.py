@@ -91,7 +91,7 @@ class Row:
     per_class: OfCounts
     parameters: dict[str, Any]
     ranked: bool = False
-    defined: Defined = lambda counts: counts.positives > 0
+    defined: Defined = lambda counts: counts.positives != 0
     of_classes: OfCounts | None = None
 
     def checked(self, parameters: dict[str, Any]) -> dict[str, Any]:

@@ -42,6 +42,10 @@ class Framework:
         value, gradient = cp.loss_and_gradient(logits, target, recipe, **{"reduction": "sum", **options})
         return value, gradient
 
+    def value_and_gradient(self, function, logits):
+        """The value and the gradient of a function of logits, which in NumPy has none."""
+        return self.numpy(function(self.array(logits))), None
+
 
 class Torch(Framework):
     name = "torch"
@@ -67,6 +71,12 @@ class Torch(Framework):
         z = self.array(logits).requires_grad_()
         options = {k: self.array(v) if isinstance(v, np.ndarray) else v for k, v in options.items()}
         value = cp.loss(z, self.array(target), recipe, **{"reduction": "sum", **options})
+        value.backward()
+        return self.numpy(value), self.numpy(z.grad)
+
+    def value_and_gradient(self, function, logits):
+        z = self.array(logits).requires_grad_()
+        value = function(z)
         value.backward()
         return self.numpy(value), self.numpy(z.grad)
 
@@ -97,6 +107,17 @@ class TensorFlow(Framework):
 
         run = both if self.jit is None else self.tf.function(both, jit_compile=self.jit)
         value, gradient = run(self.array(logits), self.array(target))
+        return value.numpy(), gradient.numpy()
+
+    def value_and_gradient(self, function, logits):
+        def both(z):
+            with self.tf.GradientTape() as tape:
+                tape.watch(z)
+                value = function(z)
+            return value, tape.gradient(value, z)
+
+        run = both if self.jit is None else self.tf.function(both, jit_compile=self.jit)
+        value, gradient = run(self.array(logits))
         return value.numpy(), gradient.numpy()
 
 
@@ -132,6 +153,11 @@ class Jax(Framework):
                 return self.jax.value_and_grad(lambda x: cp.loss(x, y, recipe, **{"reduction": "sum", **options}))(z)
 
             value, gradient = both(self.array(logits), self.array(target))
+            return np.asarray(value), np.asarray(gradient)
+
+    def value_and_gradient(self, function, logits):
+        with self.jax.enable_x64(np.asarray(logits).dtype == np.float64):
+            value, gradient = self.jax.jit(self.jax.value_and_grad(function))(self.array(logits))
             return np.asarray(value), np.asarray(gradient)
 
 

@@ -6,7 +6,7 @@ arrays arrives, hence it is already imported.
 """
 
 import sys
-from functools import cache
+from functools import cache, cached_property
 from typing import Any, Protocol
 
 import numpy as np
@@ -18,6 +18,10 @@ Array = Any
 """An array of any framework."""
 
 Float64Array = NDArray[np.float64]
+
+
+_STAGE = 32
+"""How many numbers are added one after another where there is no double precision."""
 
 
 class Namespace(Protocol):
@@ -75,11 +79,41 @@ class Namespace(Protocol):
         The second is used where it makes a compiled program faster; it differentiates too.
         """
 
+    def with_slope(self, value: Any, slope: Any, array: Array, *constants: Array) -> Array:
+        """The number `value(array, *constants)`, whose gradient by `array` is `slope(array, *constants)`.
+
+        Where a derivative is known better than by differentiating each step. Nothing flows to the constants.
+        """
+
+    def map_blocks(self, function: Any, array: Array, rows: int) -> Array:
+        """`function`, which maps rows to rows, of so many rows of `array` at a time."""
+
     def where(self, condition: Array, yes: Any, no: Any) -> Array:
         """Elementwise choice; the branch not taken gets no gradient."""
 
     def sum(self, array: Array, axis: int | None = None, keepdims: bool = False) -> Array:
         """The sum over one axis, or over all."""
+
+    def widened(self, array: Array) -> Array:
+        """In double precision, where the framework and the device have it."""
+
+    def sum_rows(self, array: Array) -> Array:
+        """The sum over the first axis, widened; without double precision by stages, which rounds far less."""
+
+    def cumsum(self, array: Array) -> Array:
+        """The sums of the elements up to each, along the last axis."""
+
+    def reversed(self, array: Array) -> Array:
+        """The elements in the opposite order along the last axis."""
+
+    def argsort(self, array: Array) -> Array:
+        """The places of the elements in rising order, along the last axis; equal ones in any."""
+
+    def take_along(self, array: Array, index: Array) -> Array:
+        """The elements at `index` along the last axis."""
+
+    def concatenate(self, arrays: list[Array]) -> Array:
+        """The arrays one after another, along the last axis."""
 
     def max(self, array: Array, axis: int, keepdims: bool = False) -> Array:
         """The largest value along an axis."""
@@ -166,8 +200,35 @@ class _NumPyLike:
     def with_gradient(self, function: Any, array: Array) -> Array:
         return function(array)[0]
 
+    def with_slope(self, value: Any, slope: Any, array: Array, *constants: Array) -> Array:  # noqa: ARG002
+        return value(array, *constants)
+
+    def map_blocks(self, function: Any, array: Array, rows: int) -> Array:
+        return self.xp.concatenate([function(array[i : i + rows]) for i in range(0, max(len(array), 1), rows)])
+
     def sum(self, array: Array, axis: int | None = None, keepdims: bool = False) -> Array:
         return self.xp.sum(array, axis=axis, keepdims=keepdims)
+
+    def widened(self, array: Array) -> Array:
+        return self.astype(array, self.float64)
+
+    def sum_rows(self, array: Array) -> Array:
+        return self.xp.sum(array, axis=0, dtype=self.xp.float64)
+
+    def cumsum(self, array: Array) -> Array:
+        return self.xp.cumsum(array, axis=-1)
+
+    def reversed(self, array: Array) -> Array:
+        return array[..., ::-1]
+
+    def argsort(self, array: Array) -> Array:
+        return self.xp.argsort(array, axis=-1)
+
+    def take_along(self, array: Array, index: Array) -> Array:
+        return self.xp.take_along_axis(array, index, axis=-1)
+
+    def concatenate(self, arrays: list[Array]) -> Array:
+        return self.xp.concatenate(arrays, axis=-1)
 
     def max(self, array: Array, axis: int, keepdims: bool = False) -> Array:
         return self.xp.max(array, axis=axis, keepdims=keepdims)
@@ -201,6 +262,35 @@ class _Jax(_NumPyLike):
 
     def stop_gradient(self, array: Array) -> Array:
         return self._jax.lax.stop_gradient(array)
+
+    def with_slope(self, value: Any, slope: Any, array: Array, *constants: Array) -> Array:
+        jax = self._jax
+
+        @jax.custom_vjp  # type: ignore[untyped-decorator]
+        def sloped(array: Array, constants: tuple[Array, ...]) -> Array:
+            return value(array, *constants)
+
+        def pulled(saved: Any, cotangent: Array) -> Any:
+            array, constants = saved
+            return cotangent * slope(array, *constants), jax.tree_util.tree_map(self.xp.zeros_like, constants)
+
+        sloped.defvjp(lambda array, constants: (value(array, *constants), (array, constants)), pulled)
+        return sloped(array, constants)
+
+    def map_blocks(self, function: Any, array: Array, rows: int) -> Array:
+        count = len(array)
+        if count <= rows:
+            return function(array)
+        padded = self.xp.pad(array, [(0, -count % rows), *[(0, 0)] * (array.ndim - 1)])
+        mapped = self._jax.lax.map(function, padded.reshape(-1, rows, *array.shape[1:]))
+        return mapped.reshape(-1, *mapped.shape[2:])[:count]
+
+    def sum_rows(self, array: Array) -> Array:
+        array = self.widened(array)
+        while len(array) > _STAGE and array.dtype == self.float32:
+            padded = self.xp.pad(array, [(0, -len(array) % _STAGE), *[(0, 0)] * (array.ndim - 1)])
+            array = self.xp.sum(padded.reshape(-1, _STAGE, *array.shape[1:]), axis=1)
+        return self.xp.sum(array, axis=0)
 
     def _expm1(self, array: Array) -> Array:
         # JAX takes its slope as expm1(x) + 1, which is 0 below exp(-37)
@@ -274,11 +364,61 @@ class _Torch:
     def with_gradient(self, function: Any, array: Array) -> Array:
         return function(array)[0]
 
+    @cached_property
+    def _sloped(self) -> Any:
+        """The operation of `with_slope`."""
+
+        class Sloped(self._torch.autograd.Function):  # type: ignore[misc,name-defined]
+            generate_vmap_rule = True
+
+            @staticmethod
+            def forward(array: Array, value: Any, slope: Any, *constants: Array) -> Array:  # noqa: ARG004
+                return value(array, *constants)
+
+            @staticmethod
+            def setup_context(ctx: Any, inputs: tuple[Any, ...], output: Array) -> None:  # noqa: ARG004
+                array, _, ctx.slope, *constants = inputs
+                ctx.save_for_backward(array, *constants)
+
+            @staticmethod
+            def backward(ctx: Any, cotangent: Array) -> Any:
+                array, *constants = ctx.saved_tensors
+                return cotangent * ctx.slope(array, *constants), None, None, *[None] * len(constants)
+
+        return Sloped
+
+    def with_slope(self, value: Any, slope: Any, array: Array, *constants: Array) -> Array:
+        return self._sloped.apply(array, value, slope, *constants)
+
+    def map_blocks(self, function: Any, array: Array, rows: int) -> Array:
+        return self._torch.cat([function(block) for block in array.split(rows)])
+
     def where(self, condition: Array, yes: Any, no: Any) -> Array:
         return self._torch.where(condition, yes, no)
 
     def sum(self, array: Array, axis: int | None = None, keepdims: bool = False) -> Array:
         return array.sum() if axis is None else array.sum(dim=axis, keepdim=keepdims)
+
+    def widened(self, array: Array) -> Array:
+        return array if array.device.type == "mps" else array.to(self.float64)  # which has no double precision
+
+    def sum_rows(self, array: Array) -> Array:
+        return self.widened(array).sum(dim=0)
+
+    def cumsum(self, array: Array) -> Array:
+        return array.cumsum(dim=-1)
+
+    def reversed(self, array: Array) -> Array:
+        return array.flip(-1)
+
+    def argsort(self, array: Array) -> Array:
+        return array.argsort(dim=-1)
+
+    def take_along(self, array: Array, index: Array) -> Array:
+        return array.gather(-1, index)
+
+    def concatenate(self, arrays: list[Array]) -> Array:
+        return self._torch.cat(arrays, dim=-1)
 
     def max(self, array: Array, axis: int, keepdims: bool = False) -> Array:
         return array.amax(dim=axis, keepdim=keepdims)
@@ -369,6 +509,21 @@ class _TensorFlow:
     def with_gradient(self, function: Any, array: Array) -> Array:
         return self._tf.custom_gradient(function)(array)
 
+    def with_slope(self, value: Any, slope: Any, array: Array, *constants: Array) -> Array:
+        def sloped(array: Array) -> Any:
+            return value(array, *constants), lambda cotangent: cotangent * slope(array, *constants)
+
+        return self._tf.custom_gradient(sloped)(array)
+
+    def map_blocks(self, function: Any, array: Array, rows: int) -> Array:
+        tf = self._tf
+        count = self.shape(array)[0]
+        if isinstance(count, int) and count <= rows:
+            return function(array)
+        padded = tf.pad(array, [(0, -count % rows), *[(0, 0)] * (array.shape.rank - 1)])
+        mapped = tf.map_fn(function, tf.reshape(padded, (-1, rows, *self.shape(array)[1:])))
+        return tf.reshape(mapped, (-1, *mapped.shape[2:]))[:count]
+
     def where(self, condition: Array, yes: Any, no: Any) -> Array:
         dtype = next((side.dtype for side in (yes, no) if self._tf.is_tensor(side)), None)
         yes, no = (s if self._tf.is_tensor(s) else self._tf.constant(s, dtype) for s in (yes, no))
@@ -376,6 +531,27 @@ class _TensorFlow:
 
     def sum(self, array: Array, axis: int | None = None, keepdims: bool = False) -> Array:
         return self._tf.reduce_sum(array, axis=axis, keepdims=keepdims)
+
+    def widened(self, array: Array) -> Array:
+        return self._tf.cast(array, self.float64)
+
+    def sum_rows(self, array: Array) -> Array:
+        return self._tf.reduce_sum(self.widened(array), axis=0)
+
+    def cumsum(self, array: Array) -> Array:
+        return self._tf.cumsum(array, axis=-1)
+
+    def reversed(self, array: Array) -> Array:
+        return array[..., ::-1]
+
+    def argsort(self, array: Array) -> Array:
+        return self._tf.argsort(array, axis=-1)
+
+    def take_along(self, array: Array, index: Array) -> Array:
+        return self._tf.gather(array, index, batch_dims=array.shape.rank - 1)
+
+    def concatenate(self, arrays: list[Array]) -> Array:
+        return self._tf.concat(arrays, axis=-1)
 
     def max(self, array: Array, axis: int, keepdims: bool = False) -> Array:
         return self._tf.reduce_max(array, axis=axis, keepdims=keepdims)

@@ -5,6 +5,8 @@ from typing import Any
 from counterpoise.losses.arguments import Arguments, arguments_of, check_recipe
 from counterpoise.losses.loss import reduced, with_mask
 from counterpoise.losses.reduction import check_reduction
+from counterpoise.rates.average import Average
+from counterpoise.rates.settings import RateSettings
 from counterpoise.recipes import Recipe, SoftmaxRecipe, from_dict
 
 try:
@@ -14,7 +16,7 @@ except ImportError as missing:
         "counterpoise.keras needs Keras 3: pip install 'counterpoise[tensorflow]', or keras beside JAX or PyTorch"
     ) from missing
 
-__all__ = ["Loss"]
+__all__ = ["Loss", "RateLoss"]
 
 KERAS_NAMES: dict[str | None, str] = {"sum_over_batch_size": "mean", None: "none"}
 
@@ -28,6 +30,17 @@ class _Kept(keras.losses.Loss):  # type: ignore[misc]
 
     def call(self, y_true: Any, y_pred: Any) -> Any:  # noqa: ARG002
         return keras.ops.ones_like(keras.ops.take(y_pred, 0, axis=self.class_axis))
+
+
+def _as_classes(target: Any, logits: Any, class_axis: int) -> Any:
+    """Class indices as integers again: Keras's data pipelines hand them over as floats."""
+    classes = logits.shape[class_axis]
+    sparse = len(target.shape) < len(logits.shape) or (target.shape[-1] == 1 and classes != 1)
+    if sparse and keras.backend.is_float_dtype(keras.backend.standardize_dtype(target.dtype)):
+        # what is no class becomes one out of range: an error, or NaN where values cannot be seen
+        whole = keras.ops.equal(target, keras.ops.floor(target))
+        return keras.ops.cast(keras.ops.where(whole, target, classes), "int32")
+    return target
 
 
 @keras.saving.register_keras_serializable(package="counterpoise")
@@ -95,19 +108,9 @@ class Loss(keras.losses.Loss):  # type: ignore[misc]  # Keras has no types
         logits, target = keras.ops.convert_to_tensor(y_pred), keras.ops.convert_to_tensor(y_true)
         if sample_weight is not None:
             sample_weight = keras.ops.convert_to_tensor(sample_weight)
-        target = self._as_classes(target, logits)
+        if isinstance(self.recipe, SoftmaxRecipe):
+            target = _as_classes(target, logits, self.class_axis)
         return arguments_of(logits, target, self.recipe, sample_weight, self.ignore_index, self.class_axis)
-
-    def _as_classes(self, target: Any, logits: Any) -> Any:
-        """Class indices as integers again: Keras's data pipelines hand them over as floats."""
-        classes = logits.shape[self.class_axis]
-        sparse = len(target.shape) < len(logits.shape) or (target.shape[-1] == 1 and classes != 1)
-        floating = keras.backend.is_float_dtype(keras.backend.standardize_dtype(target.dtype))
-        if isinstance(self.recipe, SoftmaxRecipe) and sparse and floating:
-            # what is no class becomes one out of range: an error, or NaN where values cannot be seen
-            whole = keras.ops.equal(target, keras.ops.floor(target))
-            return keras.ops.cast(keras.ops.where(whole, target, classes), "int32")
-        return target
 
     def get_config(self) -> dict[str, Any]:
         """What `from_config` and a saved model need."""
@@ -118,3 +121,87 @@ class Loss(keras.losses.Loss):  # type: ignore[misc]  # Keras has no types
             "class_axis": self.class_axis,
             "name": self.name,
         }
+
+
+@keras.saving.register_keras_serializable(package="counterpoise")
+class RateLoss(keras.losses.Loss):  # type: ignore[misc]
+    """A rate of `counterpoise.rates` as a Keras loss, of each batch alone.
+
+    For `model.compile(loss=RateLoss("f_beta", beta=2.0))`, on logits. Keras averages the losses of batches for its
+    history, which is not the rate of the whole; a loss of Keras is not told whether it trains, so there is no memory:
+    use large batches, or `counterpoise.rates.remembered` in a `train_step` of your own.
+
+    Parameters
+    ----------
+    rate
+        One of `counterpoise.rates.names`.
+    average, class_axis, ignore_index, multilabel, class_weight
+        As in `counterpoise.rates.recall`.
+    name
+        Keras's name of the loss.
+    parameters
+        Those of the rate, such as beta.
+
+    Raises
+    ------
+    UserError
+        For an unknown rate, average or parameter; when called, as `counterpoise.rates.recall`.
+
+    Examples
+    --------
+    >>> RateLoss("f_beta", beta=2.0).get_config()["beta"]
+    2.0
+    """
+
+    def __init__(
+        self,
+        rate: str,
+        average: Average = "macro",
+        class_axis: int = -1,
+        ignore_index: float | None = None,
+        *,
+        multilabel: bool = False,
+        class_weight: Any = None,
+        name: str | None = None,
+        **parameters: Any,
+    ) -> None:
+        super().__init__(name=name or rate)
+        self.settings = RateSettings(
+            rate=rate,
+            average=average,
+            class_axis=class_axis,
+            ignore_index=ignore_index,
+            multilabel=multilabel,
+            class_weight=class_weight,
+            parameters=parameters,
+        )
+
+    def __call__(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> Any:
+        """The loss of a batch."""
+        axis = self.settings.class_axis
+        logits, target = keras.ops.convert_to_tensor(y_pred), keras.ops.convert_to_tensor(y_true)
+        if len(logits.shape) > 1 and logits.shape[axis] != 1 and not self.settings.multilabel:
+            target = _as_classes(target, logits, axis)
+        if sample_weight is not None:
+            sample_weight = keras.ops.convert_to_tensor(sample_weight)
+        if len(logits.shape) > 2:
+            sample_weight = self._masked(y_true, y_pred, sample_weight)
+        return self.settings.loss(logits, target, sample_weight)
+
+    def _masked(self, y_true: Any, y_pred: Any, sample_weight: Any) -> Any:
+        """The weight of each time step or pixel, 0 where Keras's mask leaves it out."""
+        kept = _Kept(self.settings.class_axis)(y_true, y_pred)
+        if sample_weight is None:
+            return kept
+        missing = len(kept.shape) - len(sample_weight.shape)
+        return keras.ops.cast(sample_weight, kept.dtype)[(..., *(None,) * missing)] * kept
+
+    def call(self, y_true: Any, y_pred: Any) -> Any:
+        """The loss of a batch, unmasked."""
+        return self.settings.loss(y_pred, y_true, None)
+
+    def get_config(self) -> dict[str, Any]:
+        """What `from_config` and a saved model need."""
+        settings = self.settings.to_dict()
+        del settings["memory"]
+        return {**settings, "name": self.name}

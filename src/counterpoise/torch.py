@@ -22,8 +22,9 @@ except ImportError as missing:
     raise ImportError("counterpoise.torch needs PyTorch: pip install 'counterpoise[torch]'") from missing
 
 from counterpoise.losses.on_torch import kernel_takes, torch_loss
+from counterpoise.rates.on_torch import RateLoss
 
-__all__ = ["LinearLoss", "Loss", "linear_loss", "loss"]
+__all__ = ["LinearLoss", "Loss", "RateLoss", "linear_loss", "loss"]
 
 
 class Loss(torch.nn.Module):

@@ -7,7 +7,7 @@ import keras
 import numpy as np
 
 import counterpoise as cp
-from counterpoise.keras import Loss
+from counterpoise.keras import Loss, RateLoss
 
 RNG = np.random.default_rng(0)
 COUNTS = cp.ClassCounts([198, 436, 710, 272])
@@ -144,6 +144,44 @@ def training_lowers_the_loss():
     assert history[-1] < history[0]
 
 
+def rates_are_those_of_the_function():
+    logits, y = RNG.normal(size=(9, 3)).astype("float32"), RNG.integers(3, size=9)
+    weight = RNG.uniform(size=9).astype("float32")
+    for target in (y, y[:, None], y.astype("float32")):
+        value = RateLoss("f_beta", beta=2.0)(target, logits, sample_weight=weight)
+        close(keras.ops.convert_to_numpy(value), cp.rates.f_beta(logits, y, sample_weight=weight, beta=2.0))
+    images, masks = RNG.normal(size=(2, 3, 4, 5)).astype("float32"), RNG.integers(3, size=(2, 4, 5))
+    value = RateLoss("dice", class_axis=1)(masks, images, sample_weight=weight[:2])
+    close(keras.ops.convert_to_numpy(value), cp.rates.dice(images, masks, class_axis=1, sample_weight=weight[:2]))
+    hits = RNG.integers(2, size=(9, 3)).astype("float32")
+    value = RateLoss("jaccard", multilabel=True, class_weight=[1, 2, 3])(hits, logits)
+    true = cp.rates.jaccard(logits, hits, multilabel=True, class_weight=[1, 2, 3])
+    close(keras.ops.convert_to_numpy(value), true)
+
+
+def rates_leave_out_what_the_mask_does():
+    tokens = np.array([[1, 2, 0, 0], [3, 0, 0, 0]])
+    inputs = keras.Input((4,), dtype="int32")
+    embedded = keras.layers.Embedding(5, 3, mask_zero=True)(inputs)
+    model = compiled(keras.Model(inputs, keras.layers.Dense(4)(embedded)), RateLoss("f_beta"))
+    y, kept = RNG.integers(4, size=(2, 4)), tokens != 0
+    logits = model.predict(tokens, verbose=0)
+    close(model.evaluate(tokens, y, verbose=0), cp.rates.f_beta(logits[kept], y[kept]))
+
+
+def rates_train_and_are_saved(directory):
+    x = RNG.normal(size=(200, 3)).astype("float32")
+    y = (x[:, 0] > 1.2).astype("float32")
+    for loss in (RateLoss("f_beta", beta=2.0), RateLoss("roc_auc", margin=2.0)):
+        model = compiled(linear(3, 1), loss)
+        history = model.fit(x, y, epochs=8, batch_size=200, verbose=0).history["loss"]
+        assert history[-1] < history[0], history
+        model.save(directory / "rates.keras")
+        loaded = keras.models.load_model(directory / "rates.keras")
+        assert loaded.loss.get_config() == loss.get_config()
+        close(loaded.evaluate(x, y, verbose=0), model.evaluate(x, y, verbose=0))
+
+
 if __name__ == "__main__":
     fit_and_evaluate_agree()
     targets_of_every_shape_agree()
@@ -155,4 +193,7 @@ if __name__ == "__main__":
     multilabel_and_sample_weight()
     saves_and_loads(Path(sys.argv[1]))
     training_lowers_the_loss()
+    rates_are_those_of_the_function()
+    rates_leave_out_what_the_mask_does()
+    rates_train_and_are_saved(Path(sys.argv[1]))
     print("all checks passed")

@@ -78,7 +78,7 @@ def to_framework(xp: Namespace, name: str, value: Any, like: Array) -> Array:
     return xp.constant(converted, like, dtype)
 
 
-def _refuse_values(xp: Namespace, name: str, array: Array, bad: Any, problem: str) -> Array:
+def refuse_values(xp: Namespace, name: str, array: Array, bad: Any, problem: str) -> Array:
     """The array, after an error for a bad value that can be seen; one that cannot be seen becomes NaN.
 
     `bad` is a function of an array of either kind.
@@ -131,7 +131,7 @@ def softmax_arguments(
             raise UserError("ignore_index is for integer targets; give rows of a soft target sample_weight 0 instead")
         if not xp.is_floating(y) and xp.is_concrete(y):
             _check_one_hot(np.asarray(moved))
-        y = _refuse_values(
+        y = refuse_values(
             xp,
             "target",
             xp.pinned(xp.astype(moved, z.dtype), shape),
@@ -208,7 +208,7 @@ def sigmoid_arguments(
             raise UserError(f"ignore_index is {ignore_index!r}; it must be one number")
         keep = y != float(ignore_index)
         y = xp.where(keep, y, 0.0)
-    y = _refuse_values(
+    y = refuse_values(
         xp,
         "target",
         y,
@@ -223,7 +223,7 @@ def _checked_weight(xp: Namespace, sample_weight: Any, z: Array) -> Array:
     weight = to_framework(xp, "sample_weight", sample_weight, z)
     if xp.name == "numpy" or not xp.is_floating(weight):
         weight = xp.astype(weight, z.dtype)
-    weight = _refuse_values(
+    weight = refuse_values(
         xp,
         "sample_weight",
         weight,

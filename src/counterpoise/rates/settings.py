@@ -1,0 +1,62 @@
+"""What a module of a framework keeps of a rate: its name, its parameters, how classes are averaged."""
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from counterpoise.arrays import Array
+from counterpoise.errors import UserError
+from counterpoise.rates.average import Average, check_average
+from counterpoise.rates.counts import counts_of
+from counterpoise.rates.entries import entries_of
+from counterpoise.rates.memory import Memory, checked_decay, remembered
+from counterpoise.rates.rate import row_named
+
+
+@dataclass(frozen=True, kw_only=True)
+class RateSettings:
+    """A rate with all that its function takes but the batch, checked; and how fast its memory fades, or None."""
+
+    rate: str
+    average: Average = "macro"
+    class_axis: int = -1
+    ignore_index: float | None = None
+    multilabel: bool = False
+    class_weight: Any = None
+    memory: float | None = None
+    parameters: dict[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        row = row_named(self.rate)
+        row.checked(self.parameters)
+        check_average(self.average, self.class_weight)
+        if self.class_weight is not None:
+            object.__setattr__(self, "class_weight", [float(weight) for weight in np.asarray(self.class_weight)])
+        if self.memory is not None:
+            checked_decay("memory", self.memory)
+            if row.ranked:
+                raise UserError(f"{self.rate} compares rows with each other and has no counts to remember; drop memory")
+
+    def to_dict(self) -> dict[str, Any]:
+        """All of them by name, the rate's own parameters among them."""
+        given = {name: getattr(self, name) for name in self.__dataclass_fields__ if name != "parameters"}
+        return {**given, **self.parameters}
+
+    def loss(self, logits: Any, target: Any, sample_weight: Any) -> Array:
+        """The loss of a batch alone."""
+        entries = entries_of(logits, target, self.class_axis, sample_weight, self.ignore_index, self.multilabel)
+        return row_named(self.rate).loss(entries, self.average, self.class_weight, self.parameters)
+
+    def loss_with_memory(
+        self, logits: Any, target: Any, sample_weight: Any, memory: Memory | None
+    ) -> tuple[Array, Memory]:
+        """The loss of a batch and those before it, and the memory after it."""
+        if self.memory is None:
+            raise UserError("no memory was asked for; pass memory, for instance 0.99")
+        batch = counts_of(
+            entries_of(logits, target, self.class_axis, sample_weight, self.ignore_index, self.multilabel)
+        )
+        counts, after = remembered(batch, memory, decay=self.memory)
+        value = row_named(self.rate).loss_of_counts(counts, self.average, self.class_weight, self.parameters)
+        return value, after

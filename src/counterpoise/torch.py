@@ -21,9 +21,10 @@ try:
 except ImportError as missing:
     raise ImportError("counterpoise.torch needs PyTorch: pip install 'counterpoise[torch]'") from missing
 
+from counterpoise.lagrangian.on_torch import GoalLoss, KeepBest
 from counterpoise.losses.on_torch import kernel_takes, torch_loss
 
-__all__ = ["LinearLoss", "Loss", "linear_loss", "loss"]
+__all__ = ["GoalLoss", "KeepBest", "LinearLoss", "Loss", "linear_loss", "loss"]
 
 
 class Loss(torch.nn.Module):

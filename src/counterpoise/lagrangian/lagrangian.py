@@ -15,12 +15,14 @@ the sum alone would keep up (Stooke et al., Responsive safety by PID Lagrangian 
 """
 
 import dataclasses
+from collections.abc import Sequence
 from dataclasses import dataclass, field
+from math import prod
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from counterpoise.arrays import Array, Namespace, namespace
+from counterpoise.arrays import Array, Namespace, namespace, numpy_namespace
 from counterpoise.errors import UserError
 from counterpoise.goals import Confusion, Constraint, Goal
 from counterpoise.losses import loss
@@ -165,18 +167,19 @@ class Lagrangian:
             pos, neg = pos + multiplier * by_recall, neg + multiplier * by_fpr
         return pos / (pos + neg), neg / (pos + neg)
 
-    def observed(self, state: GoalState, found: Array, rows: Array) -> GoalState:
+    def observed(self, state: GoalState, found: tuple[Array, ...], rows: Any) -> GoalState:
         """The state after one more batch of so many rows, whose decisions were counted by `counts_of`."""
         xp = namespace(state.counted)
-        fresh = rows / self.memory
-        counts = xp.exp(-fresh) * state.counted + found
+        fresh = xp.constant(_to(xp, rows) / self.memory, state.counted, xp.float32)
+        counts = xp.exp(-fresh) * state.counted + _vector(xp, found, state.counted)
         moved = state._replace(counted=counts)
+        if not self.goal.constraints:
+            return moved
         r, f = self._rates(xp, moved)
         both_seen = xp.astype((counts[1] > 0) & (counts[3] > 0), xp.float32)
-        summed, places = state.log_multiplier, np.eye(len(self.goal.constraints))
-        for constraint, here in zip(self.goal.constraints, places, strict=True):
-            step = RATE * both_seen * xp.minimum(fresh, 1.0) * self._violation(constraint, r, f)
-            summed = summed + xp.constant(here, summed, xp.float32) * step
+        violations = [self._violation(constraint, r, f) for constraint in self.goal.constraints]
+        step = RATE * both_seen * xp.minimum(fresh, 1.0)
+        summed = state.log_multiplier + step * _vector(xp, violations, state.counted)
         return moved._replace(log_multiplier=_clipped(xp, summed))
 
     def progress(self, counts: Any) -> Progress:
@@ -308,7 +311,7 @@ def goal_loss(
     target
         0 or 1, of the logits' shape (a last axis of 1 may be missing on either).
     state
-        The state after the last batch, in arrays of the logits' framework.
+        The state after the last batch, in arrays of the logits' framework, or of NumPy where values can be seen.
     lagrangian
         What to reach.
     sample_weight
@@ -334,11 +337,11 @@ def goal_loss(
     array([1., 1., 0., 1.], dtype=float32)
     """
     arguments = _checked(logits, target, lagrangian.recipe, sample_weight)
-    xp, target = arguments.xp, arguments.target
+    target = arguments.target
     if learn:
-        state = lagrangian.observed(state, counts_of(arguments), xp.sum(xp.astype(target * 0 + 1, xp.float32)))
-    pos, neg = (xp.astype(weight, target.dtype) for weight in lagrangian.weights(state))
-    weight = target * (pos / lagrangian.prior) + (1 - target) * (neg / (1 - lagrangian.prior))
+        state = lagrangian.observed(state, counts_of(arguments), _rows(arguments))
+    pos, neg = lagrangian.weights(state)
+    weight = _of_class(arguments, pos / lagrangian.prior, neg / (1 - lagrangian.prior))
     if arguments.weight is not None:
         weight = weight * arguments.weight
     return loss(arguments.logits, target, lagrangian.recipe, sample_weight=weight), state
@@ -356,18 +359,34 @@ def judged(logits: Array, target: Array, lagrangian: Lagrangian, sample_weight: 
     return lagrangian.progress(counts_of(_checked(logits, target, lagrangian.recipe, sample_weight)))
 
 
-def counts_of(arguments: Arguments) -> Array:
-    """Found positives, positives, false alarms and negatives, weighted, (4,) float32."""
-    xp = arguments.xp
+def counts_of(arguments: Arguments) -> tuple[Array, Array, Array, Array]:
+    """Found positives, positives, false alarms and negatives; weighted, scalars of the logits' framework."""
+    xp, weight = arguments.xp, arguments.weight
     z, positive = xp.stop_gradient(arguments.logits), arguments.target
     flagged = xp.astype(z >= 0, positive.dtype)
-    negative = 1 - positive
-    counted: Array = 0.0
-    for place, rows in enumerate((flagged * positive, positive, flagged * negative, negative)):
-        rows = rows if arguments.weight is None else rows * arguments.weight
-        here = xp.constant(np.eye(4)[place], positive, xp.float32)
-        counted = counted + here * xp.sum(xp.astype(rows, xp.float32))
-    return counted
+    if weight is not None:
+        flagged, positive = flagged * weight, positive * weight
+    total = _rows(arguments) if weight is None else xp.sum(weight)
+    found, positives = xp.sum(flagged * arguments.target), xp.sum(positive)
+    return found, positives, xp.sum(flagged) - found, total - positives
+
+
+def _rows(arguments: Arguments) -> Any:
+    """How many decisions there are; a scalar array where the shape is unknown while tracing."""
+    xp, shape = arguments.xp, arguments.xp.shape(arguments.logits)
+    if all(isinstance(size, int) for size in shape):
+        return float(prod(shape))
+    return xp.sum(xp.astype(arguments.target * 0 + 1, xp.float32))
+
+
+def _of_class(arguments: Arguments, positive: Any, negative: Any) -> Array:
+    """One of two numbers for each row."""
+    xp, target = arguments.xp, arguments.target
+    if namespace(positive) is numpy_namespace:
+        positive, negative = float(positive), float(negative)
+    else:
+        positive, negative = xp.astype(positive, target.dtype), xp.astype(negative, target.dtype)
+    return negative + target * (positive - negative)
 
 
 def _checked(logits: Array, target: Array, recipe: SigmoidRecipe, sample_weight: Any) -> Arguments:
@@ -385,6 +404,23 @@ def _checked(logits: Array, target: Array, recipe: SigmoidRecipe, sample_weight:
             "or 1"
         )
     return arguments
+
+
+def _to(xp: Namespace, scalar: Any) -> Any:
+    """A scalar for the framework of the state, which may be NumPy's on the host whatever the logits are."""
+    return float(scalar) if xp is numpy_namespace else scalar
+
+
+def _vector(xp: Namespace, scalars: Sequence[Any], like: Array) -> Array:
+    """Scalars of any framework as a float32 vector of the state's."""
+    if xp is numpy_namespace:
+        return np.array([float(scalar) for scalar in scalars], np.float32)
+    places = np.eye(len(scalars), dtype=np.float32)
+    parts = [
+        xp.constant(place, like, xp.float32) * xp.constant(scalar, like, xp.float32)
+        for place, scalar in zip(places, scalars, strict=True)
+    ]
+    return sum(parts[1:], parts[0])
 
 
 def _clipped(xp: Namespace, log_multiplier: Array) -> Array:

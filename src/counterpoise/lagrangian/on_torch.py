@@ -13,8 +13,8 @@ from counterpoise.lagrangian.lagrangian import GoalState, Lagrangian, Progress, 
 class GoalLoss(torch.nn.Module):
     """A goal in place of `torch.nn.BCEWithLogitsLoss`: trains a model to flag, at a logit of 0, what serves the goal.
 
-    The multipliers and the running counts are buffers: they move with `.to()` (but keep single precision) and are in the
-    state dict. They learn in training mode where gradients are recorded, not under `torch.no_grad()` nor after `.eval()`.
+    The multipliers and the running counts are buffers: they move with `.to()`, but keep single precision, and are in
+    the state dict. They learn in training mode where gradients are recorded, so not under `torch.no_grad()`.
     Decisions are those of the batches, which should be drawn as the data are.
 
     Parameters
@@ -59,12 +59,15 @@ class GoalLoss(torch.nn.Module):
         self, logits: torch.Tensor, target: torch.Tensor, sample_weight: torch.Tensor | None = None
     ) -> torch.Tensor:
         """The mean loss of a batch; target 0 or 1 of the logits' shape, sample_weight (N,) or of that shape."""
-        state = GoalState(self.log_multiplier, self.counted)
         learn = self.training and torch.is_grad_enabled()
+        state = GoalState(self.log_multiplier, self.counted)
+        on_host = logits.device.type == "cpu" and not torch.compiler.is_compiling()
+        if on_host:  # a few numbers cost NumPy far less than they cost PyTorch
+            state = GoalState(state.log_multiplier.numpy(), state.counted.numpy())
         value, state = goal_loss(logits, target, state, self.lagrangian, sample_weight, learn)
         if learn:
-            self.log_multiplier.copy_(state.log_multiplier)
-            self.counted.copy_(state.counted)
+            self.log_multiplier.copy_(torch.as_tensor(state.log_multiplier))
+            self.counted.copy_(torch.as_tensor(state.counted))
         return value  # type: ignore[no-any-return]
 
     def progress(self) -> Progress:

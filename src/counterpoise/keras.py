@@ -14,7 +14,9 @@ except ImportError as missing:
         "counterpoise.keras needs Keras 3: pip install 'counterpoise[tensorflow]', or keras beside JAX or PyTorch"
     ) from missing
 
-__all__ = ["Loss"]
+from counterpoise.lagrangian.on_keras import GoalLoss, KeepBest
+
+__all__ = ["GoalLoss", "KeepBest", "Loss"]
 
 KERAS_NAMES: dict[str | None, str] = {"sum_over_batch_size": "mean", None: "none"}
 

@@ -28,8 +28,9 @@ from counterpoise.goals import Confusion, Constraint, Goal
 from counterpoise.losses import loss
 from counterpoise.losses.arguments import Arguments, arguments_of
 from counterpoise.recipes import SigmoidRecipe
+from counterpoise.recipes.parameters import one_number
 from counterpoise.recipes.sigmoid_recipe import positive_share
-from counterpoise.weights import LabelCounts
+from counterpoise.weights import ClassCounts, LabelCounts, as_class_counts
 
 MEMORY = 200
 """The running counts remember about so many positives, or a pass over the data where that has fewer."""
@@ -37,6 +38,8 @@ RATE, DAMPING = 0.3, 2.0
 """What a violation adds to log l while it lasts for the length of the memory, and at once."""
 BOUND = 4.0
 """log l lies between -BOUND and BOUND: a constraint costs from 1/55 to 55 times what the objective does."""
+
+CROSS_ENTROPY = SigmoidRecipe(name="goal")
 
 
 class GoalState(NamedTuple):
@@ -48,10 +51,13 @@ class GoalState(NamedTuple):
         (K,) float32, the summed part of each constraint's log multiplier.
     counted
         (4,) float32: found, positives, false alarms, negatives, the old ones fading.
+    epochs
+        () float32, how often the training data went by.
     """
 
     log_multiplier: Array
     counted: Array
+    epochs: Array
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -100,7 +106,7 @@ class Progress:
         return -self.shortfall, float(self.goal.score(self.confusion))
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(frozen=True, slots=True, eq=False, init=False)
 class Lagrangian:
     """The class weights that serve a goal, and how they follow the decisions.
 
@@ -111,7 +117,10 @@ class Lagrangian:
     counts
         Training counts of the two classes (negative, positive), both present.
     robustness
-        The surrogate, from 0 (log loss) to 1 (1 - p, nearest to counting but without a slope where the model is sure).
+        What the surrogate is once warm, from 0 (log loss, which minds how wrong a row is) to 1 (1 - p, nearest to
+        counting, but with no slope where the model is sure).
+    warm_up
+        For so many passes over the training data the surrogate is the log loss, then it changes over as many.
 
     Raises
     ------
@@ -127,33 +136,34 @@ class Lagrangian:
     """
 
     goal: Goal
-    counts: Any
-    robustness: float = 0.7
+    counts: ClassCounts
+    robustness: float = 0.4
+    warm_up: float = 5.0
     prior: float = field(init=False)
     memory: float = field(init=False)
-    recipe: SigmoidRecipe = field(init=False)
 
-    def __post_init__(self) -> None:
-        goal = Goal.parse(self.goal) if isinstance(self.goal, str) else self.goal
+    def __init__(self, goal: Goal | str, counts: Any, robustness: float = 0.4, warm_up: float = 5.0) -> None:
+        goal = Goal.parse(goal) if isinstance(goal, str) else goal
         check_trainable(goal)
-        if isinstance(self.counts, LabelCounts):
-            raise UserError("a goal is trained for one label at a time; pass the counts of its two classes")
-        prior = float(positive_share(self.counts))
+        prior = float(positive_share(counts)) if not isinstance(counts, LabelCounts) else 0.0
+        counts = as_class_counts(counts)
         if not 0 < prior < 1:
-            raise UserError(f"the share of positives in counts is {prior:g}; both classes need samples")
-        total = float(np.sum(getattr(self.counts, "n", self.counts)))
+            raise UserError(f"counts are {counts}; both classes, negative and positive, need samples")
         values = {
             "goal": goal,
+            "counts": counts,
+            "robustness": one_number("robustness", robustness, low=0.0, high=1.0),
+            "warm_up": one_number("warm_up", warm_up, low=0.0),
             "prior": prior,
-            "memory": min(total, MEMORY / prior),
-            "recipe": SigmoidRecipe(robustness=self.robustness, name="goal"),
+            "memory": min(float(counts.total), MEMORY / prior),
         }
         for name, value in values.items():
             object.__setattr__(self, name, value)
 
     def initial_state(self) -> GoalState:
         """Multipliers of 1 and nothing counted, as NumPy arrays."""
-        return GoalState(np.zeros(len(self.goal.constraints), np.float32), np.zeros(4, np.float32))
+        constraints = len(self.goal.constraints)
+        return GoalState(np.zeros(constraints, np.float32), np.zeros(4, np.float32), np.zeros((), np.float32))
 
     def weights(self, state: GoalState) -> tuple[Array, Array]:
         """The weight of the positives' mean loss and that of the negatives', which sum to 1."""
@@ -167,12 +177,18 @@ class Lagrangian:
             pos, neg = pos + multiplier * by_recall, neg + multiplier * by_fpr
         return pos / (pos + neg), neg / (pos + neg)
 
+    def robustness_at(self, state: GoalState) -> Array:
+        """From 0, during the warm-up, to `robustness`, as long again after it."""
+        xp = namespace(state.counted)
+        risen = (state.epochs - self.warm_up) / max(self.warm_up, 1e-6)
+        return self.robustness * xp.minimum(xp.maximum(risen, 0.0), 1.0)
+
     def observed(self, state: GoalState, found: tuple[Array, ...], rows: Any) -> GoalState:
         """The state after one more batch of so many rows, whose decisions were counted by `counts_of`."""
         xp = namespace(state.counted)
         fresh = xp.constant(_to(xp, rows) / self.memory, state.counted, xp.float32)
         counts = xp.exp(-fresh) * state.counted + _vector(xp, found, state.counted)
-        moved = state._replace(counted=counts)
+        moved = state._replace(counted=counts, epochs=state.epochs + fresh * (self.memory / self.counts.total))
         if not self.goal.constraints:
             return moved
         r, f = self._rates(xp, moved)
@@ -336,7 +352,7 @@ def goal_loss(
     >>> state.counted
     array([1., 1., 0., 1.], dtype=float32)
     """
-    arguments = _checked(logits, target, lagrangian.recipe, sample_weight)
+    arguments = _checked(logits, target, sample_weight)
     target = arguments.target
     if learn:
         state = lagrangian.observed(state, counts_of(arguments), _rows(arguments))
@@ -344,7 +360,21 @@ def goal_loss(
     weight = _of_class(arguments, pos / lagrangian.prior, neg / (1 - lagrangian.prior))
     if arguments.weight is not None:
         weight = weight * arguments.weight
-    return loss(arguments.logits, target, lagrangian.recipe, sample_weight=weight), state
+    cross_entropy = loss(arguments.logits, target, CROSS_ENTROPY, reduction="none")
+    return _mean(arguments, weight * robust(arguments.xp, cross_entropy, lagrangian.robustness_at(state))), state
+
+
+def robust(xp: Namespace, cross_entropy: Array, q: Any) -> Array:
+    """(1 - e^-qc) / q, which is c where q is 0 and 1 - p where it is 1; unlike a recipe's, q may be traced."""
+    q = max(float(q), 1e-6) if namespace(q) is numpy_namespace else xp.maximum(xp.astype(q, cross_entropy.dtype), 1e-6)
+    return -xp.expm1(-q * cross_entropy) / q
+
+
+def _mean(arguments: Arguments, values: Array) -> Array:
+    """The mean over rows, 0 of none."""
+    rows = _rows(arguments)
+    rows = max(rows, 1.0) if isinstance(rows, float) else arguments.xp.maximum(rows, 1.0)
+    return arguments.xp.sum(values) / rows
 
 
 def judged(logits: Array, target: Array, lagrangian: Lagrangian, sample_weight: Any = None) -> Progress:
@@ -356,7 +386,7 @@ def judged(logits: Array, target: Array, lagrangian: Lagrangian, sample_weight: 
     >>> judged(np.array([1.0, 2.0, -3.0]), np.array([1, 0, 0]), lagrangian).value
     1.0
     """
-    return lagrangian.progress(counts_of(_checked(logits, target, lagrangian.recipe, sample_weight)))
+    return lagrangian.progress(counts_of(_checked(logits, target, sample_weight)))
 
 
 def counts_of(arguments: Arguments) -> tuple[Array, Array, Array, Array]:
@@ -389,9 +419,9 @@ def _of_class(arguments: Arguments, positive: Any, negative: Any) -> Array:
     return negative + target * (positive - negative)
 
 
-def _checked(logits: Array, target: Array, recipe: SigmoidRecipe, sample_weight: Any) -> Arguments:
+def _checked(logits: Array, target: Array, sample_weight: Any) -> Arguments:
     """The arguments in their one form, with a target of 0 or 1: a decision cannot be counted as half right."""
-    arguments = arguments_of(logits, target, recipe, sample_weight, None, -1)
+    arguments = arguments_of(logits, target, CROSS_ENTROPY, sample_weight, None, -1)
     xp, y = arguments.xp, arguments.target
     hard = (y == 0) | (y == 1)
     if not xp.is_concrete(y):

@@ -24,8 +24,10 @@ class GoalLoss(torch.nn.Module):
     counts
         Training counts of the two classes, (negative, positive).
     robustness
-        The surrogate of a decision, from 0 (log loss) to 1 (1 - p). The nearer to 1, the less do rows count that the
-        model cannot get right, and the longer takes a start from bad scores.
+        What stands in for a decision once warm, from 0 (log loss) to 1 (1 - p). The nearer to 1, the less do those rows
+        count that the model cannot get right, and the more easily does it give up on rare positives.
+    warm_up
+        For so many passes over the training data log loss stands in, then it changes over as many.
 
     Raises
     ------
@@ -48,10 +50,11 @@ class GoalLoss(torch.nn.Module):
 
     log_multiplier: torch.Tensor
     counted: torch.Tensor
+    epochs: torch.Tensor
 
-    def __init__(self, goal: Goal | str, counts: Any, robustness: float = 0.7) -> None:
+    def __init__(self, goal: Goal | str, counts: Any, robustness: float = 0.4, warm_up: float = 5.0) -> None:
         super().__init__()
-        self.lagrangian = Lagrangian(goal, counts, robustness)
+        self.lagrangian = Lagrangian(goal, counts, robustness, warm_up)
         for name, value in self.lagrangian.initial_state()._asdict().items():
             self.register_buffer(name, torch.tensor(value.tolist(), dtype=torch.float32))
 
@@ -60,14 +63,14 @@ class GoalLoss(torch.nn.Module):
     ) -> torch.Tensor:
         """The mean loss of a batch; target 0 or 1 of the logits' shape, sample_weight (N,) or of that shape."""
         learn = self.training and torch.is_grad_enabled()
-        state = GoalState(self.log_multiplier, self.counted)
-        on_host = logits.device.type == "cpu" and not torch.compiler.is_compiling()
-        if on_host:  # a few numbers cost NumPy far less than they cost PyTorch
-            state = GoalState(state.log_multiplier.numpy(), state.counted.numpy())
+        state = GoalState(*(getattr(self, name) for name in GoalState._fields))
+        if logits.device.type == "cpu" and not torch.compiler.is_compiling():
+            # a few numbers cost NumPy far less than they cost PyTorch
+            state = GoalState(*(part.numpy() for part in state))
         value, state = goal_loss(logits, target, state, self.lagrangian, sample_weight, learn)
         if learn:
-            self.log_multiplier.copy_(torch.as_tensor(state.log_multiplier))
-            self.counted.copy_(torch.as_tensor(state.counted))
+            for name, part in state._asdict().items():
+                getattr(self, name).copy_(torch.as_tensor(part))
         return value  # type: ignore[no-any-return]
 
     def progress(self) -> Progress:
@@ -87,7 +90,7 @@ class GoalLoss(torch.nn.Module):
 
     def extra_repr(self) -> str:
         """The goal, for `print`."""
-        return f"{str(self.lagrangian.goal)!r}, robustness={self.lagrangian.recipe.robustness:g}"
+        return f"{str(self.lagrangian.goal)!r}, robustness={self.lagrangian.robustness:g}"
 
 
 class KeepBest:

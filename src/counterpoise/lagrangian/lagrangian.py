@@ -36,6 +36,8 @@ MEMORY = 200
 """The running counts remember about so many positives, or a pass over the data where that has fewer."""
 RATE, DAMPING = 0.3, 2.0
 """What a violation adds to log l while it lasts for the length of the memory, and at once."""
+LARGEST_SHARE = 0.3
+"""A batch counts for at most this share of the memory in that sum, or whole-batch training would swing."""
 BOUND = 4.0
 """log l lies between -BOUND and BOUND: a constraint costs from 1/55 to 55 times what the objective does."""
 
@@ -194,7 +196,7 @@ class Lagrangian:
         r, f = self._rates(xp, moved)
         both_seen = xp.astype((counts[1] > 0) & (counts[3] > 0), xp.float32)
         violations = [self._violation(constraint, r, f) for constraint in self.goal.constraints]
-        step = RATE * both_seen * xp.minimum(fresh, 1.0)
+        step = RATE * both_seen * xp.minimum(fresh, LARGEST_SHARE)
         summed = state.log_multiplier + step * _vector(xp, violations, state.counted)
         return moved._replace(log_multiplier=_clipped(xp, summed))
 
@@ -254,7 +256,7 @@ class Lagrangian:
         if goal.objective == "precision":
             return one, r / some_alarms
         if goal.minimise or goal.objective == "specificity":
-            return one * 0, 1 / some_alarms
+            return one * 0, r / some_alarms  # in proportion, so that the multiplier that balances it is about 1
         if goal.objective == "balanced_accuracy":
             return one, one
         if goal.objective == "g_mean":

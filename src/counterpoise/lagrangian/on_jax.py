@@ -56,4 +56,4 @@ def goal_loss(
     wanted = Lagrangian(goal, counts, robustness, warm_up)
     known = wanted.initial_state() if state is None else state
     arrays = GoalState(*(jax.numpy.asarray(part) for part in known))
-    return lagrangian.goal_loss(logits, target, arrays, wanted, sample_weight)
+    return lagrangian.goal_loss(jax.numpy.asarray(logits), target, arrays, wanted, sample_weight)

@@ -68,7 +68,7 @@ class GoalLoss(keras.losses.Loss):  # type: ignore[misc]  # Keras has no types
         logits, target = keras.ops.convert_to_tensor(y_pred), keras.ops.convert_to_tensor(y_true)
         if sample_weight is not None:
             sample_weight = keras.ops.convert_to_tensor(sample_weight)
-        state = GoalState(*(keras.ops.convert_to_tensor(part) for part in self.state))
+        state = GoalState(*(keras.ops.copy(part) for part in self.state))
         value, state = goal_loss(logits, target, state, self.lagrangian, sample_weight)
         return self._learning(value, state)
 

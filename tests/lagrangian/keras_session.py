@@ -74,7 +74,7 @@ def recipe_follows_the_schedule():
     after = []
 
     class Look(keras.callbacks.Callback):
-        def on_epoch_end(self, epoch, logs=None):
+        def on_epoch_end(self, epoch, logs=None):  # noqa: ARG002
             after.append(model.get_weights()[0].copy())
 
     positives = FEATURES[TARGET == 1]

@@ -33,7 +33,7 @@ def test_a_line_fits_the_band(seed):
     torch.manual_seed(seed)
     model, criterion = linear(2), GoalLoss(BAND_GOAL, cp.count(label), warm_up=2)
     keep = KeepBest(model, criterion)
-    train(model, criterion, part, 20, lambda: keep.update(model(part.x), part.y))
+    train(model, criterion, part, 40, lambda: keep.update(model(part.x), part.y))
     keep.restore()
     reached = criterion.judge(model(part.x), part.y)
     assert reached.feasible

@@ -117,7 +117,9 @@ def test_rows_of_weight_zero_are_not_there():
 
 @settings(deadline=None, max_examples=3)
 @given(
-    st.lists(st.tuples(st.floats(-100, 100, width=32), st.booleans(), st.floats(0, 3, width=32)), min_size=6, max_size=6),
+    st.lists(
+        st.tuples(st.floats(-100, 100, width=32), st.booleans(), st.floats(0, 3, width=32)), min_size=6, max_size=6
+    ),
     st.sampled_from(["recall where precision >= 0.5 and alerts <= 0.2", "f2", "precision where recall >= 0.9"]),
 )
 def test_same_number_in_every_framework(rows, text):

@@ -3,6 +3,7 @@
 import json
 from pathlib import Path
 
+from counterpoise.goals import OBJECTIVES
 from counterpoise.recipes import recipe_table
 
 ROOT = Path(__file__).parents[1]
@@ -21,3 +22,9 @@ def test_every_loss_has_its_row():
     document = (ROOT / "docs" / "losses.md").read_text(encoding="utf-8")
     missing = [losses_row(row) for row in recipe_table() if losses_row(row) not in document]
     assert not missing, "paste into docs/losses.md:\n" + "\n".join(missing)
+
+
+def test_every_objective_is_defined():
+    document = (ROOT / "docs" / "goals.md").read_text(encoding="utf-8")
+    defined = [line.split("|")[1] for line in document.splitlines() if line.startswith("| `")]
+    assert not [name for name in OBJECTIVES if not any(f"`{name}`" in names for names in defined)]

@@ -84,10 +84,10 @@ def train(
 ) -> None:
     """Train, compare and decide on one table."""
     _needs_table_extra()
-    from counterpoise.goals import Goal
+    from counterpoise import goals
     from counterpoise.table import train_table
 
-    aim = None if goal is None else Goal.parse(goal)
+    aim = None if goal is None else goals.goal(goal)
     with _progress() as progress:
         training = train_table(table, target=target, positive=positive, goal=aim, out=out, seed=seed, progress=progress)
     _show(training)

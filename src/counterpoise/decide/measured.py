@@ -31,8 +31,7 @@ from counterpoise.decide.multiclass import (
 )
 from counterpoise.decide.threshold import checked_rows, decide, real_numbers
 from counterpoise.errors import UserError
-from counterpoise.goals.confusion import Confusion
-from counterpoise.goals.goal import Goal
+from counterpoise.goals import Confusion, Goal
 
 REPLICATES = 1000
 _CELLS = 4_000_000
@@ -178,6 +177,7 @@ def measure_binary(
     >>> str(found["recall"]), str(found["average_precision"])
     ('1.000 [0.025, 1.000]', '1.000 [0.235, 1.000]')
     """
+    goal.check_served("measure_binary")
     truth, scores, _ = checked_rows(target, probability)
     cut = float(real_numbers("threshold", threshold))
     if np.isnan(cut):

@@ -12,8 +12,8 @@ from numpy.typing import ArrayLike, NDArray
 
 from counterpoise.decide.threshold import real_numbers
 from counterpoise.errors import UserError
+from counterpoise.goals import MULTICLASS, Goal
 from counterpoise.goals.confusion import ratio
-from counterpoise.goals.goal import MULTICLASS, Goal
 
 TAUS = np.round(np.arange(0.0, 1.55, 0.1), 1)
 
@@ -51,6 +51,7 @@ def check_multiclass_goal(goal: Goal) -> None:
     counterpoise.errors.UserError: goal 'f1' needs two classes; with more of them use one of macro_f1, \
 balanced_accuracy, g_mean, mcc, or name the class of interest as the positive one
     """
+    goal.check_served("thresholds of several classes")
     if goal.objective not in MULTICLASS or goal.constraints:
         raise UserError(
             f"goal {str(goal)!r} needs two classes; with more of them use one of {', '.join(MULTICLASS)}, "

@@ -11,8 +11,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from counterpoise.errors import UserError
-from counterpoise.goals.confusion import Confusion
-from counterpoise.goals.goal import Constraint, Goal
+from counterpoise.goals import Confusion, Constraint, Goal
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -112,6 +111,7 @@ def choose_threshold(
     >>> choose_threshold([0, 1, 0], [0.5, 0.5, 0.9], Goal.parse("recall where precision >= 0.5")).reason
     'this goal cannot be met here: the highest precision with at least one alert is 0.333'
     """
+    goal.check_served("choose_threshold")
     every = sweep(target, probability, sample_weight)
     confusion = every.confusion
     some = np.asarray(confusion.tp) + np.asarray(confusion.fp) > 0

@@ -1,118 +1,58 @@
-"""What the user wants, in words a program can hold to.
+"""A goal: one objective, what must hold while it is reached, and how many rows may be left to a person."""
 
-    f1   f2   f0.5   balanced_accuracy   g_mean   mcc   macro_f1   average_precision   roc_auc
-    recall where precision >= 0.5        precision where recall >= 90% and alerts <= 2%
-    cost fn=500 fp=10                    cost fn=500 fp=10 tp=20 where alerts <= 5%
-
-A goal is one objective and any number of constraints. `Goal.parse` reads it, `str` writes it back.
-"""
-
-import math
 import re
 from dataclasses import dataclass
-from typing import Any, NoReturn
 
 import numpy as np
 from numpy.typing import NDArray
 
 from counterpoise.errors import UserError, nearest_name
 from counterpoise.goals.confusion import Confusion
+from counterpoise.goals.constraint import RATES, SMALLER_IS_BETTER, Constraint, named, share
+from counterpoise.goals.cost import Cost
+from counterpoise.goals.cost_matrix import CostMatrix
 
 RANKINGS = ("average_precision", "roc_auc")
-LARGER_IS_BETTER = ("precision", "recall", "specificity")
-SMALLER_IS_BETTER = ("fpr", "alerts")
-RATES = LARGER_IS_BETTER + SMALLER_IS_BETTER
 SUMMARIES = ("balanced_accuracy", "g_mean", "mcc", "macro_f1")
 MULTICLASS = ("macro_f1", "balanced_accuracy", "g_mean", "mcc")
-COSTS = ("fn", "fp", "tp", "tn")
 OBJECTIVES = (*RANKINGS, *SUMMARIES, *RATES, "f1", "f2", "f0.5", "cost")
 """The names of goals; f takes any other number above 0 too."""
+REVIEW = "review"
+"""The objective of a goal that only bounds rates: leave as few rows to a person as these allow."""
 
-_TOKEN = re.compile(r"\s*(?P<word>[^\s=<>≤≥,]+|[=<>≤≥]+|,)")
-_NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?", re.IGNORECASE)
-_F_BETA = re.compile(r"f_?(?P<beta>\d+\.?\d*|\.\d+)")
-
-
-@dataclass(frozen=True, slots=True)
-class Constraint:
-    """A rate and the bound that it must keep.
-
-    Examples
-    --------
-    >>> str(Constraint("alerts", 0.05))
-    'alerts <= 0.05'
-    """
-
-    rate: str
-    bound: float
-
-    def __post_init__(self) -> None:
-        if self.rate not in RATES:
-            raise nearest_name("rate", self.rate, RATES)
-        object.__setattr__(self, "bound", _finite(f"the bound of {self.rate}", self.bound))
-        if not 0 <= self.bound <= 1:
-            raise UserError(f"{self.rate} lies between 0 and 1, not at {self.bound:g}")
-
-    @property
-    def at_least(self) -> bool:
-        """Whether the bound is a lower one."""
-        return self.rate in LARGER_IS_BETTER
-
-    def shortfall(self, confusion: Confusion) -> NDArray[np.float64]:
-        """How far the rate is from its bound; 0 where the bound is kept.
-
-        Examples
-        --------
-        >>> float(Constraint("recall", 0.9).shortfall(Confusion(tp=8, fp=0, fn=2, tn=90)).round(3))
-        0.1
-        """
-        rate = np.asarray(getattr(confusion, self.rate))
-        gap = self.bound - rate if self.at_least else rate - self.bound
-        return np.where(gap > 1e-12, gap, 0.0)  # a bound that is kept to rounding is kept
-
-    def __str__(self) -> str:
-        return f"{self.rate} {'>=' if self.at_least else '<='} {self.bound!r}"
-
-
-@dataclass(frozen=True, slots=True)
-class Cost:
-    """What each of the four outcomes costs; a gain is a negative cost.
-
-    Examples
-    --------
-    >>> str(Cost(fn=500, fp=10))
-    'cost fn=500 fp=10'
-    """
-
-    fn: float
-    fp: float
-    tp: float = 0.0
-    tn: float = 0.0
-
-    def __post_init__(self) -> None:
-        for name in COSTS:
-            object.__setattr__(self, name, _finite(f"the cost {name}", getattr(self, name)))
-        for wrong, right in (("fn", "tp"), ("fp", "tn")):
-            if getattr(self, wrong) <= getattr(self, right):
-                raise UserError(f"a wrong decision must cost more than the right one ({wrong}= and {right}=)")
-
-    def __str__(self) -> str:
-        pairs = [f"{name}={_plain(getattr(self, name))}" for name in COSTS]
-        return "cost " + " ".join(pair for pair in pairs if pair not in ("tp=0", "tn=0"))
+F_BETA = re.compile(r"f_?(?P<beta>\d+\.?\d*|\.\d+)")
+# What a goal may need beyond one threshold on two classes, and what to do where it is not served.
+_BEYOND = {
+    "class": "names a class; make it the positive class and leave 'of' away",
+    "matrix": "has a cost matrix; give the costs fn= and fp= of two classes",
+    "columns": "takes costs from columns; give numbers",
+    "review": "leaves rows to a person; name what should be best, and leave 'with review' away",
+}
 
 
 @dataclass(frozen=True, slots=True)
 class Goal:
-    """An objective and its constraints.
+    """An objective, its constraints, and the share of rows that may be left to a person.
 
     Parameters
     ----------
     objective
-        The name of what is to be best, or "cost".
+        The name of what is to be best; "cost" with `costs`; "review" for as few rows left to a person as the
+        constraints allow.
     constraints
         What must hold while it is.
     costs
         The costs, if the objective is "cost".
+    of
+        The class that the objective speaks of, against all others; None where there are two classes.
+    review
+        At most this share of the rows may be left to a person; None for no rows, or with the objective "review" for no
+        bound.
+
+    Raises
+    ------
+    UserError
+        If a part is unknown, or the parts contradict each other.
 
     Examples
     --------
@@ -125,41 +65,55 @@ class Goal:
 
     objective: str
     constraints: tuple[Constraint, ...] = ()
-    costs: Cost | None = None
+    costs: Cost | CostMatrix | None = None
+    of: str | None = None
+    review: float | None = None
 
     def __post_init__(self) -> None:
-        if self.objective != "cost" and self.objective not in RANKINGS + SUMMARIES + RATES:
-            beta = _F_BETA.fullmatch(str(self.objective))
-            if beta is None:
-                raise nearest_name("goal", self.objective, OBJECTIVES)
-            if not float(beta["beta"]) > 0:
-                raise UserError(f"{self.objective!r} needs a beta above 0")
-        if (self.objective == "cost") != isinstance(self.costs, Cost):
+        object.__setattr__(self, "objective", _checked_objective(self.objective))
+        if (self.objective == "cost") != isinstance(self.costs, Cost | CostMatrix):
             raise UserError(
                 f"goal {self.objective!r} with costs={self.costs!r}: "
                 "write Goal('cost', costs=Cost(fn=500, fp=10)), and no costs with another objective"
             )
+        if self.of is not None:
+            object.__setattr__(self, "of", str(self.of))
+            if self.objective in (*SUMMARIES, "cost", REVIEW):
+                raise UserError(f"{self.objective!r} speaks of all classes; leave 'of {self.of}' away")
         object.__setattr__(self, "constraints", tuple(self.constraints))
-        for constraint in self.constraints:
+        for place, constraint in enumerate(self.constraints):
             if not isinstance(constraint, Constraint):
                 raise UserError(f"{constraint!r} is no constraint; write Constraint('precision', 0.5)")
-        if self.constraints and self.ranking:
+            refuse_contradiction(constraint, self.constraints[:place], self.objective, self.of, self.costs)
+        if self.review is not None:
+            object.__setattr__(self, "review", share(REVIEW, self.review))
+        if (self.constraints or self.review is not None) and self.ranking:
             raise UserError(f"{self.objective!r} judges the order of the scores and takes no constraint")
+        if self.objective == REVIEW:
+            self._refuse_what_is_kept_without_review()
+
+    def _refuse_what_is_kept_without_review(self) -> None:
+        classes = {one.of for one in self.constraints}
+        rates = {one.rate for one in self.constraints}
+        if len(self.constraints) < 2 or (len(classes) == 1 and "recall" not in rates):
+            raise UserError(
+                "bounds alone ask for the fewest rows left to a person, but these are kept without any, by flagging "
+                "all rows or none; bound recall and another rate (precision >= 0.9 and recall >= 0.8), or say what "
+                "should be best (recall where precision >= 0.9)"
+            )
 
     @classmethod
     def parse(cls, text: str) -> "Goal":
-        """Read a goal; a mistake raises `UserError` that points at its place.
+        """The same as `counterpoise.goal`.
 
         Examples
         --------
-        >>> Goal.parse("recal where precision >= 0.5")
-        Traceback (most recent call last):
-        ...
-        counterpoise.errors.UserError: goal 'recal where precision >= 0.5', character 1: unknown goal 'recal'; \
-did you mean 'recall'? known: average_precision, roc_auc, balanced_accuracy, g_mean, mcc, macro_f1, precision, \
-recall, specificity, fpr, alerts, f1, f2, f0.5, cost
+        >>> Goal.parse("f_2")
+        Goal(objective='f2', constraints=(), costs=None, of=None, review=None)
         """
-        return _Parser(text).goal()
+        from counterpoise.goals.parse import goal  # it needs this class
+
+        return goal(text)
 
     @property
     def ranking(self) -> bool:
@@ -169,7 +123,67 @@ recall, specificity, fpr, alerts, f1, f2, f0.5, cost
     @property
     def minimise(self) -> bool:
         """Whether less is better."""
-        return self.objective == "cost" or self.objective in SMALLER_IS_BETTER
+        return self.objective in ("cost", REVIEW, *SMALLER_IS_BETTER)
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """The columns that hold costs.
+
+        Examples
+        --------
+        >>> Goal.parse("cost fn=amount fp=10").columns
+        ('amount',)
+        """
+        return self.costs.columns if isinstance(self.costs, Cost) else ()
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """The classes that the goal names.
+
+        Examples
+        --------
+        >>> Goal.parse("recall of fraud where precision of fraud >= 0.5 and fpr of 'very bad' <= 1%").classes
+        ('fraud', 'very bad')
+        """
+        matrix = self.costs.classes if isinstance(self.costs, CostMatrix) else ()
+        named_ones = (self.of, *(one.of for one in self.constraints))
+        return tuple(dict.fromkeys([*matrix, *(name for name in named_ones if name is not None)]))
+
+    @property
+    def needs(self) -> tuple[str, ...]:
+        """What it takes to serve the goal beyond one threshold: of "class", "matrix", "columns" and "review".
+
+        Examples
+        --------
+        >>> Goal.parse("cost fn=amount fp=10 with review <= 1%").needs
+        ('columns', 'review')
+        """
+        matrix = isinstance(self.costs, CostMatrix)
+        band = self.objective == REVIEW or self.review is not None
+        found = (bool(self.classes) and not matrix, matrix, bool(self.columns), band)
+        return tuple(need for need, needed in zip(_BEYOND, found, strict=True) if needed)
+
+    def check_served(self, by: str, *served: str) -> None:
+        """Refuse a goal that needs what is not among `served`.
+
+        Parameters
+        ----------
+        by
+            Who is to serve it, for the message.
+        served
+            The `needs` that are served.
+
+        Examples
+        --------
+        >>> Goal.parse("f1 of fraud").check_served("choose_threshold")
+        Traceback (most recent call last):
+        ...
+        counterpoise.errors.UserError: goal 'f1 of fraud' is not for choose_threshold: it names a class; make it the \
+positive class and leave 'of' away
+        """
+        for need in self.needs:
+            if need not in served:
+                raise UserError(f"goal {str(self)!r} is not for {by}: it {_BEYOND[need]}")
 
     @property
     def label(self) -> str:
@@ -177,25 +191,38 @@ recall, specificity, fpr, alerts, f1, f2, f0.5, cost
 
         Examples
         --------
-        >>> Goal.parse("cost fn=5 fp=1").label
-        'cost per row'
+        >>> Goal.parse("cost fn=5 fp=1").label, Goal.parse("roc_auc of fraud").label
+        ('cost per row', 'roc auc of fraud')
         """
-        return "cost per row" if self.objective == "cost" else self.objective.replace("_", " ")
+        if self.objective == "cost":
+            return "cost per row"
+        return named(self.objective.replace("_", " "), self.of)
 
     def value(self, confusion: Confusion) -> NDArray[np.float64]:
         """The objective's own value; a ranking goal has its F1 measured.
+
+        Parameters
+        ----------
+        confusion
+            The counts of the two classes, or of the class that the objective names against all others.
+
+        Raises
+        ------
+        UserError
+            If the four counts do not tell: costs from columns, a cost matrix, or the objective "review".
 
         Examples
         --------
         >>> float(Goal("f1").value(Confusion(tp=8, fp=2, fn=2, tn=88)))
         0.8
         """
-        if self.costs is not None:
-            cost = self.costs
-            return confusion.cost(fn=cost.fn, fp=cost.fp, tp=cost.tp, tn=cost.tn)
+        if isinstance(self.costs, Cost):
+            return confusion.cost(**self.costs.numbers())
+        if self.objective in ("cost", REVIEW):
+            raise UserError(f"the four counts of two classes do not tell the value of goal {str(self)!r}")
         if self.ranking:
             return confusion.f_beta(1.0)
-        beta = _F_BETA.fullmatch(self.objective)
+        beta = F_BETA.fullmatch(self.objective)
         if beta:
             return confusion.f_beta(float(beta["beta"]))
         return np.asarray(getattr(confusion, self.objective), np.float64)
@@ -211,132 +238,54 @@ recall, specificity, fpr, alerts, f1, f2, f0.5, cost
         return -self.value(confusion) if self.minimise else self.value(confusion)
 
     def __str__(self) -> str:
-        head = str(self.costs) if self.costs is not None else self.objective
-        return head + "".join(
-            (" where " if place == 0 else " and ") + str(constraint)
-            for place, constraint in enumerate(self.constraints)
-        )
+        bounds = " and ".join(map(str, self.constraints))
+        if self.objective != REVIEW:
+            head = str(self.costs) if self.costs is not None else named(self.objective, self.of)
+            bounds = f"{head} where {bounds}" if bounds else head
+        return bounds if self.review is None else f"{bounds} with review <= {self.review!r}"
 
 
-def goal(text: str) -> Goal:
-    """Read a goal; a mistake raises `UserError` that points at its place.
+def _checked_objective(name: object) -> str:
+    """The one spelling of a known objective: f2 for f_2 and f2.0."""
+    text = str(name)
+    if text in (*RANKINGS, *SUMMARIES, *RATES, "cost", REVIEW):
+        return text
+    beta = F_BETA.fullmatch(text)
+    if beta is None:
+        raise nearest_name("goal", name, OBJECTIVES)
+    number = float(beta["beta"])
+    if not 0 < number < np.inf:
+        raise UserError(f"{text!r} needs a finite beta above 0")
+    return f"f{np.format_float_positional(number, trim='-')}"
 
-    Parameters
-    ----------
-    text
-        Such as "f1", "recall where precision >= 0.5" or "cost fn=500 fp=10".
+
+def refuse_contradiction(
+    added: Constraint, earlier: tuple[Constraint, ...], objective: str, of: str | None, costs: Cost | CostMatrix | None
+) -> None:
+    """Refuse a constraint that bounds what is bounded already, or speaks of other classes than the rest of the goal.
 
     Examples
     --------
-    >>> goal("recall where precision >= 50%").constraints
-    (Constraint(rate='precision', bound=0.5),)
+    >>> refuse_contradiction(Constraint("fpr", 0.1), (Constraint("specificity", 0.8),), "recall", None, None)
+    Traceback (most recent call last):
+    ...
+    counterpoise.errors.UserError: fpr is bounded twice (it is 1 - specificity); keep the stricter bound
     """
-    return Goal.parse(text)
-
-
-def _finite(name: str, value: Any) -> float:
-    try:
-        number = float(value)
-    except (TypeError, ValueError):
-        number = math.nan
-    if not math.isfinite(number):
-        raise UserError(f"{name} is {value!r}; it must be a finite number")
-    return number
-
-
-def _plain(number: float) -> str:
-    return str(int(number)) if number == int(number) and abs(number) < 1e15 else repr(float(number))
-
-
-class _Parser:
-    """One pass over the words of a goal; every complaint carries the place of its word."""
-
-    def __init__(self, text: str) -> None:
-        self.text = text
-        self.words = [(match["word"], match.start("word")) for match in _TOKEN.finditer(text)]
-        self.at = 0
-
-    def goal(self) -> Goal:
-        name = self.take("the name of a goal, such as f1 or recall")
-        costs = None
-        if name == "cost":
-            costs = self.costs()
-        elif name.startswith("f") and _F_BETA.fullmatch(name):
-            beta = float(_F_BETA.fullmatch(name)["beta"])  # type: ignore[index]
-            if not beta > 0:
-                self.complain(f"{name!r} needs a beta above 0")
-            name = f"f{_plain(beta)}"
-        elif name not in RANKINGS + SUMMARIES + RATES:
-            if name == "f_beta":
-                self.complain("f_beta stands for f1, f2, f0.5 and so on; write the number")
-            self.complain(str(nearest_name("goal", name, OBJECTIVES)))
-        constraints: list[Constraint] = []
-        while self.at < len(self.words):
-            expected = "and" if constraints else "where"
-            word = self.take(expected)
-            if word != expected:
-                self.complain(f"found {word!r} where {expected!r} or the end should be")
-            constraints.append(self.constraint())
-        if constraints and name in RANKINGS:
-            self.at = 1
-            self.complain(f"{name!r} judges the order of the scores and takes no constraint")
-        return Goal(name, tuple(constraints), costs)
-
-    def costs(self) -> Cost:
-        found: dict[str, float] = {}
-        while self.at < len(self.words) and self.peek() != "where":
-            if self.peek() == ",":
-                self.at += 1
-                continue
-            name = self.take("a cost")
-            if name not in COSTS:
-                self.complain(str(nearest_name("outcome", name, COSTS)))
-            if name in found:
-                self.complain(f"{name!r} is given twice")
-            if self.take("'='") != "=":
-                self.complain(f"found {self.last()!r} where '=' should be, as in {name}=10")
-            found[name] = self.number(percent=False)
-        missing = [name for name in ("fn", "fp") if name not in found]
-        if missing:
-            names = " and ".join(missing)
-            self.complain(f"the cost of {names} is missing; write cost fn=500 fp=10", end=True)
-        try:
-            return Cost(**found)
-        except UserError as error:
-            self.complain(str(error), end=True)
-
-    def constraint(self) -> Constraint:
-        rate = self.take("a rate, such as precision")
-        if rate not in RATES:
-            self.complain(str(nearest_name("rate", rate, RATES)))
-        sign = {"≥": ">=", "≤": "<="}.get(self.take("'>=' or '<='"), self.last())
-        right = ">=" if rate in LARGER_IS_BETTER else "<="
-        if sign != right:
-            self.complain(f"found {sign!r}; {rate} is bounded with {right!r}")
-        bound = self.number(percent=True)
-        if not 0 <= bound <= 1:
-            self.complain(f"{rate} lies between 0 and 1 (or 0% and 100%), not at {self.last()}")
-        return Constraint(rate, bound)
-
-    def number(self, *, percent: bool) -> float:
-        word = self.take("a number")
-        digits = word[:-1] if percent and word.endswith("%") else word
-        if not _NUMBER.fullmatch(digits) or not math.isfinite(float(digits)):
-            self.complain(f"{word!r} is not a number")
-        return float(digits) / 100 if digits != word else float(digits)
-
-    def peek(self) -> str:
-        return self.words[self.at][0].lower()
-
-    def last(self) -> str:
-        return self.words[self.at - 1][0].lower()
-
-    def take(self, expected: str) -> str:
-        if self.at >= len(self.words):
-            self.complain(f"{expected} is missing", end=True)
-        self.at += 1
-        return self.last()
-
-    def complain(self, what: str, *, end: bool = False) -> NoReturn:
-        place = len(self.text.rstrip()) + 1 if end else self.words[self.at - 1][1] + 1
-        raise UserError(f"goal {self.text!r}, character {place}: {what}")
+    for one in earlier:
+        if one.bounded == added.bounded:
+            why = "" if one.rate == added.rate else f" (it is 1 - {one.rate})"
+            raise UserError(f"{added.name} is bounded twice{why}; keep the stricter bound")
+    spoken = [(one.name, one.of) for one in (*earlier, added)]
+    if isinstance(costs, CostMatrix):
+        if added.of not in (None, *costs.classes):
+            raise nearest_name("class of the cost matrix", added.of, costs.classes)
+        spoken.insert(0, ("the cost matrix", costs.classes[0]))
+    elif objective not in (*SUMMARIES, REVIEW):
+        spoken.insert(0, (named(objective, of), of))
+    with_class = [(name, of) for name, of in spoken if of is not None]
+    without = [name for name, of in spoken if of is None]
+    if with_class and without:
+        raise UserError(
+            f"{with_class[0][0]} names a class and {without[0]} does not; "
+            f"say of which class, such as {named(without[0], with_class[0][1])}"
+        )

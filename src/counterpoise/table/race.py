@@ -29,8 +29,7 @@ from counterpoise.decide.multiclass import (
     thresholds_of,
 )
 from counterpoise.decide.threshold import choose_threshold, decide
-from counterpoise.goals.confusion import Confusion
-from counterpoise.goals.goal import Goal
+from counterpoise.goals import Confusion, Cost, Goal
 from counterpoise.recipes import Recipe, sigmoid, softmax
 from counterpoise.table.boost import Grown, grow, most_rounds
 from counterpoise.table.features import Schema
@@ -234,8 +233,7 @@ def penalised(goal: Goal, at: Confusion) -> float:
     short = sum(float(constraint.shortfall(at)) for constraint in goal.constraints)
     if float(at.alerts) == 0:  # no alert, no precision that could fall short
         short = sum(float(one.shortfall(at)) for one in goal.constraints if one.rate != "precision")
-    costs = goal.costs
-    unit = 1.0 if costs is None else max(abs(cost) for cost in (costs.fn, costs.fp, costs.tp, costs.tn))
+    unit = goal.costs.largest if isinstance(goal.costs, Cost) else 1.0
     return float(goal.score(at)) - 2.0 * unit * short
 
 

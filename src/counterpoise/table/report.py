@@ -8,7 +8,7 @@ import numpy as np
 
 from counterpoise.decide.measured import Measured
 from counterpoise.decide.multiclass import confusion_matrix
-from counterpoise.goals.goal import Constraint, Goal
+from counterpoise.goals import Constraint, Goal
 from counterpoise.table import pictures
 
 if TYPE_CHECKING:

@@ -24,7 +24,7 @@ from counterpoise.decide.multiclass import (
 )
 from counterpoise.decide.threshold import Decision, choose_threshold
 from counterpoise.errors import UserError
-from counterpoise.goals.goal import Goal
+from counterpoise.goals import Goal
 from counterpoise.lightgbm import library
 from counterpoise.table import bundle
 from counterpoise.table.boost import finish, grow
@@ -166,6 +166,8 @@ def train_table(
     place = out if out is not None else Path(f"counterpoise-{path.name.split('.')[0]}")
     bundle.refuse_existing(place)
     library()
+    if goal is not None:
+        goal.check_served("train")
     if seed < 0:
         raise UserError(f"seed is {seed}; it must be 0 or more")
     progress("reading the table", 0.0)

@@ -1,0 +1,158 @@
+"""What each class costs when it is taken for another: the goals of three and more classes."""
+
+import csv
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from counterpoise.errors import UserError, nearest_name
+from counterpoise.goals.words import finite, written_name, written_number
+
+
+@dataclass(frozen=True, slots=True)
+class CostMatrix:
+    """The cost of every true class under every decision; a gain is a negative cost.
+
+    Parameters
+    ----------
+    classes
+        The names of the classes, as text.
+    values
+        (C, C): a row per true class, a column per decided class, both in the order of `classes`.
+
+    Raises
+    ------
+    UserError
+        If the matrix is not square, a value not finite, a wrong decision cheaper than the right one, or a class costs
+        the same whatever it is taken for.
+
+    References
+    ----------
+    Elkan, The foundations of cost-sensitive learning, IJCAI 2001.
+
+    Examples
+    --------
+    >>> str(CostMatrix(("good", "bad"), [[0, 1], [5, 0]]))
+    'cost good as bad=1 bad as good=5'
+    """
+
+    classes: Sequence[str]
+    values: Sequence[Sequence[float]]
+
+    def __post_init__(self) -> None:
+        classes = tuple(str(name) for name in self.classes)
+        if len(classes) < 2 or len(set(classes)) < len(classes):
+            raise UserError(f"the classes of a cost matrix are {', '.join(classes)}; it needs two or more, each once")
+        if np.shape(np.asarray(self.values, object)) != (len(classes), len(classes)):
+            raise UserError(f"a cost matrix of {len(classes)} classes needs as many rows, each with as many costs")
+        values = tuple(
+            tuple(finite(f"the cost of {true} as {chosen}", value) for chosen, value in zip(classes, row, strict=True))
+            for true, row in zip(classes, self.values, strict=True)
+        )
+        object.__setattr__(self, "classes", classes)
+        object.__setattr__(self, "values", values)
+        for k, (name, row) in enumerate(zip(classes, values, strict=True)):
+            least = row.index(min(row))
+            if row[least] < row[k]:
+                raise UserError(
+                    f"{name} as {classes[least]} costs {row[least]:g}, less than {name} as {name} ({row[k]:g}); "
+                    "rows are true classes, columns decided ones, and the right decision must be the cheapest"
+                )
+            if max(row) == row[k]:
+                raise UserError(f"{name} costs {row[k]:g} whatever it is taken for; leave it out or give it a cost")
+
+    @classmethod
+    def from_cells(cls, cells: Mapping[tuple[str, str], float]) -> "CostMatrix":
+        """The matrix of costs by (true class, decided class); a right decision that is not given costs 0.
+
+        Examples
+        --------
+        >>> CostMatrix.from_cells({("good", "bad"): 1, ("bad", "good"): 5}).values
+        ((0.0, 1.0), (5.0, 0.0))
+        """
+        classes = tuple(dict.fromkeys(name for pair in cells for name in pair))
+        pairs = [(true, chosen) for true in classes for chosen in classes]
+        missing = [f"{true} as {chosen}" for true, chosen in pairs if true != chosen and (true, chosen) not in cells]
+        if missing:
+            more = f" and {len(missing) - 3} more" if len(missing) > 3 else ""
+            raise UserError(f"the cost of {', '.join(missing[:3])}{more} is missing")
+        return cls(classes, tuple(tuple(cells.get((true, chosen), 0.0) for chosen in classes) for true in classes))
+
+    @classmethod
+    def read(cls, path: str | Path) -> "CostMatrix":
+        r"""Read a CSV file.
+
+        Parameters
+        ----------
+        path
+            The first line names the decided classes and each further line a true class, then its costs; what the first
+            cell says is not read. The lines may come in any order.
+
+        Examples
+        --------
+        >>> import tempfile
+        >>> file = Path(tempfile.mkdtemp()) / "costs.csv"
+        >>> _ = file.write_text("true,good,bad\ngood,0,1\nbad,5,0\n")
+        >>> CostMatrix.read(file)
+        CostMatrix(classes=('good', 'bad'), values=((0.0, 1.0), (5.0, 0.0)))
+        """
+        try:
+            with Path(path).open(newline="", encoding="utf-8-sig") as file:
+                lines = [[cell.strip() for cell in line] for line in csv.reader(file) if any(map(str.strip, line))]
+        except (OSError, ValueError, csv.Error) as error:
+            raise UserError(f"the cost matrix {str(path)!r} cannot be read: {error}") from None
+        classes = tuple(lines[0][1:]) if lines else ()
+        if len(classes) < 2:
+            raise UserError(
+                f"the cost matrix {str(path)!r} names {len(classes)} classes; "
+                "after a first cell, its first line must name two or more, parted by commas"
+            )
+        rows: dict[str, list[float]] = {}
+        for name, *cells in lines[1:]:
+            if name not in classes:
+                raise UserError(f"the cost matrix {str(path)!r}: {nearest_name('class', name, classes)}")
+            if name in rows or len(cells) != len(classes):
+                what = "stands in two lines" if name in rows else f"has {len(cells)} costs of {len(classes)}"
+                raise UserError(f"the cost matrix {str(path)!r}: class {name!r} {what}")
+            rows[name] = [
+                finite(f"the cost matrix {str(path)!r}: the cost of {name} as {chosen}", cell)
+                for chosen, cell in zip(classes, cells, strict=True)
+            ]
+        missing = [name for name in classes if name not in rows]
+        if missing:
+            raise UserError(f"the cost matrix {str(path)!r} has no line for class {missing[0]!r}")
+        return cls(classes, tuple(tuple(rows[name]) for name in classes))
+
+    def for_classes(self, classes: Iterable[object]) -> NDArray[np.float64]:
+        """The costs as float64 (C, C), in the order of `classes`, which must be those of the matrix.
+
+        Examples
+        --------
+        >>> CostMatrix(("good", "bad"), [[0, 1], [5, 0]]).for_classes(["bad", "good"])
+        array([[0., 5.],
+               [1., 0.]])
+        """
+        wanted = [str(name) for name in classes]
+        for name in wanted:
+            if name not in self.classes:
+                raise nearest_name("class of the cost matrix", name, self.classes)
+        missing = [name for name in self.classes if name not in wanted]
+        if missing or len(set(wanted)) < len(wanted):
+            raise UserError(
+                f"the cost matrix has the classes {', '.join(self.classes)} but here are {', '.join(wanted)}; "
+                "both need the same, each once"
+            )
+        order = [self.classes.index(name) for name in wanted]
+        return np.asarray(self.values)[np.ix_(order, order)]
+
+    def __str__(self) -> str:
+        cells = [
+            f"{written_name(true)} as {written_name(chosen)}={written_number(value)}"
+            for true, row in zip(self.classes, self.values, strict=True)
+            for chosen, value in zip(self.classes, row, strict=True)
+            if true != chosen or value != 0
+        ]
+        return "cost " + " ".join(cells)

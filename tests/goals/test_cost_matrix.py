@@ -1,0 +1,105 @@
+"""Cost matrices, written in the text of a goal, in a file, or made by hand."""
+
+import numpy as np
+import pytest
+
+from counterpoise.errors import UserError
+from counterpoise.goals import CostMatrix
+
+CLASSES = ("good", "bad", "very bad")
+VALUES = [[0, 1, 2], [5, 0, 1], [50, 20, -1]]
+MATRIX = CostMatrix(CLASSES, VALUES)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        ",good,bad,very bad\ngood,0,1,2\nbad,5,0,1\nvery bad,50,20,-1\n",
+        "\ufefftrue, good ,bad,very bad\n\nvery bad,5e1,20,-1.0\ngood,0,1,2\nbad,5,0,1",
+        'x,"good","bad","very bad"\r\ngood,0,1,2\r\nbad,5,0,1\r\nvery bad,50,20,-1\r\n',
+    ],
+    ids=["plain", "as a spreadsheet saves it", "quoted"],
+)
+def test_a_file(tmp_path, text):
+    file = tmp_path / "costs.csv"
+    file.write_text(text, encoding="utf-8", newline="")
+    assert CostMatrix.read(file) == MATRIX
+
+
+def test_what_pandas_writes(tmp_path):
+    pandas = pytest.importorskip("pandas")
+    pandas.DataFrame(VALUES, index=CLASSES, columns=CLASSES).to_csv(tmp_path / "costs.csv")
+    assert CostMatrix.read(str(tmp_path / "costs.csv")) == MATRIX
+
+
+@pytest.mark.parametrize(
+    "text, message",
+    [
+        ("", "names 0 classes"),
+        (
+            ";a;b\na;0;1\nb;1;0\n",
+            "after a first cell, its first line must name two or more, parted by commas",
+        ),
+        (",a,b\na,0,1\n", "has no line for class 'b'"),
+        (",a,b\na,0,1\nB,1,0\n", "unknown class 'B'; known: a, b"),
+        (",a,b\na,0,1\na,1,0\n", "class 'a' stands in two lines"),
+        (",a,b\na,0\nb,1,0\n", "class 'a' has 1 costs of 2"),
+        (",a,b\na,0,much\nb,1,0\n", "the cost of a as b is 'much'; it must be a finite number"),
+        (",a,b\na,0,\nb,1,0\n", "the cost of a as b is ''"),
+        (",a,b\na,0,nan\nb,1,0\n", "the cost of a as b is 'nan'"),
+        (",a,a\na,0,1\n", "the classes of a cost matrix are a, a; it needs two or more, each once"),
+        (",a,b\na,1,0\nb,1,0\n", "a as b costs 0, less than a as a (1)"),
+    ],
+)
+def test_bad_files(tmp_path, text, message):
+    file = tmp_path / "costs.csv"
+    file.write_text(text, encoding="utf-8")
+    with pytest.raises(UserError) as error:
+        CostMatrix.read(file)
+    assert message in str(error.value)
+
+
+@pytest.mark.parametrize("path", ["nowhere.csv", ".", "a\0b"])
+def test_no_file(path):
+    with pytest.raises(UserError, match="cannot be read"):
+        CostMatrix.read(path)
+
+
+def test_no_text(tmp_path):
+    file = tmp_path / "costs.csv"
+    file.write_bytes(b"\xff\xfe\x00")
+    with pytest.raises(UserError, match="cannot be read"):
+        CostMatrix.read(file)
+
+
+@pytest.mark.parametrize("values", [VALUES, np.array(VALUES), np.array(VALUES, np.float32)], ids=["lists", "i8", "f4"])
+def test_the_order_of_the_classes_is_asked_for(values):
+    order = [2, 0, 1]
+    found = CostMatrix(CLASSES, values).for_classes([CLASSES[k] for k in order])
+    np.testing.assert_array_equal(found, np.array(VALUES, np.float64)[np.ix_(order, order)])
+    assert found.dtype == np.float64
+
+
+def test_numbers_can_be_classes():
+    assert CostMatrix([0, 1], [[0, 1], [5, 0]]).for_classes(np.array([1, 0])).tolist() == [[0, 5], [1, 0]]
+
+
+@pytest.mark.parametrize(
+    "make, message",
+    [
+        (lambda: MATRIX.for_classes(["good", "bad"]), "but here are good, bad; both need the same, each once"),
+        (lambda: MATRIX.for_classes(["good", "bad", "bad", "very bad"]), "both need the same, each once"),
+        (lambda: MATRIX.for_classes(["good", "bad", "verybad"]), "did you mean 'very bad'?"),
+        (lambda: CostMatrix(CLASSES, VALUES[:2]), "a cost matrix of 3 classes needs as many rows"),
+        (lambda: CostMatrix(CLASSES, [[0, 1], [1, 0, 1], [1, 1, 0]]), "a cost matrix of 3 classes needs as many rows"),
+        (lambda: CostMatrix(CLASSES, 7), "a cost matrix of 3 classes needs as many rows"),
+        (lambda: CostMatrix(["a"], [[0]]), "it needs two or more"),
+        (lambda: CostMatrix("ab", [[0, np.nan], [1, 0]]), "the cost of a as b is nan"),
+        (lambda: CostMatrix("ab", [[0, 5], [0, 0]]), "b costs 0 whatever it is taken for"),
+        (lambda: CostMatrix("ab", [[0, 5], [1, 2]]), "b as a costs 1, less than b as b (2); rows are true classes"),
+    ],
+)
+def test_what_is_made_by_hand_is_checked(make, message):
+    with pytest.raises(UserError) as error:
+        make()
+    assert message in str(error.value)

@@ -198,6 +198,8 @@ def test_judged_counts_by_hand():
         ("recall", [90, 10], "add a constraint"),
         ("precision where fpr <= 0.1", [90, 10], "precision where recall >= 0.9"),
         ("where precision >= 0.5", [90, 10], "character 1"),
+        ("precision >= 0.9 and recall >= 0.8 with review <= 5%", [90, 10], "is not for GoalLoss"),
+        ("recall of fraud where precision of fraud >= 0.5", [90, 10], "is not for GoalLoss"),
         ("recall where precision >= 1", [90, 10], "both excluded"),
         ("f1", [90, 10, 5], "3 classes"),
         ("f1", [100, 0], "need samples"),

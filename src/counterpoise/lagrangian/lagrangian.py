@@ -24,7 +24,7 @@ import numpy as np
 
 from counterpoise.arrays import Array, Namespace, namespace, numpy_namespace
 from counterpoise.errors import UserError
-from counterpoise.goals import Confusion, Constraint, Goal
+from counterpoise.goals import Confusion, Constraint, Cost, Goal
 from counterpoise.losses import loss
 from counterpoise.losses.arguments import Arguments, arguments_of
 from counterpoise.recipes import SigmoidRecipe
@@ -248,9 +248,9 @@ class Lagrangian:
         goal, prior = self.goal, self.prior
         one, odds = r * 0 + 1, (1 - prior) / prior
         some_alarms = xp.maximum(f, 1 / ((1 - prior) * self.memory))
-        if goal.costs is not None:
-            cost = goal.costs
-            return one, one * odds * (cost.fp - cost.tn) / (cost.fn - cost.tp)
+        if isinstance(goal.costs, Cost):
+            cost = goal.costs.numbers()
+            return one, one * odds * (cost["fp"] - cost["tn"]) / (cost["fn"] - cost["tp"])
         if goal.objective == "recall":
             return one, one * 0
         if goal.objective == "precision":
@@ -288,6 +288,7 @@ def check_trainable(goal: Any) -> None:
     """
     if not isinstance(goal, Goal):
         raise UserError(f"goal is {goal!r}; pass a text such as 'recall where precision >= 0.5', or a Goal")
+    goal.check_served("GoalLoss")
     if goal.ranking:
         raise UserError(
             f"goal '{goal}' judges the order of the scores, not decisions; train with cross-entropy, or with a loss of "

@@ -17,7 +17,7 @@ from typing import Any
 from counterpoise.errors import ClassWeightWarning, UserError
 from counterpoise.goals import Goal, goal
 from counterpoise.losses import linear_loss, loss, loss_and_gradient
-from counterpoise.recipes import recipe, recipes, sigmoid, softmax
+from counterpoise.recipes import deferred, recipe, recipes, sigmoid, softmax
 from counterpoise.weights import ClassCounts, LabelCounts, class_weights, count, pos_weight
 
 __version__ = "0.1.0"
@@ -31,6 +31,7 @@ __all__ = [
     "__version__",
     "class_weights",
     "count",
+    "deferred",
     "goal",
     "linear_loss",
     "loss",

@@ -7,7 +7,7 @@ from counterpoise.losses.loss import reduced, with_mask
 from counterpoise.losses.reduction import check_reduction
 from counterpoise.rates.average import Average
 from counterpoise.rates.settings import RateSettings
-from counterpoise.recipes import Recipe, SoftmaxRecipe, from_dict
+from counterpoise.recipes import Recipe, Schedule, SoftmaxRecipe, from_dict
 
 try:
     import keras
@@ -16,7 +16,9 @@ except ImportError as missing:
         "counterpoise.keras needs Keras 3: pip install 'counterpoise[tensorflow]', or keras beside JAX or PyTorch"
     ) from missing
 
-__all__ = ["Loss", "RateLoss"]
+from counterpoise.lagrangian.on_keras import GoalLoss, KeepBest
+
+__all__ = ["GoalLoss", "KeepBest", "Loss", "RateLoss", "RecipeSchedule"]
 
 KERAS_NAMES: dict[str | None, str] = {"sum_over_batch_size": "mean", None: "none"}
 
@@ -205,3 +207,38 @@ class RateLoss(keras.losses.Loss):  # type: ignore[misc]
         settings = self.settings.to_dict()
         del settings["memory"]
         return {**settings, "name": self.name}
+
+
+class RecipeSchedule(keras.callbacks.Callback):  # type: ignore[misc]
+    """Gives a loss, at the start of each epoch, the recipe of that epoch.
+
+    Parameters
+    ----------
+    loss
+        The model's `Loss`.
+    schedule
+        From the number of an epoch, counted from 0, to a recipe; such as `counterpoise.deferred`.
+
+    Examples
+    --------
+    >>> from counterpoise import deferred, softmax
+    >>> loss = Loss(softmax.cross_entropy())
+    >>> schedule = deferred(softmax.cross_entropy(), softmax.balanced_softmax([90, 10]), at=3)
+    >>> RecipeSchedule(loss, schedule).on_epoch_begin(0)  # model.fit(..., callbacks=[RecipeSchedule(loss, schedule)])
+    """
+
+    def __init__(self, loss: Loss, schedule: Schedule) -> None:
+        super().__init__()
+        self.loss, self.schedule = loss, schedule
+
+    def on_epoch_begin(self, epoch: int, logs: dict[str, Any] | None = None) -> None:  # noqa: ARG002
+        """Change the recipe, and have the steps that were traced with the last one traced again."""
+        recipe = self.schedule(epoch)
+        check_recipe(recipe)
+        if recipe.to_dict() == self.loss.recipe.to_dict():
+            return
+        self.loss.recipe = recipe
+        if self.model is not None:
+            self.model.make_train_function(force=True)
+            if self.model.test_function is not None:
+                self.model.make_test_function(force=True)

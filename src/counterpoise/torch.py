@@ -21,10 +21,11 @@ try:
 except ImportError as missing:
     raise ImportError("counterpoise.torch needs PyTorch: pip install 'counterpoise[torch]'") from missing
 
+from counterpoise.lagrangian.on_torch import GoalLoss, KeepBest
 from counterpoise.losses.on_torch import kernel_takes, torch_loss
 from counterpoise.rates.on_torch import RateLoss
 
-__all__ = ["LinearLoss", "Loss", "RateLoss", "linear_loss", "loss"]
+__all__ = ["GoalLoss", "KeepBest", "LinearLoss", "Loss", "RateLoss", "linear_loss", "loss"]
 
 
 class Loss(torch.nn.Module):

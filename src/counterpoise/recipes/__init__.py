@@ -2,14 +2,17 @@
 
 from counterpoise.recipes import sigmoid, softmax
 from counterpoise.recipes.named import NamedLoss, Recipe, from_dict, named, recipe, recipe_table, recipes
+from counterpoise.recipes.schedule import Schedule, deferred
 from counterpoise.recipes.sigmoid_recipe import SigmoidRecipe
 from counterpoise.recipes.softmax_recipe import SoftmaxRecipe
 
 __all__ = [
     "NamedLoss",
     "Recipe",
+    "Schedule",
     "SigmoidRecipe",
     "SoftmaxRecipe",
+    "deferred",
     "from_dict",
     "named",
     "recipe",

@@ -291,7 +291,7 @@ class GoalClassifier(MetaEstimatorMixin, ClassifierMixin, BaseEstimator):  # typ
         # a row at the threshold is flagged
         margin = scores[:, place] - np.nextafter(self.decision_.threshold, -np.inf)
         if len(self.classes_) == 2:
-            return margin if place == 1 else -margin
+            return np.asarray(margin if place == 1 else -margin)
         others = scores.copy()
         others[:, place] = np.where(margin > 0, 1 + margin, margin - 1)
         return others

@@ -1,0 +1,152 @@
+"""Training for a goal in Keras, on TensorFlow or PyTorch: the state as variables, and the best epoch kept."""
+
+from typing import Any
+
+import keras
+
+from counterpoise.errors import UserError
+from counterpoise.goals import Goal
+from counterpoise.lagrangian.lagrangian import GoalState, Lagrangian, Progress, goal_loss, judged
+
+
+@keras.saving.register_keras_serializable(package="counterpoise")
+class GoalLoss(keras.losses.Loss):  # type: ignore[misc]  # Keras has no types
+    """A goal in place of `keras.losses.BinaryCrossentropy(from_logits=True)`.
+
+    It trains a model to flag, at a logit of 0, what serves the goal. The model's last layer gives one logit, without an
+    activation. The state learns where a gradient is taken, so not from validation rows. It is saved with a compiled
+    model, in the configuration of its loss.
+
+    Parameters
+    ----------
+    goal
+        Such as "recall where precision >= 0.5", "precision where recall >= 0.9" or "f1"; or a `Goal`.
+    counts
+        Training counts of the two classes, (negative, positive).
+    robustness, warm_up
+        As in `counterpoise.torch.GoalLoss`.
+    state
+        The state of an earlier training, from `get_config()`.
+    name
+        Keras's name of the loss.
+
+    Raises
+    ------
+    UserError
+        As `counterpoise.torch.GoalLoss`; and on Keras's JAX backend, whose losses can keep no state.
+
+    Examples
+    --------
+    >>> criterion = GoalLoss("recall where precision >= 0.5", [900, 100])
+    >>> criterion.get_config()["goal"]
+    'recall where precision >= 0.5'
+    """
+
+    def __init__(
+        self,
+        goal: Goal | str,
+        counts: Any,
+        robustness: float = 0.4,
+        warm_up: float = 5.0,
+        state: dict[str, Any] | None = None,
+        name: str | None = None,
+    ) -> None:
+        super().__init__(name=name)
+        if keras.backend.backend() not in ("tensorflow", "torch"):
+            raise UserError(
+                f"on Keras's {keras.backend.backend()} backend a loss can keep no state from batch to batch; write the "
+                "training step with counterpoise.jax.goal_loss, which hands the state over"
+            )
+        self.lagrangian = Lagrangian(goal, counts, robustness, warm_up)
+        initial = self.lagrangian.initial_state()._asdict() if state is None else state
+        self.state = GoalState(
+            *(keras.Variable(initial[part], dtype="float32", trainable=False, name=part) for part in GoalState._fields)
+        )
+
+    def __call__(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> Any:
+        """The mean loss of a batch."""
+        logits, target = keras.ops.convert_to_tensor(y_pred), keras.ops.convert_to_tensor(y_true)
+        if sample_weight is not None:
+            sample_weight = keras.ops.convert_to_tensor(sample_weight)
+        state = GoalState(*(keras.ops.copy(part) for part in self.state))
+        value, state = goal_loss(logits, target, state, self.lagrangian, sample_weight)
+        return self._learning(value, state)
+
+    def call(self, y_true: Any, y_pred: Any) -> Any:
+        """The mean loss of a batch."""
+        return self(y_true, y_pred)
+
+    def _learning(self, value: Any, state: GoalState) -> Any:
+        """The value, whose gradient takes over the state: nothing else tells a loss that a batch is to be learned."""
+
+        def take_over(upstream: Any, *_: Any) -> Any:
+            for variable, part in zip(self.state, state, strict=True):
+                variable.assign(part)
+            return upstream
+
+        if keras.backend.backend() == "torch":
+            if value.requires_grad:
+                take_over(None)
+            return value
+        return keras.ops.custom_gradient(lambda same: (keras.ops.copy(same), take_over))(value)
+
+    def progress(self) -> Progress:
+        """How the goal stands on the training decisions of the last batches."""
+        return self.lagrangian.progress(keras.ops.convert_to_numpy(self.state.counted))
+
+    def judge(self, logits: Any, target: Any, sample_weight: Any = None) -> Progress:
+        """How the goal stands on these rows; the state takes no notice."""
+        return judged(keras.ops.convert_to_numpy(logits), target, self.lagrangian, sample_weight)
+
+    def get_config(self) -> dict[str, Any]:
+        """What `from_config` and a saved model need; the state among it."""
+        return {
+            "goal": str(self.lagrangian.goal),
+            "counts": [int(count) for count in self.lagrangian.counts.n],
+            "robustness": self.lagrangian.robustness,
+            "warm_up": self.lagrangian.warm_up,
+            "state": {
+                part: keras.ops.convert_to_numpy(variable).tolist()
+                for part, variable in zip(GoalState._fields, self.state, strict=True)
+            },
+            "name": self.name,
+        }
+
+
+class KeepBest(keras.callbacks.Callback):  # type: ignore[misc]
+    """Leaves the model, after `fit`, with the weights of the epoch that served a goal best.
+
+    Parameters
+    ----------
+    criterion
+        The model's `GoalLoss`.
+    validation_data
+        (features, target) to judge each epoch on; else the training decisions of its last batches.
+
+    Examples
+    --------
+    >>> criterion = GoalLoss("f1", [90, 10])
+    >>> KeepBest(criterion).best is None  # model.fit(..., callbacks=[KeepBest(criterion)])
+    True
+    """
+
+    def __init__(self, criterion: GoalLoss, validation_data: tuple[Any, Any] | None = None) -> None:
+        super().__init__()
+        self.criterion, self.validation_data = criterion, validation_data
+        self.best: Progress | None = None
+        self._kept: list[Any] = []
+
+    def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:  # noqa: ARG002
+        """Keep the weights if no epoch before was better."""
+        if self.validation_data is None:
+            progress = self.criterion.progress()
+        else:
+            features, target = self.validation_data
+            progress = self.criterion.judge(self.model.predict(features, verbose=0), target)
+        if progress.better_than(self.best):
+            self.best, self._kept = progress, self.model.get_weights()
+
+    def on_train_end(self, logs: dict[str, Any] | None = None) -> None:  # noqa: ARG002
+        """Restore them."""
+        if self._kept:
+            self.model.set_weights(self._kept)

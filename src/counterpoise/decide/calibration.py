@@ -198,7 +198,7 @@ def calibrate(
     classes = rows.shape[1]
     if method in ("beta", "vector"):
         method = "beta" if classes == 2 else "vector"
-    counts = np.bincount(truth[weight > 0], minlength=classes)
+    counts = np.bincount(truth, minlength=classes)
     if method not in ("none", "temperature") and counts.min() < 2:
         raise UserError(
             f"target has {counts.min()} row(s) of class {counts.argmin()}; method {method!r} needs at least two of "
@@ -233,7 +233,18 @@ def _held_out(
     if (weight != np.floor(weight)).any():
         weight = weight * (len(weight) / weight.sum())
     rows = side_by_side(values)
-    return truth, rows / rows.sum(axis=1, keepdims=True), weight
+    return _once_each(truth, rows / rows.sum(axis=1, keepdims=True), weight)
+
+
+def _once_each(
+    truth: NDArray[np.int64], rows: Float64Array, weight: Float64Array
+) -> tuple[NDArray[np.int64], Float64Array, Float64Array]:
+    """Equal rows as one, with the sum of their weights: a weight is a repetition, also where rows fall into folds."""
+    order = np.lexsort((*rows.T, truth))
+    order = order[weight[order] > 0]
+    truth, rows, weight = truth[order], rows[order], weight[order]
+    new = np.append(True, (np.diff(truth) != 0) | (np.diff(rows, axis=0) != 0).any(axis=1))
+    return truth[new], rows[new], np.add.reduceat(weight, np.flatnonzero(new))
 
 
 def _floor(probability: ArrayLike) -> float:

@@ -6,6 +6,7 @@ chosen on held-out rows cannot overfit the way that one threshold per rare class
 """
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -70,8 +71,10 @@ def decide_classes(probability: ArrayLike, threshold: ArrayLike) -> NDArray[np.i
     return np.asarray(np.argmax(np.asarray(probability) / np.asarray(threshold), axis=1), np.int64)
 
 
-def confusion_matrix(target: ArrayLike, chosen: ArrayLike, classes: int) -> NDArray[np.int64]:
-    """Rows: the true class; columns: the chosen one.
+def confusion_matrix(
+    target: ArrayLike, chosen: ArrayLike, classes: int, sample_weight: ArrayLike | None = None
+) -> NDArray[Any]:
+    """Rows: the true class; columns: the chosen one; counted, or weighted.
 
     Examples
     --------
@@ -80,7 +83,7 @@ def confusion_matrix(target: ArrayLike, chosen: ArrayLike, classes: int) -> NDAr
            [1, 1]])
     """
     flat = np.asarray(target, np.int64) * classes + np.asarray(chosen, np.int64)
-    return np.bincount(flat, minlength=classes * classes).reshape(classes, classes)
+    return np.bincount(flat, sample_weight, minlength=classes * classes).reshape(classes, classes)
 
 
 def summary(matrix: ArrayLike, objective: str) -> NDArray[np.float64]:
@@ -109,7 +112,9 @@ def summary(matrix: ArrayLike, objective: str) -> NDArray[np.float64]:
     return ratio(joint, spread)
 
 
-def choose_class_thresholds(target: ArrayLike, probability: ArrayLike, prior: ArrayLike, goal: Goal) -> ClassThresholds:
+def choose_class_thresholds(
+    target: ArrayLike, probability: ArrayLike, prior: ArrayLike, goal: Goal, sample_weight: ArrayLike | None = None
+) -> ClassThresholds:
     """The power of the prior that serves `goal` best; among equals the smallest.
 
     Parameters
@@ -122,6 +127,8 @@ def choose_class_thresholds(target: ArrayLike, probability: ArrayLike, prior: Ar
         The training prior, (C,).
     goal
         One of macro_f1, balanced_accuracy, g_mean and mcc.
+    sample_weight
+        How much each row counts, (N,), >= 0.
 
     Examples
     --------
@@ -136,7 +143,8 @@ def choose_class_thresholds(target: ArrayLike, probability: ArrayLike, prior: Ar
     values = []
     for tau in TAUS:
         chosen = decide_classes(scores, thresholds_of(shares, tau))
-        values.append(float(summary(confusion_matrix(truth, chosen, scores.shape[1]), goal.objective)))
+        matrix = confusion_matrix(truth, chosen, scores.shape[1], sample_weight)
+        values.append(float(summary(matrix, goal.objective)))
     best = int(np.flatnonzero(np.asarray(values) >= max(values) - 1e-12)[0])
     tau = float(TAUS[best])
     how = "the most probable class" if tau == 0 else f"the class with the largest probability / prior^{tau:g}"

@@ -218,8 +218,8 @@ class GoalClassifier(MetaEstimatorMixin, ClassifierMixin, BaseEstimator):  # typ
         else:
             self.calibrator_ = _calibrator(truth, scores, self.calibration, weight)
         if self.positive_ is None:
-            prior = np.bincount(truth, minlength=len(self.classes_)) / len(truth)
-            self.decision_ = choose_class_thresholds(truth, scores, prior, self.goal_)
+            count = np.bincount(truth, weight, minlength=len(self.classes_))
+            self.decision_ = choose_class_thresholds(truth, scores, count / count.sum(), self.goal_, weight)
             self.threshold_ = None
             return
         place = int(np.flatnonzero(self.classes_ == self.positive_)[0])

@@ -97,8 +97,8 @@ def choose_threshold(
     goal
         What to reach. A ranking goal takes the threshold of the best F1.
     confidence
-        Of the promise, between 0 and 1: with at least this probability over the rows given here, every constraint
-        holds for the rate that the threshold has on endlessly many new rows of the same kind.
+        Of the promise, at least 0.5 and below 1: the probability, over the rows given here, that no threshold is
+        promised that breaks a constraint on endlessly many new rows of the same kind.
     sample_weight
         How much each row counts, (N,). Rows that count differently get no promise.
 

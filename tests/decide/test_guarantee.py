@@ -125,6 +125,14 @@ def test_one_test_of_a_monotone_rate_is_all_thresholds(seed, rows, digits):
         assert decision.value == pytest.approx(max(safe))
 
 
+def test_a_promise_of_recall_flags_all_it_may():
+    target, score = draw(5, 500, prevalence=0.2)
+    decision = choose_threshold(target, score, "recall where fpr <= 10%")
+    negatives = int((~target).sum())
+    most = max(n for n in range(negatives) if stats.binom.cdf(n, negatives, 0.1) <= 0.05)
+    assert decision.confusion.fp == most
+
+
 @pytest.mark.parametrize("digits", [1, 2, None])
 def test_the_sequence_does_not_see_the_labels(digits):
     target, score = draw(3, digits=digits)

@@ -17,6 +17,7 @@ the sum alone would keep up (Stooke et al., Responsive safety by PID Lagrangian 
 import dataclasses
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 from math import prod
 from typing import Any, NamedTuple
 
@@ -40,8 +41,6 @@ LARGEST_SHARE = 0.3
 """A batch counts for at most this share of the memory in that sum, or whole-batch training would swing."""
 BOUND = 4.0
 """log l lies between -BOUND and BOUND: a constraint costs from 1/55 to 55 times what the objective does."""
-
-CROSS_ENTROPY = SigmoidRecipe(name="goal")
 
 
 class GoalState(NamedTuple):
@@ -183,7 +182,8 @@ class Lagrangian:
         """From 0, during the warm-up, to `robustness`, as long again after it."""
         xp = namespace(state.counted)
         risen = (state.epochs - self.warm_up) / max(self.warm_up, 1e-6)
-        return self.robustness * xp.minimum(xp.maximum(risen, 0.0), 1.0)
+        # in steps, so that few recipes are made
+        return self.robustness * xp.round(32 * xp.minimum(xp.maximum(risen, 0.0), 1.0)) / 32
 
     def observed(self, state: GoalState, found: tuple[Array, ...], rows: Any) -> GoalState:
         """The state after one more batch of so many rows, whose decisions were counted by `counts_of`."""
@@ -363,21 +363,24 @@ def goal_loss(
     weight = _of_class(arguments, pos / lagrangian.prior, neg / (1 - lagrangian.prior))
     if arguments.weight is not None:
         weight = weight * arguments.weight
-    cross_entropy = loss(arguments.logits, target, CROSS_ENTROPY, reduction="none")
-    return _mean(arguments, weight * robust(arguments.xp, cross_entropy, lagrangian.robustness_at(state))), state
+    return _mean_of_surrogate(arguments, weight, lagrangian.robustness_at(state)), state
 
 
-def robust(xp: Namespace, cross_entropy: Array, q: Any) -> Array:
-    """(1 - e^-qc) / q, which is c where q is 0 and 1 - p where it is 1; unlike a recipe's, q may be traced."""
-    q = max(float(q), 1e-6) if namespace(q) is numpy_namespace else xp.maximum(xp.astype(q, cross_entropy.dtype), 1e-6)
-    return -xp.expm1(-q * cross_entropy) / q
+def _mean_of_surrogate(arguments: Arguments, weight: Array, q: Any) -> Array:
+    """The weighted mean of (1 - e^-qc) / q, which is the cross-entropy c where q is 0 and 1 - p where it is 1."""
+    if namespace(q) is numpy_namespace:
+        return loss(arguments.logits, arguments.target, _surrogate(float(q)), sample_weight=weight)
+    # a recipe's robustness is fixed while tracing; here it is an array
+    xp, rows = arguments.xp, _rows(arguments)
+    cross_entropy = loss(arguments.logits, arguments.target, _surrogate(0.0), reduction="none")
+    q = xp.maximum(xp.astype(q, cross_entropy.dtype), 1e-8)
+    rows = max(rows, 1.0) if isinstance(rows, float) else xp.maximum(rows, 1.0)
+    return xp.sum(weight * -xp.expm1(-q * cross_entropy) / q) / rows
 
 
-def _mean(arguments: Arguments, values: Array) -> Array:
-    """The mean over rows, 0 of none."""
-    rows = _rows(arguments)
-    rows = max(rows, 1.0) if isinstance(rows, float) else arguments.xp.maximum(rows, 1.0)
-    return arguments.xp.sum(values) / rows
+@lru_cache(maxsize=128)
+def _surrogate(robustness: float) -> SigmoidRecipe:
+    return SigmoidRecipe(robustness=robustness, name="goal")
 
 
 def judged(logits: Array, target: Array, lagrangian: Lagrangian, sample_weight: Any = None) -> Progress:
@@ -424,7 +427,7 @@ def _of_class(arguments: Arguments, positive: Any, negative: Any) -> Array:
 
 def _checked(logits: Array, target: Array, sample_weight: Any) -> Arguments:
     """The arguments in their one form, with a target of 0 or 1: a decision cannot be counted as half right."""
-    arguments = arguments_of(logits, target, CROSS_ENTROPY, sample_weight, None, -1)
+    arguments = arguments_of(logits, target, _surrogate(0.0), sample_weight, None, -1)
     xp, y = arguments.xp, arguments.target
     hard = (y == 0) | (y == 1)
     if not xp.is_concrete(y):

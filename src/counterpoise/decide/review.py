@@ -189,7 +189,7 @@ def _best_here(rows: Sweep, goal: Goal) -> _Band:
 
 def _best_certified(rows: Sweep, goal: Goal, confidence: float) -> _Band | None:
     bands = [_best(rows, goal, limits) for limits in certified_limits(rows, goal, confidence)]
-    kept = [band for band in bands if band is not None and band.met]
+    kept = [band for band in bands if band is not None and band.met and float(band.at.alerts) > 0]
     return max(kept, key=lambda band: (band.score, -band.reviewed), default=None)
 
 
@@ -217,10 +217,11 @@ def _best(rows: Sweep, goal: Goal, limits: Limits) -> _Band | None:
         upper, lowest = np.where(as_good, middle, upper), np.where(as_good, lowest, middle - 1)
     reviewed = rows.flagged[lower] - rows.flagged[upper]
     chosen = int(np.argmin(reviewed))
+    at = _confusion(rows, lower[chosen], upper[chosen])
     return _Band(
         lower=float(rows.threshold_at(lower[chosen])),
         upper=float(rows.threshold_at(upper[chosen])),
-        at=_confusion(rows, lower[chosen], upper[chosen]),
+        at=Confusion(tp=float(at.tp), fp=float(at.fp), fn=float(at.fn), tn=float(at.tn)),
         score=top,
         reviewed=float(reviewed[chosen]),
         reviewed_share=float(reviewed[chosen] / rows.flagged[-1]),

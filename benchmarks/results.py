@@ -214,8 +214,17 @@ def write(results: Sequence[Result], order: Sequence[tuple[str, str, str]], fold
     stored = {"machine": here, "results": [asdict(result) for result in kept]}
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "results.json").write_text(json.dumps(stored, indent=1) + "\n")
-    (folder / "RESULTS.md").write_text(as_markdown(kept, here))
+    write_part(folder / "RESULTS.md", as_markdown(kept, here))
     return kept
+
+
+def write_part(path: Path, text: str) -> None:
+    """Replace the part of a document that has the title of `text`, or add it; the other parts stay."""
+    old = path.read_text() if path.exists() else ""
+    title = text.splitlines()[0]
+    parts = {part.splitlines()[0]: part.rstrip("\n") for part in re.split(r"(?m)^(?=# )", old) if part.strip()}
+    parts[title] = text.rstrip("\n")
+    path.write_text("\n\n".join(parts.values()) + "\n")
 
 
 def read(folder: Path, here: dict[str, str] | None = None) -> list[Result]:

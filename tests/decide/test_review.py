@@ -190,7 +190,8 @@ def test_the_three_decisions():
 
 
 def test_what_cannot_be_met_is_said():
-    band = choose_review_band([0, 1, 0, 1], [0.9, 0.8, 0.3, 0.2], "precision >= 0.9 and recall >= 0.8 with review <= 10%")
+    goal = "precision >= 0.9 and recall >= 0.8 with review <= 10%"
+    band = choose_review_band([0, 1, 0, 1], [0.9, 0.8, 0.3, 0.2], goal)
     assert not band.met
     assert band.missing_positives is None
     assert band.reason == (

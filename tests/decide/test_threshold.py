@@ -6,9 +6,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from counterpoise.decide import choose_threshold
-from counterpoise.decide.rows import decide
+from counterpoise.decide.sweep import sweep_rows, sweep_weighted
+from counterpoise.decide.threshold import best_threshold
 from counterpoise.errors import UserError
-from counterpoise.goals import Goal
+from counterpoise.goals import Confusion, Goal
 
 GOALS = [
     "f1",
@@ -39,8 +40,14 @@ def scored(draw):
     return np.array(target), np.array(score)
 
 
-def feasible_and_score(goal, target, score, threshold):
-    at = decide(target, score, threshold)
+def counts(target, score, threshold, weight):
+    flagged = score >= threshold
+    cells = (target == 1, flagged), (target == 0, flagged), (target == 1, ~flagged), (target == 0, ~flagged)
+    return Confusion(*(float(weight[is_class & is_flagged].sum()) for is_class, is_flagged in cells))
+
+
+def feasible_and_score(goal, target, score, threshold, weight):
+    at = counts(target, score, threshold, weight)
     short = 0.0
     for constraint in goal.constraints:
         nothing = at.tp + at.fp == 0 and constraint.rate == "precision"
@@ -49,18 +56,27 @@ def feasible_and_score(goal, target, score, threshold):
 
 
 @pytest.mark.parametrize("text", GOALS)
-@given(batch=scored())
-def test_no_other_threshold_is_better(text, batch):
+@given(batch=scored(), weights=st.none() | st.lists(st.integers(0, 3), min_size=12, max_size=12))
+def test_no_other_threshold_is_better(text, batch, weights):
     goal = Goal.parse(text)
     target, score = batch
-    decision = choose_threshold(target, score, goal)
-    short, value = feasible_and_score(goal, target, score, decision.threshold)
+    weight = np.ones(len(target)) if weights is None else np.array(weights[: len(target)], float)
+    if min(weight[target == 1].sum(), weight[target == 0].sum()) == 0:
+        return
+    given_weight = None if weights is None else weight
+    threshold = best_threshold(target, score, goal, given_weight)
+    decision = choose_threshold(target, score, goal, sample_weight=given_weight)
+    short, value = feasible_and_score(goal, target, score, threshold, weight)
     assert decision.met == (short == 0)
+    assert decision.promised or decision.threshold == threshold
+    at = counts(target, score, decision.threshold, weight)
+    scale = at.tp + at.fp + at.fn + at.tn
+    total = sum((decision.confusion.tp, decision.confusion.fp, decision.confusion.fn, decision.confusion.tn))
+    for name in ("tp", "fp", "fn", "tn"):  # weights that are all alike count as ones
+        assert getattr(at, name) / scale == pytest.approx(getattr(decision.confusion, name) / total)
     assert goal.value(decision.confusion) == decision.value
-    again = decide(target, score, decision.threshold)
-    assert (again.tp, again.fp) == (decision.confusion.tp, decision.confusion.fp)
     for other in [*score, np.nextafter(1.0, 2.0)]:
-        other_short, other_value = feasible_and_score(goal, target, score, other)
+        other_short, other_value = feasible_and_score(goal, target, score, other, weight)
         assert other_short >= short - 1e-12
         if other_short == short:
             assert other_value <= value + 1e-9
@@ -121,6 +137,20 @@ def test_neighbouring_floats_are_told_apart():
     high = np.nextafter(low, 1)
     decision = choose_threshold([0, 1], [low, high], Goal.parse("f1"))
     assert low < decision.threshold <= high
+
+
+@given(
+    scores=st.lists(st.sampled_from([0.0, -0.0, 5e-324, 1e-310, 0.5, np.nextafter(0.5, 1), 1.0]) | st.floats(0, 1)),
+    seed=st.integers(0, 9),
+)
+def test_sorting_scores_with_their_labels_is_sorting_their_places(scores, seed):
+    if not scores:
+        return
+    score = np.array(scores)
+    truth = np.random.default_rng(seed).random(len(score)) < 0.5
+    packed, plain = sweep_rows(truth, score), sweep_weighted(truth, score, np.ones(len(score)))
+    for name in ("score", "tp", "flagged"):
+        np.testing.assert_array_equal(getattr(packed, name), getattr(plain, name))
 
 
 def test_certain_scores():

@@ -1,6 +1,7 @@
 """From probabilities to decisions: what serves a goal, what it measured, and what can be promised of it."""
 
 from counterpoise.decide.against_rest import AgainstRest, for_class
+from counterpoise.decide.binomial import rows_needed
 from counterpoise.decide.budget import top_k, within_budget
 from counterpoise.decide.by_cost import decide_by_cost
 from counterpoise.decide.conformal import ClassSets, calibrate_sets
@@ -24,6 +25,7 @@ __all__ = [
     "for_class",
     "measure_binary",
     "measure_multiclass",
+    "rows_needed",
     "top_k",
     "within_budget",
 ]

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from counterpoise.decide.guarantee import checked_confidence
+from counterpoise.decide.binomial import checked_confidence
 from counterpoise.decide.multiclass import check_class_probability, checked_classes
 from counterpoise.decide.rows import real_numbers
 from counterpoise.errors import UserError

@@ -33,7 +33,7 @@ stays exact, and the sequence was checked by simulation (`benchmarks/guarantee.p
 
 Where to start. A sequence must start where its first tests will pass, and most of the level belongs there. If the
 scores are honest probabilities, rows whose odds are at least 1.5 times those of the bound have more precision than it
-asks for. This one threshold is a fixed number, so it disturbs nothing above; it gets three quarters of the level. The
+asks for. This one threshold is a fixed number, so it disturbs nothing above; it gets two thirds of the level. The
 rest is spread over the ranks that double, for scores that are no probabilities. Steps of 3 % are fine enough to lose
 little, and coarse enough not to stop at a run of bad luck.
 
@@ -45,18 +45,16 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
 
-from counterpoise.decide.rows import real_numbers
+from counterpoise.decide.binomial import POWER, least_right, p_value, special
 from counterpoise.decide.sweep import Sweep
-from counterpoise.errors import UserError
 from counterpoise.goals import Confusion, Constraint
 
 START_ODDS = 1.5
-START_SHARE = 0.75
+START_SHARE = 2 / 3
 STEP = 1.03
 FEWEST = 2
-POWER = 0.8
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -118,21 +116,6 @@ def certify(rows: Sweep, constraints: Sequence[Constraint], confidence: float) -
     return Certified(tests.places[passed], tests.thresholds[passed], least)
 
 
-def p_value(right: ArrayLike, trials: ArrayLike, bound: ArrayLike) -> NDArray[np.float64]:
-    """P(Bin(trials, bound) >= right): how surprising the rows are if the true share is only `bound`.
-
-    Examples
-    --------
-    >>> p_value([8, 0], 8, 0.5)
-    array([0.00390625, 1.        ])
-    """
-    from scipy.special import betainc  # slow to import, and an extra
-
-    right, trials = np.asarray(right, np.float64), np.asarray(trials, np.float64)
-    some = right > 0
-    return np.where(some, betainc(np.where(some, right, 1.0), np.maximum(trials - right, 0.0) + 1, bound), 1.0)
-
-
 def _evidence(constraint: Constraint, at: Confusion) -> tuple[Any, Any, float]:
     """How many rows are right, of how many, and the share that must be: every bound as one from below."""
     rate, bound = constraint.rate, constraint.bound
@@ -150,24 +133,6 @@ def _least(constraint: Constraint, rows: Sweep, level: float) -> float:
     """How many rows must be right for the test to pass at this level; infinite where even all would not do."""
     _, trials, bound = _evidence(constraint, rows.at(0))
     return least_right(float(trials), bound, level)
-
-
-def least_right(trials: float, bound: float, level: float) -> float:
-    """How many of `trials` rows must be right to show, at this level, that the true share is at least `bound`.
-
-    Examples
-    --------
-    >>> least_right(20, 0.8, 0.05), least_right(10, 0.8, 0.05)
-    (20.0, inf)
-    """
-    low, high = -1, int(trials) + 1
-    while high - low > 1:
-        middle = (low + high) // 2
-        if p_value(middle, trials, bound) <= level:
-            high = middle
-        else:
-            low = middle
-    return float(high) if high <= trials else np.inf
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -230,91 +195,26 @@ def _fallback(surprise: NDArray[np.float64], levels: NDArray[np.float64]) -> NDA
     return passed
 
 
-def rows_needed(share: float, bound: float, confidence: float = 0.95) -> int | None:
-    """How many rows it takes to show that a share is at least `bound`, in four cases of five.
-
-    Rows are the flagged ones for precision, the positives for recall, the negatives for specificity. For a bound from
-    above give both shares from the other side: 1 - share, 1 - bound.
-
-    Parameters
-    ----------
-    share
-        The true share, in [0, 1].
-    bound
-        What is to be shown, in [0, 1].
-    confidence
-        Of the promise.
-
-    Returns
-    -------
-    int | None
-        None where the share is not above the bound.
-
-    Examples
-    --------
-    >>> rows_needed(0.6, 0.5), rows_needed(0.9, 0.8), rows_needed(1.0, 0.9), rows_needed(0.5, 0.5)
-    (158, 88, 29, None)
-    """
-    from scipy.special import bdtrik
-
-    level = 1 - checked_confidence(confidence)
-    for name, value in (("share", share), ("bound", bound)):
-        if not 0 <= value <= 1:
-            raise UserError(f"{name} is {value}; it must lie between 0 and 1")
-    if share <= bound:
-        return None
-
-    def enough(rows: int) -> bool:
-        right = rows if share == 1 else np.floor(bdtrik(1 - POWER, rows, share)) + 1
-        return bool(p_value(right, rows, bound) <= level)
-
-    high = 1
-    while not enough(high):
-        high *= 2
-    low = high // 2
-    while high - low > 1:
-        middle = (low + high) // 2
-        low, high = (low, middle) if enough(middle) else (middle, high)
-    return high
-
-
 def missing_positives(rows: Sweep, constraints: Sequence[Constraint], confidence: float) -> int | None:
     """About how many more positives (and as many more negatives for each) would do for a promise.
 
-    The rates seen at a threshold are taken for the true ones, with half a row right and half a row wrong added; then
-    the sample size of each bound's test follows by the normal approximation (Fleiss 1981), and the threshold that
+    The rates seen at a threshold are taken for the true ones, with half a row right and half a row wrong added; the
+    sample size of each bound's test follows by the normal approximation (Fleiss 1981), and the threshold that
     needs the fewest counts. None where no threshold keeps the bounds with anything to spare.
     """
-    from scipy.special import ndtri
-
     below = any(one.rate == "recall" for one in constraints)
     both = below and any(one.rate != "recall" for one in constraints)
-    critical, power = ndtri(1 - (1 - confidence) / (2 if both else 1)), ndtri(POWER)
+    critical, power = special().ndtri([1 - (1 - confidence) / (2 if both else 1), POWER])
     places = rows.just_above(_ranks(1, int(rows.flagged[-1]), STEP))[1]
     at = rows.at(places[places > 0])
     factor = np.ones(len(places[places > 0]))
     for constraint in constraints:
         right, trials, bound = _evidence(constraint, at)
-        share = (right + 0.5) / (trials + 1)
+        # All of four is no certainty; but what was above the bound stays above it.
+        share = np.maximum((right + 0.5) / (trials + 1), (right / trials + bound) / 2)
         margin = share - bound
         spread = critical * np.sqrt(bound * (1 - bound)) + power * np.sqrt(share * (1 - share))
         needed = np.divide(spread, margin, out=np.full(len(share), np.inf), where=margin > 0) ** 2
         factor = np.maximum(factor, needed / trials)
     least = float(factor.min(initial=np.inf))
     return None if np.isinf(least) else max(1, round((least - 1) * rows.positives))
-
-
-def checked_confidence(confidence: float) -> float:
-    """A confidence as a number, or `UserError`.
-
-    Examples
-    --------
-    >>> checked_confidence(95)
-    Traceback (most recent call last):
-    ...
-    counterpoise.errors.UserError: confidence is 95; it must be at least 0.5 and less than 1, such as 0.95
-    """
-    number = real_numbers("confidence", confidence)
-    if number.ndim or not 0.5 <= float(number) < 1:
-        raise UserError(f"confidence is {confidence}; it must be at least 0.5 and less than 1, such as 0.95")
-    return float(number)

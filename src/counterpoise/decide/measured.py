@@ -21,6 +21,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from counterpoise.decide.binomial import special
 from counterpoise.decide.multiclass import (
     check_multiclass_goal,
     checked_classes,
@@ -73,12 +74,10 @@ def share(part: float, whole: float) -> Measured:
     >>> str(share(8, 8))
     '1.000 [0.631, 1.000]'
     """
-    from scipy.special import betaincinv  # slow to import, and an extra
-
     if whole == 0:
         return Measured(0.0, 0.0, 1.0)
-    low = float(betaincinv(part, whole - part + 1, 0.025)) if part > 0 else 0.0
-    high = float(betaincinv(part + 1, whole - part, 0.975)) if part < whole else 1.0
+    low = float(special().betaincinv(part, whole - part + 1, 0.025)) if part > 0 else 0.0
+    high = float(special().betaincinv(part + 1, whole - part, 0.975)) if part < whole else 1.0
     return Measured(part / whole, low, high)
 
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from counterpoise.decide.guarantee import checked_confidence
+from counterpoise.decide.binomial import checked_confidence
 from counterpoise.decide.measured import Measured, rates_of, share
 from counterpoise.decide.review_guarantee import Limits, Places, certified_limits
 from counterpoise.decide.rows import check_probability, checked_rows, real_numbers

@@ -30,7 +30,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from counterpoise.decide.guarantee import least_right, p_value
+from counterpoise.decide.binomial import least_right, p_value, special
 from counterpoise.decide.sweep import Sweep
 from counterpoise.goals import Constraint, Goal
 
@@ -118,12 +118,10 @@ def most_between(total: int, bound: float, level: float) -> float:
     >>> most_between(10_000, 0.05, 0.05), most_between(100, 0.05, 0.05)
     (409, -1)
     """
-    from scipy.special import bdtr  # slow to import, and an extra
-
     def sure(reviewed: int) -> bool:
         stretches = np.unique([1, *(max(1, reviewed // part) for part in (64, 32, 16, 8, 4, 2))])
         ranks = reviewed + stretches  # reviewed + 1 ranks from the row above to the row below
-        chance = np.ceil((total + 1) / stretches) * bdtr(ranks - 1, total, bound)
+        chance = np.ceil((total + 1) / stretches) * special().bdtr(ranks - 1, total, bound)
         return bool(np.any(chance[ranks <= total] <= level)) or bound == 1
 
     low, high = -1, int(total * bound) + 1

@@ -32,6 +32,8 @@ def checked_rows(
 ) -> tuple[NDArray[np.bool_], NDArray[np.float64], NDArray[np.float64] | None]:
     """Truth, probability and weight (None where each row counts once) of scored rows of two classes, or `UserError`.
 
+    Rows of weight 0 are left out.
+
     Examples
     --------
     >>> checked_rows([0, 1], [0.2, float("nan")])
@@ -58,9 +60,11 @@ def checked_rows(
     if len(bad):
         raise UserError(f"target {truth[bad[0]]:g} in row {bad[0]} is neither 0 nor 1")
     flag = truth.astype(bool)
-    counted = flag if weight is None else flag[weight > 0]
+    if weight is not None and not np.all(weight):
+        counts = weight > 0
+        flag, scores, weight = flag[counts], scores[counts], weight[counts]
     for value in (True, False):
-        if not np.any(counted == value):
+        if not np.any(flag == value):
             raise UserError(f"target has no row of class {int(value)}; both classes are needed")
     return flag, scores, weight
 

@@ -10,7 +10,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from counterpoise.decide.guarantee import Certified, certify, checked_confidence, missing_positives
+from counterpoise.decide.binomial import checked_confidence
+from counterpoise.decide.guarantee import Certified, certify, missing_positives
 from counterpoise.decide.measured import Measured, rates_of
 from counterpoise.decide.rows import check_probability, checked_rows, real_numbers
 from counterpoise.decide.sweep import Sweep, sweep, sweep_rows, sweep_weighted
@@ -266,7 +267,7 @@ def _too_few(rows: Sweep, missing: int | None) -> str:
     if missing is None:
         return "on these rows no threshold does better than the bound, so no number of rows would do"
     found = int(rows.positives)
-    return f"{found} positive row{'s' if found != 1 else ''} are too few, about {missing} more would do"
+    return f"{found} positive {'row is' if found == 1 else 'rows are'} too few, about {missing} more would do"
 
 
 def _met(goal: Goal, at: Confusion) -> str:

@@ -346,7 +346,8 @@ def _not_promised(training: "Training") -> tuple[str, ...]:
         f"More than the intervals say: they are what {len(training.split.test):,} test rows allow to say "
         "with 95% confidence, one measure at a time.",
     ]
-    if training.goal.constraints:
+    decision = training.judged.decision
+    if training.goal.constraints and decision is not None and not decision.promised:
         said.insert(
             0,
             "That a bound of the goal holds on new rows: the threshold was set on the calibration rows, and "

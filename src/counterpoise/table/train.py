@@ -263,6 +263,7 @@ def decision_facts(training: Training) -> dict[str, Any]:
         "positive": labels.positive,
         "goal": str(training.goal),
         "met": judged.met,
+        "promised": judged.decision is not None and judged.decision.promised,
         "reason": judged.reason,
         "verdict": training.verdict.sentence,
         "metrics": {"test": test},

@@ -4,7 +4,7 @@ import itertools
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.special import ndtr
 
@@ -63,6 +63,7 @@ def rank(goal, target, score, lower, upper):
 
 
 @pytest.mark.parametrize("text", GOALS)
+@settings(max_examples=40)  # of each of the goals
 @given(batch=scored())
 def test_no_other_band_is_better(text, batch):
     goal, (target, score) = Goal.parse(text), batch

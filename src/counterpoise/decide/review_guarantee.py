@@ -118,6 +118,7 @@ def most_between(total: int, bound: float, level: float) -> float:
     >>> most_between(10_000, 0.05, 0.05), most_between(100, 0.05, 0.05)
     (409, -1)
     """
+
     def sure(reviewed: int) -> bool:
         stretches = np.unique([1, *(max(1, reviewed // part) for part in (64, 32, 16, 8, 4, 2))])
         ranks = reviewed + stretches  # reviewed + 1 ranks from the row above to the row below

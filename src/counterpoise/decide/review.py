@@ -96,7 +96,9 @@ def choose_review_band(
         With a bound on the rows reviewed, such as "recall where precision >= 0.9 with review <= 5%", or of bounds
         alone, such as "precision >= 0.9 and recall >= 0.8": then as few rows as possible are reviewed.
     confidence
-        Of the promise, between 0.5 and 1.
+        Of the promise, at least 0.5 and less than 1: with at least this probability over the rows given here, every
+        bound holds for the rates that the band has on endlessly many new rows of the same kind. Both ends are chosen
+        by exact binomial tests; why they stay exact is said in `counterpoise.decide.review_guarantee`.
     sample_weight
         How much each row counts, (N,). Rows that count differently get no promise.
 
@@ -146,6 +148,8 @@ def choose_review_band(
     elif sound is None:
         missing = _missing_positives(rows, wanted, sure)
         reason = f"{_not_sure(wanted, sure)}: {_too_few(rows, missing)}"
+        if float(band.at.alerts) == 0:
+            reason = f"{reason}; and it finds nothing: no useful band serves this goal"
     else:
         band, missing, reason = sound, 0, _promise(sound, wanted, sure)
     per_count = 1.0 if weight is None else float(weight.sum() / np.sum(weight**2))  # Kish's effective number of rows
@@ -182,8 +186,7 @@ def _best_here(rows: Sweep, goal: Goal) -> _Band:
     total = float(rows.flagged[-1])
     most = total if goal.review is None else (goal.review + _ROUNDING) * total
     band = _best(rows, goal, Limits(least_found=0.0, last_upper=len(rows.score), most_reviewed=most))
-    if band is None:
-        raise AssertionError("the band that flags and reviews nothing is always possible")
+    assert band is not None  # to flag and review nothing is always possible
     return band
 
 

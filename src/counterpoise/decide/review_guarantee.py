@@ -21,7 +21,8 @@ between the scores of two rows that lie m ranks apart has the distribution Beta(
 smaller), and any m ranks in a row lie in one of the (n + 1) / g stretches of m + g ranks that start at a multiple of g
 (Bonferroni).
 
-What is bounded (lower end, upper end, rows reviewed) has an even part of 1 - confidence each.
+A tenth of 1 - confidence is enough for the rows reviewed, where they are bounded, since that bound hardly moves with
+its level. The two ends share the rest evenly.
 """
 
 from collections.abc import Sequence
@@ -35,6 +36,7 @@ from counterpoise.decide.sweep import Sweep
 from counterpoise.goals import Constraint, Goal
 
 Places = NDArray[np.int64]
+REVIEW_SHARE = 0.1
 RECALLS = (0.05, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9)
 
 
@@ -72,12 +74,15 @@ def certified_limits(rows: Sweep, goal: Goal, confidence: float) -> list[Limits]
     recalls: Sequence[float] = bounds or [0.0]
     if max(recalls) == 0 and any(one.rate == "precision" for one in above):
         recalls = RECALLS
-    level = (1 - confidence) / ((max(recalls) > 0) + bool(above) + (goal.review is not None))
-    most = np.inf if goal.review is None else most_between(int(rows.flagged[-1]), goal.review, level)
+    level, most = 1 - confidence, np.inf
+    if goal.review is not None:
+        most = most_between(int(rows.flagged[-1]), goal.review, REVIEW_SHARE * level if goal.constraints else level)
+        level *= 1 - REVIEW_SHARE
+    level /= len(recalls) * (2 if max(recalls) > 0 and above else 1)
     found = []
     for recall in recalls:
-        least_found = least_right(rows.positives, recall, level / len(recalls)) if recall else 0.0
-        last_upper = _last_upper(rows, above, recall, level / len(recalls))
+        least_found = least_right(rows.positives, recall, level) if recall else 0.0
+        last_upper = _last_upper(rows, above, recall, level)
         if least_found <= rows.positives and last_upper >= 0 and most >= 0:
             found.append(Limits(least_found, last_upper, most))
     return found

@@ -4,7 +4,7 @@ from itertools import pairwise
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from counterpoise.decide import choose_threshold, measure_binary, rows_needed
@@ -77,6 +77,7 @@ def oracle(goal):
     return max(rates[goal.objective] for rates in every if not breaks(goal, rates))
 
 
+@settings(deadline=None)
 @given(
     seed=st.integers(0, 10_000),
     rows=st.integers(4, 80),
@@ -107,6 +108,7 @@ def test_no_promise_without_an_exact_test(seed, rows, digits, confidence, text):
             assert decision.missing_positives is None or decision.missing_positives > 0
 
 
+@settings(deadline=None)
 @given(seed=st.integers(0, 10_000), rows=st.integers(4, 60), digits=st.sampled_from([1, None]))
 def test_one_test_of_a_monotone_rate_is_all_thresholds(seed, rows, digits):
     target, score = draw(seed, rows, prevalence=0.4, digits=digits)
@@ -121,6 +123,14 @@ def test_one_test_of_a_monotone_rate_is_all_thresholds(seed, rows, digits):
     assert decision.promised == bool(safe)
     if safe:
         assert decision.value == pytest.approx(max(safe))
+
+
+def test_a_promise_of_recall_flags_all_it_may():
+    target, score = draw(5, 500, prevalence=0.2)
+    decision = choose_threshold(target, score, "recall where fpr <= 10%")
+    negatives = int((~target).sum())
+    most = max(n for n in range(negatives) if stats.binom.cdf(n, negatives, 0.1) <= 0.05)
+    assert decision.confusion.fp == most
 
 
 @pytest.mark.parametrize("digits", [1, 2, None])

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from counterpoise.decide import choose_threshold
@@ -10,6 +10,8 @@ from counterpoise.decide.sweep import sweep_rows, sweep_weighted
 from counterpoise.decide.threshold import best_threshold
 from counterpoise.errors import UserError
 from counterpoise.goals import Confusion, Goal
+
+pytest.importorskip("scipy.special")
 
 GOALS = [
     "f1",
@@ -56,6 +58,7 @@ def feasible_and_score(goal, target, score, threshold, weight):
 
 
 @pytest.mark.parametrize("text", GOALS)
+@settings(deadline=None)
 @given(batch=scored(), weights=st.none() | st.lists(st.integers(0, 3), min_size=12, max_size=12))
 def test_no_other_threshold_is_better(text, batch, weights):
     goal = Goal.parse(text)

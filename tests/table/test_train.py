@@ -290,6 +290,7 @@ def test_a_goal_that_cannot_be_met_is_a_result(tmp_path):
         out=tmp_path / "o",
     )
     assert not facts.judged.met
+    assert json.loads((tmp_path / "o" / "decision.json").read_text())["promised"] is False
     assert "cannot be met here" in facts.judged.reason
     assert "cannot be met here" in (tmp_path / "o" / "report.html").read_text()
 

@@ -1,8 +1,8 @@
 """Thresholds that keep a goal's bounds on new rows with a stated confidence, for any model and any scores.
 
 The rows are taken for independent draws from one distribution, which new rows come from too; nothing else is
-assumed. The chance is over the rows given: among a hundred thresholds promised with 95 % confidence (each from rows
-of its own), at most about five break a bound, however the scores are distributed.
+assumed. The chance is over the rows given: of a hundred sets of rows at most about five give, with 95 % confidence, a
+threshold that is promised and breaks a bound. (Where promises are rarely made, a larger share of them may be wrong.)
 
 One bound, one threshold. Fix a rank k and let v be the score of the row that follows the k highest. Given v, the
 rows above v are independent draws from the distribution above v, so that the positives among them are binomial with

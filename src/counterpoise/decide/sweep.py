@@ -129,15 +129,14 @@ def sweep_rows(truth: NDArray[np.bool_], scores: NDArray[np.float64]) -> Sweep:
     key |= truth
     key.sort()
     key = key[::-1]
-    label = (key & np.uint64(1)).astype(np.bool_)
+    found = np.zeros(len(key) + 1, np.int64)
+    np.cumsum(key & np.uint64(1), dtype=np.int64, out=found[1:])
     key >>= np.uint64(1)
-    last = np.append(np.flatnonzero(key[1:] != key[:-1]), len(key) - 1)
-    tp = np.zeros(len(last) + 1, np.int64)
-    tp[1:] = np.cumsum(label, dtype=np.int64)[last]
-    score = key[last].view(np.float64)
-    flagged = np.zeros(len(last) + 1, np.int64)
-    np.add(last, 1, out=flagged[1:])
-    return Sweep(score, tp, flagged)
+    changes = np.flatnonzero(key[1:] != key[:-1])
+    flagged = np.zeros(len(changes) + 2, np.int64)
+    np.add(changes, 1, out=flagged[1:-1])
+    flagged[-1] = len(key)
+    return Sweep(key[flagged[1:] - 1].view(np.float64), found[flagged], flagged)
 
 
 def sweep_weighted(truth: NDArray[np.bool_], scores: NDArray[np.float64], weight: NDArray[np.float64]) -> Sweep:

@@ -5,7 +5,7 @@ and why it holds, is in `counterpoise.decide.guarantee`.
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -96,8 +96,8 @@ def choose_threshold(
     goal
         What to reach. A ranking goal takes the threshold of the best F1.
     confidence
-        Of the promise, between 0 and 1: with at least this probability over the rows given here, every constraint
-        holds for the rate that the threshold has on endlessly many new rows of the same kind.
+        Of the promise, at least 0.5 and below 1: the probability, over the rows given here, that no threshold is
+        promised that breaks a constraint on endlessly many new rows of the same kind.
     sample_weight
         How much each row counts, (N,). Rows that count differently get no promise.
 
@@ -105,8 +105,9 @@ def choose_threshold(
     -------
     Decision
         Where nothing can be promised, `promised` is False and the threshold is the one that is best on these rows;
-        among equals the one that flags the fewest. Where even these rows do not keep the constraints, `met` is False
-        and the threshold is the one that comes closest.
+        among equals the one that flags the fewest. (A promised one of the best recall flags as many as it may.)
+        Where even these rows do not keep the constraints, `met` is False and the threshold is the one that comes
+        closest.
 
     Raises
     ------
@@ -233,12 +234,32 @@ def _shortfall(constraint: Constraint, at: Confusion) -> NDArray[np.float64]:
 
 
 def _best_certified(rows: Sweep, goal: Goal, certified: Certified) -> _Best | None:
-    """The best place among the certified ones that flag a row."""
+    """The best place among the certified ones that flag a row.
+
+    Where recall is to be best, all that the promise allows is flagged: on new rows that finds more, though on these it
+    may not.
+    """
     if certified.places is None:
         best = _best(rows, goal, certified.allowed)
-        return best if best.short < np.inf else None
+        if best.short == np.inf:
+            return None
+        return replace(best, place=_furthest(rows, certified, best.place)) if goal.objective == "recall" else best
     places = certified.places[certified.allowed(rows.at(certified.places))]
+    if goal.objective == "recall":
+        places = places[-1:]
     return _better(_Best(), places, goal, rows.at(places)) if len(places) else None
+
+
+def _furthest(rows: Sweep, certified: Certified, place: int) -> int:
+    """The last certified place from this one on; after it none is."""
+    end = len(rows.tp)
+    while end - place > 1:
+        middle = (place + end) // 2
+        if certified.allowed(rows.at(middle)):
+            place = middle
+        else:
+            end = middle
+    return place
 
 
 def _as_numbers(at: Confusion) -> Confusion:

@@ -74,3 +74,7 @@ def test_bad_input(scored):
     one = for_class("f1 of fraud", CLASSES, target, probability)
     with pytest.raises(UserError, match=r"pass \(N, C\) and \(N,\)"):
         one.classes(probability, [True])
+    with pytest.raises(UserError, match="decided is 2 in row 1"):
+        one.classes(probability[:2], [1, 2])
+    with pytest.raises(UserError, match="probability nan in row 0, class 1"):
+        one.classes([[0.5, np.nan, 0.5]], [True])

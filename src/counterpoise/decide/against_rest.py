@@ -6,7 +6,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from counterpoise.decide.multiclass import checked_classes
+from counterpoise.decide.multiclass import check_class_probability, checked_classes
 from counterpoise.decide.rows import real_numbers
 from counterpoise.errors import UserError, nearest_name
 from counterpoise.goals import Constraint, Goal
@@ -40,7 +40,8 @@ class AgainstRest(NamedTuple):
         probability
             (N, C).
         decided
-            What `apply` of a decision gave for the class's column, (N,).
+            What `apply` of a decision gave for the class's column: whether each row is of it, or the three codes of
+            a review band, (N,).
 
         Returns
         -------
@@ -59,6 +60,10 @@ class AgainstRest(NamedTuple):
             raise UserError(
                 f"probability and decided have shapes {scores.shape} and {codes.shape}; pass (N, C) and (N,)"
             )
+        check_class_probability(scores)
+        bad = np.flatnonzero(~np.isin(codes, (-1, 0, 1)))
+        if len(bad):
+            raise UserError(f"decided is {codes[bad[0]]:g} in row {bad[0]}; pass what apply of a decision gave")
         others = scores.copy()
         others[:, self.place] = -np.inf
         return np.where(codes == 1, self.place, np.where(codes == 0, np.argmax(others, axis=1), -1))

@@ -1,6 +1,6 @@
 """What the promise of a review band is worth: bands chosen on many calibration sets, judged by their true rates.
 
-    python -m benchmarks.review_band            # 300 calibration sets a row; 8 minutes on 2 cores
+    python -m benchmarks.review_band            # 300 calibration sets a row; some minutes on 2 cores
     python -m benchmarks.review_band --quick    # 30
     python -m benchmarks.review_band --write    # and its part of RESULTS.md
 

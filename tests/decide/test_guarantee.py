@@ -17,7 +17,7 @@ from counterpoise.goals import Goal
 
 stats = pytest.importorskip("scipy.stats")
 
-BOUNDS = ["precision >= 0.5", "recall >= 0.6", "specificity >= 0.7", "fpr <= 0.3", "alerts <= 40%"]
+BOUNDS = ["specificity >= 0.7", "precision >= 0.5", "recall >= 0.6", "fpr <= 0.3", "alerts <= 40%"]
 
 
 def draw(seed, rows=2000, prevalence=0.05, distance=2.5, digits=None):

@@ -168,10 +168,7 @@ def checked_classes(target: ArrayLike, probability: ArrayLike) -> tuple[NDArray[
             f"target and probability must have shapes (N,) and (N, C), N and C at least 1, "
             f"but have {truth.shape} and {scores.shape}"
         )
-    bad = np.argwhere(~((scores >= 0) & (scores <= 1)))
-    if len(bad):
-        row, column = bad[0]
-        raise UserError(f"probability {scores[row, column]} in row {row}, class {column} lies outside 0 to 1")
+    check_class_probability(scores)
     known = (truth >= 0) & (truth < scores.shape[1]) & (truth == np.floor(truth))
     if not known.all():
         row = int(np.argmin(known))
@@ -180,6 +177,22 @@ def checked_classes(target: ArrayLike, probability: ArrayLike) -> tuple[NDArray[
             f"probability has {scores.shape[1]} classes (0 to {scores.shape[1] - 1})"
         )
     return truth.astype(np.int64), scores
+
+
+def check_class_probability(scores: NDArray[np.float64]) -> None:
+    """Refuse scores (N, C) that are not in [0, 1], NaN among them.
+
+    Examples
+    --------
+    >>> check_class_probability(np.array([[0.5, 1.5]]))
+    Traceback (most recent call last):
+    ...
+    counterpoise.errors.UserError: probability 1.5 in row 0, class 1 lies outside 0 to 1
+    """
+    bad = np.argwhere(~((scores >= 0) & (scores <= 1)))
+    if len(bad):
+        row, column = bad[0]
+        raise UserError(f"probability {scores[row, column]} in row {row}, class {column} lies outside 0 to 1")
 
 
 def positive_per_class(name: str, values: ArrayLike, classes: int) -> NDArray[np.float64]:

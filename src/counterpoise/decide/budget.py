@@ -1,0 +1,90 @@
+"""The most probable rows of a batch, never more than a budget allows."""
+
+import math
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from counterpoise.decide.rows import check_probability, real_numbers
+from counterpoise.errors import UserError
+from counterpoise.goals import Goal
+
+_ROUNDING = 1e-12
+
+
+def top_k(probability: ArrayLike, k: int) -> NDArray[np.bool_]:
+    """Flag the k rows with the highest scores, in O(n).
+
+    Parameters
+    ----------
+    probability
+        One score in [0, 1] per row, (N,).
+    k
+        How many rows may be flagged, 0 or more; all are, where there are no more.
+
+    Returns
+    -------
+    NDArray
+        Which rows are flagged, (N,), bool: min(k, N) of them. Where equal scores do not all fit, the earlier rows are
+        flagged, so that the budget is neither exceeded nor wasted; shuffle rows whose order means something.
+
+    Raises
+    ------
+    UserError
+        If a score is NaN or outside [0, 1], or k is no whole number of 0 or more.
+
+    Examples
+    --------
+    >>> top_k([0.2, 0.9, 0.9, 0.9], 2)
+    array([False,  True,  True, False])
+    """
+    scores = real_numbers("probability", probability)
+    if scores.ndim != 1:
+        raise UserError(f"probability has shape {scores.shape}; it must have one dimension, (N,)")
+    check_probability(scores)
+    if isinstance(k, bool) or not isinstance(k, int | np.integer) or k < 0:
+        raise UserError(f"k is {k!r}; it must be a whole number of rows, 0 or more")
+    if k == 0 or k >= len(scores):
+        return np.full(len(scores), k > 0)
+    edge = np.partition(scores, len(scores) - k)[len(scores) - k]
+    flagged: NDArray[np.bool_] = scores > edge
+    flagged[np.flatnonzero(scores == edge)[: k - np.count_nonzero(flagged)]] = True
+    return flagged
+
+
+def within_budget(probability: ArrayLike, goal: Goal | str) -> NDArray[np.bool_]:
+    """Flag as many rows of this batch as a goal's bound on alerts allows, those with the highest scores.
+
+    A threshold keeps such a bound on average over batches; here it is kept in each one. That takes the whole batch
+    at once, and no targets.
+
+    Parameters
+    ----------
+    probability
+        One score in [0, 1] per row of the batch, (N,).
+    goal
+        To find as many positives as the budget allows: "recall where alerts <= 200 per 10000".
+
+    Returns
+    -------
+    NDArray
+        Which rows are flagged, (N,), bool: the share of the N rows, rounded down; ties as in `top_k`.
+
+    Raises
+    ------
+    UserError
+        If the goal is another one, or a score is NaN or outside [0, 1].
+
+    Examples
+    --------
+    >>> within_budget([0.2, 0.9, 0.7, 0.8, 0.1], "recall where alerts <= 40%")
+    array([False,  True, False,  True, False])
+    """
+    wanted = Goal.parse(goal) if isinstance(goal, str) else goal
+    wanted.check_served("within_budget")
+    if wanted.objective != "recall" or [one.rate for one in wanted.constraints] != ["alerts"]:
+        raise UserError(
+            f"goal {str(wanted)!r} is not for within_budget; it takes one like 'recall where alerts <= 200 per 10000'"
+        )
+    scores = real_numbers("probability", probability)
+    return top_k(scores, math.floor((wanted.constraints[0].bound + _ROUNDING) * scores.size))

@@ -16,7 +16,7 @@ from counterpoise.decide.measured import Measured, rates_of
 from counterpoise.decide.rows import check_probability, checked_rows, real_numbers
 from counterpoise.decide.sweep import Sweep, sweep, sweep_rows, sweep_weighted
 from counterpoise.errors import UserError
-from counterpoise.goals import Confusion, Constraint, Goal
+from counterpoise.goals import Confusion, Constraint, Cost, Goal
 
 
 @dataclass(frozen=True, slots=True, eq=False, kw_only=True)
@@ -179,6 +179,57 @@ def best_threshold(
     """
     rows = sweep(target, probability, sample_weight)
     return float(rows.threshold_at(_best(rows, goal).place))
+
+
+def known_threshold(goal: Goal, prior: float) -> float | None:
+    """The threshold that is best for honest probabilities whatever the rows are; None where theory knows none.
+
+    Parameters
+    ----------
+    goal
+        Without constraints: a cost, whose threshold is where both decisions cost the same (Elkan 2001), or
+        balanced accuracy, whose threshold is the prior.
+    prior
+        Share of positives, in (0, 1).
+
+    Examples
+    --------
+    >>> known_threshold(Goal.parse("cost fn=9 fp=1"), 0.2), known_threshold(Goal("balanced_accuracy"), 0.2)
+    (0.1, 0.2)
+    """
+    if goal.constraints or goal.needs:
+        return None
+    if isinstance(goal.costs, Cost):
+        cost = goal.costs.numbers()
+        alarm, miss = cost["fp"] - cost["tn"], cost["fn"] - cost["tp"]
+        return alarm / (alarm + miss) if alarm + miss > 0 else None
+    return prior if goal.objective == "balanced_accuracy" else None
+
+
+def decision_at(
+    threshold: float, target: ArrayLike, probability: ArrayLike, goal: Goal, sample_weight: ArrayLike | None = None
+) -> Decision:
+    """What a given threshold does on scored rows; nothing is promised of it.
+
+    Examples
+    --------
+    >>> decision_at(0.5, [0, 1, 1], [0.2, 0.4, 0.8], Goal("f1")).rates["recall"].value
+    0.5
+    """
+    truth, scores, weight = checked_rows(target, probability, sample_weight)
+    weight = _if_they_differ(weight)
+    rows = sweep_rows(truth, scores) if weight is None else sweep_weighted(truth, scores, weight)
+    at = _as_numbers(rows.at(int(rows.places([threshold])[0])))
+    return Decision(
+        threshold=threshold,
+        promised=False,
+        met=sum(float(_shortfall(one, at)) for one in goal.constraints) == 0,
+        reason=f"{goal.label} is {float(goal.value(at)):.3g} here{_useless(at)}",
+        missing_positives=None,
+        rates=rates_of(at, goal) if weight is None else rates_of(at, goal, rows_per_count=_rows_per_count(weight)),
+        value=float(goal.value(at)),
+        confusion=at,
+    )
 
 
 def _if_they_differ(weight: NDArray[np.float64] | None) -> NDArray[np.float64] | None:

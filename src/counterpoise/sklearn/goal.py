@@ -25,6 +25,7 @@ from counterpoise.decide import (
     choose_threshold,
 )
 from counterpoise.decide.multiclass import decide_classes
+from counterpoise.decide.threshold import decision_at, known_threshold
 from counterpoise.errors import UserError, nearest_name
 from counterpoise.goals import Goal
 from counterpoise.goals import goal as parsed
@@ -66,7 +67,11 @@ class GoalClassifier(MetaEstimatorMixin, ClassifierMixin, BaseEstimator):  # typ
     classes_
         (C,), the labels in order.
     decision_
-        The `Decision`, on the probabilities of `estimator_`; for several classes `ClassThresholds`.
+        The `Decision`, on the probabilities of `estimator_`, or on those of `predict_proba` where `known_` is True; for
+        several classes `ClassThresholds`.
+    known_
+        Whether the threshold follows from the goal alone, if probabilities are honest: balanced accuracy and cost, with
+        no bound, of two classes. Rows could only say it with noise.
     calibrator_
         From the probabilities of `estimator_` to those of `predict_proba`.
     threshold_
@@ -84,8 +89,9 @@ class GoalClassifier(MetaEstimatorMixin, ClassifierMixin, BaseEstimator):  # typ
     >>> rng = np.random.default_rng(0)
     >>> rows = rng.normal(size=(8000, 1))
     >>> label = np.where(rows[:, 0] + rng.normal(size=8000) > 2, "fraud", "fine")
-    >>> model = GoalClassifier(LogisticRegression(), goal="recall of fraud where precision of fraud >= 0.6", cv=0.5)
-    >>> model.fit(rows, label).decision_.promised
+    >>> goal = "recall of fraud where precision of fraud >= 0.5"
+    >>> model = GoalClassifier(LogisticRegression(), goal, cv=0.5, random_state=0).fit(rows, label)
+    >>> model.decision_.promised
     True
     >>> model.predict([[0.0], [3.0]]).tolist()
     ['fine', 'fraud']
@@ -97,6 +103,8 @@ class GoalClassifier(MetaEstimatorMixin, ClassifierMixin, BaseEstimator):  # typ
     calibrator_: Calibrator
     goal_: Goal
     positive_: Any
+    known_: bool
+    threshold_: float | None
 
     def __init__(
         self,
@@ -220,10 +228,18 @@ class GoalClassifier(MetaEstimatorMixin, ClassifierMixin, BaseEstimator):  # typ
         if self.positive_ is None:
             count = np.bincount(truth, weight, minlength=len(self.classes_))
             self.decision_ = choose_class_thresholds(truth, scores, count / count.sum(), self.goal_, weight)
-            self.threshold_ = None
+            self.threshold_, self.known_ = None, False
             return
         place = int(np.flatnonzero(self.classes_ == self.positive_)[0])
-        found = choose_threshold(truth == place, scores[:, place], self._own_goal(), self.confidence, weight)
+        target, goal = truth == place, self._own_goal()
+        prior = float(np.average(target, weights=weight))
+        cut = known_threshold(goal, prior) if len(self.classes_) == 2 and self.calibration != "none" else None
+        self.known_ = cut is not None
+        if cut is not None:
+            self.decision_ = decision_at(cut, target, self.calibrator_(scores)[:, place], goal, weight)
+            self.threshold_ = cut
+            return
+        found = choose_threshold(target, scores[:, place], goal, self.confidence, weight)
         if found.promised and not exact:
             found = replace(found, promised=False, missing_positives=None, reason=f"{found.reason}; {_CROSS_FITTED}")
         self.decision_ = found
@@ -258,13 +274,17 @@ class GoalClassifier(MetaEstimatorMixin, ClassifierMixin, BaseEstimator):  # typ
         positive = float(self.calibrator_([inside if place == 1 else 1 - inside])[0])
         return positive if place == 1 else 1 - positive
 
+    def _decided_on(self, X: Any) -> NDArray[np.float64]:  # noqa: N803
+        """The probabilities that the decision is made on, (N, C)."""
+        check_is_fitted(self)
+        return self.predict_proba(X) if self.known_ else np.asarray(self.estimator_.predict_proba(X), np.float64)
+
     def predict(self, X: Any) -> NDArray[Any]:  # noqa: N803
         """The decided class of each row, (N,), of the labels in `classes_`.
 
         Where the goal means one of several classes, the rows that it passes go to the most probable other class.
         """
-        check_is_fitted(self)
-        scores = np.asarray(self.estimator_.predict_proba(X), np.float64)
+        scores = self._decided_on(X)
         if isinstance(self.decision_, ClassThresholds):
             chosen: NDArray[Any] = decide_classes(scores, self.decision_.threshold)
             return np.asarray(self.classes_[chosen])
@@ -282,8 +302,7 @@ class GoalClassifier(MetaEstimatorMixin, ClassifierMixin, BaseEstimator):  # typ
 
     def decision_function(self, X: Any) -> NDArray[np.float64]:  # noqa: N803
         """How far each row lies on a class's side of its threshold: (N,), above 0 for `classes_[1]`, or (N, C)."""
-        check_is_fitted(self)
-        scores = np.asarray(self.estimator_.predict_proba(X), np.float64)
+        scores = self._decided_on(X)
         if isinstance(self.decision_, ClassThresholds):
             over = scores / self.decision_.threshold
             return np.asarray(over if len(self.classes_) > 2 else over[:, 1] - over[:, 0])

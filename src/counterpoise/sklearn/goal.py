@@ -24,6 +24,7 @@ from counterpoise.decide import (
     choose_class_thresholds,
     choose_threshold,
 )
+from counterpoise.decide.binomial import checked_confidence
 from counterpoise.decide.multiclass import decide_classes
 from counterpoise.decide.threshold import decision_at, known_threshold
 from counterpoise.errors import UserError, nearest_name
@@ -150,6 +151,7 @@ class GoalClassifier(MetaEstimatorMixin, ClassifierMixin, BaseEstimator):  # typ
             rows of a class.
         """
         self.goal_ = parsed(self.goal) if isinstance(self.goal, str) else self.goal
+        checked_confidence(self.confidence)
         if not isinstance(self.goal_, Goal):
             raise UserError(f"goal is {self.goal!r}; pass a text such as 'recall where precision >= 0.5'")
         if not hasattr(self.estimator, "predict_proba"):

@@ -138,6 +138,22 @@ COUNTERPOISE_INLINE V smaller(V a, V b) {
 }
 #endif
 
+// a b + c, rounded once; a loop over lanes where the instruction set has no such instruction
+template <class T>
+COUNTERPOISE_INLINE Vector<T> fused(Vector<T> a, Vector<T> b, Vector<T> c) {
+#if defined(__AVX512F__)
+    if constexpr (sizeof(T) == 4) return (Vector<T>)_mm512_fmadd_ps((__m512)a, (__m512)b, (__m512)c);
+    else return (Vector<T>)_mm512_fmadd_pd((__m512d)a, (__m512d)b, (__m512d)c);
+#elif defined(__FMA__)
+    if constexpr (sizeof(T) == 4) return (Vector<T>)_mm256_fmadd_ps((__m256)a, (__m256)b, (__m256)c);
+    else return (Vector<T>)_mm256_fmadd_pd((__m256d)a, (__m256d)b, (__m256d)c);
+#else
+    Vector<T> v;
+    for (int i = 0; i < width<T>; ++i) v[i] = T(double(a[i]) * double(b[i]) + double(c[i]));
+    return v;
+#endif
+}
+
 template <class T>
 COUNTERPOISE_INLINE double total(Vector<T> v) {
     double sum = 0;

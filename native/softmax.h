@@ -79,6 +79,16 @@ COUNTERPOISE_INLINE Vector<T> less_reference(const SoftmaxRecipe& recipe, const 
     });
 }
 
+// a x - b y rounded about once, by Kahan's method: what the products lose is added again, as is what a and b lose.
+template <class T>
+COUNTERPOISE_INLINE Vector<T> difference_of_products(double a, Vector<T> x, double b, Vector<T> y) {
+    if constexpr (sizeof(T) == 8) return fused<T>(all<T>(a), x, -(b * y));
+    const T high_a = T(a), high_b = T(b);
+    const Vector<T> product = high_b * y, lost = fused<T>(all<T>(high_b), y, -product);
+    const Vector<T> rest = x * T(a - double(high_a)) - (y * T(b - double(high_b)) + lost);
+    return fused<T>(all<T>(high_a), x, -product) + rest;
+}
+
 // Rows of two classes whose target names one; `block.logits` becomes the gradient. The log odds are one difference.
 template <class T>
 inline void hard_pairs(const SoftmaxRecipe& recipe, const Block<T>& block, int64_t at, double factor, bool sloped,
@@ -94,14 +104,9 @@ inline void hard_pairs(const SoftmaxRecipe& recipe, const Block<T>& block, int64
         const Vector<T> difference = z1 - z0;
         odds = choose(is_second, difference * -a + (own_margin1 - b), difference * a + (own_margin0 + b));
     } else {
-        const double a0 = recipe.scale[0], a1 = recipe.scale[1], b = recipe.offset[1] - recipe.offset[0];
-        const double m0 = recipe.margin[0], m1 = recipe.margin[1];
-        const Int<T>* target = block.target + at;
-        odds = in_double(first, [=](Vector<double> x, int place) {
-            const Vector<double> difference = a1 * widen_at<T>(second + place) - a0 * x + b;
-            const auto is_one = widen_ints_at<T>(target + place) == 1;
-            return choose(is_one, m1 - difference, m0 + difference);
-        });
+        const Vector<T> difference = difference_of_products<T>(recipe.scale[1], z1, recipe.scale[0], z0);
+        const T b = T(recipe.offset[1] - recipe.offset[0]);
+        odds = choose(is_second, own_margin1 - (difference + b), own_margin0 + (difference + b));
     }
     odds = choose(larger(z0, z1) == T(__builtin_inf()), all<T>(T(__builtin_nan(""))), odds);
     sums->odd += how_many<T>(odds != odds);  // also of rows that weigh nothing
@@ -168,8 +173,9 @@ inline void hard_rows(const SoftmaxRecipe& recipe, const Block<T>& block, int64_
             lead = choose(is_true, difference * -common + T(recipe.margin[k] - recipe.centred_offset[k]), lead);
         } else if (recipe.affine) {
             gap = less_reference<T>(recipe, z + k * pitch, k, 0.0, origin);
-            const Vector<T> margined = less_reference<T>(recipe, z + k * pitch, k, recipe.margin[k], origin);
-            lead = choose(is_true, -margined, lead);
+            const Vector<T> own_gap =
+                recipe.margined ? less_reference<T>(recipe, z + k * pitch, k, recipe.margin[k], origin) : gap;
+            lead = choose(is_true, -own_gap, lead);
         }
         const Vector<T> e = choose(is_true, zero, exponential_of_gap<T>(gap));
         spread += e;

@@ -3,9 +3,12 @@
 This is the only file that passes addresses; it holds the arrays until the call returns.
 """
 
+import ctypes
 import os
+import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -212,6 +215,26 @@ def _merged(shape: tuple[int, ...], strides: tuple[int, ...]) -> tuple[int, int]
         else:
             return None
     return size, step
+
+
+@cache
+def region_of(library: str) -> int:
+    """The address of the function that runs another one on the OpenMP threads of a loaded library, or `OWN_THREADS`.
+
+    Such threads spin for a while after each of the library's operations, and keep the processors from any other thread:
+    what follows such an operation is best done by them.
+    """
+    try:
+        found = ctypes.cast(ctypes.CDLL(library).GOMP_parallel, ctypes.c_void_p).value
+    except (AttributeError, OSError):  # it was built without OpenMP, or with another one
+        return OWN_THREADS
+    return found or OWN_THREADS
+
+
+def region_here() -> int:
+    """PyTorch's threads where it is loaded, since it has most likely just used them."""
+    library = getattr(getattr(sys.modules.get("torch"), "_C", None), "__file__", None)
+    return OWN_THREADS if library is None else region_of(library)
 
 
 def threads_here() -> int:

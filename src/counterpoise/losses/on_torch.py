@@ -5,7 +5,6 @@ pass; a second one computes it again. What the kernels do not do (derivatives of
 devices, gradients by the target) the definition in `losses/softmax.py` and `losses/sigmoid.py` does.
 """
 
-import ctypes
 from dataclasses import dataclass
 from math import nan, prod
 from typing import Any
@@ -14,7 +13,7 @@ import torch
 
 from counterpoise.errors import UserError
 from counterpoise.losses.arguments import warn_about_one_weight
-from counterpoise.losses.kernel import OWN_THREADS, TYPES, Layout, compiled, facts_of, layout, types_and_options
+from counterpoise.losses.kernel import TYPES, Layout, compiled, facts_of, layout, region_of, types_and_options
 from counterpoise.recipes import Recipe, SoftmaxRecipe
 
 _NAMES = {getattr(torch, name): name for name in TYPES}
@@ -24,19 +23,8 @@ _SMALL = (torch.uint8, torch.int8, torch.int16)
 _TENSORS = (torch.Tensor, torch.nn.Parameter)
 
 
-def _region_of_torch() -> int:
-    """The address of the function that runs another one on PyTorch's own OpenMP threads, or 0.
-
-    They spin for a while after each of PyTorch's operations, and keep the processors from any other thread.
-    """
-    try:
-        found = ctypes.cast(ctypes.CDLL(torch._C.__file__).GOMP_parallel, ctypes.c_void_p).value
-    except (AttributeError, OSError):  # PyTorch was built without OpenMP, or with another one
-        return OWN_THREADS
-    return found or OWN_THREADS
-
-
-REGION = _region_of_torch()
+REGION = region_of(torch._C.__file__)
+"""PyTorch's own OpenMP threads."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -9,7 +9,7 @@ from numpy.typing import ArrayLike, NDArray
 from counterpoise.decide.multiclass import check_class_probability, checked_classes
 from counterpoise.decide.rows import real_numbers
 from counterpoise.errors import UserError, nearest_name
-from counterpoise.goals import Constraint, Goal
+from counterpoise.goals import Goal
 
 
 class AgainstRest(NamedTuple):
@@ -104,19 +104,13 @@ def for_class(goal: Goal | str, classes: Sequence[object], target: ArrayLike, pr
     truth, scores = checked_classes(target, probability)
     if len(names) != scores.shape[1] or len(set(names)) < len(names):
         raise UserError(f"classes are {', '.join(names)} but probability has {scores.shape[1]} columns; name each once")
-    spoken = {*(one.of for one in wanted.constraints), *([] if wanted.of is None else [wanted.of])}
-    if len(spoken) != 1 or None in spoken or (wanted.of is None and wanted.objective != "review"):
+    name = wanted.class_of_interest
+    if name is None:
         raise UserError(
             f"goal {str(wanted)!r} does not speak of one class alone; "
             "write 'recall of fraud where precision of fraud >= 0.5'"
         )
-    name = wanted.classes[0]
     if name not in names:
         raise nearest_name("class", name, names)
     place = names.index(name)
-    alone = Goal(
-        wanted.objective,
-        tuple(Constraint(one.rate, one.bound) for one in wanted.constraints),
-        review=wanted.review,
-    )
-    return AgainstRest(truth == place, scores[:, place], alone, place)
+    return AgainstRest(truth == place, scores[:, place], wanted.without_class(), place)

@@ -1,7 +1,7 @@
 """A goal: one objective, what must hold while it is reached, and how many rows may be left to a person."""
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -162,6 +162,29 @@ class Goal:
         band = self.objective == REVIEW or self.review is not None
         found = (bool(self.classes) and not matrix, matrix, bool(self.columns), band)
         return tuple(need for need, needed in zip(_BEYOND, found, strict=True) if needed)
+
+    @property
+    def class_of_interest(self) -> str | None:
+        """The class that all of the goal speaks of; None where it names none, or where a part speaks of others too.
+
+        Examples
+        --------
+        >>> Goal.parse("recall of fraud where precision of fraud >= 0.5").class_of_interest
+        'fraud'
+        >>> Goal.parse("macro_f1 where recall of fraud >= 0.5").class_of_interest
+        """
+        spoken = {one.of for one in self.constraints} | (set() if self.objective == REVIEW else {self.of})
+        return spoken.pop() if len(spoken) == 1 else None
+
+    def without_class(self) -> "Goal":
+        """The same goal of two classes, where the class that it names is the positive one.
+
+        Examples
+        --------
+        >>> str(Goal.parse("recall of fraud where precision of fraud >= 0.5").without_class())
+        'recall where precision >= 0.5'
+        """
+        return replace(self, of=None, constraints=tuple(replace(one, of=None) for one in self.constraints))
 
     def check_served(self, by: str, *served: str) -> None:
         """Refuse a goal that needs what is not among `served`.

@@ -233,7 +233,8 @@ class GoalClassifier(MetaEstimatorMixin, ClassifierMixin, BaseEstimator):  # typ
             self.threshold_, self.known_ = None, False
             return
         place = int(np.flatnonzero(self.classes_ == self.positive_)[0])
-        target, goal = truth == place, self._own_goal()
+        goal = self.goal_ if self.goal_.class_of_interest is None else self.goal_.without_class()
+        target = truth == place
         prior = float(np.average(target, weights=weight))
         cut = known_threshold(goal, prior) if len(self.classes_) == 2 and self.calibration != "none" else None
         self.known_ = cut is not None
@@ -248,26 +249,21 @@ class GoalClassifier(MetaEstimatorMixin, ClassifierMixin, BaseEstimator):  # typ
         self.threshold_ = self._calibrated_threshold(found.threshold, place)
 
     def _class_of_interest(self) -> Any:
-        named = self.goal_.classes
-        known = [str(label) for label in self.classes_]
-        if len(named) > 1:
-            raise UserError(f"goal {str(self.goal_)!r} speaks of several classes; GoalClassifier serves one")
-        if named:
-            if self.positive is not None and str(self.positive) != named[0]:
-                raise UserError(f"the goal speaks of class {named[0]!r}, but positive is {self.positive!r}; pass one")
-            if named[0] not in known:
-                raise nearest_name("class", named[0], known)
-            return self.classes_[known.index(named[0])]
+        name = self.goal_.class_of_interest
+        if name is not None:
+            known = [str(label) for label in self.classes_]
+            if self.positive is not None and str(self.positive) != name:
+                raise UserError(
+                    f"the goal speaks of class {name!r}, but positive is {self.positive!r}; pass one of them"
+                )
+            if name not in known:
+                raise nearest_name("class", name, known)
+            return self.classes_[known.index(name)]
         if self.positive is not None:
             if self.positive not in self.classes_:
                 raise UserError(f"positive is {self.positive!r}, but y has the classes {self.classes_.tolist()[:10]}")
             return self.positive
         return self.classes_[1] if len(self.classes_) == 2 else None
-
-    def _own_goal(self) -> Goal:
-        """The goal without the name of its class, which is the positive one by now."""
-        constraints = tuple(replace(one, of=None) for one in self.goal_.constraints)
-        return replace(self.goal_, constraints=constraints, of=None)
 
     def _calibrated_threshold(self, threshold: float, place: int) -> float | None:
         if len(self.classes_) > 2:

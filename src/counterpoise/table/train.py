@@ -150,7 +150,7 @@ def train_table(
         The class of interest; of two the default is the rarer, and of more than two it makes the
         others one class.
     goal
-        What to reach; f1 by default, macro_f1 with more than two classes.
+        What to reach; f1 by default, macro_f1 with more than two classes. A class that it names is the positive one.
     out
         A new directory; by default `counterpoise-<name of the table>`.
     seed
@@ -167,7 +167,7 @@ def train_table(
     bundle.refuse_existing(place)
     library()
     if goal is not None:
-        goal.check_served("train")
+        positive, goal = _class_of_interest(goal, positive)
     if seed < 0:
         raise UserError(f"seed is {seed}; it must be 0 or more")
     progress("reading the table", 0.0)
@@ -380,6 +380,16 @@ def _notes(
             "the test is easier than new data."
         )
     return tuple(notes)
+
+
+def _class_of_interest(goal: Goal, positive: str | None) -> tuple[str | None, Goal]:
+    """The positive class, and the goal without its name if it names one."""
+    name = goal.class_of_interest
+    alone = goal if name is None else goal.without_class()
+    alone.check_served("train")
+    if name is not None and positive not in (None, name):
+        raise UserError(f"the goal speaks of class {name!r}, but positive is {positive!r}; pass one of them")
+    return positive if name is None else name, alone
 
 
 def _command(path: Path, target: str, positive: str | None, goal: Goal, seed: int) -> str:

@@ -323,6 +323,24 @@ def by_table(outcomes: Sequence[Outcome]) -> Iterator[str]:
             yield f"| {table} | {goal} | {' | '.join(cells)} |"
 
 
+def summary(outcomes: Sequence[Outcome]) -> Iterator[str]:
+    """The bounded goals together: each of ours against the tuned threshold."""
+    bounded = [one for one in outcomes if "where" in one.goal]
+    pairs = sorted({(one.table, one.goal) for one in bounded})
+    tuned = [one for one in bounded if one.method == TUNED]
+    yield f"- {TUNED}: kept {share(one.kept for one in tuned)}, surely broken {share(one.surely_broken for one in tuned)}"
+    for method in OURS:
+        ours = [one for one in bounded if one.method == method]
+        more = [
+            np.sign(sum(one.kept for one in _of(ours, goal, method, table)) - sum(one.kept for one in _of(tuned, goal, TUNED, table)))
+            for table, goal in pairs
+        ]
+        yield (
+            f"- {method}: kept {share(one.kept for one in ours)}, surely broken {share(one.surely_broken for one in ours)}; "
+            f"of {len(pairs)} pairs of table and goal kept more often than {TUNED} on {more.count(1)}, less often on {more.count(-1)}"
+        )
+
+
 def as_markdown(outcomes: Sequence[Outcome], asked: str, seconds: float) -> str:
     """Its part of RESULTS.md."""
     tables = len({one.table for one in outcomes})
@@ -339,6 +357,8 @@ def as_markdown(outcomes: Sequence[Outcome], asked: str, seconds: float) -> str:
         "both kept the bound, and their number.",
         "",
         f"- commit measured: {results.commit()}",
+        "",
+        *summary(outcomes),
         "",
         *by_goal(outcomes),
         "",

@@ -201,24 +201,29 @@ class Outcome:
     goal: str
     method: str
     promised: bool
+    said_unmet: bool
     kept: bool
     surely_broken: bool
     value: float
-    score: float
 
 
-def decide(method: str, goal: Goal, plain: Fits, balanced: Fits, learn: Any, judge: Any, seed: int) -> tuple[Any, bool]:
-    """Which of the judging rows are flagged, and whether a promise came with it."""
+def decide(
+    method: str, goal: Goal, plain: Fits, balanced: Fits, learn: Any, judge: Any, seed: int
+) -> tuple[Any, bool, bool]:
+    """Which of the judging rows are flagged, whether that was promised, or said not to meet the goal."""
     if method in ("0.5", "balanced"):
         fits = plain if method == "0.5" else balanced
-        return fits.predict(learn, judge)[:, 1] >= 0.5, False
+        return fits.predict(learn, judge)[:, 1] >= 0.5, False, False
     if method == TUNED:
         model = TunedThresholdClassifierCV(OnRowNumbers(plain), scoring=scorer(goal), cv=5)
     else:
         cv: float | int = 0.3 if method == OURS[0] else 5
         model = GoalClassifier(OnRowNumbers(plain), goal, confidence=CONFIDENCE, cv=cv, random_state=seed)
     model.fit(learn[:, None], plain.rows.target[learn])
-    return model.predict(judge[:, None]) == 1, method in OURS and model.decision_.promised
+    flagged = model.predict(judge[:, None]) == 1
+    if method == TUNED:
+        return flagged, False, False
+    return flagged, model.decision_.promised, not model.decision_.met
 
 
 def judged(at: Confusion, goal: Goal) -> tuple[bool, bool]:
@@ -262,13 +267,10 @@ def measure(job: tuple[Table, str, int], folder: Path) -> list[Outcome]:
     for text in GOALS:
         goal = Goal.parse(text)
         for method in METHODS:
-            flagged, promised = decide(method, goal, plain, balanced, learn, judge, seed)
+            flagged, promised, unmet = decide(method, goal, plain, balanced, learn, judge, seed)
             at = counted(rows.target[judge] == 1, flagged)
             outcomes.append(
-                Outcome(
-                    table.name, model, text, method, promised, *judged(at, goal), float(goal.value(at)),
-                    float(goal.score(at)),
-                )  # fmt: skip
+                Outcome(table.name, model, text, method, promised, unmet, *judged(at, goal), float(goal.value(at)))
             )
     return outcomes
 
@@ -289,24 +291,43 @@ def share(flags: Iterable[bool]) -> str:
     return f"{np.mean(flags):.0%}".replace("%", " %") if flags else "-"
 
 
-def by_goal(outcomes: Sequence[Outcome]) -> Iterator[str]:
-    """Per goal and method, all tables and models together."""
-    yield "| goal | method | promised | kept | surely broken | of promised: kept | surely broken | objective | both keep |"
-    yield "| --- | --- | ---: | ---: | ---: | ---: | ---: | ---: | --- |"
-    for goal in dict.fromkeys(one.goal for one in outcomes):
-        bounded = "where" in goal
-        tuned = _of(outcomes, goal, TUNED)
+def by_bounded_goal(outcomes: Sequence[Outcome]) -> Iterator[str]:
+    """Per goal with a bound and method, all tables and models together."""
+    head = ["goal", "method", "kept", "surely broken", "promised", "of promised: kept", "surely broken"]
+    head += ["said unmet", "surely broken else", "objective where both keep"]
+    yield f"| {' | '.join(head)} |"
+    yield f"| --- | --- |{' ---: |' * 7} --- |"
+    for goal in _goals(outcomes, bounded=True):
         for method in METHODS:
-            found = _of(outcomes, goal, method)
-            sure = [one for one in found if one.promised]
-            cells = [goal, method]
-            cells += [share(one.promised for one in found)] if bounded and method in OURS else ["-"]
-            cells += [share(one.kept for one in found), share(one.surely_broken for one in found)] if bounded else ["-"] * 2
-            cells += [share(one.kept for one in sure), share(one.surely_broken for one in sure)]
-            cells += [f"{np.mean([one.value for one in found]):.3f}"]
-            both = [(a.value, b.value) for a, b in zip(found, tuned, strict=True) if a.kept and b.kept]
-            cells += [f"{np.mean(both, axis=0)[0]:.3f} : {np.mean(both, axis=0)[1]:.3f} ({len(both)})" if both else "-"]
-            yield f"| {' | '.join(cells)} |"
+            found, tuned = _of(outcomes, goal, method), _of(outcomes, goal, TUNED)
+            cells = [share(one.kept for one in found), share(one.surely_broken for one in found)]
+            if method in OURS:
+                sure = [one for one in found if one.promised]
+                cells += [share(one.promised for one in found), share(one.kept for one in sure)]
+                cells += [share(one.surely_broken for one in sure), share(one.said_unmet for one in found)]
+                cells += [share(one.surely_broken and not one.said_unmet for one in found)]
+            else:
+                cells += ["-"] * 5
+            both = [
+                (own.value, other.value) for own, other in zip(found, tuned, strict=True) if own.kept and other.kept
+            ]
+            own, other = np.mean(both, axis=0) if both else (np.nan, np.nan)
+            yield f"| {goal} | {method} | {' | '.join(cells)} | {own:.3f} to {other:.3f}, {len(both)} splits |"
+
+
+def by_other_goal(outcomes: Sequence[Outcome]) -> Iterator[str]:
+    """Per goal without a bound: the mean objective."""
+    yield f"| goal | {' | '.join(METHODS)} |"
+    yield f"| --- |{' ---: |' * len(METHODS)}"
+    for goal in _goals(outcomes, bounded=False):
+        means = (np.mean([one.value for one in _of(outcomes, goal, method)]) for method in METHODS)
+        yield f"| {goal} | {' | '.join(f'{mean:.3f}' for mean in means)} |"
+
+
+def _goals(outcomes: Iterable[Outcome], *, bounded: bool) -> list[str]:
+    return [
+        goal for goal in dict.fromkeys(one.goal for one in outcomes) if bool(Goal.parse(goal).constraints) == bounded
+    ]
 
 
 def by_table(outcomes: Sequence[Outcome]) -> Iterator[str]:
@@ -318,27 +339,27 @@ def by_table(outcomes: Sequence[Outcome]) -> Iterator[str]:
             cells = []
             for method in METHODS:
                 found = _of(outcomes, goal, method, table)
-                kept = f"{sum(one.kept for one in found)}/{len(found)}, " if "where" in goal else ""
+                kept = f"{sum(one.kept for one in found)}/{len(found)}, " if Goal.parse(goal).constraints else ""
                 cells.append(f"{kept}{np.mean([one.value for one in found]):.3f}")
             yield f"| {table} | {goal} | {' | '.join(cells)} |"
 
 
 def summary(outcomes: Sequence[Outcome]) -> Iterator[str]:
-    """The bounded goals together: each of ours against the tuned threshold."""
-    bounded = [one for one in outcomes if "where" in one.goal]
-    pairs = sorted({(one.table, one.goal) for one in bounded})
-    tuned = [one for one in bounded if one.method == TUNED]
-    yield f"- {TUNED}: kept {share(one.kept for one in tuned)}, surely broken {share(one.surely_broken for one in tuned)}"
-    for method in OURS:
-        ours = [one for one in bounded if one.method == method]
-        more = [
-            np.sign(sum(one.kept for one in _of(ours, goal, method, table)) - sum(one.kept for one in _of(tuned, goal, TUNED, table)))
-            for table, goal in pairs
-        ]
-        yield (
-            f"- {method}: kept {share(one.kept for one in ours)}, surely broken {share(one.surely_broken for one in ours)}; "
-            f"of {len(pairs)} pairs of table and goal kept more often than {TUNED} on {more.count(1)}, less often on {more.count(-1)}"
+    """All goals with a bound together: how often it was kept, and on how many tables more or less often than tuned."""
+    goals = _goals(outcomes, bounded=True)
+    pairs = [(goal, table) for goal in goals for table in dict.fromkeys(one.table for one in outcomes)]
+    tuned = [sum(one.kept for one in _of(outcomes, goal, TUNED, table)) for goal, table in pairs]
+    for method in METHODS:
+        found = [one for one in outcomes if one.method == method and one.goal in goals]
+        kept = [sum(one.kept for one in _of(outcomes, goal, method, table)) for goal, table in pairs]
+        more = sum(own > other for own, other in zip(kept, tuned, strict=True))
+        less = sum(own < other for own, other in zip(kept, tuned, strict=True))
+        against = (
+            ""
+            if method == TUNED
+            else f"; more often than {TUNED} in {more} of {len(pairs)} pairs of goal and table, less often in {less}"
         )
+        yield f"- {method}: kept {share(one.kept for one in found)}, surely broken {share(one.surely_broken for one in found)}{against}"
 
 
 def as_markdown(outcomes: Sequence[Outcome], asked: str, seconds: float) -> str:
@@ -347,22 +368,25 @@ def as_markdown(outcomes: Sequence[Outcome], asked: str, seconds: float) -> str:
     lines = [
         "# Decisions",
         "",
-        f"Written by `python -m benchmarks.decisions {asked}`, with confidence {CONFIDENCE}: {tables} tables, 2 models,",
-        f"{len(_of(outcomes, GOALS[0], TUNED)) // tables // 2} splits, {seconds:.0f} s on two processes. How it is done"
-        " stands in `benchmarks/decisions.py`.",
+        f"Written by `python -m benchmarks.decisions {asked}`: {tables} real tables, two models, "
+        f"{len(_of(outcomes, GOALS[0], TUNED)) // tables // 2} splits; {seconds:.0f} s.",
         "",
-        "Kept: the share of splits where every bound held on the judging rows. Surely broken: where the exact 95 %",
-        "interval of a rate there lies beyond its bound. Objective: the mean over all splits, kept or not (of cost, less",
-        "is better). Both keep: the objective, the method's own and TunedThresholdClassifierCV's, over the splits where",
-        "both kept the bound, and their number.",
+        "Kept: the share of splits where every bound held on the judging rows, by luck or not: a threshold exactly at its",
+        "bound keeps it in half of them. Surely broken: where the exact 95 % interval of a rate there lies beyond its",
+        "bound. Said unmet: where `decision_.met` is False, because no threshold kept the bound on the rows to choose on;",
+        "surely broken else: without that word. Objective where both keep: the method's own mean and",
+        f"{TUNED}ClassifierCV's, over the splits where both kept the bound. Promises are of {CONFIDENCE} confidence.",
         "",
         f"- commit measured: {results.commit()}",
-        "",
         *summary(outcomes),
         "",
-        *by_goal(outcomes),
+        *by_bounded_goal(outcomes),
         "",
-        "Splits and models that kept the bound, and the mean objective:",
+        "Goals without a bound: the mean objective (of cost, less is better).",
+        "",
+        *by_other_goal(outcomes),
+        "",
+        "Each table: in how many splits of both models the bound was kept, and the mean objective, kept or not.",
         "",
         *by_table(outcomes),
     ]
@@ -391,6 +415,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     text = as_markdown(outcomes, "--quick --write" if asked.quick else "--write", time.perf_counter() - start)
     print(text)
     if asked.write is not None:
+        asked.write.mkdir(parents=True, exist_ok=True)
         results.write_part(asked.write / "RESULTS.md", text)
     return 0
 

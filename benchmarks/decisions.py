@@ -80,7 +80,7 @@ TABLES = (
 
 @dataclass(frozen=True, eq=False)
 class Rows:
-    """Features, of which the first `numeric` are numbers and the others codes of categories, and 0 or 1 for each row."""
+    """Features, the first `numeric` of them numbers, the others codes of categories, and 0 or 1 for each row."""
 
     features: NDArray[np.float64]
     numeric: int
@@ -354,12 +354,11 @@ def summary(outcomes: Sequence[Outcome]) -> Iterator[str]:
         kept = [sum(one.kept for one in _of(outcomes, goal, method, table)) for goal, table in pairs]
         more = sum(own > other for own, other in zip(kept, tuned, strict=True))
         less = sum(own < other for own, other in zip(kept, tuned, strict=True))
-        against = (
-            ""
-            if method == TUNED
-            else f"; more often than {TUNED} in {more} of {len(pairs)} pairs of goal and table, less often in {less}"
-        )
-        yield f"- {method}: kept {share(one.kept for one in found)}, surely broken {share(one.surely_broken for one in found)}{against}"
+        line = f"- {method}: kept {share(one.kept for one in found)}"
+        line += f", surely broken {share(one.surely_broken for one in found)}"
+        if method != TUNED:
+            line += f"; of {len(pairs)} pairs of goal and table kept more often than {TUNED} in {more}, less in {less}"
+        yield line
 
 
 def as_markdown(outcomes: Sequence[Outcome], asked: str, seconds: float) -> str:
@@ -371,10 +370,10 @@ def as_markdown(outcomes: Sequence[Outcome], asked: str, seconds: float) -> str:
         f"Written by `python -m benchmarks.decisions {asked}`: {tables} real tables, two models, "
         f"{len(_of(outcomes, GOALS[0], TUNED)) // tables // 2} splits; {seconds:.0f} s.",
         "",
-        "Kept: the share of splits where every bound held on the judging rows, by luck or not: a threshold exactly at its",
-        "bound keeps it in half of them. Surely broken: where the exact 95 % interval of a rate there lies beyond its",
-        "bound. Said unmet: where `decision_.met` is False, because no threshold kept the bound on the rows to choose on;",
-        "surely broken else: without that word. Objective where both keep: the method's own mean and",
+        "Kept: the share of splits where every bound held on the judging rows, by luck or not: a threshold exactly at",
+        "its bound keeps it in half of them. Surely broken: where the exact 95 % interval of a rate there lies beyond",
+        "its bound. Said unmet: where `decision_.met` is False, because no threshold kept the bound on the rows to",
+        "choose on; surely broken else: without that word. Objective where both keep: the method's own mean and",
         f"{TUNED}ClassifierCV's, over the splits where both kept the bound. Promises are of {CONFIDENCE} confidence.",
         "",
         f"- commit measured: {results.commit()}",

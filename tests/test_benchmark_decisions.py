@@ -1,22 +1,19 @@
 """The benchmark of decisions computes what it says it does, on a table that is made here."""
 
 import sys
-from functools import partial
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 pl = pytest.importorskip("polars")
-pytest.importorskip("sklearn")
 pytest.importorskip("lightgbm")
+LogisticRegression = pytest.importorskip("sklearn.linear_model").LogisticRegression
+cross_val_predict = pytest.importorskip("sklearn.model_selection").cross_val_predict
 sys.path.insert(0, str(Path(__file__).parents[1]))  # benchmarks is a package of the checkout, not of the wheel
 
-from sklearn.linear_model import LogisticRegression
-from sklearn.model_selection import cross_val_predict
-
-from benchmarks import decisions
-from benchmarks.decisions import (
+from benchmarks import decisions  # noqa: E402
+from benchmarks.decisions import (  # noqa: E402
     GOALS,
     METHODS,
     OURS,
@@ -29,7 +26,7 @@ from benchmarks.decisions import (
     read,
     surely_broken,
 )
-from counterpoise.goals import Constraint, Goal
+from counterpoise.goals import Constraint, Goal  # noqa: E402
 
 TABLE = Table("made", "yes", ("answer",))
 
@@ -100,7 +97,7 @@ def test_counts_and_judgement():
 
 def test_one_split_is_measured(folder, monkeypatch):
     monkeypatch.setattr(decisions, "GOALS", GOALS[::4])
-    monkeypatch.setattr(decisions, "MODELS", {"logistic": partial(decisions.logistic)})
+    monkeypatch.setattr(decisions, "MODELS", {"logistic": decisions.logistic})
     outcomes = decisions.measure((TABLE, "logistic", 0), folder)
     assert [(one.goal, one.method) for one in outcomes] == [(goal, method) for goal in GOALS[::4] for method in METHODS]
     assert all(one.promised is False for one in outcomes if one.method != OURS[0])

@@ -26,6 +26,7 @@ from benchmarks.decisions import (  # noqa: E402
     read,
     surely_broken,
 )
+
 from counterpoise.goals import Constraint, Goal  # noqa: E402
 
 TABLE = Table("made", "yes", ("answer",))

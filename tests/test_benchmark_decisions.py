@@ -96,6 +96,13 @@ def test_counts_and_judgement():
     assert not surely_broken(counted(truth, np.zeros(1000, bool)), Constraint("precision", 0.5))
 
 
+def test_what_can_be_reached():
+    truth = np.repeat([False, True], [90, 10])
+    rising = np.linspace(0, 1, 100)
+    assert decisions.reachable(truth, rising, Goal.parse("recall where precision >= 0.5"))
+    assert not decisions.reachable(truth, 1 - rising, Goal.parse("recall where precision >= 0.5"))
+
+
 def test_one_split_is_measured(folder, monkeypatch):
     monkeypatch.setattr(decisions, "GOALS", GOALS[::4])
     monkeypatch.setattr(decisions, "MODELS", {"logistic": decisions.logistic})

@@ -221,7 +221,7 @@ def _held_out(
 ) -> tuple[NDArray[np.int64], Float64Array, Float64Array]:
     values = checked_probability(probability)
     if values.ndim == 1:
-        flag, values, given = checked_rows(target, values, sample_weight)
+        flag, values, given = checked_rows(target, values, sample_weight)  # without rows of weight 0
         truth, weight = flag.astype(np.int64), each_weight(given, len(flag))
     else:
         truth, _ = checked_classes(target, values)

@@ -53,8 +53,8 @@ class ScalingMap:
     def fit(cls, target: Float64Array, rows: Float64Array, weight: Float64Array, *, method: str, floor: float) -> Self:
         """Maximum likelihood by truncated Newton (Nash 1984).
 
-        SciPy's L-BFGS-B asks BLAS for products of a few numbers, whose threads cost a hundred times what the sum
-        over the rows does where cores are busy; its truncated Newton asks nobody.
+        SciPy's L-BFGS-B asks BLAS for products of two or three numbers; where cores are busy, waiting for its threads
+        took longer than the sums over all rows.
 
         Parameters
         ----------

@@ -62,7 +62,8 @@ def test_cross_fitted_scores_promise_nothing_and_say_what_would():
     features, label = rows()
     model = GoalClassifier(LogisticRegression(), PRECISE).fit(features, label)
     assert not model.decision_.promised and model.decision_.met
-    assert "cv=0.3" in model.decision_.reason
+    assert "nothing is promised" in model.decision_.reason and "cv=0.3" in model.decision_.reason
+    assert model.decision_.missing_positives is None
     weighted = GoalClassifier(LogisticRegression(), PRECISE, cv=StratifiedKFold(3)).fit(
         features, label, np.where(label == "fraud", 2.0, 1.0)
     )
@@ -133,6 +134,7 @@ def test_works_in_pipelines_searches_and_pickles():
         ({"cv": "prefitted"}, "cv is 'prefitted'"),
         ({"cv": 1.5}, "cv is 1.5"),
         ({"cv": 1}, "at least 2 folds"),
+        ({"cv": 0.01}, "cv=0.01 sets no row of some class aside"),
         ({"confidence": 95}, "confidence is 95"),
         ({"goal": 0.5}, "goal is 0.5"),
         ({"calibration": "magic"}, "magic"),

@@ -32,8 +32,8 @@ from counterpoise.goals import Goal
 from counterpoise.goals import goal as parsed
 
 _CROSS_FITTED = (
-    "chosen on cross-fitted scores, for which nothing is promised of the model that all rows trained; cv=0.3 sets rows "
-    "aside and promises"
+    "nothing is promised of the model that all rows trained, since the scores are cross-fitted (cv=0.3 sets rows aside "
+    "and promises); were they its own"
 )
 
 
@@ -76,7 +76,8 @@ class GoalClassifier(MetaEstimatorMixin, ClassifierMixin, BaseEstimator):  # typ
     calibrator_
         From the probabilities of `estimator_` to those of `predict_proba`.
     threshold_
-        That of the decision on the scale of `predict_proba`; None for several classes.
+        That of the decision on the scale of `predict_proba`, exact where the calibration has no steps (`venn_abers` and
+        `isotonic` have some; `predict` does not use it); None for several classes.
     goal_
         The goal as `Goal`.
     positive_
@@ -203,6 +204,10 @@ class GoalClassifier(MetaEstimatorMixin, ClassifierMixin, BaseEstimator):  # typ
             train, rows = train_test_split(
                 every, test_size=self.cv, stratify=np.asarray(y), random_state=self.random_state
             )
+            if len(np.unique(np.asarray(y)[rows])) < len(np.unique(y)):
+                raise UserError(
+                    f"cv={self.cv} sets no row of some class aside; pass a larger fraction, or a number of folds"
+                )
             self.estimator_ = self._fitted(X, y, weight, train)
             return rows, self.estimator_.predict_proba(_take(X, rows)), True
         if isinstance(self.cv, Integral) and self.cv < 2:
@@ -243,8 +248,8 @@ class GoalClassifier(MetaEstimatorMixin, ClassifierMixin, BaseEstimator):  # typ
             self.threshold_ = cut
             return
         found = choose_threshold(target, scores[:, place], goal, self.confidence, weight)
-        if found.promised and not exact:
-            found = replace(found, promised=False, missing_positives=None, reason=f"{found.reason}; {_CROSS_FITTED}")
+        if not exact and found.met and goal.constraints:
+            found = replace(found, promised=False, missing_positives=None, reason=f"{_CROSS_FITTED}: {found.reason}")
         self.decision_ = found
         self.threshold_ = self._calibrated_threshold(found.threshold, place)
 
@@ -268,8 +273,9 @@ class GoalClassifier(MetaEstimatorMixin, ClassifierMixin, BaseEstimator):  # typ
     def _calibrated_threshold(self, threshold: float, place: int) -> float | None:
         if len(self.classes_) > 2:
             return None
-        inside = min(max(threshold, 0.0), 1.0)
-        positive = float(self.calibrator_([inside if place == 1 else 1 - inside])[0])
+        if not 0 <= threshold <= 1:  # flags no row, whatever the scale
+            return threshold
+        positive = float(self.calibrator_([threshold if place == 1 else 1 - threshold])[0])
         return positive if place == 1 else 1 - positive
 
     def _decided_on(self, X: Any) -> NDArray[np.float64]:  # noqa: N803

@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 import counterpoise as cp
 import counterpoise.torch
+from counterpoise.decide.threshold import best_threshold, decision_at
 from counterpoise.goals import Confusion, Constraint, Goal
 from counterpoise.lagrangian import GoalState, Lagrangian, goal_loss, judged
 from counterpoise.lagrangian.lagrangian import BOUND, DAMPING
@@ -101,7 +102,8 @@ def test_a_trained_threshold_is_the_best_one(text):
         optimizer.step()
         if step >= 250:
             late.append(criterion.judge(score + bias.detach(), target))
-    best = cp.decide.choose_threshold(target, torch.sigmoid(score), Goal.parse(text))
+    probability, goal = torch.sigmoid(score), Goal.parse(text)
+    best = decision_at(best_threshold(target, probability, goal), target, probability, goal)
     assert np.mean([one.shortfall for one in late]) < 0.02
     assert abs(np.mean([one.value for one in late]) - best.value) < 0.04
 

@@ -260,12 +260,12 @@ def test_prediction_touches_no_other_file(by_kind, tmp_path, monkeypatch):
 
 
 def test_prediction_without_hard_links(by_kind, tmp_path, monkeypatch):
-    from counterpoise.table import predict
+    from counterpoise.table import write
 
     def no_link(*_):
         raise OSError(errno.EPERM, "Operation not permitted")
 
-    monkeypatch.setattr(predict.os, "link", no_link)
+    monkeypatch.setattr(write.os, "link", no_link)
     predict_table(by_kind / "m", by_kind / "t.parquet", tmp_path / "p.parquet")
     assert pl.read_parquet(tmp_path / "p.parquet").equals(pl.read_parquet(by_kind / "p.parquet"))
     assert len(list(tmp_path.iterdir())) == 1

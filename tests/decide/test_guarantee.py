@@ -125,12 +125,15 @@ def test_one_test_of_a_monotone_rate_is_all_thresholds(seed, rows, digits):
         assert decision.value == pytest.approx(max(safe))
 
 
-def test_a_promise_of_recall_flags_all_it_may():
+def test_a_promise_of_recall_goes_as_far_as_it_finds_more_and_no_further():
     target, score = draw(5, 500, prevalence=0.2)
     decision = choose_threshold(target, score, "recall where fpr <= 10%")
     negatives = int((~target).sum())
     most = max(n for n in range(negatives) if stats.binom.cdf(n, negatives, 0.1) <= 0.05)
-    assert decision.confusion.fp == most
+    allowed = np.sort(score[~target])[-most - 1]  # flagging above it keeps the bound
+    assert decision.confusion.tp == (target & (score > allowed)).sum()
+    lowest = score[target & (score >= decision.threshold)].min()
+    assert decision.confusion.fp == (~target & (score >= lowest)).sum()
 
 
 @pytest.mark.parametrize("digits", [1, 2, None])

@@ -5,7 +5,7 @@ and why it holds, is in `counterpoise.decide.guarantee`.
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -285,32 +285,12 @@ def _shortfall(constraint: Constraint, at: Confusion) -> NDArray[np.float64]:
 
 
 def _best_certified(rows: Sweep, goal: Goal, certified: Certified) -> _Best | None:
-    """The best place among the certified ones that flag a row.
-
-    Where recall is to be best, all that the promise allows is flagged: on new rows that finds more, though on these it
-    may not.
-    """
+    """The best place among the certified ones that flag a row; of equals the one that flags the fewest."""
     if certified.places is None:
         best = _best(rows, goal, certified.allowed)
-        if best.short == np.inf:
-            return None
-        return replace(best, place=_furthest(rows, certified, best.place)) if goal.objective == "recall" else best
+        return best if best.short < np.inf else None
     places = certified.places[certified.allowed(rows.at(certified.places))]
-    if goal.objective == "recall":
-        places = places[-1:]
     return _better(_Best(), places, goal, rows.at(places)) if len(places) else None
-
-
-def _furthest(rows: Sweep, certified: Certified, place: int) -> int:
-    """The last certified place from this one on; after it none is."""
-    end = len(rows.tp)
-    while end - place > 1:
-        middle = (place + end) // 2
-        if certified.allowed(rows.at(middle)):
-            place = middle
-        else:
-            end = middle
-    return place
 
 
 def _as_numbers(at: Confusion) -> Confusion:

@@ -138,7 +138,7 @@ COUNTERPOISE_INLINE V smaller(V a, V b) {
 }
 #endif
 
-// a b + c, rounded once; a loop over lanes where the instruction set has no such instruction
+// a b + c, rounded once where the instruction set has such an instruction, and in single precision elsewhere too
 template <class T>
 COUNTERPOISE_INLINE Vector<T> fused(Vector<T> a, Vector<T> b, Vector<T> c) {
 #if defined(__AVX512F__)

@@ -79,14 +79,17 @@ COUNTERPOISE_INLINE Vector<T> less_reference(const SoftmaxRecipe& recipe, const 
     });
 }
 
-// a x - b y rounded about once, by Kahan's method: what the products lose is added again, as is what a and b lose.
+// a x - b y rounded about once: in single precision by Kahan's method, what the products lose is added again, as is what a
+// and b lose.
 template <class T>
 COUNTERPOISE_INLINE Vector<T> difference_of_products(double a, Vector<T> x, double b, Vector<T> y) {
     if constexpr (sizeof(T) == 8) return fused<T>(all<T>(a), x, -(b * y));
     const T high_a = T(a), high_b = T(b);
     const Vector<T> product = high_b * y, lost = fused<T>(all<T>(high_b), y, -product);
     const Vector<T> rest = x * T(a - double(high_a)) - (y * T(b - double(high_b)) + lost);
-    return fused<T>(all<T>(high_a), x, -product) + rest;
+    const Vector<T> difference = fused<T>(all<T>(high_a), x, -product);
+    // of infinite logits, and of products too large, nothing is lost that could be added
+    return choose(magnitude<T>(rest) < T(__builtin_inf()), difference + rest, difference);
 }
 
 // Rows of two classes whose target names one; `block.logits` becomes the gradient. The log odds are one difference.

@@ -59,8 +59,8 @@ def probabilities(logits, multilabel):
 
 def counted_loss(name, parameters, tp, fp, fn, tn):
     """The loss from the four counts of one class, by the textbook formula of the rate."""
-    recall, precision = tp / (tp + fn), tp / (tp + fp) if tp + fp else 0.0
-    specificity = tn / (tn + fp) if tn + fp else 1.0
+    recall, precision = tp / (tp + fn) if tp + fn else np.nan, tp / (tp + fp) if tp + fp else 0.0
+    sides = [right / whole for right, whole in ((tp, tp + fn), (tn, tn + fp)) if whole]  # of a side without rows none
     if name == "recall":
         return 1 - recall
     if name == "precision":
@@ -76,9 +76,9 @@ def counted_loss(name, parameters, tp, fp, fn, tn):
     if name == "jaccard":
         return 1 - tp / (tp + fp + fn)
     if name == "balanced_accuracy":
-        return 1 - (recall + specificity) / 2
+        return 1 - np.mean(sides)
     if name == "g_mean":
-        return 1 - np.sqrt(recall * specificity)
+        return 1 - np.prod(sides) ** (1 / len(sides))
     spread = (tp + fp) * (tp + fn) * (tn + fp) * (tn + fn)
     return 1 - (tp * tn - fp * fn) / np.sqrt(spread) if spread else 1.0
 

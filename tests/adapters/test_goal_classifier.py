@@ -147,6 +147,18 @@ def test_says_what_is_wrong(settings, message):
         GoalClassifier(LogisticRegression(), **settings).fit(features, label)
 
 
+def test_the_rarer_class_is_the_positive_one_and_others_are_refused():
+    features, label = rows()
+    renamed = np.where(label == "fraud", "a fraud", label)
+    assert GoalClassifier(LogisticRegression(), PRECISE, cv=0.5).fit(features, renamed).positive_ == "a fraud"
+    fitted = LogisticRegression().fit(features, label)
+    with pytest.raises(cp.UserError, match="y has the class 'a fraud', but estimator knows"):
+        GoalClassifier(fitted, PRECISE, cv="prefit").fit(features, renamed)
+    features, label = rows(classes=3)
+    with pytest.raises(cp.UserError, match="name the class"):
+        GoalClassifier(LogisticRegression(), PRECISE).fit(features, label)
+
+
 def test_an_estimator_without_probabilities_is_refused():
     features, label = rows(200)
     with pytest.raises(cp.UserError, match="CalibratedClassifierCV"):

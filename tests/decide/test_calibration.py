@@ -126,7 +126,6 @@ def test_whole_weights_repeat_rows(method):
     target, honest = scored(300)
     weight = np.random.default_rng(1).integers(0, 3, 300)
     repeated = np.repeat(np.arange(300), weight)
-    method = "platt" if method == "auto" else method
     found = calibrate(target, honest, method, sample_weight=weight)(honest)
     again = calibrate(target[repeated], honest[repeated], method)(honest)
     # isotonic regression interpolates between scores of which a weight of 0 leaves some out
@@ -237,3 +236,13 @@ def test_bad_use():
         Calibrator.from_dict(calibrator.to_dict() | {"method": "none"})
     with pytest.raises(UserError, match="sample_weight"):
         calibrate([0, 1], np.full((2, 2), 0.5), "temperature", sample_weight=[1.0, -1.0])
+
+
+def test_equal_scores_count_as_often_as_they_are():
+    rng = np.random.default_rng(0)
+    target = rng.random(4000) < 0.05
+    scores = np.where(target, rng.choice([0.2, 0.8], 4000, p=[0.4, 0.6]), rng.choice([0.2, 0.8], 4000, p=[0.88, 0.12]))
+    calibrator = calibrate(target, scores)
+    true = [target[scores == score].mean() for score in (0.2, 0.8)]
+    np.testing.assert_allclose(calibrator([0.2, 0.8]), true, atol=0.02)
+    np.testing.assert_allclose(calibrate(target, np.full(4000, 0.3))([0.3]), target.mean(), atol=0.01)

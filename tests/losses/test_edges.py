@@ -299,3 +299,22 @@ def test_any_shape(shape, axis, recipe, data):
     np.testing.assert_allclose(cp.loss(logits, target, recipe, class_axis=axis), each.mean(), rtol=1e-12, atol=1e-300)
     if softmax:
         np.testing.assert_allclose(gradient.sum(axis=axis), 0, atol=1e-12)  # a shift of all logits changes nothing
+
+
+@every_framework
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_masked_and_huge_logits_of_two_classes_with_scales_of_their_own(dtype, framework):
+    recipe = cp.softmax.vector_scaling([900, 100])
+    logits = np.array([[-np.inf, 1.0], [2.0, -np.inf], [1e38, 1.0], [0.5, 0.25]], dtype)
+    value, gradient = framework.loss_and_gradient(recipe, logits, np.array([1, 0, 0, 1]))
+    usual, own = framework.loss_and_gradient(recipe, logits[3:], np.array([1]))
+    np.testing.assert_allclose(value, usual, rtol=1e-6)  # the others are surely right
+    np.testing.assert_allclose(gradient, np.append(np.zeros((3, 2)), own, axis=0), rtol=1e-5)
+
+
+@pytest.mark.parametrize("logits", [[np.inf, 0.0, 0.0], [0.0, np.inf, 0.0]])
+def test_an_infinite_logit_has_no_gradient_in_torch(logits):
+    torch = pytest.importorskip("torch")
+    z = torch.tensor([logits], requires_grad=True)
+    cp.loss(z, torch.tensor([0]), PLAIN).backward()
+    assert torch.isnan(z.grad).any()

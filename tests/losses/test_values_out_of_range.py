@@ -56,7 +56,9 @@ def test_unknown_batch_sizes_must_agree(recipe, sizes):
     specs = [tf.TensorSpec((None, 3) if softmax else (None,)), tf.TensorSpec((None,), tf.int64)]
     step = tf.function(lambda z, y: cp.loss(z, y, recipe), input_signature=specs)
     rows, targets = sizes
-    with pytest.raises(tf.errors.InvalidArgumentError, match="target and sample_weight must fit the logits"):
+    # TensorFlow's own operation may run before ours that says it
+    said = "target and sample_weight must fit the logits|should be equal to indices.shape"
+    with pytest.raises(tf.errors.InvalidArgumentError, match=said):
         step(tf.zeros((rows, 3) if softmax else (rows,)), tf.zeros(targets, tf.int64))
 
 

@@ -162,3 +162,14 @@ def test_compiles():
     reference = RateLoss("f_beta", memory=0.9)
     for _ in range(3):
         torch.testing.assert_close(compiled(z, t), reference(z, t))
+
+
+def test_a_batch_with_nan_is_not_remembered():
+    criterion, target = RateLoss("f_beta", memory=0.9), torch.tensor([0.0, 1, 0, 1])
+    logits = torch.tensor([0.5, 1.0, -1.0, 0.2], requires_grad=True)
+    criterion(logits, target)
+    before = {name: value.clone() for name, value in criterion.state_dict().items()}
+    assert torch.isnan(criterion(torch.full((4,), torch.nan, requires_grad=True), target))
+    after = criterion.state_dict()
+    assert all(torch.equal(before[name], after[name]) for name in before if before[name].is_floating_point())
+    assert torch.isfinite(criterion(logits, target))

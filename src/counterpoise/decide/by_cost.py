@@ -6,13 +6,13 @@ from numpy.typing import ArrayLike, NDArray
 from counterpoise.decide.multiclass import check_class_probability
 from counterpoise.decide.rows import check_probability, real_numbers
 from counterpoise.errors import UserError
-from counterpoise.goals import Cost, CostMatrix, RowCosts
+from counterpoise.goals import Cost, CostMatrix, Goal, RowCosts
 
 _SUM = 0.01
 
 
 def decide_by_cost(
-    probability: ArrayLike, costs: Cost | RowCosts | CostMatrix
+    probability: ArrayLike, costs: Cost | RowCosts | CostMatrix | Goal | str
 ) -> NDArray[np.bool_] | NDArray[np.int64]:
     """The decision that is cheapest on average, row by row.
 
@@ -53,6 +53,8 @@ def decide_by_cost(
     array([1, 0])
     """
     scores = real_numbers("probability", probability)
+    if isinstance(costs, Goal | str):
+        costs = _costs_of(costs)
     if isinstance(costs, CostMatrix):
         return _cheapest_class(scores, costs)
     if scores.ndim != 1:
@@ -83,3 +85,10 @@ def _cheapest_class(scores: NDArray[np.float64], costs: CostMatrix) -> NDArray[n
             f"probability sums to {total[odd[0]]:.4g} in row {odd[0]}; the probabilities of exclusive classes sum to 1"
         )
     return np.asarray(np.argmin(scores @ np.asarray(costs.values), axis=1), np.int64)
+
+
+def _costs_of(goal: Goal | str) -> Cost | CostMatrix:
+    wanted = Goal.parse(goal) if isinstance(goal, str) else goal
+    if wanted.costs is None:
+        raise UserError(f"goal {str(wanted)!r} has no costs; decide_by_cost takes one such as 'cost fn=500 fp=10'")
+    return wanted.costs

@@ -30,6 +30,7 @@ _ONE_VERSUS_REST: dict[str, type[IsotonicMap] | type[VennAbersMap]] = {
 _RACE_OF_TWO = ("none", "temperature", "platt", "beta", "venn_abers")
 _RACE_OF_MORE = ("none", "temperature", "platt", "vector")
 _FOLDS = 5
+_MOST_REPEATED = 10_000_000
 _LUCK = 1.645
 """Standard errors by which a difference in log loss is more than luck: one-sided 95 %."""
 
@@ -233,18 +234,21 @@ def _held_out(
     if (weight != np.floor(weight)).any():
         weight = weight * (len(weight) / weight.sum())
     rows = side_by_side(values)
-    return _once_each(truth, rows / rows.sum(axis=1, keepdims=True), weight)
+    return _as_repetitions(truth, rows / rows.sum(axis=1, keepdims=True), weight)
 
 
-def _once_each(
+def _as_repetitions(
     truth: NDArray[np.int64], rows: Float64Array, weight: Float64Array
 ) -> tuple[NDArray[np.int64], Float64Array, Float64Array]:
-    """Equal rows as one, with the sum of their weights: a weight is a repetition, also where rows fall into folds."""
-    order = np.lexsort((*rows.T, truth))
+    """The rows in an order of their own, those of a whole weight so many times: a weight repeats, in the folds too."""
+    # one key that tells rows apart, of numbers without a pattern
+    key = rows @ np.random.default_rng(0).random(rows.shape[1])
+    order = np.lexsort((key, truth))
     order = order[weight[order] > 0]
-    truth, rows, weight = truth[order], rows[order], weight[order]
-    new = np.append(True, (np.diff(truth) != 0) | (np.diff(rows, axis=0) != 0).any(axis=1))
-    return truth[new], rows[new], np.add.reduceat(weight, np.flatnonzero(new))
+    if (weight == np.floor(weight)).all() and weight.sum() <= _MOST_REPEATED:
+        order = np.repeat(order, weight[order].astype(np.int64))
+        return truth[order], rows[order], np.ones(len(order))
+    return truth[order], rows[order], weight[order]
 
 
 def _floor(probability: ArrayLike) -> float:

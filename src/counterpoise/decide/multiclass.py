@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from counterpoise.decide.rows import real_numbers
+from counterpoise.decide.rows import check_weight, real_numbers
 from counterpoise.errors import UserError
 from counterpoise.goals import MULTICLASS, Goal
 from counterpoise.goals.confusion import ratio
@@ -113,7 +113,11 @@ def summary(matrix: ArrayLike, objective: str) -> NDArray[np.float64]:
 
 
 def choose_class_thresholds(
-    target: ArrayLike, probability: ArrayLike, prior: ArrayLike, goal: Goal, sample_weight: ArrayLike | None = None
+    target: ArrayLike,
+    probability: ArrayLike,
+    prior: ArrayLike,
+    goal: Goal | str,
+    sample_weight: ArrayLike | None = None,
 ) -> ClassThresholds:
     """The power of the prior that serves `goal` best; among equals the smallest.
 
@@ -137,8 +141,14 @@ def choose_class_thresholds(
     >>> chosen.tau, chosen.value
     (0.5, 1.0)
     """
+    goal = Goal.parse(goal) if isinstance(goal, str) else goal
     check_multiclass_goal(goal)
     truth, scores = checked_classes(target, probability)
+    if sample_weight is not None:
+        sample_weight = real_numbers("sample_weight", sample_weight)
+        if sample_weight.shape != truth.shape:
+            raise UserError(f"sample_weight has shape {sample_weight.shape}; pass one number per row, {truth.shape}")
+        check_weight(sample_weight)
     shares = positive_per_class("prior", prior, scores.shape[1])
     values = []
     for tau in TAUS:

@@ -53,9 +53,7 @@ def checked_rows(
         raise UserError(f"target has {len(truth)} values, {others}; pass one of each per row")
     check_probability(scores)
     if weight is not None:
-        bad = np.flatnonzero(~((weight >= 0) & np.isfinite(weight)))
-        if len(bad):
-            raise UserError(f"sample_weight {weight[bad[0]]} in row {bad[0]} is not a finite number of 0 or more")
+        check_weight(weight)
     bad = np.flatnonzero((truth != 0) & (truth != 1))
     if len(bad):
         raise UserError(f"target {truth[bad[0]]:g} in row {bad[0]} is neither 0 nor 1")
@@ -67,6 +65,21 @@ def checked_rows(
         if not np.any(flag == value):
             raise UserError(f"target has no row of class {int(value)}; both classes are needed")
     return flag, scores, weight
+
+
+def check_weight(weight: NDArray[np.float64]) -> None:
+    """Refuse weights that are negative, infinite or NaN.
+
+    Examples
+    --------
+    >>> check_weight(np.array([1.0, -1.0]))
+    Traceback (most recent call last):
+    ...
+    counterpoise.errors.UserError: sample_weight -1.0 in row 1 is not a finite number of 0 or more
+    """
+    bad = np.flatnonzero(~((weight >= 0) & np.isfinite(weight)))
+    if len(bad):
+        raise UserError(f"sample_weight {weight[bad[0]]} in row {bad[0]} is not a finite number of 0 or more")
 
 
 def each_weight(weight: NDArray[np.float64] | None, rows: int) -> NDArray[np.float64]:

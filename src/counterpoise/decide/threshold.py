@@ -332,7 +332,7 @@ def _useless(at: Confusion) -> str:
     if float(at.alerts) == 0:
         return "; but it flags nothing: no useful threshold serves this goal"
     if float(at.alerts) == 1:
-        return "; but it flags everything: add a constraint, such as 'where precision >= 0.5'"
+        return "; but it flags everything: bound false alarms (more tightly), as in 'where precision >= 0.5'"
     return ""
 
 

@@ -5,7 +5,6 @@ This is the only file that passes addresses; it holds the arrays until the call 
 
 import ctypes
 import os
-import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
@@ -229,12 +228,6 @@ def region_of(library: str) -> int:
     except (AttributeError, OSError):  # it was built without OpenMP, or with another one
         return OWN_THREADS
     return found or OWN_THREADS
-
-
-def region_here() -> int:
-    """PyTorch's threads where it is loaded, since it has most likely just used them."""
-    library = getattr(getattr(sys.modules.get("torch"), "_C", None), "__file__", None)
-    return OWN_THREADS if library is None else region_of(library)
 
 
 def threads_here() -> int:

@@ -7,7 +7,7 @@ import numpy as np
 from counterpoise.arrays import numpy_namespace
 from counterpoise.errors import UserError
 from counterpoise.losses.arguments import Arguments, arguments_of, check_recipe, warn_about_one_weight
-from counterpoise.losses.kernel import AS_IT_IS, TYPES, compiled, layout, region_here, threads_here, types_and_options
+from counterpoise.losses.kernel import AS_IT_IS, OWN_THREADS, TYPES, compiled, layout, threads_here, types_and_options
 from counterpoise.losses.reduction import check_reduction
 from counterpoise.recipes import Recipe, SoftmaxRecipe
 
@@ -104,7 +104,6 @@ def newton_slopes(
     factor: float,
     per_gradient: float,
     floor: float,
-    region: int | None = None,
 ) -> tuple[Any, Any]:
     """Gradient and curvature of the summed loss, the curvature fit for Newton steps.
 
@@ -118,8 +117,6 @@ def newton_slopes(
         The least curvature per unit of the gradient's size, >= 0.
     floor
         The least curvature, > 0.
-    region
-        Whose threads do it, as in `kernel.region_of`.
 
     Examples
     --------
@@ -131,7 +128,7 @@ def newton_slopes(
     """
     newton = (factor, per_gradient, floor)
     _, (gradient, curvature) = _computed(
-        logits, target, recipe, sample_weight, "sum", None, None, -1, orders=2, newton=newton, region=region
+        logits, target, recipe, sample_weight, "sum", None, None, -1, orders=2, newton=newton
     )
     return gradient, curvature
 
@@ -149,7 +146,6 @@ def _computed(
     orders: int,
     out: Any = None,
     newton: tuple[float, float, float] = AS_IT_IS,
-    region: int | None = None,
 ) -> tuple[Any, list[Any]]:
     check_recipe(recipe)
     given = (logits, target, recipe, sample_weight, ignore_index, class_axis)
@@ -183,7 +179,6 @@ def _computed(
         class_axis,
         derivatives,
         newton,
-        region,
     )
     if odd:
         arguments_of(*given)  # says what is wrong, and where
@@ -304,7 +299,6 @@ def _softmax(
     class_axis: int,
     derivatives: list[Any],
     newton: tuple[float, float, float],
-    region: int | None,
 ) -> tuple[Any, int]:
     hard = target.ndim < logits.ndim
     rows = np.delete(logits.shape, class_axis).tolist()
@@ -334,7 +328,7 @@ def _softmax(
         ),
     )
     addresses = map(_address, (logits, target, sample_weight, gradient, second, each))
-    odd = call(*addresses, normalizer, threads_here(), region_here() if region is None else region)[2]
+    odd = call(*addresses, normalizer, threads_here(), OWN_THREADS)[2]
     for array, (buffer, _) in zip(derivatives, written, strict=True):
         if buffer is not array:
             array[...] = buffer
@@ -361,7 +355,6 @@ def _sigmoid(
     class_axis: int,
     derivatives: list[Any],
     newton: tuple[float, float, float],
-    region: int | None,
 ) -> tuple[Any, int]:
     each = np.empty(logits.shape if reduction == "none" else ())
     if logits.size == 0:
@@ -384,7 +377,7 @@ def _sigmoid(
         ),
     )
     addresses = map(_address, (logits, target, sample_weight, gradient, second, each))
-    odd = call(*addresses, normalizer, threads_here(), region_here() if region is None else region)[2]
+    odd = call(*addresses, normalizer, threads_here(), OWN_THREADS)[2]
     for array, buffer in zip(derivatives, written, strict=True):
         if buffer is not array:
             array[...] = buffer

@@ -146,10 +146,13 @@ def _odds_against_true(arguments: Arguments, recipe: SoftmaxRecipe) -> Array:
             slope = s * xp.where(spread == 0, 0.0, cotangent)
             share = e / xp.where(spread == 0, 1.0, spread)
             by_logit = xp.where(is_true, xp.where(hidden, 0.0, -slope), slope * share)
+            by_logit = xp.where(own == INFINITY, float("nan"), by_logit)
             return by_logit * xp.constant(recipe.scale, z, z.dtype) if (recipe.scale != 1).any() else by_logit
 
-        # as the error in NumPy: of infinite logits only -inf has a meaning, a mask; +inf of another class is NaN by now
-        return xp.where((alone & hidden) | (own == INFINITY), float("nan"), against), pulled
+        # as the error in NumPy: of infinite logits only -inf has a meaning, a mask; +inf of another class is NaN here.
+        # A product, so that its slope is NaN too
+        against = against * xp.where(own == INFINITY, float("nan"), xp.constant(1.0, z, z.dtype))
+        return xp.where(alone & hidden, float("nan"), against), pulled
 
     return xp.with_gradient(odds, arguments.logits)[..., 0]
 

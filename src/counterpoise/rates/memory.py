@@ -64,16 +64,21 @@ def remembered(counts: Counts, memory: Memory | None = None, *, decay: float = 0
     four = (counts.tp, counts.fp, counts.fn, counts.tn)
     batch = xp.concatenate([xp.stop_gradient(count)[..., None] for count in four])
     sums = xp.moveaxis(batch, -1, 0)
+    finite = xp.sum(sums * 0) == 0
     batches = xp.sum(sums * 0) + 1
+    old_sums, old_batches = xp.where(finite, 0.0 * sums, 0.0), xp.where(finite, 0.0 * batches, 0.0)
     if memory is not None:
         if tuple(xp.shape(memory.sums)) != tuple(xp.shape(sums)):
             raise UserError(
                 f"the memory is of {xp.shape(memory.sums)[-1]} classes, but the batch has {counts.classes}; "
                 "reset it, or start with memory=None"
             )
-        sums = sums + worth * xp.stop_gradient(xp.astype(memory.sums, sums.dtype))
-        batches = batches + worth * xp.stop_gradient(xp.astype(memory.batches, sums.dtype))
+        old_sums = xp.stop_gradient(xp.astype(memory.sums, sums.dtype))
+        old_batches = xp.stop_gradient(xp.astype(memory.batches, sums.dtype))
+        sums, batches = sums + worth * old_sums, batches + worth * old_batches
     mean = sums / batches
     # the value of the mean, the slope of the batch
     tp, fp, fn, tn = (mean[i] + (count - xp.stop_gradient(count)) for i, count in enumerate(four))
-    return Counts(xp, tp, fp, fn, tn, counts.exclusive, counts.dtype), Memory(sums, batches)
+    # a batch with NaN has a NaN loss, but is not remembered
+    kept = Memory(xp.where(finite, sums, old_sums), xp.where(finite, batches, old_batches))
+    return Counts(xp, tp, fp, fn, tn, counts.exclusive, counts.dtype), kept

@@ -30,6 +30,7 @@ from counterpoise.decide.threshold import decision_at, known_threshold
 from counterpoise.errors import UserError, nearest_name
 from counterpoise.goals import Goal
 from counterpoise.goals import goal as parsed
+from counterpoise.goals.goal import MULTICLASS
 
 _CROSS_FITTED = (
     "nothing is promised of the model that all rows trained, since the scores are cross-fitted (cv=0.3 sets rows aside "
@@ -57,7 +58,7 @@ class GoalClassifier(MetaEstimatorMixin, ClassifierMixin, BaseEstimator):  # typ
     calibration
         Of the probabilities, a method of `counterpoise.decide.calibrate`; "none" leaves them.
     positive
-        The class that the goal means, if there are two: default `classes_[1]`.
+        The class that the goal means, if there are two: default the rarer one, of equals `classes_[1]`.
     random_state
         Of the rows set aside.
 
@@ -167,10 +168,20 @@ class GoalClassifier(MetaEstimatorMixin, ClassifierMixin, BaseEstimator):  # typ
             raise UserError(
                 f"GoalClassifier needs at least two classes, but y holds one class only: {classes.tolist()}"
             )
+        if len(classes) > 2 and not (self.goal_.objective in MULTICLASS or self.goal_.classes):
+            raise UserError(
+                f"Only binary classification is supported for {str(self.goal_)!r}. Unknown label type: multiclass; "
+                "name the class, as in 'recall of fraud where precision of fraud >= 0.5'"
+            )
         if sample_weight is not None:
             sample_weight = _check_sample_weight(sample_weight, X, dtype=np.float64, ensure_non_negative=True)
         rows, scores, exact = self._unseen_scores(X, y, sample_weight, int(counts.min()))
         self.classes_ = np.asarray(self.estimator_.classes_)
+        unknown = np.setdiff1d(classes, self.classes_)
+        if len(unknown):
+            raise UserError(
+                f"y has the class {unknown.tolist()[0]!r}, but estimator knows {self.classes_.tolist()[:10]}"
+            )
         truth = np.searchsorted(self.classes_, np.asarray(y)[rows])
         weight = None if sample_weight is None else sample_weight[rows]
         self._choose(truth, np.asarray(scores, np.float64), weight, exact)
@@ -227,7 +238,7 @@ class GoalClassifier(MetaEstimatorMixin, ClassifierMixin, BaseEstimator):  # typ
         self, truth: NDArray[np.intp], scores: NDArray[np.float64], weight: NDArray[np.float64] | None, exact: bool
     ) -> None:
         """Set `calibrator_`, `decision_`, `threshold_` and `positive_`."""
-        self.positive_ = self._class_of_interest()
+        self.positive_ = self._class_of_interest(truth)
         if len(self.classes_) == 2:
             self.calibrator_ = _calibrator(truth, scores[:, 1], self.calibration, weight)
         else:
@@ -253,7 +264,7 @@ class GoalClassifier(MetaEstimatorMixin, ClassifierMixin, BaseEstimator):  # typ
         self.decision_ = found
         self.threshold_ = self._calibrated_threshold(found.threshold, place)
 
-    def _class_of_interest(self) -> Any:
+    def _class_of_interest(self, truth: NDArray[np.intp]) -> Any:
         name = self.goal_.class_of_interest
         if name is not None:
             known = [str(label) for label in self.classes_]
@@ -268,7 +279,9 @@ class GoalClassifier(MetaEstimatorMixin, ClassifierMixin, BaseEstimator):  # typ
             if self.positive not in self.classes_:
                 raise UserError(f"positive is {self.positive!r}, but y has the classes {self.classes_.tolist()[:10]}")
             return self.positive
-        return self.classes_[1] if len(self.classes_) == 2 else None
+        if len(self.classes_) > 2:
+            return None
+        return self.classes_[0 if 2 * np.sum(truth == 0) < len(truth) else 1]
 
     def _calibrated_threshold(self, threshold: float, place: int) -> float | None:
         if len(self.classes_) > 2:
@@ -324,6 +337,8 @@ class GoalClassifier(MetaEstimatorMixin, ClassifierMixin, BaseEstimator):  # typ
         of_estimator = get_tags(self.estimator)
         tags.input_tags.sparse = of_estimator.input_tags.sparse
         tags.input_tags.allow_nan = of_estimator.input_tags.allow_nan
+        goal = parsed(self.goal) if isinstance(self.goal, str) else self.goal
+        tags.classifier_tags.multi_class = goal.objective in MULTICLASS or bool(goal.classes)
         return tags
 
 

@@ -15,8 +15,8 @@ from numpy.typing import ArrayLike, NDArray
 from counterpoise.decide.binomial import checked_confidence
 from counterpoise.decide.measured import Measured, rates_of, share
 from counterpoise.decide.review_guarantee import Limits, Places, certified_limits
-from counterpoise.decide.rows import check_probability, checked_rows, real_numbers
-from counterpoise.decide.sweep import Sweep, sweep_rows, sweep_weighted
+from counterpoise.decide.rows import check_probability, real_numbers
+from counterpoise.decide.sweep import Sweep, sweep_or_weighted
 from counterpoise.errors import UserError
 from counterpoise.goals import Confusion, Goal
 from counterpoise.goals.goal import REVIEW
@@ -135,15 +135,12 @@ def choose_review_band(
             f"goal {str(wanted)!r} leaves no row to a person; add 'with review <= 5%', or use choose_threshold"
         )
     sure = checked_confidence(confidence)
-    truth, scores, weight = checked_rows(target, probability, sample_weight)
-    if weight is not None and np.all(weight == weight[0]):
-        weight = None
-    rows = sweep_rows(truth, scores) if weight is None else sweep_weighted(truth, scores, weight)
+    rows, per_count = sweep_or_weighted(target, probability, sample_weight)
     band = _best_here(rows, wanted)
-    sound = _best_certified(rows, wanted, sure) if band.met and weight is None else None
+    sound = _best_certified(rows, wanted, sure) if band.met and per_count is None else None
     if not band.met:
         missing, reason = None, f"this goal cannot be met here: the nearest band has {_rates_in_words(band, wanted)}"
-    elif weight is not None:
+    elif per_count is not None:
         missing, reason = None, f"{_not_sure(wanted, sure)}: rows that count differently allow no exact test"
     elif sound is None:
         missing = _missing_positives(rows, wanted, sure)
@@ -152,7 +149,7 @@ def choose_review_band(
             reason = f"{reason}; and it finds nothing: no useful band serves this goal"
     else:
         band, missing, reason = sound, 0, _promise(sound, wanted, sure)
-    per_count = 1.0 if weight is None else float(weight.sum() / np.sum(weight**2))  # Kish's effective number of rows
+    per_count = per_count or 1.0
     rates = rates_of(band.at, Goal("f1") if wanted.objective == REVIEW else wanted, rows_per_count=per_count)
     rates[REVIEW] = share(band.reviewed * per_count, float(rows.flagged[-1]) * per_count)
     return ReviewBand(
@@ -296,7 +293,7 @@ def _too_few(rows: Sweep, missing: int | None) -> str:
     if missing is None:
         return "no number of rows like these would do"
     found = int(rows.positives)
-    return f"{found} positive row{'s' if found != 1 else ''} are too few, about {missing} more would do"
+    return f"{found} positive {'row is' if found == 1 else 'rows are'} too few, about {missing} more would do"
 
 
 def _rates_in_words(band: _Band, goal: Goal) -> str:

@@ -149,3 +149,21 @@ def sweep_weighted(truth: NDArray[np.bool_], scores: NDArray[np.float64], weight
     weight *= truth[order]
     tp[1:] = np.cumsum(weight)[last]
     return Sweep(scores[last], tp, flagged)
+
+
+def sweep_or_weighted(
+    target: ArrayLike, probability: ArrayLike, sample_weight: ArrayLike | None = None
+) -> tuple[Sweep, float | None]:
+    """All distinct decisions, and how many rows a count stands for: None where all rows count alike, as rows.
+
+    Rows of different weights are as good as fewer rows: Kish's effective number of them.
+
+    Examples
+    --------
+    >>> sweep_or_weighted([0, 1], [0.2, 0.8], [3.0, 3.0])[1], sweep_or_weighted([0, 1], [0.2, 0.8], [1.0, 3.0])[1]
+    (None, 0.4)
+    """
+    truth, scores, weight = checked_rows(target, probability, sample_weight)
+    if weight is None or np.all(weight == weight[0]):
+        return sweep_rows(truth, scores), None
+    return sweep_weighted(truth, scores, weight), float(weight.sum() / np.sum(weight**2))

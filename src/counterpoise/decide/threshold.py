@@ -13,8 +13,8 @@ from numpy.typing import ArrayLike, NDArray
 from counterpoise.decide.binomial import checked_confidence
 from counterpoise.decide.guarantee import Certified, certify, missing_positives
 from counterpoise.decide.measured import Measured, rates_of
-from counterpoise.decide.rows import check_probability, checked_rows, real_numbers
-from counterpoise.decide.sweep import Sweep, sweep, sweep_rows, sweep_weighted
+from counterpoise.decide.rows import check_probability, real_numbers
+from counterpoise.decide.sweep import Sweep, sweep, sweep_or_weighted
 from counterpoise.errors import UserError
 from counterpoise.goals import Confusion, Constraint, Cost, Goal
 
@@ -132,9 +132,7 @@ def choose_threshold(
     wanted = Goal.parse(goal) if isinstance(goal, str) else goal
     wanted.check_served("choose_threshold")
     sure = checked_confidence(confidence)
-    truth, scores, weight = checked_rows(target, probability, sample_weight)
-    weight = _if_they_differ(weight)
-    rows = sweep_rows(truth, scores) if weight is None else sweep_weighted(truth, scores, weight)
+    rows, per_count = sweep_or_weighted(target, probability, sample_weight)
     best = _best(rows, wanted)
     met = best.short == 0
     certified = None
@@ -142,7 +140,7 @@ def choose_threshold(
         missing, reason = None, _unmet(rows, wanted)
     elif not wanted.constraints:
         missing, reason = None, f"{_met(wanted, rows.at(best.place))}; without a bound in the goal nothing is promised"
-    elif weight is not None:
+    elif per_count is not None:
         missing, reason = None, f"{_not_sure(wanted, sure)}: rows that count differently allow no exact test"
     else:
         certified = certify(rows, wanted.constraints, sure)
@@ -161,7 +159,7 @@ def choose_threshold(
         met=met,
         reason=reason,
         missing_positives=missing,
-        rates=rates_of(at, wanted) if weight is None else rates_of(at, wanted, rows_per_count=_rows_per_count(weight)),
+        rates=rates_of(at, wanted, rows_per_count=per_count or 1.0),
         value=float(wanted.value(at)),
         confusion=at,
     )
@@ -216,9 +214,7 @@ def decision_at(
     >>> decision_at(0.5, [0, 1, 1], [0.2, 0.4, 0.8], Goal("f1")).rates["recall"].value
     0.5
     """
-    truth, scores, weight = checked_rows(target, probability, sample_weight)
-    weight = _if_they_differ(weight)
-    rows = sweep_rows(truth, scores) if weight is None else sweep_weighted(truth, scores, weight)
+    rows, per_count = sweep_or_weighted(target, probability, sample_weight)
     at = _as_numbers(rows.at(int(rows.places([threshold])[0])))
     return Decision(
         threshold=threshold,
@@ -226,20 +222,10 @@ def decision_at(
         met=sum(float(_shortfall(one, at)) for one in goal.constraints) == 0,
         reason=f"{goal.label} is {float(goal.value(at)):.3g} here{_useless(at)}",
         missing_positives=None,
-        rates=rates_of(at, goal) if weight is None else rates_of(at, goal, rows_per_count=_rows_per_count(weight)),
+        rates=rates_of(at, goal, rows_per_count=per_count or 1.0),
         value=float(goal.value(at)),
         confusion=at,
     )
-
-
-def _if_they_differ(weight: NDArray[np.float64] | None) -> NDArray[np.float64] | None:
-    """None where all weights are the same: then they change nothing."""
-    return None if weight is None or np.all(weight == weight[0]) else weight
-
-
-def _rows_per_count(weight: NDArray[np.float64]) -> float:
-    """Kish's effective number of rows, per unit of weight."""
-    return float(weight.sum() / np.sum(weight**2))
 
 
 def _best(rows: Sweep, goal: Goal, allowed: Callable[[Confusion], NDArray[np.bool_]] | None = None) -> _Best:

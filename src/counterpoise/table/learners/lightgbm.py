@@ -1,0 +1,210 @@
+"""Growing LightGBM's trees under a recipe, so that a very rare class does no harm.
+
+With untuned parameters LightGBM breaks down where positives are a few in a thousand: the curvature of
+those rows is tiny, a Newton step divides by it, and leaf values explode. Three things prevent it here.
+Training starts from the constant that is best without any feature; every loss is scaled to the total
+curvature that plain cross-entropy has at the start, so that one set of parameters fits all losses and a
+leaf must hold the curvature of a real number of rows whatever the weights are; and the number of
+rounds is the one that predicts held-out rows best.
+"""
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from counterpoise.decide.measured import log_losses
+from counterpoise.errors import UserError
+from counterpoise.lightgbm import Objective, bake_start, library, slopes
+from counterpoise.recipes import Recipe, SoftmaxRecipe
+from counterpoise.table.features import Schema
+from counterpoise.table.learners.learner import Followed, Job, Learner
+from counterpoise.table.learners.losses import for_trees
+from counterpoise.weights import ClassCounts
+
+MOST_ROUNDS = 600
+PATIENCE = 50
+FLOOR = 1e-3
+MODEL = "model.txt"
+_CELLS_FOR_THREADS = 1_000_000
+
+
+def parameters(rows: int, features: int, seed: int) -> dict[str, Any]:
+    """Tree parameters for a training set of this size.
+
+    Examples
+    --------
+    >>> parameters(100, 5, 0)["min_data_in_leaf"]
+    2
+    """
+    return {
+        "learning_rate": 0.05,
+        "num_leaves": 15,
+        "min_data_in_leaf": max(1, min(20, rows // 50)),
+        "min_sum_hessian_in_leaf": 0.5,
+        "lambda_l2": 1.0,
+        "feature_pre_filter": False,
+        "deterministic": True,
+        "force_row_wise": True,
+        # On a busy machine LightGBM's threads wait for each other: a small table took 40 x as long.
+        "num_threads": 1 if rows * features < _CELLS_FOR_THREADS else 0,
+        "seed": seed,
+        "verbosity": -1,
+    }
+
+
+def most_rounds(counts: ClassCounts) -> int:
+    """So many rounds are tried: with several classes half, since each grows a tree per class at twice the rate.
+
+    Examples
+    --------
+    >>> most_rounds(ClassCounts([90, 10])), most_rounds(ClassCounts([90, 10, 5]))
+    (600, 300)
+    """
+    return MOST_ROUNDS if len(counts.classes) == 2 else MOST_ROUNDS // 2
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Trees:
+    """LightGBM's booster, and the constant that its raw scores lack.
+
+    Parameters
+    ----------
+    booster
+        LightGBM's.
+    start
+        (), or (C,).
+    """
+
+    booster: Any
+    start: NDArray[np.float64]
+
+    def logits(self, matrix: NDArray[np.float64], rounds: int | None = None) -> NDArray[np.float64]:
+        """As `Fitted.logits`."""
+        raw = self.booster.predict(matrix, num_iteration=rounds or -1, raw_score=True)
+        return np.asarray(raw + self.start, np.float64)
+
+    def files(self) -> dict[str, bytes]:
+        """LightGBM's text, whose raw scores are the logits.
+
+        The objective is not named in it, so every reader of the format gives the logits themselves.
+        """
+        whole = library().Booster(model_str=self.booster.model_to_string())
+        if np.any(self.start):
+            bake_start(whole, self.start)
+        return {MODEL: whole.model_to_string().encode()}
+
+
+def posterior(self, matrix: NDArray[np.float64], rounds: int) -> NDArray[np.float64]:
+    """Honest probabilities after some rounds: (N,) of the positive class, or (N, C)."""
+    raw = self.booster.predict(matrix, num_iteration=rounds, raw_score=True)
+    return posterior(self.recipe, raw + self.start)
+
+
+def posterior(recipe: Recipe, logits: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Honest probabilities from logits.
+
+    Examples
+    --------
+    >>> from counterpoise.recipes import sigmoid
+    >>> posterior(sigmoid.weighted([90, 10]), np.array([0.0])).round(3)
+    array([0.1])
+    """
+    return np.asarray(recipe.posterior(np.asarray(logits, np.float64)), np.float64)
+
+
+def fit(job: Job) -> Followed:
+    """Grow trees on some rows; with rows held out, until these have long stopped improving."""
+    lightgbm = library()
+    recipe, rows, held_out = job.recipe, job.rows, job.held_out
+    start = np.asarray(recipe.initial_logits(job.counts), np.float64)
+    classes = len(job.counts.classes)
+    objective = Objective(recipe, scale=_scale(recipe, start, job.counts), floor=FLOOR, max_step=math.inf)
+    settings = parameters(*rows.matrix.shape, job.seed) | {"objective": objective}
+    if isinstance(recipe, SoftmaxRecipe):
+        settings |= {"num_class": classes, "learning_rate": 0.1, "num_leaves": 31}
+    settings |= job.settings
+    data = lightgbm.Dataset(
+        rows.matrix,
+        label=rows.codes,
+        weight=rows.weight,
+        init_score=_repeated(start, len(rows.codes)),
+        feature_name=job.schema.model_names,
+        categorical_feature=job.schema.categorical,
+        params={"verbosity": -1},
+    )
+    curve: list[float] = []
+    validation = []
+    if held_out is not None:
+        validation = [
+            lightgbm.Dataset(
+                held_out.matrix,
+                label=held_out.codes,
+                weight=held_out.weight,
+                init_score=_repeated(start, len(held_out.codes)),
+                reference=data,
+            )
+        ]
+    most = job.rounds or most_rounds(job.counts)
+
+    def followed(logits: NDArray[np.float64], dataset: Any) -> tuple[str, float, bool]:
+        each = log_losses(dataset.get_label(), posterior(recipe, logits))
+        curve.append(float(np.average(each, weights=dataset.get_weight())))
+        return "log loss", curve[-1], False
+
+    def after(environment: Any) -> None:
+        job.each_step((environment.iteration + 1) / most)
+        if len(curve) - 1 - int(np.argmin(curve or [0.0])) >= PATIENCE:
+            raise lightgbm.callback.EarlyStopException(len(curve) - 1, [])
+
+    try:
+        booster = lightgbm.train(
+            settings,
+            data,
+            num_boost_round=most,
+            valid_sets=validation,
+            feval=followed if validation else None,
+            callbacks=[after],
+        )
+    except lightgbm.basic.LightGBMError as error:
+        raise UserError(f"LightGBM cannot learn from this table: {str(error).splitlines()[0]}") from None
+    return Followed(Trees(booster, start), np.asarray(curve))
+
+
+def load(files: Mapping[str, bytes], schema: Schema, outputs: int) -> Trees:
+    """Read what `Trees.files` gave."""
+    booster = library().Booster(model_str=files[MODEL].decode())
+    if booster.num_feature() != len(schema.features) or booster.num_model_per_iteration() != outputs:
+        raise UserError(f"{MODEL} does not fit the columns and classes of the model; train again")
+    return Trees(booster, np.zeros(()))
+
+
+def _scale(recipe: Recipe, start: NDArray[np.float64], counts: ClassCounts) -> float:
+    """What gives the recipe, at its start, the mean curvature of plain cross-entropy at its own."""
+    labels = np.arange(len(counts.classes))
+    _, curvature = slopes(recipe, _repeated(start, len(labels)), labels)
+    share = np.asarray(counts.prior, np.float64)
+    own = float(share @ curvature.reshape(len(labels), -1).sum(axis=1))
+    if isinstance(recipe, SoftmaxRecipe):
+        plain = float((share * (1 - share)).sum()) * len(labels) / (len(labels) - 1)
+    else:
+        plain = float(share[0] * share[1])
+    return plain / own if own > 0 else 1.0
+
+
+def _repeated(start: NDArray[np.float64], rows: int) -> NDArray[np.float64]:
+    return np.full(rows, float(start)) if start.ndim == 0 else np.tile(start, (rows, 1))
+
+
+LIGHTGBM = Learner(
+    name="lightgbm",
+    title="LightGBM",
+    packages=("lightgbm",),
+    recipes=for_trees,
+    settings={"steadied": {}},
+    fit=fit,
+    load=load,
+)

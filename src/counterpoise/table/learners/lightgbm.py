@@ -98,12 +98,6 @@ class Trees:
         return {MODEL: whole.model_to_string().encode()}
 
 
-def posterior(self, matrix: NDArray[np.float64], rounds: int) -> NDArray[np.float64]:
-    """Honest probabilities after some rounds: (N,) of the positive class, or (N, C)."""
-    raw = self.booster.predict(matrix, num_iteration=rounds, raw_score=True)
-    return posterior(self.recipe, raw + self.start)
-
-
 def posterior(recipe: Recipe, logits: NDArray[np.float64]) -> NDArray[np.float64]:
     """Honest probabilities from logits.
 
@@ -123,7 +117,7 @@ def fit(job: Job) -> Followed:
     start = np.asarray(recipe.initial_logits(job.counts), np.float64)
     classes = len(job.counts.classes)
     objective = Objective(recipe, scale=_scale(recipe, start, job.counts), floor=FLOOR, max_step=math.inf)
-    settings = parameters(*rows.matrix.shape, job.seed) | {"objective": objective}
+    settings = parameters(len(rows.codes), rows.matrix.shape[1], job.seed) | {"objective": objective}
     if isinstance(recipe, SoftmaxRecipe):
         settings |= {"num_class": classes, "learning_rate": 0.1, "num_leaves": 31}
     settings |= job.settings

@@ -89,6 +89,15 @@ class Schema:
         return [place for place, kind in enumerate(kinds) if kind == CATEGORY]
 
     @property
+    def features_of(self) -> dict[str, list[int]]:
+        """The places of each column's features in the matrix."""
+        found: dict[str, list[int]] = {}
+        for column in self.columns:
+            begun = sum(map(len, found.values()))
+            found[column.name] = list(range(begun, begun + len(_PARTS[column.kind])))
+        return found
+
+    @property
     def text(self) -> frozenset[str]:
         """Columns to be read as text."""
         return frozenset(column.name for column in self.columns if column.kind == CATEGORY)

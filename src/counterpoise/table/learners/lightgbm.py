@@ -16,11 +16,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from counterpoise.decide.measured import log_losses
 from counterpoise.errors import UserError
-from counterpoise.lightgbm import Objective, bake_start, library, slopes
-from counterpoise.recipes import Recipe, SoftmaxRecipe
+from counterpoise.lightgbm import Objective, bake_start, library
+from counterpoise.recipes import SoftmaxRecipe
 from counterpoise.table.features import Schema
+from counterpoise.table.learners.curvature import plain_scale, repeated
+from counterpoise.table.learners.curve import Curve
 from counterpoise.table.learners.learner import Followed, Job, Learner
 from counterpoise.table.learners.losses import for_trees
 from counterpoise.weights import ClassCounts
@@ -49,11 +50,23 @@ def parameters(rows: int, features: int, seed: int) -> dict[str, Any]:
         "feature_pre_filter": False,
         "deterministic": True,
         "force_row_wise": True,
-        # On a busy machine LightGBM's threads wait for each other: a small table took 40 x as long.
-        "num_threads": 1 if rows * features < _CELLS_FOR_THREADS else 0,
+        "num_threads": threads(rows, features),
         "seed": seed,
         "verbosity": -1,
     }
+
+
+def threads(rows: int, features: int) -> int:
+    """How many threads a booster should use on a table of this size; 0: all.
+
+    On a busy machine threads wait for each other: a small table took LightGBM 40 x as long.
+
+    Examples
+    --------
+    >>> threads(1_000, 10), threads(1_000_000, 10)
+    (1, 0)
+    """
+    return 1 if rows * features < _CELLS_FOR_THREADS else 0
 
 
 def most_rounds(counts: ClassCounts) -> int:
@@ -98,25 +111,13 @@ class Trees:
         return {MODEL: whole.model_to_string().encode()}
 
 
-def posterior(recipe: Recipe, logits: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Honest probabilities from logits.
-
-    Examples
-    --------
-    >>> from counterpoise.recipes import sigmoid
-    >>> posterior(sigmoid.weighted([90, 10]), np.array([0.0])).round(3)
-    array([0.1])
-    """
-    return np.asarray(recipe.posterior(np.asarray(logits, np.float64)), np.float64)
-
-
 def fit(job: Job) -> Followed:
     """Grow trees on some rows; with rows held out, until these have long stopped improving."""
     lightgbm = library()
     recipe, rows, held_out = job.recipe, job.rows, job.held_out
     start = np.asarray(recipe.initial_logits(job.counts), np.float64)
     classes = len(job.counts.classes)
-    objective = Objective(recipe, scale=_scale(recipe, start, job.counts), floor=FLOOR, max_step=math.inf)
+    objective = Objective(recipe, scale=plain_scale(recipe, start, job.counts), floor=FLOOR, max_step=math.inf)
     settings = parameters(len(rows.codes), rows.matrix.shape[1], job.seed) | {"objective": objective}
     if isinstance(recipe, SoftmaxRecipe):
         settings |= {"num_class": classes, "learning_rate": 0.1, "num_leaves": 31}
@@ -125,12 +126,12 @@ def fit(job: Job) -> Followed:
         rows.matrix,
         label=rows.codes,
         weight=rows.weight,
-        init_score=_repeated(start, len(rows.codes)),
+        init_score=repeated(start, len(rows.codes)),
         feature_name=job.schema.model_names,
         categorical_feature=job.schema.categorical,
         params={"verbosity": -1},
     )
-    curve: list[float] = []
+    curve = Curve(recipe, held_out, patience=PATIENCE)
     validation = []
     if held_out is not None:
         validation = [
@@ -138,21 +139,20 @@ def fit(job: Job) -> Followed:
                 held_out.matrix,
                 label=held_out.codes,
                 weight=held_out.weight,
-                init_score=_repeated(start, len(held_out.codes)),
+                init_score=repeated(start, len(held_out.codes)),
                 reference=data,
             )
         ]
     most = job.rounds or most_rounds(job.counts)
 
-    def followed(logits: NDArray[np.float64], dataset: Any) -> tuple[str, float, bool]:
-        each = log_losses(dataset.get_label(), posterior(recipe, logits))
-        curve.append(float(np.average(each, weights=dataset.get_weight())))
-        return "log loss", curve[-1], False
+    def followed(logits: NDArray[np.float64], _: Any) -> tuple[str, float, bool]:
+        curve.add(logits)
+        return "log loss", float(curve.values[-1]), False
 
     def after(environment: Any) -> None:
         job.each_step((environment.iteration + 1) / most)
-        if len(curve) - 1 - int(np.argmin(curve or [0.0])) >= PATIENCE:
-            raise lightgbm.callback.EarlyStopException(len(curve) - 1, [])
+        if curve.stalled:
+            raise lightgbm.callback.EarlyStopException(environment.iteration, [])
 
     try:
         booster = lightgbm.train(
@@ -165,7 +165,7 @@ def fit(job: Job) -> Followed:
         )
     except lightgbm.basic.LightGBMError as error:
         raise UserError(f"LightGBM cannot learn from this table: {str(error).splitlines()[0]}") from None
-    return Followed(Trees(booster, start), np.asarray(curve))
+    return Followed(Trees(booster, start), curve.values)
 
 
 def load(files: Mapping[str, bytes], schema: Schema, outputs: int) -> Trees:
@@ -174,23 +174,6 @@ def load(files: Mapping[str, bytes], schema: Schema, outputs: int) -> Trees:
     if booster.num_feature() != len(schema.features) or booster.num_model_per_iteration() != outputs:
         raise UserError(f"{MODEL} does not fit the columns and classes of the model; train again")
     return Trees(booster, np.zeros(()))
-
-
-def _scale(recipe: Recipe, start: NDArray[np.float64], counts: ClassCounts) -> float:
-    """What gives the recipe, at its start, the mean curvature of plain cross-entropy at its own."""
-    labels = np.arange(len(counts.classes))
-    _, curvature = slopes(recipe, _repeated(start, len(labels)), labels)
-    share = np.asarray(counts.prior, np.float64)
-    own = float(share @ curvature.reshape(len(labels), -1).sum(axis=1))
-    if isinstance(recipe, SoftmaxRecipe):
-        plain = float((share * (1 - share)).sum()) * len(labels) / (len(labels) - 1)
-    else:
-        plain = float(share[0] * share[1])
-    return plain / own if own > 0 else 1.0
-
-
-def _repeated(start: NDArray[np.float64], rows: int) -> NDArray[np.float64]:
-    return np.full(rows, float(start)) if start.ndim == 0 else np.tile(start, (rows, 1))
 
 
 LIGHTGBM = Learner(

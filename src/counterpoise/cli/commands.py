@@ -13,6 +13,7 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, Ti
 from rich.table import Table as Grid
 
 from counterpoise import __version__
+from counterpoise.cli.audit import audit
 from counterpoise.errors import UserError, nearest_name
 from counterpoise.recipes import recipe_table
 from counterpoise.weights import NORMALIZATIONS, SCHEMES, ClassCounts, class_weights
@@ -64,6 +65,9 @@ def counterpoise(
     ] = False,
 ) -> None:
     """Classifiers for imbalanced classes: train, compare, decide, predict."""
+
+
+app.command()(audit)
 
 
 @app.command()

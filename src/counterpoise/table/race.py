@@ -454,15 +454,16 @@ def verdict_of(
     blend, shares = _blend(entries, course)
     members = tuple((place, float(share)) for place, share in enumerate(shares) if share)
     everyone = (*entries, blend)
-    worth_it = blend.log_loss < (1 - _LEAST_GAIN) * single.log_loss and _best([single, blend]) == 1
-    if len(members) < 2 or not worth_it:
+    ahead = blend.scores - single.scores
+    surer = blend.log_loss < (1 - _LEAST_GAIN) * single.log_loss
+    if len(members) < 2 or not surer or ahead.mean() < -0.5 * standard_error(ahead):
         chosen = standing[best]
         return Verdict(chosen, everyone, ((chosen, 1.0),), said, health, left_out)
     parts = ", ".join(f"{entries[place].label} {share:.0%}" for place, share in sorted(members, key=lambda m: -m[1]))
-    ahead = blend.scores - single.scores
+    goal = f"{_by(course.goal, ahead)} than" if ahead.mean() > 0 else f"{course.goal.label} the same within noise as"
     said += (
-        f" A blend ({parts}) serves the goal best: {_by(course.goal, ahead)} than {single.label} alone, "
-        f"log loss {blend.log_loss:.4g} against {single.log_loss:.4g}."
+        f" A blend ({parts}) is better: {goal} {single.label} alone, log loss {blend.log_loss:.4g} against "
+        f"{single.log_loss:.4g}."
     )
     return Verdict(len(entries), everyone, members, said, health, left_out)
 

@@ -126,19 +126,14 @@ class Unfinished(Trials):
 
     def get(self, key: str) -> Arrays | None:
         """What this run or the interrupted one put there, or None."""
-        found = super().get(key)
-        if found is None:
-            try:
-                with np.load(self._file(key), allow_pickle=False) as held:
-                    found = dict(held)
-            except (OSError, ValueError, EOFError, KeyError, BadZipFile):
-                return None
-            super().put(key, found)
-        return found
+        try:
+            with np.load(self._file(key), allow_pickle=False) as held:
+                return dict(held)
+        except (OSError, ValueError, EOFError, KeyError, BadZipFile):
+            return None
 
     def put(self, key: str, arrays: Arrays) -> None:
         """Keep it, at once or not at all."""
-        super().put(key, arrays)
         place = self._file(key)
         partial = place.with_suffix(".partial")
         try:

@@ -23,7 +23,7 @@ from counterpoise.table.learners.curvature import repeated
 from counterpoise.table.learners.curve import Curve
 from counterpoise.table.learners.learner import Followed, Job, Learner, Rows
 from counterpoise.table.learners.lightgbm import PATIENCE, most_rounds, threads
-from counterpoise.table.learners.losses import for_trees
+from counterpoise.table.learners.losses import for_learned_start
 from counterpoise.weights import ClassCounts
 
 MODEL = "model.cbm"
@@ -57,7 +57,7 @@ def recipes(counts: ClassCounts) -> list[tuple[str, Recipe]]:
     >>> [label for label, _ in recipes(ClassCounts([90, 10]))]
     ['plain cross-entropy', 'weighted', 'weighted, square root']
     """
-    return [pair for pair in for_trees(counts) if class_weights(pair[1], len(counts)) is not None]
+    return [pair for pair in for_learned_start(counts) if class_weights(pair[1], len(counts)) is not None]
 
 
 def parameters(rows: int, features: int, seed: int) -> dict[str, Any]:
@@ -142,7 +142,9 @@ def fit(job: Job) -> Followed:
     try:
         model.fit(
             _pool(rows.matrix, job.schema, rows, weights, start),
-            eval_set=None if job.held_out is None else _pool(job.held_out.matrix, job.schema, job.held_out, weights, start),
+            eval_set=None
+            if job.held_out is None
+            else _pool(job.held_out.matrix, job.schema, job.held_out, weights, start),
             callbacks=[each_step],
             **stop,
         )

@@ -6,6 +6,7 @@ so the final network, grown for as many epochs as were best on the folds, is the
 """
 
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -87,7 +88,7 @@ def initial_layers(width: int, start: NDArray[np.float64], rng: np.random.Genera
     """
     widths = [width, *HIDDEN, max(1, start.size)]
     layers = []
-    for place, (fan_in, fan_out) in enumerate(zip(widths[:-1], widths[1:], strict=True)):
+    for place, (fan_in, fan_out) in enumerate(pairwise(widths)):
         last = place == len(HIDDEN)
         # the last layer starts near the constant: large random logits would first have to be unlearned
         bound = (0.1 if last else 1.0) * np.sqrt(6 / max(1, fan_in))
@@ -133,7 +134,8 @@ class Epochs:
 
     def followed(self) -> Followed:
         """The fit."""
-        return Followed(Network(self._encoding, self._steps), self._curve.values)
+        kept = self._steps[-1:] if self._followed is None else self._steps
+        return Followed(Network(self._encoding, kept), self._curve.values)
 
 
 def batches(rows: int, size: int, rng: np.random.Generator) -> list[NDArray[Any]]:

@@ -23,7 +23,7 @@ from counterpoise.table.features import Schema
 from counterpoise.table.learners.curvature import plain_scale, repeated
 from counterpoise.table.learners.curve import Curve
 from counterpoise.table.learners.learner import Followed, Job, Learner
-from counterpoise.table.learners.losses import for_trees
+from counterpoise.table.learners.losses import for_learned_start
 from counterpoise.weights import ClassCounts
 
 MOST_ROUNDS = 600
@@ -180,7 +180,7 @@ LIGHTGBM = Learner(
     name="lightgbm",
     title="LightGBM",
     packages=("lightgbm",),
-    recipes=for_trees,
+    recipes=for_learned_start,
     settings={"steadied": {}},
     fit=fit,
     load=load,

@@ -1,8 +1,8 @@
 """Logistic regression under any recipe, over a path of penalties.
 
-Place k of the path minimises the sum of the losses plus |W|^2 / (2 C_k), from strong (C = 0.0003) to weak (C = 10); each
-place starts from the last. A loss of another curvature than plain cross-entropy is scaled to it, so a place means as
-much for every loss. The "rounds" of the race are places.
+Place k of the path minimises the sum of the losses plus |W|^2 / (2 C_k), from strong (C = 0.0003) to weak (C = 10);
+each place starts from the last. A loss of another curvature than plain cross-entropy is scaled to it, so a place means
+as much for every loss. The "rounds" of the race are places.
 """
 
 from collections.abc import Iterator
@@ -14,7 +14,7 @@ from counterpoise.table.encoding import Encoding
 from counterpoise.table.learners.curvature import plain_scale
 from counterpoise.table.learners.curve import Curve
 from counterpoise.table.learners.learner import Followed, Job, Learner, Rows
-from counterpoise.table.learners.losses import for_networks
+from counterpoise.table.learners.losses import for_learned_start
 from counterpoise.table.learners.network import Layers, Network, forward, load
 
 PATH = np.geomspace(3e-4, 10.0, 8)
@@ -63,7 +63,7 @@ def fit(job: Job) -> Followed:
         if followed is not None:
             curve.add(forward(layers, followed))
         job.each_step(len(steps) / most)
-    return Followed(Network(encoding, steps), curve.values)
+    return Followed(Network(encoding, steps[-1:] if followed is None else steps), curve.values)
 
 
 def _path(job: Job, encoding: Encoding, most: int) -> Iterator[Layers]:
@@ -83,9 +83,7 @@ def _path(job: Job, encoding: Encoding, most: int) -> Iterator[Layers]:
     for strength in PATH[:most]:
         objective.penalty = 1 / (float(strength) * scale * total)
         objective.start(np.atleast_1d(start))
-        found = minimise(
-            objective, objective.variables(coefficients, intercepts), most=MOST_ITERATIONS, tol=TOLERANCE
-        )
+        found = minimise(objective, objective.variables(coefficients, intercepts), most=MOST_ITERATIONS, tol=TOLERANCE)
         coefficients, intercepts = objective.model(found.x)
         yield _layers(coefficients, intercepts)
 
@@ -98,7 +96,7 @@ LOGISTIC = Learner(
     name="logistic",
     title="Logistic regression",
     packages=("scipy", "sklearn", "safetensors"),
-    recipes=for_networks,
+    recipes=for_learned_start,
     settings={"path": {}},
     fit=fit,
     load=load,

@@ -6,15 +6,16 @@ from counterpoise.weights import ClassCounts
 PLAIN = "plain cross-entropy"
 
 
-def for_trees(counts: ClassCounts) -> list[tuple[str, Recipe]]:
-    """What suits a booster; plain cross-entropy first.
+def for_learned_start(counts: ClassCounts) -> list[tuple[str, Recipe]]:
+    """What suits a learner that has a constant of its own; plain cross-entropy first.
 
-    Logit adjustment and balanced softmax do not take part. A booster starts from the best constant, so a constant
-    offset inside the loss gives the very trees of plain cross-entropy; what the offset is for, the threshold does.
+    Logit adjustment and balanced softmax do not take part. A booster starts from the best constant, and a linear model
+    learns one, so a constant offset inside the loss gives the very model of plain cross-entropy; what the offset is
+    for, the threshold does.
 
     Examples
     --------
-    >>> [label for label, _ in for_trees(ClassCounts([90, 10]))]
+    >>> [label for label, _ in for_learned_start(ClassCounts([90, 10]))]
     ['plain cross-entropy', 'weighted', 'weighted, square root', 'focal']
     """
     if len(counts.classes) == 2:
@@ -34,14 +35,12 @@ def for_trees(counts: ClassCounts) -> list[tuple[str, Recipe]]:
 
 
 def for_networks(counts: ClassCounts) -> list[tuple[str, Recipe]]:
-    """What suits a linear model or a neural network: the same, logit adjustment, and margins for several classes.
+    """What suits a neural network: the same, and margins for several classes.
 
     Examples
     --------
-    >>> [label for label, _ in for_networks(ClassCounts([90, 10, 5]))][-2:]
-    ['logit adjusted', 'ldam']
+    >>> [label for label, _ in for_networks(ClassCounts([90, 10, 5]))][-1]
+    'ldam'
     """
-    found = for_trees(counts)
-    if len(counts.classes) == 2:
-        return [*found, ("logit adjusted", sigmoid.logit_adjusted(counts))]
-    return [*found, ("logit adjusted", softmax.logit_adjusted(counts)), ("ldam", softmax.ldam(counts))]
+    margins = [("ldam", softmax.ldam(counts))] if len(counts.classes) > 2 else []
+    return [*for_learned_start(counts), *margins]

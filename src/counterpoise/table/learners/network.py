@@ -7,6 +7,7 @@ relu(x weight + bias) of each layer in turn, the last without the relu. Beside i
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
@@ -47,7 +48,7 @@ class Network:
     encoding
         Of the feature matrix.
     steps
-        The layers after each step; the last ones are what is kept in the files.
+        The layers after each step; of a fit to a given number of steps, those after the last one alone.
 
     Examples
     --------
@@ -65,7 +66,7 @@ class Network:
     steps: Sequence[Layers]
 
     def logits(self, matrix: NDArray[np.float64], rounds: int | None = None) -> NDArray[np.float64]:
-        """As `Fitted.logits`; a network that was read back knows its last step only."""
+        """As `Fitted.logits`."""
         if rounds is not None and not 1 <= rounds <= len(self.steps):
             raise UserError(f"the network holds {len(self.steps)} step(s), but its logits after {rounds} are asked for")
         layers = self.steps[-1 if rounds is None else rounds - 1]
@@ -76,13 +77,14 @@ class Network:
         return np.concatenate(blocks)
 
     def files(self) -> dict[str, bytes]:
-        """The layers after the last step, and the encoding."""
+        """The layers after each step, and the encoding."""
         from safetensors.numpy import save
 
         tensors = {}
-        for place, (weight, bias) in enumerate(self.steps[-1]):
-            tensors[f"{place}.weight"] = np.ascontiguousarray(weight, np.float32)
-            tensors[f"{place}.bias"] = np.ascontiguousarray(bias, np.float32)
+        for step, layers in enumerate(self.steps):
+            for place, (weight, bias) in enumerate(layers):
+                tensors[f"{step}.{place}.weight"] = np.ascontiguousarray(weight, np.float32)
+                tensors[f"{step}.{place}.bias"] = np.ascontiguousarray(bias, np.float32)
         return {LAYERS: save(tensors), ENCODING: json.dumps(self.encoding.to_dict()).encode()}
 
 
@@ -98,15 +100,16 @@ def load(files: Mapping[str, bytes], schema: Schema, outputs: int) -> Network:
 
     tensors = tensors_of(files[LAYERS])
     encoding = Encoding.from_dict(json.loads(files[ENCODING]))
-    layers = tuple((tensors[f"{place}.weight"], tensors[f"{place}.bias"]) for place in range(len(tensors) // 2))
-    widths = [encoding.width, *(len(bias) for _, bias in layers)]
-    shapes = list(zip(widths[:-1], widths[1:], strict=True))
-    known = len(schema.features)
-    if (
-        not layers
-        or [weight.shape for weight, _ in layers] != shapes
-        or widths[-1] != outputs
-        or encoding.places.max(initial=-1) >= known
-    ):
+    steps = 1 + max((int(name.split(".")[0]) for name in tensors), default=-1)
+    depth = len(tensors) // (2 * max(1, steps))
+    found = []
+    for step in range(steps):
+        layers = tuple((tensors[f"{step}.{k}.weight"], tensors[f"{step}.{k}.bias"]) for k in range(depth))
+        widths = [encoding.width, *(len(bias) for _, bias in layers)]
+        if [weight.shape for weight, _ in layers] != list(pairwise(widths)) or widths[-1] != outputs:
+            found.clear()
+            break
+        found.append(layers)
+    if not found or encoding.places.max(initial=-1) >= len(schema.features):
         raise UserError(f"{LAYERS} does not fit the columns and classes of the model; train again")
-    return Network(encoding, [layers])
+    return Network(encoding, found)

@@ -21,7 +21,7 @@ from counterpoise.table.learners.curvature import plain_scale
 from counterpoise.table.learners.curve import Curve
 from counterpoise.table.learners.learner import Followed, Job, Learner, Rows
 from counterpoise.table.learners.lightgbm import FLOOR, PATIENCE, most_rounds, threads
-from counterpoise.table.learners.losses import for_trees
+from counterpoise.table.learners.losses import for_learned_start
 from counterpoise.xgboost import Objective
 
 MODEL = "model.ubj"
@@ -103,7 +103,9 @@ def fit(job: Job) -> Followed:
             _matrix(rows.matrix, job.schema, rows),
             num_boost_round=most,
             obj=Objective(recipe, scale=scale, floor=FLOOR, max_step=math.inf),
-            evals=[] if job.held_out is None else [(_matrix(job.held_out.matrix, job.schema, job.held_out), "held out")],
+            evals=[]
+            if job.held_out is None
+            else [(_matrix(job.held_out.matrix, job.schema, job.held_out), "held out")],
             custom_metric=None if job.held_out is None else followed,
             verbose_eval=False,
             callbacks=[EachStep()],
@@ -140,7 +142,7 @@ XGBOOST = Learner(
     name="xgboost",
     title="XGBoost",
     packages=("xgboost",),
-    recipes=for_trees,
+    recipes=for_learned_start,
     settings={"by level": {}},
     fit=fit,
     load=load,

@@ -32,6 +32,7 @@ from counterpoise.table.features import Schema, learn_schema, to_matrix
 from counterpoise.table.race import Progress, Verdict, how_many_folds, race
 from counterpoise.table.read import Labels, Table, read_labels, read_table
 from counterpoise.table.report import render
+from counterpoise.table.slices import Slice
 from counterpoise.table.split import Split, folds_of, sample_rows, split_rows
 from counterpoise.weights import ClassCounts
 
@@ -65,6 +66,8 @@ class Judged:
         Per class, with more than two of them.
     confusion
         On the test rows (C, C): rows the truth, columns the decision.
+    naive
+        What the logits would say of the test rows by a plain sigmoid or softmax, without the posterior correction.
     """
 
     decision: Decision | None
@@ -77,6 +80,7 @@ class Judged:
     recall: list[Measured]
     precision: list[Measured]
     confusion: NDArray[np.int64]
+    naive: NDArray[np.float64] | None = None
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -105,6 +109,16 @@ class Training:
         What repeats all this.
     versions
         Of the software.
+    members
+        What a blend is made of: label and share.
+    health
+        What had to be steadied in the learners, in sentences.
+    importance
+        Column, how much worse the model is without it, and the standard error of that.
+    slices
+        The rates of groups of test rows.
+    audit
+        Of the table; it has `sections()`.
     """
 
     table: Path
@@ -121,6 +135,11 @@ class Training:
     notes: tuple[str, ...]
     command: str
     versions: dict[str, str]
+    members: tuple[tuple[str, float], ...] = ()
+    health: tuple[str, ...] = ()
+    importance: tuple[tuple[str, float, float], ...] = ()
+    slices: tuple[Slice, ...] = ()
+    audit: Any | None = None
 
     @property
     def binary(self) -> bool:

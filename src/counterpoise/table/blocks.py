@@ -123,13 +123,20 @@ class Folded:
 
 @dataclass(frozen=True, slots=True)
 class Tile:
-    """A number of the threshold panel: the script finds it by `key`."""
+    """A number with its interval; in the threshold panel the script finds it by `key`."""
 
     key: str
     name: str
     value: str
     ends: str
     meaning: str
+
+
+@dataclass(frozen=True, slots=True)
+class Tiles:
+    """A few numbers that matter most."""
+
+    tiles: tuple[Tile, ...]
 
 
 @dataclass(frozen=True, slots=True)

@@ -124,7 +124,7 @@ def _measure(
 ) -> NDArray[np.float64]:
     """More is better; (R,), one for each row of weights."""
     if probability.ndim == 2:
-        return -(draws @ log_losses(truth, probability)) / draws.sum(axis=1)
+        return np.asarray(-(draws @ log_losses(truth, probability)) / draws.sum(axis=1))
     return ranking(truth, probability, draws)[measure_of(goal, True)]
 
 

@@ -3,7 +3,6 @@
 from typing import TYPE_CHECKING
 
 from counterpoise.decide.measured import Measured
-from counterpoise.goals import Confusion
 from counterpoise.table.blocks import Kept, Panel, Tile
 from counterpoise.table.sentences import percent
 from counterpoise.table.stops import Stops, cost_per_1000, costs_of, kept, rate_of, slider_data, stops_of
@@ -21,7 +20,7 @@ def stops_for(training: "Training") -> Stops:
 
 def panel_of(training: "Training", stops: Stops) -> Panel:
     """The panel as it stands at the model's own threshold."""
-    here = Confusion(*(float(part[stops.chosen]) for part in (stops.at.tp, stops.at.fp, stops.at.fn, stops.at.tn)))
+    here = stops.counts(stops.chosen)
     rates = {name: rate_of(name, here) for name in ("precision", "recall", "alerts", "fpr")}
     costs = costs_of(training.goal)
     flagged, rows = int(here.tp + here.fp), int(here.tp + here.fp + here.fn + here.tn)
@@ -53,14 +52,14 @@ def panel_of(training: "Training", stops: Stops) -> Panel:
 
 
 def figure(value: float) -> str:
-    """A number with four digits that mean something, as the page's script writes it.
+    """A number with three digits that mean something, as the page's script writes it.
 
     Examples
     --------
     >>> figure(1234567.0), figure(0.012345), figure(40.0)
-    ('1,235,000', '0.01235', '40')
+    ('1,230,000', '0.0123', '40')
     """
-    return f"{float(f'{value:.4g}'):,.15g}"
+    return f"{float(f'{value:.3g}'):,.15g}"
 
 
 def _share(key: str, name: str, found: Measured, meaning: str, rows: int) -> Tile:

@@ -103,10 +103,11 @@ def reliability(
     target: NDArray[np.int64], after: NDArray[np.float64], before: NDArray[np.float64] | None, said: str, seen: str
 ) -> str:
     """Said against seen in groups of test rows that hold equal shares of the positives; before and after correction."""
-    curves = [(reliability_curve(target, after, bins=8, positive_only=True), BLUE, "o", "as given")]
+    from matplotlib.ticker import NullLocator
+
+    curves = [(groups_of(target, after), BLUE, "o", "as given")]
     if before is not None:
-        early = reliability_curve(target, before, bins=8, positive_only=True)
-        curves.insert(0, (early, ORANGE, "D", "before correction"))
+        curves.insert(0, (groups_of(target, before), ORANGE, "D", "before correction"))
     figure, axes = _figure()
     floor = 0.3 / len(target)
     lowest = max(floor, min(one.said for curve, *_ in curves for one in curve)) / 2
@@ -117,11 +118,25 @@ def reliability(
         _intervals(axes, curve, floor if rare else 0.0, colour, mark, label)
     if rare:
         axes.set(xscale="log", yscale="log", xlim=(ends[0], 1.3), ylim=(floor / 2, 1.3))
+        for axis in (axes.xaxis, axes.yaxis):
+            axis.set_major_formatter(lambda value, _: f"{value:g}")
+            axis.set_minor_locator(NullLocator())
     else:
         axes.set(xlim=(-0.02, 1.02), ylim=(-0.02, 1.02))
     axes.set(xlabel=said, ylabel=seen)
     figure.legend(frameon=False, fontsize=9.5, loc="outside upper left", ncols=2)
     return _svg("reliability", figure)
+
+
+def groups_of(target: NDArray[np.int64], probability: NDArray[np.float64]) -> tuple[ReliabilityBin, ...]:
+    """Groups of rows of rising probability, with about equal numbers of positives.
+
+    Examples
+    --------
+    >>> len(groups_of(np.array([0, 0, 1, 1]), np.array([0.1, 0.2, 0.3, 0.9])))
+    3
+    """
+    return reliability_curve(target, probability, bins=max(1, min(8, int(target.sum()))), positive_only=True)
 
 
 def confusions(names: Sequence[str], matrix: NDArray[np.int64]) -> str:
@@ -151,9 +166,7 @@ def confusions(names: Sequence[str], matrix: NDArray[np.int64]) -> str:
     return _svg("confusions", figure)
 
 
-def _intervals(
-    axes: Any, curve: Sequence[ReliabilityBin], floor: float, colour: str, mark: str, label: str
-) -> None:
+def _intervals(axes: Any, curve: Sequence[ReliabilityBin], floor: float, colour: str, mark: str, label: str) -> None:
     said = np.maximum([one.said for one in curve], floor)
     seen = np.maximum([one.found.value for one in curve], floor)
     low = np.maximum([one.found.low for one in curve], floor / 2)
@@ -178,7 +191,7 @@ def _bounds(axes: Any, bounds: Sequence[Constraint], lines: dict[str, Any]) -> N
             continue
         lines[one.rate](one.bound, color=RED, linewidth=1, linestyle="--")
         if lines[one.rate] == axes.axhline:
-            axes.annotate(str(one), (1.0, one.bound + 0.01), ha="right", va="bottom", color=RED, fontsize=9)
+            axes.annotate(str(one), (0.0, one.bound + 0.01), ha="left", va="bottom", color=RED, fontsize=9)
         else:
             axes.annotate(str(one), (one.bound - 0.01, 0.02), ha="right", va="bottom", color=RED, fontsize=9)
 
@@ -269,8 +282,10 @@ def _svg(name: str, figure: Any, marks: str = "") -> str:
     from matplotlib import rc_context
 
     text = io.StringIO()
-    settings = {"svg.hashsalt": "counterpoise", "svg.fonttype": "none"}
-    with rc_context(settings), warnings.catch_warnings():
+    with (
+        rc_context({"svg.hashsalt": "counterpoise", "svg.fonttype": "none"}),
+        warnings.catch_warnings(),
+    ):
         warnings.filterwarnings("ignore", "Glyph .* missing from font")  # the reader's browser has it
         figure.savefig(text, format="svg", metadata={"Date": None, "Creator": None}, transparent=True)
     body = text.getvalue()

@@ -7,7 +7,7 @@
     return (value >= 1 ? value.toFixed(1).replace(/\.0$/, "") : String(Number(value.toPrecision(2)))) + "%";
   };
   const figure = (value) =>
-    Number(value.toPrecision(4)).toLocaleString("en-US", { maximumFractionDigits: 15 });
+    Number(value.toPrecision(3)).toLocaleString("en-US", { maximumFractionDigits: 15 });
   const count = (value) => value.toLocaleString("en-US");
   const short = (value) => String(Number(value.toPrecision(4)));
 

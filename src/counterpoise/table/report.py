@@ -53,5 +53,5 @@ def _text(name: str) -> str:
 
 
 def _fingerprint() -> str:
-    """Of the page's one script, the only one that its policy lets run: foreign text that slipped through is harmless."""
+    """Of the page's one script, the only one that its policy lets run: foreign text that slipped through cannot."""
     return base64.b64encode(hashlib.sha256(_text("report.js").encode()).digest()).decode()

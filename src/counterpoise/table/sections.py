@@ -23,6 +23,8 @@ from counterpoise.table.blocks import (
     Paragraph,
     Picture,
     Section,
+    Tile,
+    Tiles,
     interval,
 )
 from counterpoise.table.importance import measure_of
@@ -66,6 +68,7 @@ def sections_of(training: "Training") -> tuple[Section, ...]:
         _classes(training),
         _mistakes(training),
         _promises(training),
+        _notes(training),
         _calibration(training),
         _slices(training),
         _losses(training),
@@ -79,10 +82,27 @@ def sections_of(training: "Training") -> tuple[Section, ...]:
 
 
 def _expectations(training: "Training") -> Section:
-    blocks: list[Any] = [Bullets(expectations(training))]
-    if training.notes or training.health:
-        blocks += [Heading("Worth knowing"), Bullets((*training.health, *training.notes))]
-    return Section("What to expect on rows like these", "expect", tuple(blocks))
+    said = Bullets(expectations(training))
+    if training.binary:
+        return Section("What to expect on rows like these", "expect", (said,))
+    metrics = training.judged.metrics
+    tiles = tuple(
+        Tile(
+            name,
+            name.replace("_", " "),
+            f"{metrics[name].value:.3f}",
+            f"{metrics[name].low:.3f} to {metrics[name].high:.3f}",
+            _MEANING[name],
+        )
+        for name in ("macro_f1", "balanced_accuracy", "mcc", "log_loss")
+    )
+    return Section("What to expect on rows like these", "expect", (Tiles(tiles), said))
+
+
+def _notes(training: "Training") -> Section | None:
+    if not training.notes and not training.health:
+        return None
+    return Section("Worth knowing", "notes", (Bullets((*training.health, *training.notes)),))
 
 
 def _threshold(training: "Training") -> Section | None:
@@ -104,28 +124,28 @@ def _threshold(training: "Training") -> Section | None:
 def _rankings(training: "Training", stops: Stops, names: list[str]) -> tuple[Picture, ...]:
     judged, bounds = training.judged, training.goal.constraints
     target, probability, metrics = judged.target, judged.probability, judged.metrics
-    here = f"the model's threshold finds {metrics['recall'].value:.2f} of the positives"
-    right = f"{metrics['precision'].value:.2f} of its alerts are right"
+    here = f"the model's threshold finds {percent(metrics['recall'].value)} of the positives"
+    right = f"{percent(metrics['precision'].value)} of its alerts are right"
+    marks = "Ring: the model's threshold; dot: the slider."
     return (
         _picture(
             "Precision against recall",
             pictures.precision_recall(target, probability, stops, bounds),
-            f"Average precision {interval(metrics['average_precision'])}. Ring: the model's threshold; dot: the slider.",
+            f"Average precision {interval(metrics['average_precision'])}. {marks}",
             f"Curve of precision against recall on the test rows; {here}, and {right}.",
         ),
         _picture(
             "ROC: found against false alerts",
             pictures.roc(target, probability, stops, bounds),
-            f"Area under the curve {interval(metrics['roc_auc'])}. Ring: the model's threshold; dot: the slider.",
+            f"Area under the curve {interval(metrics['roc_auc'])}. {marks}",
             f"Curve of recall against the share of false alerts on the test rows; {here}, "
-            f"and flags {metrics['fpr'].value:.3g} of the negatives.",
+            f"and flags {percent(metrics['fpr'].value)} of the negatives.",
         ),
         _picture(
             "What moving the threshold does",
             pictures.trade_off(target, probability, stops, names[1]),
             "Left: more alerts, more found. Right: fewer and surer.",
-            f"Precision, recall and the share of rows flagged over all thresholds; at the model's {here.split(' ', 3)[3]}"
-            f" and {right}.",
+            f"Precision, recall and the share of rows flagged over all thresholds; {here}, and {right}.",
         ),
         _picture(
             "How the two classes score",
@@ -229,24 +249,16 @@ def _mistakes(training: "Training") -> Section | None:
         (names[true], names[said], f"{wrong[true, said]:,}", percent(float(wrong[true, said] / matrix[true].sum())))
         for true, said in pairs
     )
-    blocks: list[Any] = [
-        Figures(
-            (
-                _picture(
-                    "Where each class's rows went",
-                    pictures.confusions(names, matrix),
-                    "Each row is a true class; the darker, the more of its test rows went there."
-                    + (" The most frequent classes only." if len(names) > pictures.MOST_CLASSES else ""),
-                    f"Confusion matrix of {len(names)} classes; {percent(float(np.trace(matrix) / matrix.sum()))} "
-                    "of the test rows lie on its diagonal. The table of the most frequent mistakes says more.",
-                ),
-            )
-        )
-    ]
-    if rows:
-        head = ("true class", "decided", "test rows", "of the class")
-        blocks.append(Grid("The most frequent mistakes", head, rows, left=(1,)))
-    return Section("What is taken for what", "mistakes", tuple(blocks))
+    picture = _picture(
+        "Where each class's rows went",
+        pictures.confusions(names, matrix),
+        "Each row is a true class; the darker, the more of its test rows went there."
+        + (" The most frequent classes only." if len(names) > pictures.MOST_CLASSES else ""),
+        f"Confusion matrix of {len(names)} classes; {percent(float(np.trace(matrix) / matrix.sum()))} "
+        "of the test rows lie on its diagonal. The table of the most frequent mistakes says more.",
+    )
+    table = Grid("The most frequent mistakes", ("true class", "decided", "test rows", "of the class"), rows, left=(1,))
+    return Section("What is taken for what", "mistakes", (Columns((Figures((picture,)), table)),))
 
 
 def _promises(training: "Training") -> Section:
@@ -256,9 +268,7 @@ def _promises(training: "Training") -> Section:
         promised = decision.promised
         blocks.append(
             Paragraph(
-                f"Promised on new rows of the same kind: {training.judged.reason}."
-                if promised
-                else f"Nothing is promised on new rows: {training.judged.reason}.",
+                f"{'Promised' if promised else 'Not promised on new rows'}: {training.judged.reason}.",
                 "good" if promised else "warning",
             )
         )
@@ -272,7 +282,7 @@ def _promises(training: "Training") -> Section:
                 tones=tuple(tone for _, tone in rows),
             )
         )
-    elif training.binary:
+    else:
         blocks.append(Paragraph("The goal sets no bound, so none is promised."))
     blocks += [Heading("Not promised"), Bullets(not_promised(training))]
     return Section("What is promised, and what is not", "promises", tuple(blocks))
@@ -320,7 +330,13 @@ def _calibration(training: "Training") -> Section:
         "Groups of test rows with 95% intervals; on the dotted line the probabilities are honest.",
         f"Reliability diagram; log loss {loss:.3g}." if before is None else f"Reliability diagram. {words}",
     )
-    return Section("Are the probabilities honest?", "calibration", (Paragraph(words), Figures((picture,))))
+    rows = tuple(
+        (percent(one.said), _in_percent(one.found), f"{one.positives:,} of {one.rows:,}")
+        for one in pictures.groups_of(target, after)
+    )
+    grid = Grid("The groups as given", (said, seen, "rows"), rows)
+    blocks = (Paragraph(words), Columns((Figures((picture,)), grid)))
+    return Section("Are the probabilities honest?", "calibration", blocks)
 
 
 def _slices(training: "Training") -> Section | None:
@@ -337,7 +353,7 @@ def _slices(training: "Training") -> Section | None:
             "muted",
         )
     )
-    return Section("Who gets which rates", "groups", tuple(blocks))
+    return Section("Rates by group", "groups", tuple(blocks))
 
 
 def _slice(found: Slice, binary: bool) -> list[Any]:
@@ -366,15 +382,16 @@ def _rate_bars(found: Slice, place: int) -> Bars:
             bars.append(Bar(group.name, None, 0, 0, "no row"))
             continue
         one = rate.measured
-        text = interval(one) + (" worse" if rate.worse else "")
+        text = _in_percent(one) + (" worse" if rate.worse else "")
         note = f"{rate.part:,} of {rate.whole:,}"
         bars.append(Bar(group.name, one.value, one.low, one.high, text, note, tone="bad" if rate.worse else ""))
     middle = overall.part / overall.whole if overall.whole else None
     highest = max((one.high for one in bars), default=1.0)
     top = 1.0 if overall.name not in ("alerts", "fpr") else min(1.0, 1.1 * highest)
-    whole = "" if middle is None else f" Over all rows: {middle:.2g}."
-    caption = f"{overall.name[0].upper()}{overall.name[1:]}: {_MEANING[overall.name]}.{whole}"
-    return Bars(caption, ("group", overall.name), tuple(bars), high=top, reference=middle)
+    whole = "" if middle is None else f" Over all rows {percent(middle)}."
+    name = {"fpr": "false alerts"}.get(overall.name, overall.name)
+    caption = f"{name[0].upper()}{name[1:]}: {_MEANING[overall.name]}.{whole}"
+    return Bars(caption, ("group", name), tuple(bars), high=top, reference=middle)
 
 
 def _losses(training: "Training") -> Section:
@@ -393,8 +410,8 @@ def _losses(training: "Training") -> Section:
         entry = verdict.entries[place]
         value, room = sign * entry.score, 2 * entry.error
         text = f"{value:.3f} ± {room:.3f}"
-        chosen = place == verdict.chosen
-        bars.append(Bar(entry.label, value, value - room, value + room, text, "chosen" if chosen else "", tone="chosen" if chosen else ""))
+        mark = "chosen" if place == verdict.chosen else ""
+        bars.append(Bar(entry.label, value, value - room, value + room, text, mark, tone=mark))
     low, high = min(one.low for one in bars), max(one.high for one in bars)
     room = 0.04 * (high - low) or 0.01
     first = verdict.entries[0]
@@ -407,8 +424,8 @@ def _losses(training: "Training") -> Section:
             Paragraph(verdict.sentence),
             table,
             Paragraph(
-                "All were judged on the same folds, each fold by a threshold chosen on the others. A loss other than the "
-                "plain one is chosen only if it is ahead, fold by fold, by more than two standard errors; such "
+                "All were judged on the same folds, each fold by a threshold chosen on the others. A loss other than "
+                "the plain one is chosen only if it is ahead, fold by fold, by more than two standard errors; such "
                 "differences are surer than these intervals, which hold what differs from fold to fold for all.",
                 "muted",
             ),
@@ -495,6 +512,10 @@ def _repeat(training: "Training") -> Section:
             ),
         ),
     )
+
+
+def _in_percent(found: Measured) -> str:
+    return f"{percent(found.value)} ({percent(found.low)} to {percent(found.high)})"
 
 
 def _picture(title: str, svg: str, caption: str, words: str) -> Picture:

@@ -62,7 +62,7 @@ class Group:
     Parameters
     ----------
     name
-        The value, a range of numbers, "missing", or "other (3 groups)".
+        The value, a range of numbers, "(missing)", or "other (3 groups)".
     rows
         How many.
     rates
@@ -85,7 +85,7 @@ class Slice:
     overall
         The rates of all rows.
     groups
-        From the largest to the smallest; the pooled ones last.
+        Numbers and dates in their order, other values from the largest; the pooled ones last.
     looks
         How many rates of groups could have been called worse.
     warning
@@ -146,12 +146,14 @@ def slices_of(
         places = array.astype(np.int64)
         bad = np.flatnonzero((places < 0) | (places >= len(classes)) | (places != array))
         if len(bad):
-            raise UserError(f"{name} {array[bad[0]]} in row {bad[0]} is the place of none of the {len(classes)} classes")
+            raise UserError(
+                f"{name} {array[bad[0]]} in row {bad[0]} is the place of none of the {len(classes)} classes"
+            )
     truth, chosen = truth.astype(np.int64), chosen.astype(np.int64)
     named = [str(one) for one in classes]
     found = []
     for column in values.columns:
-        groups = _pooled(_names(values[column], most_groups), least_rows, most_groups)
+        groups = _pooled(_groups(values[column], most_groups), least_rows, most_groups)
         found.append(_slice(column, groups, truth, chosen, named, binary))
     return tuple(found)
 
@@ -182,9 +184,7 @@ def _slice(
     return Slice(column, overall, made, looks, _warning(column, made, overall))
 
 
-def _rates(
-    truth: NDArray[np.int64], chosen: NDArray[np.int64], classes: list[str], binary: bool
-) -> tuple[Rate, ...]:
+def _rates(truth: NDArray[np.int64], chosen: NDArray[np.int64], classes: list[str], binary: bool) -> tuple[Rate, ...]:
     right = truth == chosen
     if not binary:
         return (
@@ -252,42 +252,45 @@ def _warning(column: str, groups: tuple[Group, ...], overall: tuple[Rate, ...]) 
     )
 
 
-def _names(column: pl.Series, most: int) -> NDArray[np.str_]:
-    """The group of each row."""
+def _groups(column: pl.Series, most: int) -> list[tuple[str, NDArray[np.int64]]]:
+    """Names and rows of the groups: numbers and dates in their order, other values by their number of rows."""
     ordered = column.dtype.is_numeric() or column.dtype.is_temporal()
     if ordered and column.n_unique() > most:
-        column = _quarters(column)
-    return column.cast(pl.String, strict=False).fill_null("missing").to_numpy().astype(np.str_)
+        names, place = _quarters(column)
+    else:
+        column = column if ordered else column.cast(pl.String)
+        column = column.fill_nan(None) if column.dtype.is_float() else column
+        names = column.drop_nulls().unique().sort().cast(pl.String).to_list()
+        place = (column.rank("dense") - 1).fill_null(len(names)).to_numpy()
+    groups = [(name, np.flatnonzero(place == k)) for k, name in enumerate([*names, "(missing)"])]
+    if not ordered:
+        groups.sort(key=lambda one: -len(one[1]))
+    return [one for one in groups if len(one[1])]
 
 
-def _quarters(column: pl.Series) -> pl.Series:
-    """Numbers or dates as the quarter of the rows that they lie in."""
-    number = column.to_physical().cast(pl.Float64).to_numpy()
+def _quarters(column: pl.Series) -> tuple[list[str], NDArray[np.int64]]:
+    """The names of the quarters of the rows, and where each row lies; one place more is for what is missing."""
+    number = column.to_physical().cast(pl.Float64).fill_null(np.nan).to_numpy()
     known = np.isfinite(number)
-    if not known.any():
-        return column
-    cuts = np.quantile(number[known], _QUANTILES, method="lower")
-    edges = [cut for cut in np.unique(cuts).tolist() if cut < number[known].max()]
+    cuts = np.unique(np.quantile(number[known], _QUANTILES, method="lower")) if known.any() else np.empty(0)
+    edges = [cut for cut in cuts.tolist() if cut < number[known].max()]
     said = [_edge(edge, column.dtype) for edge in edges]
-    between = [f"above {low}, up to {high}" for low, high in pairwise(said)]
-    labels = [f"up to {said[0]}", *between, f"above {said[-1]}"] if said else ["all"]
+    between = [f"{low} to {high}" for low, high in pairwise(said)]
+    names = [f"up to {said[0]}", *between, f"above {said[-1]}"] if said else ["all"]
     place = np.searchsorted(edges, np.where(known, number, 0.0), side="left")
-    return pl.Series([labels[k] if here else None for k, here in zip(place, known, strict=True)], dtype=pl.String)
+    return names, np.where(known, place, len(names))
 
 
 def _edge(edge: float, kind: pl.DataType) -> str:
     return str(pl.Series([int(edge)]).cast(kind).item()) if kind.is_temporal() else f"{edge:.4g}"
 
 
-def _pooled(names: NDArray[np.str_], least: int, most: int) -> list[tuple[str, NDArray[np.int64]]]:
-    """Groups and their rows, from the largest; the small ones as one."""
-    values, place, count = np.unique(names, return_inverse=True, return_counts=True)
-    order = np.argsort(-count, kind="stable")
-    kept = [k for k in order[:most] if count[k] >= least]
-    pooled = [k for k in order if k not in set(kept)]
-    if len(pooled) == 1:  # a name of its own says more than "other"
-        kept, pooled = [*kept, pooled[0]], []
-    groups = [(str(values[k]), np.flatnonzero(place == k)) for k in kept]
-    if pooled:
-        groups.append((f"other ({len(pooled)} groups)", np.flatnonzero(np.isin(place, pooled))))
-    return groups
+def _pooled(groups: list[tuple[str, NDArray[np.int64]]], least: int, most: int) -> list[tuple[str, NDArray[np.int64]]]:
+    """The small groups, and those beyond the largest so many, as one."""
+    largest = sorted(range(len(groups)), key=lambda k: -len(groups[k][1]))[:most]
+    kept = [k for k, (_, rows) in enumerate(groups) if k in largest and len(rows) >= least]
+    rest = [k for k in range(len(groups)) if k not in kept]
+    if len(rest) < 2:  # a name of its own says more than "other"
+        return groups
+    other = np.sort(np.concatenate([groups[k][1] for k in rest]))
+    return [*(groups[k] for k in kept), (f"other ({len(rest)} groups)", other)]

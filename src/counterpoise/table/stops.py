@@ -34,6 +34,11 @@ class Stops:
     at: Confusion
     chosen: int
 
+    def counts(self, place: int) -> Confusion:
+        """The counts at one place, as numbers."""
+        tp, fp, fn, tn = (float(np.asarray(part)[place]) for part in (self.at.tp, self.at.fp, self.at.fn, self.at.tn))
+        return Confusion(tp=tp, fp=fp, fn=fn, tn=tn)
+
 
 def stops_of(
     target: NDArray[np.int64], probability: NDArray[np.float64], threshold: float, most: int = MOST_STOPS
@@ -104,7 +109,7 @@ def slider_data(stops: Stops, goal: Goal) -> dict[str, Any]:
     >>> data["tp"], data["recall"]["low"][0]
     ([2, 2, 1, 0], 0.158114)
     """
-    each = [Confusion(*row) for row in zip(stops.at.tp, stops.at.fp, stops.at.fn, stops.at.tn, strict=True)]
+    each = [stops.counts(place) for place in range(len(stops.threshold))]
     data: dict[str, Any] = {
         "threshold": stops.threshold.tolist(),
         "tp": [int(one.tp) for one in each],

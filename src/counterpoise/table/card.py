@@ -18,7 +18,7 @@ def model_card(training: "Training") -> str:
         "",
         "## Model",
         "",
-        *(f"- {_plain(one.label)}: {one.share:.0%}" for one in training.members),
+        *(f"- {_plain(label)}: {share:.0%}" for label, share in training.members),
         f"- Goal: {training.goal}",
         f"- Decision: {_plain(judged.reason)}",
         f"- Verdict: {_plain(training.verdict.sentence)}",

@@ -124,7 +124,7 @@ class Model:
         UserError
             If a column is absent, or holds what the model cannot use.
         """
-        return self.probability(to_matrix(table_of(frame, text=self.schema.text), self.schema))
+        return self.probability(to_matrix(table_of(frame), self.schema))
 
     def predict(self, frame: Any) -> NDArray[Any]:
         """The class that each row is decided to be (N,), at the threshold of `decision`."""
@@ -151,7 +151,7 @@ class Model:
             classes: of the positive one). A column that others could stand in for gets little, as in any measure that
             hides one column at a time.
         """
-        table = table_of(frame, text=self.schema.text)
+        table = table_of(frame)
         matrix = to_matrix(table, self.schema)
         whole = self.probability(matrix)
         places = self.decision.apply(whole) if len(self.classes) > 2 else np.ones(len(matrix), np.int64)

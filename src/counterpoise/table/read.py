@@ -106,13 +106,6 @@ def read_table(path: Path, *, text: frozenset[str] = frozenset(), spelled: bool 
     return Table(frame, path, typed)
 
 
-def table_of(frame: object, *, text: frozenset[str] = frozenset()) -> Table:
-    """A data frame as a table."""
-    if isinstance(frame, pl.DataFrame):
-        return Table(frame, Path("the frame"), typed=True)
-    return Table(pl.from_pandas(frame), Path("the frame"), typed=True)
-
-
 def read_labels(table: Table, target: str, positive: str | None = None) -> Labels:
     """Find the classes in the target column.
 

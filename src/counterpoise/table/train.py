@@ -32,13 +32,17 @@ from counterpoise.decide.threshold import Decision, choose_threshold
 from counterpoise.errors import UserError, nearest_name
 from counterpoise.goals import Goal
 from counterpoise.table import bundle
+from counterpoise.table.audit import Audit, audit
 from counterpoise.table.card import model_card
 from counterpoise.table.features import Schema, learn_schema, to_matrix
+from counterpoise.table.frames import table_of
+from counterpoise.table.importance import Importance, importance_of
 from counterpoise.table.learners import LEARNERS, Job, Rows, installed
 from counterpoise.table.model import Member, Model, Ruling, naive, posterior
 from counterpoise.table.race import Progress, Race, Verdict, candidates, how_many_folds, race
-from counterpoise.table.read import Labels, Table, check_columns, read_labels, read_table, table_of
+from counterpoise.table.read import Labels, Table, check_columns, read_labels, read_table
 from counterpoise.table.report import render
+from counterpoise.table.slices import Slice, slices_of
 from counterpoise.table.split import Split, folds_of, sample_rows, split_rows
 from counterpoise.table.trials import Trials, Unfinished
 from counterpoise.weights import ClassCounts
@@ -176,7 +180,7 @@ class Training:
         The comparison of learners and losses.
     judged
         The threshold and what it does on the test rows.
-    model
+    fitted
         What predicts.
     notes
         What the reader should know besides.
@@ -184,6 +188,14 @@ class Training:
         What repeats all this.
     versions
         Of the software.
+    importance
+        How much worse the test rows are ranked without each column.
+    slices
+        The rates of groups of test rows.
+    audit
+        Of the table.
+    facts
+        All of decision.json, but for the fingerprints of the files.
     """
 
     table: Path
@@ -196,10 +208,13 @@ class Training:
     schema: Schema
     verdict: Verdict
     judged: Judged
-    members: tuple[Member, ...]
+    fitted: tuple[Member, ...]
     notes: tuple[str, ...]
     command: str
     versions: dict[str, str]
+    importance: tuple[Importance, ...] = ()
+    slices: tuple[Slice, ...] = ()
+    audit: Audit | None = None
     facts: dict[str, Any] = field(default_factory=dict)
 
     @property
@@ -223,7 +238,18 @@ class Training:
         judged = self.judged
         promised = judged.decision is not None and judged.decision.promised
         ruling = Ruling(self.goal, judged.threshold, promised, judged.met, judged.reason)
-        return Model(self.members, self.labels.classes, ruling, self.schema, self.target, self.facts)
+        return Model(self.fitted, self.labels.classes, ruling, self.schema, self.target, self.facts)
+
+    @property
+    def members(self) -> tuple[tuple[str, float], ...]:
+        """What the model is made of: labels and shares."""
+        return tuple((one.label, one.share) for one in self.fitted)
+
+    @property
+    def health(self) -> tuple[str, ...]:
+        """What had to be steadied, in sentences."""
+        found = self.verdict.health
+        return (found.sentence,) if found is not None and found.broken else ()
 
     @property
     def decision(self) -> Ruling:
@@ -400,12 +426,26 @@ def _train(table: Table, asked: Asked, out: Path | None, trials: Trials, progres
     course = Race(rows.at(raced), fold, learned, schema, goal, asked.seed, trials, deadline, progress)
     verdict = race(course, candidates(asked.learners, learned, asked.recipes))
     grow = _grower(verdict, schema, asked, progress)
-    members = grow(rows.at(split.train), learned, "growing the model")
+    members = measured = grow(rows.at(split.train), learned, "growing the model")
     progress("measuring on the test rows", 0.0)
     held = split.calibration if len(split.calibration) else raced
     scores = posterior(members, rows.matrix[held]) if len(split.calibration) else verdict.winner.probability
     tested = (posterior(members, rows.matrix[split.test]), naive(members, rows.matrix[split.test]))
     judged = _judge(labels, split.test, labels.codes[held], scores, tested, learned, goal, asked.seed)
+    importance = importance_of(
+        lambda frame: posterior(measured, to_matrix(Table(frame, table.path, table.typed), schema)),
+        table.frame[split.test],
+        [column.name for column in schema.columns],
+        judged.target,
+        goal,
+        seed=asked.seed,
+    )
+    slices: tuple[Slice, ...] = ()
+    if asked.slice is not None:
+        decided = Ruling(goal, judged.threshold, False, False, "").apply(judged.probability)
+        several = {"classes": labels.classes, "binary": labels.positive is not None}
+        slices = slices_of(table.frame[split.test].select(asked.slice), judged.target, decided, **several)
+    audited = audit(table, labels, split, target=asked.target, time=asked.time, group=asked.group, seed=asked.seed)
     notes = _notes(table, schema, labels, split, learned, verdict, members, rows, len(raced), judged)
     progress("measuring on the test rows", 1.0)
     if not len(split.calibration):
@@ -421,10 +461,13 @@ def _train(table: Table, asked: Asked, out: Path | None, trials: Trials, progres
         schema=schema,
         verdict=verdict,
         judged=judged,
-        members=members,
+        fitted=members,
         notes=notes,
         command=_command(table.path, asked, positive, goal),
         versions=_versions(asked.learners),
+        importance=importance,
+        slices=slices,
+        audit=audited,
     )
     return replace(training, facts=decision_facts(training))
 
@@ -463,7 +506,7 @@ def _part_done(progress: Progress, step: str, done: int, parts: int, part: float
 
 def _files(training: Training) -> dict[str, bytes]:
     """Everything that the directory holds."""
-    files = bundle.model_files(training.members)
+    files = bundle.model_files(training.fitted)
     facts = training.facts | {"files": {name: bundle.fingerprint(data) for name, data in sorted(files.items())}}
     texts = {bundle.DECISION: bundle.to_json(facts), bundle.REPORT: render(training), bundle.CARD: model_card(training)}
     return files | {name: text.encode() for name, text in texts.items()}
@@ -486,7 +529,7 @@ def decision_facts(training: Training) -> dict[str, Any]:
         "recipe": verdict.winner.recipe.to_dict(),
         "members": [
             {"label": one.label, "learner": one.learner, "recipe": one.recipe.to_dict(), "share": one.share}
-            for one in training.members
+            for one in training.fitted
         ],
         "threshold": threshold,
         "classes": list(labels.classes),

@@ -176,7 +176,7 @@ def test_certain_scores():
         ([0, 1], [0.1, 0.2], [[1, 1]], "sample_weight has shape (1, 2); it must have one dimension"),
         ([0, 1], [0.1, 0.2], [[1], [1]], "sample_weight has shape (2, 1)"),
         ([], [], None, "no row of class 1"),
-        (["no", "yes"], [0.1, 0.2], None, "target must be numbers, but starts with 'no'"),
+        (["no", "yes"], [0.1, 0.2], None, "encode it: np.asarray(target) == 'no' if that is"),
         ([0, None], [0.1, 0.2], None, "target nan in row 1 is neither 0 nor 1"),
         ([0, 1], ["low", "high"], None, "probability must be numbers"),
     ],

@@ -98,7 +98,7 @@ def for_class(goal: Goal | str, classes: Sequence[object], target: ArrayLike, pr
     >>> choose_threshold(one.target, one.probability, one.goal).apply(one.probability)
     array([False,  True, False])
     """
-    wanted = Goal.parse(goal) if isinstance(goal, str) else goal
+    wanted = Goal.parse(goal)
     wanted.check_served("for_class", "class", "review")
     names = [str(name) for name in classes]
     truth, scores = checked_classes(target, probability)

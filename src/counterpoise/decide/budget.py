@@ -80,7 +80,7 @@ def within_budget(probability: ArrayLike, goal: Goal | str) -> NDArray[np.bool_]
     >>> within_budget([0.2, 0.9, 0.7, 0.8, 0.1], "recall where alerts <= 40%")
     array([False,  True, False,  True, False])
     """
-    wanted = Goal.parse(goal) if isinstance(goal, str) else goal
+    wanted = Goal.parse(goal)
     wanted.check_served("within_budget")
     if wanted.objective != "recall" or [one.rate for one in wanted.constraints] != ["alerts"]:
         raise UserError(

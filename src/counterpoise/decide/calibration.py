@@ -192,7 +192,7 @@ def calibrate(
     >>> calibrator.method, calibrator([0.5]).round(2)
     ('platt', array([0.24]))
     """
-    method = _ALIASES.get(method, method)
+    method = _ALIASES.get(str(method), method)
     if method not in METHODS:
         raise nearest_name("calibration method", method, (*METHODS, *_ALIASES))
     truth, rows, weight = _held_out(target, probability, sample_weight)

@@ -30,8 +30,7 @@ from counterpoise.decide.multiclass import (
     positive_per_class,
     summary,
 )
-from counterpoise.decide.rows import checked_rows, decide, real_numbers
-from counterpoise.errors import UserError
+from counterpoise.decide.rows import checked_rows, decide, one_number
 from counterpoise.goals import Confusion, Goal
 
 REPLICATES = 1000
@@ -153,7 +152,7 @@ def log_losses(target: ArrayLike, probability: ArrayLike) -> NDArray[np.float64]
 
 
 def measure_binary(
-    target: ArrayLike, probability: ArrayLike, threshold: float, goal: Goal, *, seed: int = 0
+    target: ArrayLike, probability: ArrayLike, threshold: float, goal: Goal | str, *, seed: int = 0
 ) -> dict[str, Measured]:
     """Every binary measure at one threshold.
 
@@ -176,11 +175,10 @@ def measure_binary(
     >>> str(found["recall"]), str(found["average_precision"])
     ('1.000 [0.025, 1.000]', '1.000 [0.235, 1.000]')
     """
+    goal = Goal.parse(goal)
     goal.check_served("measure_binary")
     truth, scores, _ = checked_rows(target, probability)
-    cut = float(real_numbers("threshold", threshold))
-    if np.isnan(cut):
-        raise UserError("threshold is nan; it must be a number")
+    cut = one_number("threshold", threshold)
     found = rates_of(decide(truth, scores, cut), goal, seed=seed)
     ones = np.ones((1, len(truth)))
     ranked = np.append(scores, [-1.0, 2.0])  # the ends, below all and above all; no row lies there
@@ -238,7 +236,7 @@ def rates_of(at: Confusion, goal: Goal, *, rows_per_count: float = 1.0, seed: in
 
 
 def measure_multiclass(
-    target: ArrayLike, probability: ArrayLike, threshold: ArrayLike, goal: Goal, *, seed: int = 0
+    target: ArrayLike, probability: ArrayLike, threshold: ArrayLike, goal: Goal | str, *, seed: int = 0
 ) -> tuple[dict[str, Measured], list[Measured], list[Measured]]:
     """Every multiclass measure, then recall and precision per class.
 
@@ -262,6 +260,7 @@ def measure_multiclass(
     >>> str(recall[0]), found["macro_f1"].value
     ('1.000 [0.158, 1.000]', 1.0)
     """
+    goal = Goal.parse(goal)
     check_multiclass_goal(goal)
     truth, scores = checked_classes(target, probability)
     classes = scores.shape[1]

@@ -30,7 +30,7 @@ from counterpoise.decide.multiclass import (
     positive_per_class,
     summary,
 )
-from counterpoise.decide.rows import checked_rows, decide, one_number
+from counterpoise.decide.rows import checked_rows, decide, one_number, whole_number
 from counterpoise.goals import Confusion, Goal
 
 REPLICATES = 1000
@@ -283,7 +283,7 @@ def measure_multiclass(
 
 def _drawn_confusion(at: Confusion, seed: int) -> Confusion:
     """Draws from the posterior of recall and specificity, as the counts that they would give on these rows."""
-    rng = np.random.default_rng(seed)
+    rng = np.random.default_rng(whole_number("seed", seed))
     positives, negatives = at.tp + at.fn, at.tn + at.fp
     tp = positives * rng.beta(at.tp + 0.5, at.fn + 0.5, REPLICATES)
     tn = negatives * rng.beta(at.tn + 0.5, at.fp + 0.5, REPLICATES)
@@ -292,7 +292,7 @@ def _drawn_confusion(at: Confusion, seed: int) -> Confusion:
 
 def _drawn_matrices(matrix: NDArray[np.int64], seed: int) -> Iterator[NDArray[np.float64]]:
     """The same for several classes: blocks of confusion matrices (R, C, C) with the rows' totals."""
-    rng = np.random.default_rng(seed)
+    rng = np.random.default_rng(whole_number("seed", seed))
     classes = len(matrix)
     prior = np.full((classes, classes), 0.5 / max(classes - 1, 1))
     np.fill_diagonal(prior, 0.5)
@@ -304,7 +304,7 @@ def _drawn_matrices(matrix: NDArray[np.int64], seed: int) -> Iterator[NDArray[np
 
 def _log_loss(truth: NDArray[np.int64], scores: NDArray[np.float64], seed: int) -> Measured:
     """The log loss of several classes."""
-    rng = np.random.default_rng(seed)
+    rng = np.random.default_rng(whole_number("seed", seed))
     own = log_losses(truth, scores)
     total = np.zeros(_replicates(len(truth)))
     for k in np.unique(truth):
@@ -332,7 +332,7 @@ def _log_loss_interval(
 
 def _drawn_weights(truth: NDArray[np.bool_], seed: int) -> Iterator[list[NDArray[np.float32]]]:
     """Weights (R, N + 2) of the negatives and of the positives among the rows and the two ends, in blocks."""
-    rng = np.random.default_rng(seed)
+    rng = np.random.default_rng(whole_number("seed", seed))
     groups = [np.flatnonzero(~truth), np.flatnonzero(truth)]
     for here in _blocks(_replicates(len(truth)), len(truth)):
         count = here.stop - here.start

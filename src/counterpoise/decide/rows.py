@@ -157,6 +157,21 @@ def one_number(name: str, value: Any) -> float:
     return float(number)
 
 
+def whole_number(name: str, value: Any, least: int = 0) -> int:
+    """A whole number of at least this, or `UserError`.
+
+    Examples
+    --------
+    >>> whole_number("bins", 2.5, 1)
+    Traceback (most recent call last):
+    ...
+    counterpoise.errors.UserError: bins is 2.5; it must be a whole number of 1 or more
+    """
+    if isinstance(value, bool) or not isinstance(value, int | np.integer) or value < least:
+        raise UserError(f"{name} is {value!r}; it must be a whole number of {least} or more")
+    return int(value)
+
+
 def _as_array(name: str, values: Any) -> NDArray[Any]:
     if hasattr(values, "detach"):  # a PyTorch tensor; NumPy has no bfloat16
         values = values.detach().cpu()

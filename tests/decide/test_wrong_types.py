@@ -78,7 +78,9 @@ def test_wrong_types_are_a_user_error_or_work(call):
         assert refused >= 10, argument
 
 
-@pytest.mark.parametrize("call", [one for one in CALLS if "probability" in CALLS[one]], ids=lambda call: call.__qualname__)
+@pytest.mark.parametrize(
+    "call", [one for one in CALLS if "probability" in CALLS[one]], ids=lambda call: call.__qualname__
+)
 def test_a_tensor_that_requires_its_gradient_is_an_array(call):
     torch = pytest.importorskip("torch")
     tensor = torch.tensor(CALLS[call]["probability"], requires_grad=True)

@@ -61,7 +61,9 @@ def decide_by_cost(
         raise UserError(f"probability has shape {scores.shape}; costs of two classes need (N,), a cost matrix (N, C)")
     check_probability(scores)
     if not isinstance(costs, Cost | RowCosts):
-        raise UserError(f"costs is {costs!r}; pass a goal such as 'cost fn=500 fp=10', a Cost, its per_row, or a CostMatrix")
+        raise UserError(
+            f"costs is {costs!r}; pass a goal such as 'cost fn=500 fp=10', a Cost, its per_row, or a CostMatrix"
+        )
     if isinstance(costs, Cost):
         costs = RowCosts(*map(np.asarray, costs.numbers().values()))
     for name, cost in costs._asdict().items():

@@ -14,7 +14,7 @@ from numpy.typing import ArrayLike, NDArray
 from counterpoise.decide.isotonic import IsotonicMap, VennAbersMap
 from counterpoise.decide.multiclass import checked_classes
 from counterpoise.decide.probability import Float64Array, checked_probability, side_by_side
-from counterpoise.decide.rows import check_weight, checked_rows, each_weight, real_numbers, whole_number
+from counterpoise.decide.rows import as_array, check_weight, checked_rows, each_weight, real_numbers, whole_number
 from counterpoise.decide.scaling import ScalingMap
 from counterpoise.errors import UserError, nearest_name
 
@@ -256,7 +256,7 @@ def _as_repetitions(
 
 def _floor(probability: ArrayLike) -> float:
     """Half the rounding of the numbers' own type near 1: a nearer probability cannot be told from 0 or 1."""
-    dtype = np.asarray(probability).dtype
+    dtype = as_array("probability", probability).dtype
     return float(np.finfo(dtype if dtype.kind == "f" else np.float64).eps) / 2
 
 

@@ -61,7 +61,9 @@ def undo_weights(probability: ArrayLike, weights: Any, *, multilabel: bool = Fal
     """
     values = checked_probability(probability, multilabel=multilabel)
     if isinstance(weights, Mapping) and multilabel:
-        raise UserError("weights is a mapping of classes, but labels that exclude nothing have one pos_weight each, (L,)")
+        raise UserError(
+            "weights is a mapping of classes, but labels that exclude nothing have one pos_weight each, (L,)"
+        )
     given = _positive("weights", _in_class_order("weights", weights, values))
     if multilabel:
         positive = np.broadcast_to(given, values.shape[1]) if given.ndim == 0 else given

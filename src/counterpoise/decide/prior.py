@@ -190,7 +190,7 @@ def _refuse_flat(bend: Float64Array, share: Float64Array, rows: int) -> None:
     information = float(np.linalg.eigvalsh(root[:, None] * bend[np.ix_(held, held)] * root)[0])
     if information * rows < _FEWEST:
         raise UserError(
-            f"the probabilities of {'this 1 row' if rows == 1 else f'these {rows} rows'} say too little to estimate the "
-            f"shares of the classes: less than {_FEWEST} labelled rows would; give more rows, or a model that separates "
+            f"the probabilities of {rows} {'row' if rows == 1 else 'rows'} say too little to estimate the shares of the "
+            f"classes: less than {_FEWEST} labelled rows would; give more rows, or a model that separates "
             "the classes"
         )

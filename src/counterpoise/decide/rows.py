@@ -134,7 +134,7 @@ def real_numbers(name: str, values: ArrayLike) -> NDArray[np.float64]:
     if np.ma.is_masked(values):
         row = np.argwhere(np.ma.getmaskarray(values))[0][0]
         raise UserError(f"{name} is masked in row {row}; leave masked rows out, in all arrays alike, or fill them")
-    array = _as_array(name, values)
+    array = as_array(name, values)
     try:
         return np.asarray(array if array.dtype.kind in "biuf" else array.astype(object), np.float64)
     except (TypeError, ValueError, OverflowError):
@@ -172,10 +172,19 @@ def whole_number(name: str, value: Any, least: int = 0) -> int:
     return int(value)
 
 
-def _as_array(name: str, values: Any) -> NDArray[Any]:
-    if hasattr(values, "detach"):  # a PyTorch tensor; NumPy has no bfloat16
+def as_array(name: str, values: Any) -> NDArray[Any]:
+    """Values as an array of their own type, or `UserError`; a tensor without its gradient and device.
+
+    Examples
+    --------
+    >>> as_array("weights", {0: 1.0, 1: 9.0})
+    Traceback (most recent call last):
+    ...
+    counterpoise.errors.UserError: weights must be numbers, but is a dict
+    """
+    if hasattr(values, "detach"):  # a PyTorch tensor
         values = values.detach().cpu()
-        values = values.double() if values.is_floating_point() else values
+        values = values.float() if "bfloat16" in str(values.dtype) else values  # which NumPy lacks
     if values is None or isinstance(values, Mapping | Set):
         found = "None" if values is None else f"a {type(values).__name__}"
         raise UserError(f"{name} must be numbers, but is {found}")

@@ -318,8 +318,8 @@ def _pooled(
     group = np.unique((below * (_GROUPS / 2)).astype(np.int64), return_inverse=True)[1]
     start = np.searchsorted(group, np.arange(group[-1] + 2))
     middle = rows[first[(start[:-1] + start[1:] - 1) // 2]]
-    cells = np.bincount(2 * group[place] + truth, weight)
-    there = np.flatnonzero(cells)
+    cells: Float64Array = np.bincount(2 * group[place] + truth, weight).astype(np.float64)
+    there: NDArray[np.int64] = np.flatnonzero(cells)
     return there % 2, middle[there // 2], cells[there]
 
 

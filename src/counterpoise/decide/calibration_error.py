@@ -270,7 +270,7 @@ def _against_the_rest(
     *,
     both: bool,
 ) -> list[tuple[Float64Array, Float64Array, Float64Array]]:
-    """Zeros and ones, scores and weights, each (N,), of every class that is asked for; with rows on `both` sides of it."""
+    """Zeros and ones, scores and weights, each (N,), of every class asked for; with rows on `both` sides of it."""
     values = checked_probability(probability)
     if values.ndim == 1:
         if positive is not None:

@@ -27,8 +27,8 @@ def undo_weights(probability: ArrayLike, weights: Any, *, multilabel: bool = Fal
     weights
         What the loss of each class was multiplied by, (C,), finite, > 0; only their ratios matter. For two classes
         also one number, the weight of the positives: XGBoost's and LightGBM's `scale_pos_weight`, PyTorch's
-        `pos_weight`. Or scikit-learn's and Keras's `class_weight`, a mapping from each class, 0 to C - 1, to its weight.
-        scikit-learn's `class_weight="balanced"` is N / (C n_k), `1 / counts.prior`.
+        `pos_weight`. Or a mapping from each class, 0 to C - 1, to its weight, as scikit-learn and Keras take it for
+        `class_weight`. scikit-learn's `class_weight="balanced"` is N / (C n_k), `1 / counts.prior`.
     multilabel
         Whether probability is (N, L) of labels that exclude nothing. The weights are then one `pos_weight`, or one
         per label, (L,).

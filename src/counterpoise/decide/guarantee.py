@@ -196,12 +196,12 @@ def _fallback(surprise: NDArray[np.float64], levels: NDArray[np.float64]) -> NDA
 
 
 def missing_positives(rows: Sweep, constraints: Sequence[Constraint], confidence: float) -> int | None:
-    """About how many more positives (and as many more negatives for each) would do for a promise in four cases of five.
+    """About how many more positives, with as many more negatives for each, would do for a promise in four of five cases.
 
     Rates that one test settles are kept by going far enough with the threshold, so only the number of rows counts. For
     precision, or bounds from both sides, the rates seen at a threshold are taken for the true ones, those of few rows
-    with half a row right and half a row wrong added; the sample size of each bound's test follows by the normal approximation
-    (Fleiss 1981), and the threshold that needs the fewest counts. None where no number of rows would do.
+    with half a row right and half a row wrong added; the sample size of each bound's test follows by the normal
+    approximation (Fleiss 1981), and the threshold that needs the fewest counts. None where no number of rows would do.
     """
     below = [one for one in constraints if one.rate == "recall"]
     both = bool(below) and len(below) < len(constraints)
@@ -216,7 +216,8 @@ def missing_positives(rows: Sweep, constraints: Sequence[Constraint], confidence
 
 def _times_at_the_best_threshold(rows: Sweep, constraints: Sequence[Constraint], level: float) -> float:
     """How many times the rows all tests pass at some threshold, if the rates seen there are the true ones."""
-    critical, power = special().ndtri([1 - level, POWER])
+    all_pass = POWER ** (1 / len(constraints))
+    critical, power = special().ndtri([1 - level, all_pass])
     places = rows.just_above(_ranks(1, int(rows.flagged[-1]), STEP))[1]
     places = places[places > 0]
     at = rows.at(places)
@@ -257,4 +258,5 @@ def _times_at_the_end(rows: Sweep, constraint: Constraint, level: float) -> floa
         middle = np.ceil((low + high) / 2)
         low, high = (low, middle) if passes(middle) else (middle, high)
     others = 1 - trials / float(rows.flagged[-1])
-    return (high + special().ndtri(POWER) * np.sqrt(high * others)) / trials  # how many come is a matter of chance
+    by_chance = float(special().ndtri(POWER)) * float(np.sqrt(high * others))  # how many of them come varies
+    return (high + by_chance) / trials

@@ -132,7 +132,7 @@ def real_numbers(name: str, values: ArrayLike) -> NDArray[np.float64]:
     counterpoise.errors.UserError: probability must be numbers, but holds 'high' in row 1
     """
     if np.ma.is_masked(values):
-        row = np.argwhere(np.ma.getmaskarray(values))[0][0]
+        row = np.argwhere(np.ma.getmaskarray(np.ma.asanyarray(values)))[0][0]
         raise UserError(f"{name} is masked in row {row}; leave masked rows out, in all arrays alike, or fill them")
     array = as_array(name, values)
     try:

@@ -26,8 +26,8 @@ class Decision:
     Parameters
     ----------
     threshold
-        Flag a row when its probability is at least this: 0 flags every row, and 1.0000001, the smallest float32 above 1,
-        none.
+        Flag a row when its probability is at least this: 0 flags every row, and 1.0000001, the smallest float32 above
+        1, flags none.
     promised
         Whether every constraint of the goal holds on new rows of the same kind, with the confidence asked for.
     met

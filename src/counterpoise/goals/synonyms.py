@@ -44,8 +44,8 @@ def unknown_measure(kind: str, name: object, known: Sequence[str]) -> UserError:
     opposite = next((one for one, others in _ONE_MINUS.items() if written in others), None)
     if written == "accuracy":
         hint = (
-            "accuracy is high where a rare class is never found: ask for 'balanced_accuracy', 'mcc' or a cost, and bound "
-            "precision, recall or fpr"
+            "accuracy is high where a rare class is never found: ask for 'balanced_accuracy', 'mcc' or a cost, and "
+            "bound precision, recall or fpr"
         )
     elif opposite is not None:
         hint = f"it is 1 - {opposite}: write {opposite!r}, and '{opposite} >= 0.9' for '{written} <= 0.1'"

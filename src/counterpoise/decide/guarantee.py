@@ -196,7 +196,7 @@ def _fallback(surprise: NDArray[np.float64], levels: NDArray[np.float64]) -> NDA
 
 
 def missing_positives(rows: Sweep, constraints: Sequence[Constraint], confidence: float) -> int | None:
-    """About how many more positives, with as many more negatives for each, would do for a promise in four of five cases.
+    """About how many more positives, with as many negatives for each, would do in four cases of five.
 
     Rates that one test settles are kept by going far enough with the threshold, so only the number of rows counts. For
     precision, or bounds from both sides, the rates seen at a threshold are taken for the true ones, those of few rows

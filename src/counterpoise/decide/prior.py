@@ -191,5 +191,5 @@ def _refuse_flat(bend: Float64Array, share: Float64Array, rows: int) -> None:
     if information * rows < _FEWEST:
         raise UserError(
             f"the probabilities of {rows} {'row' if rows == 1 else 'rows'} say too little to estimate the shares of "
-            f"the classes: less than {_FEWEST} labelled rows would; give more rows, or a model that separates the classes"
+            f"the classes: less than {_FEWEST} labelled rows would; give more rows, or a model that separates them"
         )

@@ -146,10 +146,10 @@ def one_number(name: str, value: Any) -> float:
 
     Examples
     --------
-    >>> one_number("share", None)
+    >>> one_number("share", [0.5])
     Traceback (most recent call last):
     ...
-    counterpoise.errors.UserError: share is None; it must be a number
+    counterpoise.errors.UserError: share is [0.5]; it must be a number
     """
     number = real_numbers(name, value)
     if number.ndim or np.isnan(number):

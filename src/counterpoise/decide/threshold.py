@@ -35,7 +35,8 @@ class Decision:
     reason
         For the reader: what is promised, or why nothing is.
     missing_positives
-        About how many more positives would do for a promise; 0 where it is made, None where no number would.
+        About how many more positives would do for a promise in four cases of five, with as many more negatives for
+        each; 0 where it is made, None where no number would or rows count differently.
     rates
         What the threshold does on the rows it was chosen on: each rate's value and the ends of its two-sided 95 %
         interval.

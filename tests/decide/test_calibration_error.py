@@ -114,6 +114,7 @@ def test_brier_score_is_scikit_learns():
     assert found.value == pytest.approx(metrics.brier_score_loss(target, honest, sample_weight=weight), rel=1e-12)
 
 
+@settings(deadline=None)  # the first call imports scikit-learn
 @given(some=rows)
 def test_brier_parts_add_up(some):
     pytest.importorskip("sklearn")

@@ -12,6 +12,9 @@ of X follow the decisions themselves, counted over the last batches (Cotter et a
 constraints, JMLR 2019; Eban et al., Scalable learning of non-decomposable objectives, AISTATS 2017). The logarithm of a
 multiplier is the sum of the violations so far plus a part in proportion to the present one, which damps the swing that
 the sum alone would keep up (Stooke et al., Responsive safety by PID Lagrangian methods, ICML 2020).
+
+It starts from cross-entropy, whose weights are the shares of the classes, and changes over while it warms up: an
+untrained model under a strict bound would learn to flag nothing before it learnt to rank.
 """
 
 import dataclasses
@@ -133,7 +136,8 @@ class Lagrangian:
         What the surrogate is once warm, from 0 (log loss, which minds how wrong a row is) to 1 (1 - p, nearest to
         counting, but with no slope where the model is sure).
     warm_up
-        For so many passes over the training data the surrogate is the log loss, then it changes over as many.
+        For so many passes over the training data the surrogate is the log loss, while the weights go from those of
+        cross-entropy to those of the goal; then the surrogate changes over as many.
 
     Raises
     ------
@@ -144,8 +148,8 @@ class Lagrangian:
     --------
     >>> lagrangian = Lagrangian("recall where precision >= 0.5", [900, 100])
     >>> state = lagrangian.initial_state()
-    >>> [round(float(weight), 2) for weight in lagrangian.weights(state)]
-    [0.23, 0.77]
+    >>> [round(float(weight), 2) for weight in lagrangian.weights(state)]  # cross-entropy's: the shares of the classes
+    [0.1, 0.9]
     """
 
     goal: Goal
@@ -188,7 +192,14 @@ class Lagrangian:
             multiplier = xp.exp(_clipped(xp, damped))
             by_recall, by_fpr = self._constraint_slopes(constraint)
             pos, neg = pos + multiplier * by_recall, neg + multiplier * by_fpr
-        return pos / (pos + neg), neg / (pos + neg)
+        share = pos / (pos + neg)
+        share = self.prior + self.reached_at(state) * (share - self.prior)
+        return share, 1 - share
+
+    def reached_at(self, state: GoalState) -> Array:
+        """How far the weights have come, from those of cross-entropy (0) to those of the goal (1, once warm)."""
+        xp = namespace(state.counted)
+        return xp.minimum(state.epochs / max(self.warm_up, 1e-6), 1.0) if self.warm_up else state.epochs * 0 + 1
 
     def robustness_at(self, state: GoalState) -> Array:
         """From 0, during the warm-up, to `robustness`, as long again after it."""
@@ -208,7 +219,7 @@ class Lagrangian:
         r, f = self._rates(xp, moved)
         both_seen = xp.astype((counts[1] > 0) & (counts[3] > 0), xp.float32)
         violations = [self._violation(constraint, r, f) for constraint in self.goal.constraints]
-        step = RATE * both_seen * xp.minimum(fresh, LARGEST_SHARE)
+        step = RATE * self.reached_at(moved) * both_seen * xp.minimum(fresh, LARGEST_SHARE)
         summed = state.log_multiplier + step * _vector(xp, violations, state.counted)
         return moved._replace(log_multiplier=_clipped(xp, summed))
 

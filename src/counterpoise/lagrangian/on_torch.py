@@ -29,7 +29,8 @@ class GoalLoss(torch.nn.Module):
         What stands in for a decision once warm, from 0 (log loss) to 1 (1 - p). The nearer to 1, the less do those rows
         count that the model cannot get right, and the more easily does it give up on rare positives.
     warm_up
-        For so many passes over the training data log loss stands in, then it changes over as many.
+        For so many passes over the training data log loss stands in, while the classes' weights go from those of
+        cross-entropy to those of the goal; then what stands in changes over as many.
 
     Raises
     ------

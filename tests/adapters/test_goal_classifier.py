@@ -117,7 +117,9 @@ def test_a_review_band_decides_as_choose_review_band_does():
     goal = "precision of fraud >= 0.8 and recall of fraud >= 0.7 with review <= 30%"
     model = GoalClassifier(fitted, goal, cv="prefit", calibration="platt").fit(unseen, truth)
     score = fitted.predict_proba(unseen)[:, 1]
-    band = cp.decide.choose_review_band(truth == "fraud", score, "precision >= 0.8 and recall >= 0.7 with review <= 30%")
+    band = cp.decide.choose_review_band(
+        truth == "fraud", score, "precision >= 0.8 and recall >= 0.7 with review <= 30%"
+    )
     assert (model.decision_.lower, model.decision_.upper) == (band.lower, band.upper)
     assert model.decision_.promised and band.promised
     codes = band.apply(score)

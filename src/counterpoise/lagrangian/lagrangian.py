@@ -114,7 +114,8 @@ def shortfall(goal: Goal, confusion: Confusion) -> NDArray[np.float64]:
 
     Examples
     --------
-    >>> shortfall(Goal.parse("recall where precision >= 0.5"), Confusion(tp=np.array([0, 1]), fp=np.array([0, 3]), fn=3, tn=3))
+    >>> some = Confusion(tp=np.array([0, 1]), fp=np.array([0, 3]), fn=3, tn=3)
+    >>> shortfall(Goal.parse("recall where precision >= 0.5"), some)
     array([ inf, 0.25])
     """
     short = np.sum([one.shortfall(confusion) for one in goal.constraints], axis=0)
@@ -355,8 +356,8 @@ def check_same_goal(goal: Goal, saved: str | None) -> None:
     >>> check_same_goal(Goal.parse("f1"), "f2")
     Traceback (most recent call last):
     ...
-    counterpoise.errors.UserError: this state was learned for goal 'f2', not 'f1'; make the criterion with that goal, or \
-start without the state
+    counterpoise.errors.UserError: this state was learned for goal 'f2', not 'f1'; make the criterion with that goal, \
+or start without the state
     """
     if saved != str(goal):
         known = "no goal that it names" if saved is None else f"goal {saved!r}"

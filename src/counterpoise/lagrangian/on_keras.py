@@ -148,9 +148,7 @@ class KeepBest(keras.callbacks.Callback):  # type: ignore[misc]
     True
     """
 
-    def __init__(
-        self, criterion: GoalLoss, validation_data: tuple[Any, Any] | None = None, bias: Any = None
-    ) -> None:
+    def __init__(self, criterion: GoalLoss, validation_data: tuple[Any, Any] | None = None, bias: Any = None) -> None:
         super().__init__()
         if bias is not None and tuple(bias.shape) != (1,):
             raise UserError(f"bias has shape {tuple(bias.shape)}; pass the one element that is added to the logit")

@@ -16,8 +16,8 @@ class GoalLoss(torch.nn.Module):
     """A goal in place of `torch.nn.BCEWithLogitsLoss`: trains a model to flag, at a logit of 0, what serves the goal.
 
     The multipliers and the running counts are buffers: they move with `.to()`, but keep single precision, and are in
-    the state dict, which another goal's criterion refuses. They learn in training mode where gradients are recorded, so not under `torch.no_grad()`.
-    Decisions are those of the batches, which should be drawn as the data are.
+    the state dict, which the criterion of another goal refuses. They learn in training mode where gradients are
+    recorded, so not under `torch.no_grad()`. Decisions are those of the batches, which should be drawn as the data are.
 
     Parameters
     ----------
@@ -145,9 +145,7 @@ class KeepBest:
     >>> keep.restore()  # after the last
     """
 
-    def __init__(
-        self, model: torch.nn.Module, criterion: GoalLoss, bias: torch.nn.Parameter | None = None
-    ) -> None:
+    def __init__(self, model: torch.nn.Module, criterion: GoalLoss, bias: torch.nn.Parameter | None = None) -> None:
         if bias is not None and bias.numel() != 1:
             raise UserError(f"bias has shape {tuple(bias.shape)}; pass the one element that is added to the logit")
         self.model, self.criterion, self.bias = model, criterion, bias

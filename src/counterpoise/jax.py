@@ -1,6 +1,6 @@
 """The loss on JAX arrays: under `jit`, `grad`, `vmap`, `shard_map`.
 
-`loss` is `counterpoise.loss`; `goal_loss` trains for a goal, and `keep_best` keeps its best epoch. Importing this module
+`loss` is `counterpoise.loss`; `goal_loss` trains for a goal, `keep_best` keeps its best epoch. Importing this module
 lets recipes pass through `jit` as static arguments. Under tracing a class out of range gives NaN, since values cannot
 be looked at. In `shard_map` the mean is that of the shard; for that of the whole batch pass its size as `normalizer`
 and `psum` the results.

@@ -188,7 +188,8 @@ def _scale(held: Floats) -> tuple[float, float, float, float] | None:
     """Middle, tail (0: none), mean and deviation of a number; None if it is constant."""
     if len(held) == 0 or held.min() == held.max():
         return None
-    middle = float(np.median(held))
+    with np.errstate(over="ignore"):
+        middle = float(np.nan_to_num(np.median(held)))
     apart = _deviations(held, np.float64(middle))
     tail, weight = 0.0, _tail_weight(apart)
     if weight > _LONG_TAIL:

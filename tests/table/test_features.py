@@ -30,7 +30,7 @@ def learned(typed: bool = True, *, time: str | None = None, leave_out=(), **colu
 
 def sentences(n: int = ROWS) -> list[str]:
     rng = np.random.default_rng(0)
-    words = np.array("red green blue car sky sea tree house fast slow".split())
+    words = np.array(["red", "green", "blue", "car", "sky", "sea", "tree", "house", "fast", "slow"])
     return [" ".join(rng.choice(words, 6)) + (" joy" if k % 2 else " rage") for k in range(n)]
 
 

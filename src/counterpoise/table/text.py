@@ -52,7 +52,8 @@ class Text:
     --------
     >>> said = pl.Series(["the red car", "a red car", "the blue sky", "a blue sky"] * 20)
     >>> text = Text.learn(said, "words", pl.DataFrame({"y": [0, 0, 1, 1] * 20}))
-    >>> text.names[0], text.apply(pl.Series(["a green car", "one blue", None]))[:, 0].round(2).tolist()
+    >>> text.names[0], text.apply(pl.Series(["a green car", "one blue", None]))[:, 0].tolist()
+    (': blue', [0.0, 1.0, nan])
     """
 
     unit: str
@@ -189,10 +190,10 @@ def _sampled(column: pl.Series) -> NDArray[np.int64]:
 def _telling(found: Any, targets: pl.DataFrame) -> NDArray[np.int64]:
     """Terms that are found in rows of some class more often than chance would have it even once in so many trials.
 
-    Each class has its turn, beginning with its surest term. A term's rows of a class are counted against a Poisson
-    distribution, with Bonferroni's correction: rare classes and rare terms make squares of small counts large.
+    Each class has its turn, beginning with its surest term. A term's rows of a class are counted against a binomial
+    distribution, with Bonferroni's correction: with rare terms of rare classes chi-squared finds too much.
     """
-    from scipy.stats import poisson
+    from scipy.stats import binom
 
     shown = (found > 0).astype(np.float64).T.tocsr()
     ranked: list[tuple[int, float, int]] = []
@@ -200,7 +201,7 @@ def _telling(found: Any, targets: pl.DataFrame) -> NDArray[np.int64]:
     for one, value in classes:
         known = one.is_not_null().to_numpy().astype(np.float64)
         own = (one == value).fill_null(False).to_numpy().astype(np.float64)
-        chance = poisson.sf(shown @ own - 1, (shown @ known) * own.sum() / known.sum())
+        chance = binom.sf(shown @ own - 1, shown @ known, own.sum() / known.sum())
         order = np.argsort(chance, kind="stable")[:TELLING]
         sure = order[chance[order] < _CHANCE / (len(chance) * len(classes))]
         ranked += [(rank, float(chance[term]), int(term)) for rank, term in enumerate(sure)]

@@ -28,14 +28,13 @@ _LARGEST = 1e150  # its square is still a number
 class Encoding:
     """How the columns of a feature matrix become the columns of a dense one.
 
-    First come the numbers, centred at the median, a long tail drawn in by a logarithm, standardised and clipped; then
-    a column of 0 and 1 for each different pattern of missing numbers; then one for each frequent value of a category.
+    First come the numbers, a long tail drawn in by a logarithm, standardised and clipped, 0 where missing; then a
+    column of 0 and 1 for each different pattern of missing numbers; then one for each frequent value of a category.
 
     Parameters
     ----------
     numbers
-        Places (in the feature matrix) of the numbers (A,); their median, which also stands for what is missing, is
-        `middle`.
+        Places (in the feature matrix) of the numbers (A,).
     middle, tail, mean, deviation
         (A,) each. With d = x - middle, and sign(d) log(1 + |d| / tail) in the place of d where tail > 0, the encoded
         value is (d - mean) / deviation.
@@ -161,9 +160,9 @@ class Encoding:
         numbers = _deviations(block[:, self.numbers], self.middle)
         drawn_in = np.flatnonzero(self.tail)
         numbers[:, drawn_in] = _logarithm(numbers[:, drawn_in], self.tail[drawn_in])
-        numbers[np.isnan(numbers)] = 0.0
         a, b = len(self.numbers), len(self.missing)
-        encoded[:, :a] = np.clip((numbers - self.mean) / self.deviation, -LIMIT, LIMIT)
+        standard = (numbers - self.mean) / self.deviation
+        encoded[:, :a] = np.where(np.isnan(standard), 0.0, np.clip(standard, -LIMIT, LIMIT))
         encoded[:, a : a + b] = np.isnan(block[:, self.missing])
         for place, lookup in lookups.items():
             column = block[:, place]
@@ -193,10 +192,13 @@ def _scale(held: Floats) -> tuple[float, float, float, float] | None:
     apart = _deviations(held, np.float64(middle))
     tail, weight = 0.0, _tail_weight(apart)
     if weight > _LONG_TAIL:
-        unit = float(np.median(np.abs(apart[apart != 0])))
-        drawn_in = _logarithm(apart, np.float64(unit))
-        if _tail_weight(drawn_in) < weight / 2:
-            apart, tail = drawn_in, unit
+        units = [(middle, float(np.median(np.abs(apart[apart != 0]))))]
+        if held.min() >= 0:  # amounts and counts: small ones differ by their ratio as well
+            units.append((0.0, float(np.quantile(held[held > 0], 0.05))))
+        drawn_in = [_logarithm(_deviations(held, np.float64(at)), np.float64(unit)) for at, unit in units]
+        lightest, best = min((_tail_weight(values), k) for k, values in enumerate(drawn_in))
+        if lightest < weight / 2:
+            (middle, tail), apart = units[best], drawn_in[best]
     # a spread below the smallest normal number would turn a division into infinity
     return middle, tail, float(apart.mean()), max(float(apart.std()), float(np.finfo(np.float64).tiny))
 

@@ -146,7 +146,7 @@ class Schema:
     def from_dict(cls, data: dict[str, Any], arrays: Mapping[str, NDArray[Any]] | None = None) -> "Schema":
         """The schema that `to_dict` and `arrays` described."""
         columns = tuple(
-            Column(**one | {"categories": tuple(one["categories"]), "found": tuple(one["found"])})
+            Column(**one | {"categories": tuple(one["categories"]), "found": tuple(one.get("found", ()))})
             for one in data["columns"]
         )
         held: dict[str, dict[str, NDArray[Any]]] = {}

@@ -36,8 +36,8 @@ class Encoding:
     numbers
         Places (in the feature matrix) of the numbers (A,).
     middle, tail, mean, deviation
-        (A,) each. With d = x - middle, and sign(d) log(1 + |d| / tail) in the place of d where tail > 0, the encoded
-        value is (d - mean) / deviation.
+        (A,) each; the middle is the median. With d = x - middle, and sign(d) log(1 + |d| / tail) in the place of d
+        where tail > 0, the encoded value is (d - mean) / deviation.
     missing
         Places whose missing cells are told by a column (B,).
     values
@@ -192,13 +192,10 @@ def _scale(held: Floats) -> tuple[float, float, float, float] | None:
     apart = _deviations(held, np.float64(middle))
     tail, weight = 0.0, _tail_weight(apart)
     if weight > _LONG_TAIL:
-        units = [(middle, float(np.median(np.abs(apart[apart != 0]))))]
-        if held.min() >= 0:  # amounts and counts: small ones differ by their ratio as well
-            units.append((0.0, float(np.quantile(held[held > 0], 0.05))))
-        drawn_in = [_logarithm(_deviations(held, np.float64(at)), np.float64(unit)) for at, unit in units]
-        lightest, best = min((_tail_weight(values), k) for k, values in enumerate(drawn_in))
-        if lightest < weight / 2:
-            (middle, tail), apart = units[best], drawn_in[best]
+        unit = float(np.median(np.abs(apart[apart != 0])))
+        drawn_in = _logarithm(apart, np.float64(unit))
+        if _tail_weight(drawn_in) < weight / 2:
+            apart, tail = drawn_in, unit
     # a spread below the smallest normal number would turn a division into infinity
     return middle, tail, float(apart.mean()), max(float(apart.std()), float(np.finfo(np.float64).tiny))
 

@@ -199,10 +199,11 @@ def learn_schema(
     columns: list[Column] = []
     dropped: list[tuple[str, str]] = []
     texts: dict[str, Text] = {}
-    for name in table.frame.columns:
+    for whole in table.frame.get_columns():
+        name = whole.name
         if name in targets or name in leave_out:
             continue
-        found = _learn_column(table, name, rows, targets, in_time=name == time)
+        found = _learn_column(table, whole, rows, targets, in_time=name == time)
         if isinstance(found, str):
             dropped.append((name, found))
         elif isinstance(found, Column):
@@ -233,8 +234,9 @@ def to_matrix(table: Table, schema: Schema) -> NDArray[np.float64]:
     check_columns(table, [column.name for column in schema.columns])
     matrix = np.empty((table.frame.height, len(schema.features)))
     place = 0
+    held = {column.name: column for column in table.frame.get_columns()}
     for column in schema.columns:
-        for part in _encode(table.frame[column.name], column, schema, table):
+        for part in _encode(held[column.name], column, schema, table):
             matrix[:, place] = part
             place += 1
     return matrix
@@ -281,10 +283,10 @@ def check_categories(table: Table, schema: Schema) -> list[str]:
 
 
 def _learn_column(
-    table: Table, name: str, rows: NDArray[np.int64], targets: tuple[str, ...], *, in_time: bool
+    table: Table, whole: pl.Series, rows: NDArray[np.int64], targets: tuple[str, ...], *, in_time: bool
 ) -> Column | Text | str:
     """What a column is; or why it is not used."""
-    whole = table.frame[name]
+    name = whole.name
     kind = _kind(whole)
     if kind is None:
         return "empty" if whole.null_count() == len(whole) else f"type {whole.dtype}"
@@ -293,7 +295,7 @@ def _learn_column(
     if kind == CATEGORY and not table.typed:
         _refuse_stray_text(whole)
     if kind == NUMBER:
-        whole = _number(whole, table)
+        return _learn_number(name, _number(whole, table)[rows])
     trained = whole.gather(rows)
     seen = trained.drop_nulls()
     if len(seen) == 0:
@@ -305,6 +307,13 @@ def _learn_column(
     if kind != CATEGORY:
         return Column(name, kind)
     return _learn_words(trained.cast(pl.String), table.frame.select(targets)[rows])
+
+
+def _learn_number(name: str, trained: NDArray[np.float64]) -> Column | str:
+    seen = trained[~np.isnan(trained)]
+    if len(seen) == 0:
+        return "empty"
+    return "constant" if len(seen) == len(trained) and seen.min() == seen.max() else Column(name, NUMBER)
 
 
 def _learn_words(trained: pl.Series, targets: pl.DataFrame) -> Column | Text | str:
@@ -371,13 +380,14 @@ def _refuse_stray_text(column: pl.Series) -> None:
         )
 
 
-def _number(column: pl.Series, table: Table) -> pl.Series:
+def _number(column: pl.Series, table: Table) -> NDArray[np.float64]:
+    """As floats, NaN where missing; in NumPy, since thousands of columns add up each call to Polars."""
     if column.dtype in (pl.Duration, pl.Time):
         column = column.cast(pl.Int64)
-    values = column.cast(pl.Float64).fill_nan(None)
-    endless = values.is_infinite().fill_null(False)
+    values = column.cast(pl.Float64).to_numpy()
+    endless = np.isinf(values)
     if endless.any():
-        place = int(endless.arg_max() or 0)
+        place = int(endless.argmax())
         raise UserError(
             f"{table.path}: column {column.name!r} is infinite in data row {place + 1}; "
             "put a number there, or leave it empty"
@@ -390,14 +400,14 @@ def _encode(column: pl.Series, one: Column, schema: Schema, table: Table) -> lis
         return [np.full(len(column), np.nan) for _ in one.parts]
     found = _kind(column)
     if one.kind in (NUMBER, FLAG) and found in (NUMBER, FLAG):
-        return [_floats(_number(column, table))]
+        return [_number(column, table)]
     if one.kind == NUMBER and found == CATEGORY:
         column = column.cast(pl.String)
         values = numbers(column)
         bad = column.is_not_null() & values.is_null()
         if bad.any():
             _refuse(column, int(bad.arg_max() or 0), one, table)
-        return [_floats(_number(values, table))]
+        return [_number(values, table)]
     if one.kind == CATEGORY:
         text = _as_text(column, one, table)
         places = {value: float(place) for place, value in enumerate(one.categories)}

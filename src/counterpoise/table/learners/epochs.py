@@ -6,6 +6,7 @@ so the final network, grown for as many epochs as were best on the folds, is the
 """
 
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -15,15 +16,14 @@ from counterpoise.table.encoding import Encoding
 from counterpoise.table.learners.curve import Curve
 from counterpoise.table.learners.learner import Followed, Job
 from counterpoise.table.learners.network import Layers, Network, forward
-from counterpoise.weights import ClassCounts
 
 HIDDEN = (128, 64)
 PATIENCE = 12
 _MOST_EPOCHS, _FEWEST_EPOCHS = 120, 16
 _CELLS = 1_500_000_000
 """Encoded cells that are shown to the network in all: about a minute."""
-_SMALLEST, _LARGEST = 32, 4096
-_STEPS = 60
+_SMALLEST, _LARGEST = 64, 4096
+_STEPS = 40
 _AGEING = 0.7
 
 
@@ -45,7 +45,7 @@ class Plan:
 
     batch: int
     epochs: int
-    rate: float = 1e-3
+    rate: float = 2e-3
     decay: float = 1e-2
     dropout: float = 0.1
 
@@ -60,6 +60,7 @@ def plan(job: Job, width: int) -> Plan:
     >>> from counterpoise.recipes import sigmoid
     >>> from counterpoise.table.features import Schema
     >>> from counterpoise.table.learners.learner import Rows
+    >>> from counterpoise.weights import ClassCounts
     >>> counts = ClassCounts([99_000, 1_000])
     >>> rows = Rows(np.zeros((100_000, 1)), np.repeat([0, 1], counts.n))
     >>> found = plan(Job(rows, Schema(()), sigmoid.focal(), counts), width=50)
@@ -88,7 +89,7 @@ def initial_layers(width: int, start: NDArray[np.float64], rng: np.random.Genera
     """
     widths = [width, *HIDDEN, max(1, start.size)]
     layers = []
-    for place, (fan_in, fan_out) in enumerate(zip(widths[:-1], widths[1:], strict=True)):
+    for place, (fan_in, fan_out) in enumerate(pairwise(widths)):
         last = place == len(HIDDEN)
         # the last layer starts near the constant: large random logits would first have to be unlearned
         bound = (0.1 if last else 1.0) * np.sqrt(6 / max(1, fan_in))

@@ -7,7 +7,7 @@ from counterpoise.table.encoding import Encoding
 from counterpoise.table.learners.epochs import Epochs, batches, initial_layers, mean_one, plan
 from counterpoise.table.learners.learner import Followed, Job, Learner
 from counterpoise.table.learners.losses import for_networks
-from counterpoise.table.learners.network import load
+from counterpoise.table.learners.network import constant_fit, load
 
 
 def fit(job: Job) -> Followed:
@@ -17,6 +17,8 @@ def fit(job: Job) -> Followed:
     from counterpoise.torch import Loss
 
     encoding = Encoding.learn(job.rows.matrix, job.schema)
+    if encoding.width == 0:
+        return constant_fit(job, encoding)
     rows, rng = len(job.rows.codes), np.random.default_rng(job.seed)
     planned = plan(job, encoding.width)
     encoded = torch.from_numpy(encoding.apply(job.rows.matrix))

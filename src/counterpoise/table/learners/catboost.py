@@ -151,6 +151,8 @@ def fit(job: Job) -> Followed:
     if each_step.raised is not None:
         raise each_step.raised
     bake_start(model, start)
+    for changing in ("model_guid", "train_finish_time"):
+        model.get_metadata()[changing] = ""  # same seed, same file
     return Followed(Trees(model, job.schema), _followed(model, job).values)
 
 

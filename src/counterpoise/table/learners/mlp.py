@@ -27,11 +27,9 @@ def fit(job: Job) -> Followed:
     weight = torch.from_numpy(mean_one(job.rows.weight, rows))
     criterion = Loss(job.recipe)
     start = np.asarray(job.recipe.initial_logits(job.counts), np.float64)
-    layers = [
-        tuple(torch.tensor(part, requires_grad=True) for part in layer)
-        for layer in initial_layers(encoding.width, start, rng)
-    ]
-    weights, biases = ([layer[part] for layer in layers] for part in (0, 1))
+    initial = initial_layers(encoding.width, start, rng)
+    weights, biases = ([torch.tensor(layer[part], requires_grad=True) for layer in initial] for part in (0, 1))
+    layers = list(zip(weights, biases, strict=True))
     optimizer = torch.optim.AdamW(
         [{"params": weights}, {"params": biases, "weight_decay": 0.0}],
         lr=planned.rate,

@@ -93,7 +93,7 @@ def fit(job: Job) -> Followed:
         curve.add(logits)
         return "log_loss", float(curve.values[-1])
 
-    class EachStep(xgboost.callback.TrainingCallback):  # type: ignore[misc]
+    class EachStep(xgboost.callback.TrainingCallback):  # type: ignore[misc, name-defined]
         def after_iteration(self, _model: Any, epoch: int, _log: Any) -> bool:
             job.each_step((epoch + 1) / most)
             return curve.stalled

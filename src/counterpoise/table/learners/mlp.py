@@ -1,5 +1,7 @@
 """A network of two hidden layers, trained by PyTorch; predicting needs NumPy only."""
 
+from typing import Any
+
 import numpy as np
 
 from counterpoise.recipes import SoftmaxRecipe
@@ -30,12 +32,8 @@ def fit(job: Job) -> Followed:
     initial = initial_layers(encoding.width, start, rng)
     weights, biases = ([torch.tensor(layer[part], requires_grad=True) for layer in initial] for part in (0, 1))
     layers = list(zip(weights, biases, strict=True))
-    optimizer = torch.optim.AdamW(
-        [{"params": weights}, {"params": biases, "weight_decay": 0.0}],
-        lr=planned.rate,
-        weight_decay=planned.decay,
-        fused=True,
-    )
+    groups: list[dict[str, Any]] = [{"params": weights}, {"params": biases, "weight_decay": 0.0}]
+    optimizer = torch.optim.AdamW(groups, lr=planned.rate, weight_decay=planned.decay, fused=True)
     most = job.rounds or planned.epochs
     epochs = Epochs(job, encoding, most)
     with torch.random.fork_rng(devices=[]):

@@ -65,12 +65,12 @@ def plan(job: Job, width: int) -> Plan:
     >>> rows = Rows(np.zeros((100_000, 1)), np.repeat([0, 1], counts.n))
     >>> found = plan(Job(rows, Schema(()), sigmoid.focal(), counts), width=50)
     >>> found.batch, found.epochs
-    (1024, 120)
+    (512, 120)
     """
     rows = len(job.rows.codes)
     share = np.asarray(job.counts.prior)
     wanted = max(256, 4 / float(share[share > 0].min()))
-    batch = int(np.clip(2 ** round(np.log2(min(wanted, rows / _STEPS) + 1)), _SMALLEST, _LARGEST))
+    batch = int(np.clip(2 ** np.ceil(np.log2(min(wanted, rows / _STEPS))), _SMALLEST, _LARGEST))
     epochs = int(np.clip(_CELLS / (rows * (width + HIDDEN[1])), _FEWEST_EPOCHS, _MOST_EPOCHS))
     return Plan(**{"batch": batch, "epochs": epochs} | dict(job.settings))
 

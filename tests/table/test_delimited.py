@@ -222,6 +222,31 @@ def test_folders_that_are_no_table(tmp_path):
         read_table(tmp_path)
 
 
+@pytest.mark.parametrize(
+    "text, message",
+    [
+        ("a,b,c\n1,2,3\n4,5\n6,7,8\n", "line 3: 2 fields where the header has 3"),
+        ("a,b,c\n1,2,3\n4\n6\n", "line 3 and 1 other lines: 1 fields"),
+        ('a,b,c\n"x, y",2,3\n"z",5', "line 3: 2 fields"),
+    ],
+)
+def test_short_rows_are_told(tmp_path, text, message):
+    with pytest.warns(UserWarning, match=re.escape(message)):
+        assert read_table(made(tmp_path, text)).frame["c"].null_count() > 0
+
+
+@pytest.mark.parametrize("text", ["a,b\n1,2\n\n3,4\n\n\n", "a,b\r\n1,2\r\n\r\n3,4\r\n  \r\n"])
+def test_blank_lines_are_no_rows(tmp_path, text):
+    assert read_table(made(tmp_path, text)).frame.rows() == [(1, 2), (3, 4)]
+
+
+def test_empty_cells_at_the_end_are_no_short_rows(tmp_path):
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        read_table(made(tmp_path, "a,b\n1,\n2,\n"))
+        read_table(made(tmp_path, 'a,b\n"1, 2",\n2,\n', "u.csv"))
+
+
 def test_good_files_warn_of_nothing(tmp_path):
     with warnings.catch_warnings():
         warnings.simplefilter("error")

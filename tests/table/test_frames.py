@@ -108,6 +108,7 @@ def test_decimals_are_numbers():
     assert column([Decimal("1.50"), Decimal("2")], dtype=object).dtype.is_numeric()
 
 
-def test_integers_too_large_for_any_type_are_refused():
-    with pytest.raises(UserError, match="column 'c' holds int in row 1"):
-        column([10**60, 1], dtype=object)
+@pytest.mark.parametrize("values", [[1, 10**60], [1.5, date(2024, 1, 1)], [date(2024, 1, 1), 5]])
+def test_no_cell_gets_lost_beside_others(values):
+    with pytest.raises(UserError, match=r"column 'c' holds \w+ in row 2"):
+        column(values, dtype=object)

@@ -8,6 +8,7 @@ be told is an error with its place, not a guess: a type inferred from the first 
 import csv
 import gzip
 import io
+import re
 import warnings
 import zipfile
 import zlib
@@ -71,7 +72,7 @@ def read_delimited(path: Path, *, text: frozenset[str], spelled: bool) -> pl.Dat
     Warns
     -----
     UserWarning
-        If it is not UTF-8, and was read as Windows-1252.
+        If it is not UTF-8 and was read as Windows-1252, or has rows that are too short.
     """
     try:
         raw = path.read_bytes()
@@ -86,7 +87,10 @@ def read_delimited(path: Path, *, text: frozenset[str], spelled: bool) -> pl.Dat
         raise UserError(f"{path} has an empty first line; a CSV starts with its column names")
     separator = "\t" if inner.lower().endswith(".tsv") else _separator(header)
     names = _names(header, separator, path)
+    if len(names) > 1 and b'"' not in raw:
+        raw = re.sub(rb"\n(?:[ \t]*\r?\n)+", b"\n", raw)  # a blank line is no row
     frame = _cells(raw, separator, names, path)
+    _warn_of_short_rows(raw, frame, separator, path)
     return frame if spelled else _typed(frame, text, decimal_comma=separator != ",")
 
 
@@ -223,6 +227,24 @@ def _cells(raw: bytes, separator: str, names: list[str], path: Path) -> pl.DataF
     if frame.width == len(names):  # Polars keeps the doubled quotes of a quoted name
         frame.columns = names
     return frame
+
+
+def _warn_of_short_rows(raw: bytes, frame: pl.DataFrame, separator: str, path: Path) -> None:
+    """Some programs leave out empty cells at the end of a row; a file that was cut short looks alike."""
+    last = frame.get_column(frame.columns[-1])
+    if frame.width < 2 or not last.null_count():
+        return
+    if b'"' not in raw and raw.rstrip(b"\r\n").count(separator.encode()) >= (frame.width - 1) * (frame.height + 1):
+        return
+    reader = csv.reader(io.StringIO(raw.decode("utf-8-sig")), delimiter=separator)
+    short = [(reader.line_num, len(row)) for row in reader if 0 < len(row) < frame.width]
+    if short:
+        more = f" and {len(short) - 1:,} other lines" if len(short) > 1 else ""
+        warnings.warn(
+            f"{path}, line {short[0][0]}{more}: {short[0][1]} fields where the header has {frame.width}; the others "
+            "count as missing. Is the file whole?",
+            stacklevel=2,
+        )
 
 
 def _too_long(raw: bytes, separator: str, fields: int) -> str | None:

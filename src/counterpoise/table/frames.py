@@ -101,11 +101,20 @@ def _of_objects(name: str, cells: Sequence[Any]) -> pl.Series:
     spelled = any(issubclass(kind, str) for kind in kinds)
     try:
         if not spelled:
-            return pl.Series(name, [_plain(cell) for cell in cells], strict=False)
+            return _of_plain(name, cells)
         return pl.Series(name, [_spelled(cell) for cell in cells], dtype=pl.String)
     except (TypeError, ValueError, OverflowError, pl.exceptions.PolarsError):
         odd = next((place for place, cell in enumerate(cells) if cell is not None), 0)
         raise _no_cell(name, odd, type(cells[odd]).__name__, cells[odd]) from None
+
+
+def _of_plain(name: str, cells: Sequence[Any]) -> pl.Series:
+    values = pl.Series(name, [_plain(cell) for cell in cells], strict=False)
+    lost = values.is_null() & pl.Series([cell is not None for cell in cells])
+    if lost.any():  # what does not fit the others' type, or no type at all
+        place = int(lost.arg_max() or 0)
+        raise _no_cell(name, place, type(cells[place]).__name__, cells[place])
+    return values
 
 
 def _plain(cell: Any) -> Any:

@@ -123,6 +123,16 @@ def test_a_leak_stops():
     assert found.verdict == "Not as it is: 1 column gives the class away."
 
 
+def test_columns_with_one_reason_stand_together():
+    frame, _ = clean()
+    late = pl.when(pl.col("y") == 1).then(None).otherwise(pl.col("b"))
+    found = audited(frame.with_columns(paid=late, sent=late * 2, kind=pl.col("y").cast(pl.String)))
+    assert found.findings[0].text == (
+        "'paid', 'sent': it is missing in 100% of the rows of '1' and in 0% of the others. "
+        "'kind': it alone tells '1' from '0' with an AUC of 1.0000, 0 rows wrong."
+    )
+
+
 def test_time_makes_the_test_the_last_fifth():
     frame, _ = clean(1000)
     found = audited(frame.with_columns(day=pl.Series(np.random.default_rng(3).permutation(1000))), time="day")

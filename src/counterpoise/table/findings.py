@@ -92,8 +92,12 @@ def _columns(number: int, one: str, many: str) -> str:
 
 
 def _reasons(found: "Sequence[Leak | Identifier]") -> str:
-    more = f" And {len(found) - _SHOWN} more." if len(found) > _SHOWN else ""
-    return " ".join(f"{one.column!r}: {one.why}." for one in found[:_SHOWN]) + more
+    """The columns with their reasons; those with the same reason together."""
+    of_reason: dict[str, list[str]] = {}
+    for one in found:
+        of_reason.setdefault(one.why, []).append(one.column)
+    said = [f"{_listed(columns)}: {why}." for why, columns in of_reason.items()]
+    return " ".join(said[:_SHOWN]) + (f" And {len(said) - _SHOWN} more." if len(said) > _SHOWN else "")
 
 
 def _leaks(audit: "Audit") -> list[Finding]:

@@ -104,21 +104,26 @@ def _of_objects(name: str, cells: Sequence[Any]) -> pl.Series:
             return _of_plain(name, cells)
         return pl.Series(name, [_spelled(cell) for cell in cells], dtype=pl.String)
     except (TypeError, ValueError, OverflowError, pl.exceptions.PolarsError):
-        odd = next((place for place, cell in enumerate(cells) if cell is not None), 0)
+        odd = _odd_one(cells)
         raise _no_cell(name, odd, type(cells[odd]).__name__, cells[odd]) from None
 
 
 def _of_plain(name: str, cells: Sequence[Any]) -> pl.Series:
-    values = pl.Series(name, [_plain(cell) for cell in cells], strict=False)
-    lost = values.is_null() & pl.Series([cell is not None for cell in cells])
-    if lost.any():  # what does not fit the others' type, or no type at all
-        place = int(lost.arg_max() or 0)
-        raise _no_cell(name, place, type(cells[place]).__name__, cells[place])
-    return values
+    plain = [cell.item() if isinstance(cell, np.generic) else cell for cell in cells]
+    kinds = {type(cell) for cell in plain if cell is not None}
+    if float in kinds and kinds <= {bool, int, float}:
+        plain = [None if cell is None else float(cell) for cell in plain]
+    return pl.Series(name, plain, strict=True)
 
 
-def _plain(cell: Any) -> Any:
-    return cell.item() if isinstance(cell, np.generic) else cell
+def _odd_one(cells: Sequence[Any]) -> int:
+    """The place of the first cell that is not of the first one's type, or is too large for any."""
+    held = [place for place, cell in enumerate(cells) if cell is not None]
+    for place in held:
+        cell = cells[place]
+        if type(cell) is not type(cells[held[0]]) or (isinstance(cell, int) and abs(cell) >= 2**127):
+            return place
+    return held[0]
 
 
 def _spelled(cell: Any) -> str | None:

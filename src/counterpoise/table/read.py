@@ -242,10 +242,11 @@ def _read_folder(path: Path) -> pl.DataFrame:
         if odd:
             names = ", ".join(map(repr, sorted(odd)[:5]))
             raise UserError(f"{file} and {files[0].name} differ in their columns: only one of them has {names}")
-    try:
-        return pl.concat([part.select(parts[0].columns) for part in parts], how="vertical_relaxed")
-    except pl.exceptions.PolarsError as error:
-        raise UserError(f"the Parquet files in {path} are not parts of one table ({first_line(error)})") from None
+        for name, dtype in parts[0].schema.items():
+            other = part.schema[name]
+            if other != dtype and not (other.is_numeric() and dtype.is_numeric()) and pl.Null not in (other, dtype):
+                raise UserError(f"{file}: column {name!r} is {other}, but {dtype} in {files[0].name}; write it alike")
+    return pl.concat([part.select(parts[0].columns) for part in parts], how="vertical_relaxed")
 
 
 def _plain_target(table: Table, target: str) -> pl.Series:

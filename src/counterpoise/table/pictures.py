@@ -21,7 +21,7 @@ from counterpoise.goals import Constraint
 from counterpoise.table.stops import Stops
 
 INK, MUTED, GRID = "#1b2733", "#56636f", "#e3e8ed"
-BLUE, ORANGE, GREEN, RED, PALE = "#1f5fa8", "#b4530a", "#26724a", "#b3261e", "#9aa7b3"
+BLUE, ORANGE, GREEN, RED, PALE = "#1f5fa8", "#a34a06", "#26724a", "#b3261e", "#9aa7b3"
 _MOST_POINTS = 400
 MOST_CLASSES = 30
 _EDGE = 1e-6

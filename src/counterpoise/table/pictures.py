@@ -21,7 +21,7 @@ from counterpoise.goals import Constraint
 from counterpoise.table.stops import Stops
 
 INK, MUTED, GRID = "#1b2733", "#56636f", "#e3e8ed"
-BLUE, ORANGE, GREEN, RED, PALE = "#1f5fa8", "#b4530a", "#26724a", "#b3261e", "#9aa7b3"
+BLUE, ORANGE, GREEN, RED, PALE = "#1f5fa8", "#a34a06", "#26724a", "#b3261e", "#9aa7b3"
 _MOST_POINTS = 400
 MOST_CLASSES = 30
 _EDGE = 1e-6
@@ -186,14 +186,17 @@ def _intervals(axes: Any, curve: Sequence[ReliabilityBin], floor: float, colour:
 
 
 def _bounds(axes: Any, bounds: Sequence[Constraint], lines: dict[str, Any]) -> None:
+    ground = {"facecolor": "white", "edgecolor": "none", "alpha": 0.85, "pad": 1.0}
     for one in bounds:
         if one.rate not in lines:
             continue
         lines[one.rate](one.bound, color=RED, linewidth=1, linestyle="--")
         if lines[one.rate] == axes.axhline:
-            axes.annotate(str(one), (0.0, one.bound + 0.01), ha="left", va="bottom", color=RED, fontsize=9)
+            axes.annotate(str(one), (0.0, one.bound + 0.01), ha="left", va="bottom", color=RED, fontsize=9, bbox=ground)
         else:
-            axes.annotate(str(one), (one.bound - 0.01, 0.02), ha="right", va="bottom", color=RED, fontsize=9)
+            axes.annotate(
+                str(one), (one.bound - 0.01, 0.02), ha="right", va="bottom", color=RED, fontsize=9, bbox=ground
+            )
 
 
 def _probability_axis(axes: Any, places: NDArray[np.float64]) -> None:

@@ -292,8 +292,8 @@ def _promise(training: "Training", constraint: Constraint) -> tuple[tuple[str, .
 
 def _calibration(training: "Training") -> Section:
     judged = training.judged
-    before = judged.naive
-    if np.allclose(before, judged.probability, rtol=1e-6, atol=1e-12):
+    before: NDArray[np.float64] | None = judged.naive
+    if np.allclose(judged.naive, judged.probability, rtol=1e-6, atol=1e-12):
         before = None
     target, after, early = judged.target, judged.probability, before
     said, seen = f"probability of {training.labels.positive!s}", "share of positives seen"

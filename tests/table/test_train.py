@@ -138,6 +138,7 @@ def test_several_classes_predict(graded, tmp_path):
     assert sum(done.decided.values()) == 420
 
 
+<<<<<<< HEAD
 def test_the_report_is_one_safe_page(tmp_path, imbalanced):
     nasty = imbalanced(200).rename({"size": "<script>alert(1)</script>"})
     nasty.write_parquet(tmp_path / "t.parquet")
@@ -150,6 +151,9 @@ def test_the_report_is_one_safe_page(tmp_path, imbalanced):
 
 
 def entry(scores, loss="focal"):
+=======
+def entry(scores):
+>>>>>>> 317877370740b53ced6127b851457017a263664a
     from counterpoise.recipes import sigmoid
 
     values = np.asarray(scores, float)

@@ -138,22 +138,7 @@ def test_several_classes_predict(graded, tmp_path):
     assert sum(done.decided.values()) == 420
 
 
-<<<<<<< HEAD
-def test_the_report_is_one_safe_page(tmp_path, imbalanced):
-    nasty = imbalanced(200).rename({"size": "<script>alert(1)</script>"})
-    nasty.write_parquet(tmp_path / "t.parquet")
-    train_table(tmp_path / "t.parquet", target="label", out=tmp_path / "out")
-    page = (tmp_path / "out" / "report.html").read_text()
-    assert "<script>alert" not in page
-    assert "&lt;script&gt;alert" in page
-    assert "http://" not in page.replace("http://www.w3.org", "")
-    assert "counterpoise train" in page
-
-
 def entry(scores, loss="focal"):
-=======
-def entry(scores):
->>>>>>> 317877370740b53ced6127b851457017a263664a
     from counterpoise.recipes import sigmoid
 
     values = np.asarray(scores, float)

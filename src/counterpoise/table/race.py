@@ -48,7 +48,7 @@ STANDARD_ERRORS = 2.0
 BLEND = "blend"
 _BIG = 60_000
 _LEAST_SCREENED = 4
-"""Rows of each class in a fold: of fewer, one fold says nothing."""
+"""Rows of each of two classes in a fold: of fewer, one fold says nothing."""
 _LEAST_GAIN = 0.01
 """Of log loss: for less a blend is not worth its size."""
 _FEW = 4
@@ -224,8 +224,8 @@ def candidates(learners: Sequence[str], counts: ClassCounts, recipes: Sequence[s
 
     Examples
     --------
-    >>> [one.label for one in candidates(["lightgbm"], ClassCounts([90, 10]))][:2]
-    ['LightGBM, plain cross-entropy', 'LightGBM, weighted']
+    >>> [one.label for one in candidates(["lightgbm", "logistic"], ClassCounts([90, 10]))][:3]
+    ['LightGBM, plain cross-entropy', 'Logistic regression, plain cross-entropy', 'LightGBM, weighted']
     """
     found = []
     for name in learners:
@@ -236,7 +236,7 @@ def candidates(learners: Sequence[str], counts: ClassCounts, recipes: Sequence[s
                 found.append(Candidate(learner, default, loss, recipe))
         plain, recipe = learner.recipes(counts)[0]
         found += [Candidate(learner, setting, plain, recipe) for setting in others]
-    return found
+    return sorted(found, key=lambda one: not one.leads)  # so that a short budget has one of each learner
 
 
 def race(course: Race, contestants: Sequence[Candidate]) -> Verdict:
@@ -307,7 +307,8 @@ def _posterior(
 def _screened(course: Race, contestants: list[Candidate]) -> tuple[list[Candidate], list[str]]:
     """Those that run on all folds, and the labels of those that the time is too short for."""
     rarest = int(np.bincount(course.rows.codes[course.fold == 0], minlength=len(course.counts.classes)).min())
-    if len(contestants) <= _FEW or rarest < _LEAST_SCREENED:
+    alone = len(course.counts.classes) == 2 and rarest < _LEAST_SCREENED
+    if len(contestants) <= _FEW or alone:
         return contestants, []
     scored: list[tuple[bool, float, float, Candidate]] = []
     left_out: list[str] = []

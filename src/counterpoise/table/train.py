@@ -47,7 +47,7 @@ from counterpoise.table.split import Split, folds_of, sample_rows, split_rows
 from counterpoise.table.trials import Trials, Unfinished
 from counterpoise.weights import ClassCounts
 
-DEFAULT_LEARNERS = ("lightgbm", "logistic")
+DEFAULT_LEARNERS = ("lightgbm", "logistic", "catboost")
 DEFAULT_BUDGET = 300.0
 _LEAST_OF_TWO = 4
 # What the comparison of losses may take, in rows x trees per round (x columns): minutes on two cores.

@@ -478,16 +478,11 @@ def _data(training: "Training") -> Section | None:
 
 
 def _measures(training: "Training") -> Section:
-    rows = tuple(
-        (
-            name.replace("_", " "),
-            *_written(name, found),
-            _MEANING.get(name, ""),
-        )
-        for name, found in training.judged.metrics.items()
-    )
-    head = ("measure", "value", "95% interval", "what it is")
-    return Section("All measures on the test rows", "measures", (Grid("With 95% intervals", head, rows, left=(3,)),))
+    metrics = training.judged.metrics
+    rows = tuple((name.replace("_", " "), *_written(name, found)) for name, found in metrics.items())
+    notes = tuple(_MEANING.get(name, "") for name in metrics)
+    table = Grid("With 95% intervals", ("measure", "value", "95% interval"), rows, notes=notes)
+    return Section("All measures on the test rows", "measures", (table,))
 
 
 def _repeat(training: "Training") -> Section:

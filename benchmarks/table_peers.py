@@ -83,7 +83,13 @@ def easy_ensemble(setting: Setting, task: Task, coded: list[str]) -> Any:  # noq
 def catboost(setting: Setting, task: Task, coded: list[str]) -> Any:  # noqa: ARG001
     from catboost import CatBoostClassifier
 
-    return CatBoostClassifier(
+    class Cloneable(CatBoostClassifier):
+        """scikit-learn 1.9 does not clone an estimator that copies its arguments."""
+
+        def __sklearn_clone__(self) -> Any:
+            return type(self)(**self.get_params())
+
+    return Cloneable(
         cat_features=coded, thread_count=setting.threads, random_seed=setting.seed, verbose=False,
         allow_writing_files=False,
     )  # fmt: skip

@@ -212,6 +212,8 @@ def flaml(folder: Path, task: Task, setting: Setting) -> Answer:
     from flaml import AutoML
 
     train, test, target = _frames(folder, task)
+    for frame in (train, test):  # it hands the names on to LightGBM, which refuses some characters
+        frame.columns = [f"c{k}" for k in range(frame.shape[1])]
     model = AutoML()
     model.fit(
         train, target, task="classification", time_budget=setting.budget, n_jobs=setting.threads, seed=setting.seed,

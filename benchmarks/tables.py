@@ -74,19 +74,18 @@ class Running:
     """How methods are run: threads, the budget of those that have one, the time after which one is stopped."""
 
     cache: Path
-    seed: int
     threads: int
     budget: int
     patience: float
     interpreters: dict[str, str]
 
 
-def answer(table: Path, method: str, how: Running, *, again: bool) -> Answer:
+def answer(table: Path, method: str, seed: int, how: Running, *, again: bool) -> Answer:
     """A method's answer, from the cache or now."""
-    out = table / f"{method.replace(' ', '_')}-seed{how.seed}"
+    out = table / f"{method.replace(' ', '_')}-seed{seed}"
     record = out.with_name(out.name + ".run.json")
     if again or not record.exists():
-        record.write_text(json.dumps(_run(table, method, out, how)))
+        record.write_text(json.dumps(_run(table, method, out, seed, how)))
     facts = json.loads(record.read_text())
     if facts["failed"]:
         return Answer(**facts)
@@ -94,9 +93,9 @@ def answer(table: Path, method: str, how: Running, *, again: bool) -> Answer:
         return Answer(probability=kept["probability"].astype(np.float64), decision=kept["decision"], **facts)
 
 
-def _run(table: Path, method: str, out: Path, how: Running) -> dict[str, Any]:
+def _run(table: Path, method: str, out: Path, seed: int, how: Running) -> dict[str, Any]:
     words = [how.interpreters.get(method, sys.executable), "-m", "benchmarks.table_peers", table, method, out]
-    options = ["--seed", how.seed, "--threads", how.threads, "--budget", how.budget]
+    options = ["--seed", seed, "--threads", how.threads, "--budget", how.budget]
     environment = dict(os.environ, OMP_NUM_THREADS=str(how.threads), OPENBLAS_NUM_THREADS=str(how.threads))
     environment["PYTHONPATH"] = os.pathsep.join([str(HERE.parent), environment.get("PYTHONPATH", "")])
     start = time.perf_counter()
@@ -202,9 +201,10 @@ def score(truth: NDArray[np.int64], given: Answer, task: Task) -> Score:
 
 @dataclass(frozen=True, eq=False)
 class Measured:
-    """All methods on one table."""
+    """All methods on one split of one table."""
 
     task: Task
+    seed: int
     truth: NDArray[np.int64]
     answers: dict[str, Answer]
     scores: dict[str, Score]
@@ -215,20 +215,22 @@ class Measured:
         return max(done, key=lambda name: self.scores[name].goal, default=None)
 
 
-def measure(facts: dict[str, Any], data: Path, methods: Sequence[str], again: Sequence[str], how: Running) -> Measured:
-    """Ask every method about one table."""
-    folder = how.cache / facts["name"] / f"seed{how.seed}"
-    task = prepare(facts, data, folder, how.seed)
+def measure(
+    facts: dict[str, Any], seed: int, data: Path, methods: Sequence[str], again: Sequence[str], how: Running
+) -> Measured:
+    """Ask every method about one split of one table."""
+    folder = how.cache / facts["name"] / f"seed{seed}"
+    task = prepare(facts, data, folder, seed)
     truth = codes_of(pl.read_parquet(folder / "truth.parquet"), task)
     answers, scores = {}, {}
     for method in methods:
         if task.kind == "multilabel" and method in TOOLS:
             answers[method] = Answer("is for one target")
         else:
-            answers[method] = answer(folder, method, how, again=method in again)
+            answers[method] = answer(folder, method, seed, how, again=method in again)
         scores[method] = score(truth, answers[method], task)
         print(as_line(task, method, answers[method], scores[method]), file=sys.stderr, flush=True)
-    return Measured(task, truth, answers, scores)
+    return Measured(task, seed, truth, answers, scores)
 
 
 def as_line(task: Task, method: str, given: Answer, found: Score) -> str:
@@ -241,12 +243,19 @@ def as_line(task: Task, method: str, given: Answer, found: Score) -> str:
     )
 
 
-def grid(measured: Sequence[Measured], methods: Sequence[str], cell: Callable[[Measured, str], str]) -> Iterator[str]:
-    """Tables down, methods across."""
+def grid(
+    measured: Sequence[Measured], methods: Sequence[str], value: Callable[[Measured, str], float], digits: int
+) -> Iterator[str]:
+    """Tables down, methods across; the mean over the splits that have an answer."""
     yield f"| table | {' | '.join(methods)} |"
     yield f"| --- |{' ---: |' * len(methods)}"
-    for one in measured:
-        yield f"| {one.task.name} | {' | '.join(cell(one, method) for method in methods)} |"
+    for name in dict.fromkeys(one.task.name for one in measured):
+        splits = [one for one in measured if one.task.name == name]
+        cells = []
+        for method in methods:
+            found = [value(one, method) for one in splits if not one.answers[method].failed]
+            cells.append(f"{np.mean(found):.{digits}f}" if found else "-")
+        yield f"| {name} | {' | '.join(cells)} |"
 
 
 def ranks(measured: Iterable[Measured], methods: Sequence[str]) -> dict[str, float]:
@@ -259,7 +268,7 @@ def verdict(measured: Sequence[Measured], methods: Sequence[str]) -> Iterator[st
     """What is claimed of `counterpoise train`, and whether it holds here."""
     if OURS not in methods:
         return
-    yield "| table | best of the six | its goal value | ours | difference | paired 95 % interval | |"
+    yield "| table, seed | best of the six | its goal value | ours | difference | paired 95 % interval | |"
     yield "| --- | --- | ---: | ---: | ---: | --- | --- |"
     no_worse = []
     for one in measured:
@@ -268,7 +277,7 @@ def verdict(measured: Sequence[Measured], methods: Sequence[str]) -> Iterator[st
         if peer is None or ours.decision is None:
             no_worse.append(peer is None)
             theirs = f"{peer} | {one.scores[peer].goal:.3f}" if peer else "none | -"
-            yield f"| {one.task.name} | {theirs} | {ours.failed or _number(one.scores[OURS].goal)} | | | |"
+            yield f"| {one.task.name}, {one.seed} | {theirs} | {ours.failed or f'{one.scores[OURS].goal:.3f}'} | | | |"
             continue
         against = one.answers[peer].decision
         assert against is not None
@@ -276,25 +285,27 @@ def verdict(measured: Sequence[Measured], methods: Sequence[str]) -> Iterator[st
         no_worse.append(high >= 0)
         word = "better" if low > 0 else "no worse" if high >= 0 else "worse"
         yield (
-            f"| {one.task.name} | {peer} | {one.scores[peer].goal:.3f} | {one.scores[OURS].goal:.3f} | {apart:+.3f} "
-            f"| {low:+.3f} to {high:+.3f} | {word} |"
+            f"| {one.task.name}, {one.seed} | {peer} | {one.scores[peer].goal:.3f} | {one.scores[OURS].goal:.3f} "
+            f"| {apart:+.3f} | {low:+.3f} to {high:+.3f} | {word} |"
         )
     yield ""
+    share = f"{np.mean(no_worse):.0%}".replace("%", " %")
     yield (
-        f"No worse than the best of the six, within the paired interval, on {sum(no_worse)} of {len(no_worse)} tables "
-        f"({np.mean(no_worse):.0%}".replace("%", " %")
-        + ")."
+        "No worse than the best of the six, within the paired interval, on "
+        f"{sum(no_worse)} of {len(no_worse)} ({share})."
     )
 
 
-def as_markdown(measured: Sequence[Measured], methods: Sequence[str], how: Running, asked: str) -> str:
+def as_markdown(measured: Sequence[Measured], methods: Sequence[str], how: Running) -> str:
     """Its part of RESULTS.md."""
+    seeds = sorted({one.seed for one in measured})
+    tables = {one.task.name for one in measured}
     needed = [name for name in (OURS, *REQUIRED) if name in methods]
     lines = [
         "# Tables",
         "",
-        f"Written by `{asked}`: a stratified 20 % of each of {len(measured)} real tables, seen by nobody, judges; "
-        f"{how.threads} threads, seed {how.seed}.",
+        f"Written by `python -m benchmarks.tables --seeds {' '.join(map(str, seeds))} --write`: a stratified 20 % of",
+        f"each of {len(tables)} real tables, seen by nobody, judges; {how.threads} threads.",
         f"FLAML and AutoGluon (medium_quality) were given {how.budget} s a table; a method is stopped after "
         f"{how.patience:.0f} s.",
         "",
@@ -302,31 +313,14 @@ def as_markdown(measured: Sequence[Measured], methods: Sequence[str], how: Runni
         "",
         *verdict(measured, methods),
         "",
-        "Mean rank by the goal's value, of the methods of the claim: "
-        + ", ".join(
-            f"{name} {rank:.2f}" for name, rank in sorted(ranks(measured, needed).items(), key=lambda at: at[1])
-        )
-        + ".",
+        f"Mean rank by the goal's value, of the methods of the claim: {_ranked(measured, needed)}.",
         "",
-        "Mean rank of all: "
-        + ", ".join(
-            f"{name} {rank:.2f}" for name, rank in sorted(ranks(measured, methods).items(), key=lambda at: at[1])
-        )
-        + ".",
+        f"Of all: {_ranked(measured, methods)}.",
     ]
-    for title, cell in (
-        (
-            "Goal value (F1 of the rarer class, macro-F1, or mean F1 of the labels):",
-            lambda one, m: _number(one.scores[m].goal),
-        ),
-        ("Average precision (mean over classes or labels):", lambda one, m: _number(one.scores[m].average_precision)),
-        ("Log loss:", lambda one, m: _number(one.scores[m].log_loss)),
-        ("Seconds (processor seconds) from start to the answers written:", _seconds),
-        ("Peak memory, MB:", lambda one, m: _number(one.answers[m].megabytes, 0)),
-    ):
-        lines += ["", title, "", *grid(measured, methods, cell)]
+    for title, value, digits in COLUMNS:
+        lines += ["", title, "", *grid(measured, methods, value, digits)]
     failed = [
-        f"- {one.task.name}, {name}: {given.failed}"
+        f"- {one.task.name}, {one.seed}, {name}: {given.failed}"
         for one in measured
         for name, given in one.answers.items()
         if given.failed
@@ -334,13 +328,19 @@ def as_markdown(measured: Sequence[Measured], methods: Sequence[str], how: Runni
     return "\n".join([*lines, "", "No answer:", "", *(failed or ["none"])]) + "\n"
 
 
-def _seconds(one: Measured, method: str) -> str:
-    given = one.answers[method]
-    return "-" if given.failed else f"{given.seconds:.0f} ({given.processor_seconds:.0f})"
+COLUMNS: tuple[tuple[str, Callable[[Measured, str], float], int], ...] = (
+    ("Goal value (F1 of the rarer class, macro-F1, or mean F1 of the labels):", lambda one, m: one.scores[m].goal, 3),
+    ("Average precision (mean over classes or labels):", lambda one, m: one.scores[m].average_precision, 3),
+    ("Log loss:", lambda one, m: one.scores[m].log_loss, 3),
+    ("Seconds from start to the answers written:", lambda one, m: one.answers[m].seconds, 0),
+    ("Processor seconds:", lambda one, m: one.answers[m].processor_seconds, 0),
+    ("Peak memory, MB:", lambda one, m: one.answers[m].megabytes, 0),
+)
 
 
-def _number(value: float, digits: int = 3) -> str:
-    return "-" if np.isnan(value) else f"{value:.{digits}f}"
+def _ranked(measured: Sequence[Measured], methods: Sequence[str]) -> str:
+    ordered = sorted(ranks(measured, methods).items(), key=lambda at: at[1])
+    return ", ".join(f"{name} {rank:.2f}" for name, rank in ordered)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -356,10 +356,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 2
     interpreters = {name: getattr(asked, name.lower()) for name in TOOLS if getattr(asked, name.lower())}
     methods = [m for m in METHODS if m in (asked.methods or METHODS) and (m not in TOOLS or m in interpreters)]
-    how = Running(asked.cache.resolve(), asked.seed, asked.threads, asked.budget, asked.patience, interpreters)
+    how = Running(asked.cache.resolve(), asked.threads, asked.budget, asked.patience, interpreters)
     tables = sorted((known[name] for name in asked.tables or known), key=lambda facts: facts["rows"] * facts["columns"])
-    measured = [measure(facts, asked.data, methods, asked.again, how) for facts in tables]
-    text = as_markdown(measured, methods, how, "python -m benchmarks.tables --write")
+    measured = [measure(facts, seed, asked.data, methods, asked.again, how) for facts in tables for seed in asked.seeds]
+    text = as_markdown(measured, methods, how)
     print(text)
     if asked.write is not None:
         asked.write.mkdir(parents=True, exist_ok=True)
@@ -376,7 +376,7 @@ def _parser() -> argparse.ArgumentParser:
         "--methods", nargs="+", choices=METHODS, metavar="NAME", help="only these: " + ", ".join(METHODS)
     )
     parser.add_argument("--again", nargs="+", choices=METHODS, default=(), metavar="NAME", help="not from the cache")
-    parser.add_argument("--seed", type=int, default=0, help="of the split and of the methods (0)")
+    parser.add_argument("--seeds", type=int, nargs="+", default=[0], help="of the splits and of the methods (0)")
     parser.add_argument("--threads", type=int, default=2, help="of each method (2)")
     parser.add_argument("--budget", type=int, default=60, help="seconds that FLAML and AutoGluon may take (60)")
     parser.add_argument("--patience", type=float, default=600, help="seconds after which a method is stopped (600)")

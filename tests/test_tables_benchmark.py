@@ -150,9 +150,9 @@ def test_the_interval_is_that_of_resampled_rows(kind):
 def test_answers_are_kept_until_asked_again(data, tmp_path, monkeypatch, capsys):
     asked = []
 
-    def run(table, method, out, how):
+    def run(table, method, *how):
         asked.append(method)
-        return {"failed": "no memory"} if method == "EasyEnsemble" else real(table, method, out, how)
+        return {"failed": "no memory"} if method == "EasyEnsemble" else real(table, method, *how)
 
     real = tables._run
     monkeypatch.setattr(tables, "_run", run)
@@ -162,8 +162,8 @@ def test_answers_are_kept_until_asked_again(data, tmp_path, monkeypatch, capsys)
     assert tables.main([*words, "--again", "EasyEnsemble"]) == 0
     assert asked == ["logistic balanced", "EasyEnsemble", "EasyEnsemble"]
     text = (tmp_path / "RESULTS.md").read_text()
-    assert text.startswith("# Tables\n") and "- one, EasyEnsemble: no memory" in text
-    assert "one, EasyEnsemble: no memory" in capsys.readouterr().out
+    assert text.startswith("# Tables\n") and "- one, 0, EasyEnsemble: no memory" in text
+    assert "one, 0, EasyEnsemble: no memory" in capsys.readouterr().out
 
 
 def test_what_is_claimed_is_judged():
@@ -177,7 +177,7 @@ def test_what_is_claimed_is_judged():
 
     answers = {"counterpoise": given(10), "LightGBM": given(9), "EasyEnsemble": given(15)}
     scores = {name: tables.score(truth, one, task) for name, one in answers.items()}
-    measured = [tables.Measured(task, truth, answers, scores)]
+    measured = [tables.Measured(task, 0, truth, answers, scores)]
     assert measured[0].best_required() == "LightGBM"
     said = list(tables.verdict(measured, list(answers)))
     assert "| no worse |" in said[2] and "on 1 of 1 tables" in said[-1]

@@ -180,7 +180,7 @@ def test_what_is_claimed_is_judged():
     measured = [tables.Measured(task, 0, truth, answers, scores)]
     assert measured[0].best_required() == "LightGBM"
     said = list(tables.verdict(measured, list(answers)))
-    assert "| no worse |" in said[2] and "on 1 of 1 tables" in said[-1]
+    assert "| no worse |" in said[2] and "on 1 of 1 (100 %)" in said[-1]
     assert tables.ranks(measured, list(answers)) == {"counterpoise": 2.0, "LightGBM": 1.0, "EasyEnsemble": 3.0}
 
 

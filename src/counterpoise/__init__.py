@@ -59,7 +59,21 @@ _SUBMODULES = (
 )
 
 
+_OF_TABLES = ("load", "train")
+
+
 def __getattr__(name: str) -> Any:
     if name in _SUBMODULES:
         return importlib.import_module(f"counterpoise.{name}")
+    if name in _OF_TABLES:
+        return getattr(_table(), name)
     raise AttributeError(f"module 'counterpoise' has no attribute {name!r}")
+
+
+def _table() -> Any:
+    try:
+        return importlib.import_module("counterpoise.table")
+    except ModuleNotFoundError as error:
+        if (error.name or "").startswith("counterpoise"):
+            raise
+        raise UserError(f"{error.name} is not installed: pip install 'counterpoise[table]'") from None

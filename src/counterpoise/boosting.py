@@ -18,6 +18,7 @@ from numpy.typing import ArrayLike, NDArray
 from counterpoise.errors import UserError
 from counterpoise.losses import loss
 from counterpoise.losses.arguments import check_recipe
+from counterpoise.losses.kernel import OWN_THREADS
 from counterpoise.losses.on_numpy import newton_slopes
 from counterpoise.recipes import Recipe, SigmoidRecipe, SoftmaxRecipe
 from counterpoise.weights import ClassCounts
@@ -66,6 +67,7 @@ def newton(
     factor: float = 1.0,
     floor: float = LEAST_CURVATURE,
     max_step: float = math.inf,
+    region: int = OWN_THREADS,
 ) -> tuple[NDArray[Any], NDArray[Any]]:
     """Gradient and curvature of each row's loss, the curvature large enough for a Newton step.
 
@@ -85,6 +87,8 @@ def newton(
         The least curvature of a row.
     max_step
         The most that a gradient may be of its curvature, > 0.
+    region
+        Whose threads to use, as `kernel.region_of` names them.
 
     Returns
     -------
@@ -102,7 +106,9 @@ def newton(
     >>> (-gradient / curvature).round(1).tolist()
     [-1.0, 2.0]
     """
-    return newton_slopes(logits, target, recipe, weight, factor=factor, per_gradient=1 / max_step, floor=floor)
+    return newton_slopes(
+        logits, target, recipe, weight, factor=factor, per_gradient=1 / max_step, floor=floor, region=region
+    )
 
 
 def target_of(recipe: Recipe, label: ArrayLike, logits: NDArray[Any], *, several: str) -> NDArray[Any]:
@@ -350,16 +356,21 @@ class RecipeObjective:
         return target
 
     def _slopes(
-        self, logits: NDArray[Any], label: Any, weight: Any, *, factor: float, several: str
+        self, logits: NDArray[Any], label: Any, weight: Any, *, factor: float, several: str, region: int
     ) -> tuple[NDArray[Any], NDArray[Any]]:
-        target = self._target(label, logits, several=several)
-        if self.scale == 1.0:
-            return newton(self.recipe, logits, target, weight, factor=factor, floor=self.floor, max_step=self.step)
         gradient, curvature = newton(
-            self.recipe, logits, target, weight, factor=factor, floor=self.floor / self.scale, max_step=self.step
+            self.recipe,
+            logits,
+            self._target(label, logits, several=several),
+            weight,
+            factor=factor,
+            floor=self.floor / self.scale,
+            max_step=self.step,
+            region=region,
         )
-        gradient *= self.scale
-        curvature *= self.scale
+        if self.scale != 1.0:
+            gradient *= self.scale
+            curvature *= self.scale
         return gradient, curvature
 
 

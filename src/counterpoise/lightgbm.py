@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from counterpoise.boosting import RecipeObjective, installed, mean_loss, newton, one_constant, probabilities, target_of
+from counterpoise.losses.kernel import region_of
 from counterpoise.recipes import Recipe
 
 _SEVERAL = "give LightGBM the parameter num_class"
@@ -72,7 +73,8 @@ class Objective(RecipeObjective):
             If logits and recipe are of different families, labels name no class, or all are of one class.
         """
         logits, label, weight = _arguments(first, second, weight)
-        return self._slopes(logits, label, weight, factor=_factor(logits), several=_SEVERAL)
+        region = region_of(library().basic._LIB._name)
+        return self._slopes(logits, label, weight, factor=_factor(logits), several=_SEVERAL, region=region)
 
     def metric(self, first: Any, second: Any, weight: Any = None) -> tuple[str, float, bool]:
         """The mean loss, for `feval=` and for `eval_metric=`: lower is better.

@@ -25,6 +25,7 @@ from counterpoise.boosting import (
     target_of,
 )
 from counterpoise.errors import UserError
+from counterpoise.losses.kernel import region_of
 from counterpoise.recipes import SoftmaxRecipe
 
 _OWN_SHARE = 1e-6
@@ -72,7 +73,9 @@ class Objective(RecipeObjective):
         """
         logits, label, weight = _arguments(first, second, sample_weight)
         # XGBoost's softmax objectives double their curvature
-        return self._slopes(logits, label, weight, factor=2.0 if logits.ndim == 2 else 1.0, several=_SEVERAL)
+        factor = 2.0 if logits.ndim == 2 else 1.0
+        region = region_of(installed("xgboost", "XGBoost").core._LIB._name)
+        return self._slopes(logits, label, weight, factor=factor, several=_SEVERAL, region=region)
 
     def metric(self, first: Any, second: Any, sample_weight: Any = None) -> Any:
         """The mean loss, for `custom_metric=` and for `eval_metric=`: lower is better.

@@ -14,10 +14,13 @@ from counterpoise.errors import UserError
 from counterpoise.goals import Goal
 from counterpoise.recipes import from_dict
 from counterpoise.table import load, predict_table, train_table
-from counterpoise.table.features import to_matrix
-from counterpoise.table.race import Entry, penalised, verdict_of
+from counterpoise.table.features import Schema, to_matrix
+from counterpoise.table.learners import Rows
+from counterpoise.table.learners.losses import PLAIN
+from counterpoise.table.race import Entry, Race, penalised, verdict_of
 from counterpoise.table.read import read_table
 from counterpoise.table.report import headline
+from counterpoise.table.trials import Trials
 from counterpoise.weights import ClassCounts
 
 lightgbm = pytest.importorskip("lightgbm")
@@ -36,7 +39,7 @@ def test_decision_json_holds_what_was_promised(trained):
     for name in names:
         one = found["metrics"]["test"][name]
         assert one["low"] <= one["value"] <= one["high"]
-    assert len(found["comparison"]) == 4
+    assert [one["learner"] for one in found["comparison"]] == [*["lightgbm"] * 4, "blend"]
     assert [one["loss"] for one in found["comparison"] if one["chosen"]] == [facts.verdict.winner.label]
 
 
@@ -144,11 +147,19 @@ def test_the_report_is_one_safe_page(tmp_path, imbalanced):
     assert "counterpoise train" in page
 
 
-def entry(scores):
+def entry(scores, loss="focal"):
     from counterpoise.recipes import sigmoid
 
     values = np.asarray(scores, float)
-    return Entry("it", sigmoid.focal(), 1, np.zeros(2), values, values, 0.1, 0.1)
+    names = (f"LightGBM, {loss}", "lightgbm", "steadied", loss)
+    return Entry(*names, sigmoid.focal(), 1, np.full(10, 0.5), values, values, 0.1, 0.1)
+
+
+def course(goal="f1"):
+    codes = np.tile([0, 1], 5)
+    fold = np.repeat(np.arange(5), 2)
+    rows = Rows(np.zeros((10, 1)), codes)
+    return Race(rows, fold, ClassCounts([5, 5]), Schema(()), Goal(goal), 0, Trials(), 0.0, lambda *_: None)
 
 
 @pytest.mark.parametrize(
@@ -162,8 +173,8 @@ def entry(scores):
     ids=["clearly better", "one lucky fold", "within noise", "worse"],
 )
 def test_noise_does_not_win(other, chosen):
-    plain = entry([0.5, 0.6, 0.5, 0.6, 0.55])
-    verdict = verdict_of((plain, entry(other)), Goal("f1"))
+    plain = entry([0.5, 0.6, 0.5, 0.6, 0.55], PLAIN)
+    verdict = verdict_of((plain, entry(other)), course())
     assert verdict.chosen == chosen
     assert ("No loss beat plain cross-entropy" in verdict.sentence) == (chosen == 0)
 

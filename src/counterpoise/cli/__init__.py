@@ -47,7 +47,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
             raise
         return _complain(f"{error.filename}: {error.strerror}")
     except KeyboardInterrupt:
-        _complain("interrupted; nothing was written")
+        kept = "; --resume goes on with what is finished" if words[:1] == ["train"] else ""
+        _complain(f"interrupted; nothing was written{kept}")
         return 130
 
 

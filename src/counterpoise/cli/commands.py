@@ -9,10 +9,11 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.console import Console
-from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from rich.table import Table as Grid
 
 from counterpoise import __version__
+from counterpoise.cli.audit import audit
 from counterpoise.errors import UserError, nearest_name
 from counterpoise.recipes import recipe_table
 from counterpoise.weights import NORMALIZATIONS, SCHEMES, ClassCounts, class_weights
@@ -66,6 +67,9 @@ def counterpoise(
     """Classifiers for imbalanced classes: train, compare, decide, predict."""
 
 
+app.command()(audit)
+
+
 @app.command()
 def train(
     table: TablePath,
@@ -80,17 +84,74 @@ def train(
     out: Annotated[
         Path | None, typer.Option(help="A new directory. Default: counterpoise-<name of the table>.")
     ] = None,
+    learner: Annotated[
+        str | None,
+        typer.Option(metavar="L,L,...", help="Of lightgbm, logistic, xgboost, catboost, mlp, keras."),
+    ] = None,
+    time: Annotated[
+        str | None, typer.Option(metavar="C", help="The column that orders the rows: the latest are the test.")
+    ] = None,
+    group: Annotated[
+        str | None, typer.Option(metavar="C", help="Rows with the same value here stay in one part.")
+    ] = None,
+    weight: Annotated[
+        str | None, typer.Option(metavar="C", help="How much each row counts in training, above 0.")
+    ] = None,
+    slices: Annotated[
+        str | None, typer.Option("--slice", metavar="C", help="The report shows every rate by this column.")
+    ] = None,
+    budget: Annotated[str, typer.Option(help="About how long it may take: 90s, 5m, 1h.")] = "5m",
     seed: Annotated[int, typer.Option(help="Same seed, same files.")] = 0,
+    resume: Annotated[
+        bool, typer.Option("--resume", help="Go on with what an interrupted run towards --out left.")
+    ] = False,
+    mlflow: Annotated[
+        str | None, typer.Option(metavar="URI", help="Log the run to this MLflow tracking server or folder.")
+    ] = None,
 ) -> None:
     """Train, compare and decide on one table."""
     _needs_table_extra()
     from counterpoise import goals
     from counterpoise.table import train_table
+    from counterpoise.table.tracking import check_tracking, track
+    from counterpoise.table.train import DEFAULT_LEARNERS
 
-    aim = None if goal is None else goals.goal(goal)
+    if mlflow is not None:
+        check_tracking()
     with _progress() as progress:
-        training = train_table(table, target=target, positive=positive, goal=aim, out=out, seed=seed, progress=progress)
+        training = train_table(
+            table,
+            target=target,
+            out=out,
+            resume=resume,
+            progress=progress,
+            positive=positive,
+            goal=None if goal is None else goals.goal(goal),
+            learners=DEFAULT_LEARNERS if learner is None else tuple(_words("--learner", learner)),
+            time=time,
+            group=group,
+            weight=weight,
+            slice=slices,
+            budget=_seconds(budget),
+            seed=seed,
+        )
     _show(training)
+    if mlflow is not None:
+        track(training, mlflow)
+
+
+def _words(option: str, text: str) -> list[str]:
+    found = [word.strip() for word in text.split(",")]
+    if not all(found):
+        raise UserError(f"{option} {text!r} is not names with commas between them")
+    return list(dict.fromkeys(found))
+
+
+def _seconds(text: str) -> float:
+    found = re.fullmatch(r"(\d+(?:\.\d+)?)\s*(s|m|h)?", text.strip())
+    if found is None:
+        raise UserError(f"--budget {text!r} is no time; write it such as 90s, 5m or 1h")
+    return float(found[1]) * {"s": 1, "m": 60, "h": 3600}[found[2] or "s"]
 
 
 @app.command()
@@ -223,7 +284,7 @@ def losses() -> None:
 def _needs_table_extra() -> None:
     import importlib.util
 
-    for name in ("polars", "lightgbm", "scipy", "jinja2", "matplotlib"):
+    for name in ("polars", "lightgbm", "scipy", "sklearn", "jinja2", "matplotlib", "filelock", "safetensors"):
         if importlib.util.find_spec(name) is None:
             raise UserError(f"{name} is not installed: pip install 'counterpoise[table]'")
 
@@ -235,7 +296,14 @@ def _console() -> Console:
     return console
 
 
-_DONE = {"reading": "read", "comparing": "compared", "growing": "grew", "measuring": "measured", "writing": "wrote"}
+_DONE = {
+    "reading": "read",
+    "screening": "screened",
+    "comparing": "compared",
+    "growing": "grew",
+    "measuring": "measured",
+    "writing": "wrote",
+}
 
 
 @contextmanager
@@ -255,7 +323,7 @@ def _progress() -> Iterator[Any]:
 
         yield log
         return
-    columns = (TextColumn("{task.description}", markup=False), BarColumn(), TimeElapsedColumn())
+    columns = (TextColumn("{task.description}", markup=False), BarColumn(), TimeElapsedColumn(), TimeRemainingColumn())
     with Progress(*columns, console=console, transient=True) as bar:
         tasks: dict[str, Any] = {}
 

@@ -104,6 +104,7 @@ def newton_slopes(
     factor: float,
     per_gradient: float,
     floor: float,
+    region: int = OWN_THREADS,
 ) -> tuple[Any, Any]:
     """Gradient and curvature of the summed loss, the curvature fit for Newton steps.
 
@@ -117,6 +118,8 @@ def newton_slopes(
         The least curvature per unit of the gradient's size, >= 0.
     floor
         The least curvature, > 0.
+    region
+        Whose threads to use, as `kernel.region_of` names them.
 
     Examples
     --------
@@ -128,7 +131,7 @@ def newton_slopes(
     """
     newton = (factor, per_gradient, floor)
     _, (gradient, curvature) = _computed(
-        logits, target, recipe, sample_weight, "sum", None, None, -1, orders=2, newton=newton
+        logits, target, recipe, sample_weight, "sum", None, None, -1, orders=2, newton=newton, region=region
     )
     return gradient, curvature
 
@@ -146,6 +149,7 @@ def _computed(
     orders: int,
     out: Any = None,
     newton: tuple[float, float, float] = AS_IT_IS,
+    region: int = OWN_THREADS,
 ) -> tuple[Any, list[Any]]:
     check_recipe(recipe)
     given = (logits, target, recipe, sample_weight, ignore_index, class_axis)
@@ -179,6 +183,7 @@ def _computed(
         class_axis,
         derivatives,
         newton,
+        region,
     )
     if odd:
         arguments_of(*given)  # says what is wrong, and where
@@ -299,6 +304,7 @@ def _softmax(
     class_axis: int,
     derivatives: list[Any],
     newton: tuple[float, float, float],
+    region: int,
 ) -> tuple[Any, int]:
     hard = target.ndim < logits.ndim
     rows = np.delete(logits.shape, class_axis).tolist()
@@ -328,7 +334,7 @@ def _softmax(
         ),
     )
     addresses = map(_address, (logits, target, sample_weight, gradient, second, each))
-    odd = call(*addresses, normalizer, threads_here(), OWN_THREADS)[2]
+    odd = call(*addresses, normalizer, threads_here(), region)[2]
     for array, (buffer, _) in zip(derivatives, written, strict=True):
         if buffer is not array:
             array[...] = buffer
@@ -355,6 +361,7 @@ def _sigmoid(
     class_axis: int,
     derivatives: list[Any],
     newton: tuple[float, float, float],
+    region: int,
 ) -> tuple[Any, int]:
     each = np.empty(logits.shape if reduction == "none" else ())
     if logits.size == 0:
@@ -377,7 +384,7 @@ def _sigmoid(
         ),
     )
     addresses = map(_address, (logits, target, sample_weight, gradient, second, each))
-    odd = call(*addresses, normalizer, threads_here(), OWN_THREADS)[2]
+    odd = call(*addresses, normalizer, threads_here(), region)[2]
     for array, buffer in zip(derivatives, written, strict=True):
         if buffer is not array:
             array[...] = buffer

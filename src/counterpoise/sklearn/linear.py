@@ -22,7 +22,7 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 from counterpoise.losses import loss_and_gradient
 from counterpoise.recipes import Recipe, SoftmaxRecipe
 from counterpoise.recipes.parameters import one_number
-from counterpoise.sklearn.classifier import RecipeChoice, RecipeClassifier, best_constant, logits_of
+from counterpoise.sklearn.classifier import RecipeChoice, RecipeClassifier, best_constant, logits_of, score_columns
 
 Float64Array = NDArray[np.float64]
 
@@ -130,20 +130,10 @@ class LinearClassifier(RecipeClassifier):
         X, y = validate_data(self, X, y, accept_sparse="csr", dtype=[np.float64, np.float32])  # noqa: N806
         places, weight = self._learn_classes(X, y, sample_weight)
         total = float(len(places) if weight is None else weight.sum())
-        objective = _Objective(X, _Scores(self.recipe_, places, weight, total), penalty / total, self.fit_intercept)
-        found = scipy.optimize.minimize(
-            objective,
-            objective.start(best_constant(self.recipe_, self.counts_) if self.fit_intercept else np.zeros(1)),
-            jac=True,
-            method="L-BFGS-B",
-            options={
-                "maxiter": most,
-                "maxls": 50,
-                "maxcor": 30,  # the usual 10 take twice the iterations where columns are collinear
-                "gtol": tol,
-                "ftol": 64 * np.finfo(np.float64).eps,
-            },
-        )
+        scores = Scores(self.recipe_, places, weight, total, score_columns(self.classes_))
+        objective = Objective(X, scores, penalty / total, self.fit_intercept)
+        start = best_constant(self.recipe_, self.counts_) if self.fit_intercept else np.zeros(1)
+        found = minimise(objective, objective.start(start), most=most, tol=tol)
         self.n_iter_ = int(found.nit)
         if not found.success:
             warnings.warn(
@@ -171,12 +161,34 @@ class LinearClassifier(RecipeClassifier):
         return tags
 
 
-class _Scores:
-    """The mean loss and its derivatives by the scores."""
+class Scores:
+    """The mean loss and its derivatives by the scores.
 
-    def __init__(self, recipe: Recipe, places: NDArray[np.intp], weight: Float64Array | None, total: float) -> None:
-        self.recipe, self.places, self.weight, self.total = recipe, places, weight, total
-        self.columns = 1 if len(np.unique(places)) == 2 else int(places.max()) + 1
+    Parameters
+    ----------
+    recipe
+        The loss.
+    places
+        Class places (N,).
+    weight
+        Of the rows (N,), or None.
+    total
+        What the sum of the loss is divided by.
+    columns
+        Scores per row, K: 1 for two classes, else one per class.
+
+    Examples
+    --------
+    >>> from counterpoise.recipes import sigmoid
+    >>> value, slope = Scores(sigmoid.focal(gamma=0.0), np.array([0, 1]), None, 2.0, 1).loss(np.zeros((2, 1)))
+    >>> round(value, 3), slope.tolist()
+    (0.693, [[0.25], [-0.25]])
+    """
+
+    def __init__(
+        self, recipe: Recipe, places: NDArray[np.intp], weight: Float64Array | None, total: float, columns: int
+    ) -> None:
+        self.recipe, self.places, self.weight, self.total, self.columns = recipe, places, weight, total, columns
 
     def loss(self, scores: NDArray[np.floating[Any]]) -> tuple[float, Float64Array]:
         """The mean loss, and the gradient (N, K) of it."""
@@ -198,10 +210,31 @@ class _Scores:
         return loss_and_gradient(logits, self.places, self.recipe, self.weight, "sum", curvature=curvature)
 
 
-class _Objective:
-    """What L-BFGS minimises, a function of the scaled variables (K, D + 1)."""
+class Objective:
+    """What L-BFGS minimises, a function of the scaled variables (K, D + 1).
 
-    def __init__(self, X: Any, scores: _Scores, penalty: float, fit_intercept: bool) -> None:  # noqa: N803
+    Parameters
+    ----------
+    X
+        (N, D), dense or sparse.
+    scores
+        The mean loss.
+    penalty
+        Factor of half the sum of squared coefficients.
+    fit_intercept
+        Whether there is a constant.
+
+    Examples
+    --------
+    >>> from counterpoise.recipes import sigmoid
+    >>> rows, places = np.array([[0.0], [1.0]]), np.array([0, 1])
+    >>> objective = Objective(rows, Scores(sigmoid.binary_cross_entropy(), places, None, 2.0, 1), 0.1, True)
+    >>> found = minimise(objective, objective.start(np.zeros(1)), most=100, tol=1e-6)
+    >>> [part.round(3).tolist() for part in objective.model(found.x)]
+    [[[1.274]], [-0.637]]
+    """
+
+    def __init__(self, X: Any, scores: Scores, penalty: float, fit_intercept: bool) -> None:  # noqa: N803
         self.X, self.scores, self.penalty, self.fit_intercept = X, scores, penalty, fit_intercept
         moments = StandardScaler(with_mean=False).fit(X, sample_weight=scores.weight)
         self.variance = moments.var_
@@ -226,6 +259,12 @@ class _Objective:
         coefficients = plain[:, :-1]
         return coefficients, plain[:, -1] - coefficients @ self.mean
 
+    def variables(self, coefficients: Float64Array, intercepts: Float64Array) -> Float64Array:
+        """What `model` makes these of, at the present scale."""
+        constants = intercepts + coefficients @ self.mean
+        scaled: Float64Array = (np.concatenate([coefficients, constants[:, None]], axis=1) * self.scale).ravel()
+        return scaled
+
     def __call__(self, variables: Float64Array) -> tuple[float, Float64Array]:
         """The value and the gradient."""
         coefficients, intercepts = self.model(variables)
@@ -237,3 +276,27 @@ class _Objective:
             by_intercept = np.zeros_like(by_intercept)
         gradient = np.concatenate([by_coefficient, by_intercept], axis=1) / self.scale
         return value + self.penalty / 2 * float((coefficients**2).sum()), gradient.ravel()
+
+
+def minimise(objective: Objective, start: Float64Array, *, most: int, tol: float) -> Any:
+    """What SciPy's L-BFGS finds from there, in at most so many iterations.
+
+    Examples
+    --------
+    >>> found = minimise(lambda x: (float(x @ x), 2 * x), np.ones(2), most=10, tol=1e-6)
+    >>> found.x.round(3).tolist()
+    [0.0, 0.0]
+    """
+    return scipy.optimize.minimize(
+        objective,
+        start,
+        jac=True,
+        method="L-BFGS-B",
+        options={
+            "maxiter": most,
+            "maxls": 50,
+            "maxcor": 30,  # the usual 10 take twice the iterations where columns are collinear
+            "gtol": tol,
+            "ftol": 64 * np.finfo(np.float64).eps,
+        },
+    )

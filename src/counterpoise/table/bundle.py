@@ -1,10 +1,13 @@
 """The directory that training writes and prediction reads.
 
-    model.txt       LightGBM's own text format; its raw scores are the logits
-    decision.json   recipe, threshold, classes, goal, columns, comparison, test metrics with intervals
+    decision.json   recipe, threshold, classes, goal, columns, comparison, test metrics with intervals, and the SHA-256
+                    of the model's files
     report.html     what was found, for people
+    model_card.md   the same in a page of text
+    model.txt       the model in its native format (LightGBM's text; others have their own); of a blend, a folder each:
+                    0-lightgbm/model.txt, 1-logistic/network.safetensors, …
 
-It appears at once or not at all: it is written beside its place and then renamed into it.
+Nothing in it is a pickle. It appears at once or not at all: it is written beside its place and then renamed into it.
 """
 
 import hashlib
@@ -12,64 +15,21 @@ import json
 import os
 import secrets
 import shutil
-from dataclasses import dataclass
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
-from counterpoise.decide.multiclass import decide_classes
 from counterpoise.errors import UserError
-from counterpoise.lightgbm import library
-from counterpoise.recipes import Recipe, SoftmaxRecipe, from_dict
-from counterpoise.table.boost import posterior
+from counterpoise.goals import Goal
+from counterpoise.recipes import from_dict
 from counterpoise.table.features import Schema
+from counterpoise.table.learners import LEARNERS
+from counterpoise.table.model import Member, Model, Ruling
 
-MODEL, DECISION, REPORT = "model.txt", "decision.json", "report.html"
-Class = str | int | float | bool
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Bundle:
-    """A trained model with everything that its use needs.
-
-    Parameters
-    ----------
-    path
-        Its directory.
-    booster
-        LightGBM's.
-    recipe
-        The loss, which turns logits into probabilities.
-    classes
-        In the order of the probabilities; of two the second is the positive one.
-    threshold
-        A number for two classes, else one per class.
-    schema
-        How columns become features.
-    facts
-        All of decision.json.
-    """
-
-    path: Path
-    booster: Any
-    recipe: Recipe
-    classes: tuple[Class, ...]
-    threshold: float | NDArray[np.float64]
-    schema: Schema
-    facts: dict[str, Any]
-
-    def probability(self, matrix: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Honest class probabilities, (N, C)."""
-        found = posterior(self.recipe, self.booster.predict(matrix, raw_score=True))
-        return found if found.ndim == 2 else np.stack([1 - found, found], axis=1)
-
-    def decide(self, probability: NDArray[np.float64]) -> NDArray[np.int64]:
-        """The place of the class that each row of probabilities is decided to be."""
-        if isinstance(self.threshold, float):
-            return (probability[:, 1] >= self.threshold).astype(np.int64)
-        return decide_classes(probability, self.threshold)
+DECISION, REPORT, CARD = "decision.json", "report.html", "model_card.md"
+FORMAT = 2
 
 
 def refuse_existing(out: Path) -> None:
@@ -106,15 +66,37 @@ def beside(out: Path) -> Path:
     return out.with_name(f".counterpoise-{secrets.token_hex(8)}.partial")
 
 
-def write(out: Path, files: dict[str, str]) -> None:
+def folder_of(place: int, learner: str, members: int) -> str:
+    """Where the files of a member are: a model of one member has no folders.
+
+    Examples
+    --------
+    >>> folder_of(1, "logistic", 2), folder_of(0, "lightgbm", 1)
+    ('1-logistic/', '')
+    """
+    return "" if members == 1 else f"{place}-{learner}/"
+
+
+def model_files(members: tuple[Member, ...]) -> dict[str, bytes]:
+    """The files of all members, by their place in the directory."""
+    return {
+        folder_of(place, one.learner, len(members)) + name: data
+        for place, one in enumerate(members)
+        for name, data in one.fitted.files().items()
+    }
+
+
+def write(out: Path, files: Mapping[str, bytes]) -> None:
     """Write a new directory with these files, or nothing."""
     refuse_existing(out)
     partial = beside(out)
     try:
         out.parent.mkdir(parents=True, exist_ok=True)
         partial.mkdir()
-        for name, text in files.items():
-            (partial / name).write_text(text, encoding="utf-8", newline="\n")
+        for name, data in files.items():
+            place = partial / name
+            place.parent.mkdir(exist_ok=True)
+            place.write_bytes(data)
         refuse_existing(out)  # the work took minutes; renaming fails on all but an empty directory
         partial.rename(out)
     except OSError as error:
@@ -123,7 +105,7 @@ def write(out: Path, files: dict[str, str]) -> None:
         shutil.rmtree(partial, ignore_errors=True)
 
 
-def to_json(facts: dict[str, Any]) -> str:
+def to_json(facts: Mapping[str, Any]) -> str:
     """One stable spelling: same facts, same bytes.
 
     Examples
@@ -136,42 +118,101 @@ def to_json(facts: dict[str, Any]) -> str:
     return json.dumps(facts, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
 
 
-def fingerprint(text: str) -> str:
-    """The SHA-256 of a text, in hexadecimal.
+def fingerprint(data: bytes) -> str:
+    """The SHA-256 of some bytes, in hexadecimal.
 
     Examples
     --------
-    >>> fingerprint("")[:8]
+    >>> fingerprint(b"")[:8]
     'e3b0c442'
     """
-    return hashlib.sha256(text.encode()).hexdigest()
+    return hashlib.sha256(data).hexdigest()
 
 
-def load(path: Path) -> Bundle:
-    """Read a directory that `counterpoise train` wrote, and check that its files belong together."""
+def load(path: str | Path) -> Model:
+    """Read a directory that `counterpoise train` wrote, and check that its files belong together.
+
+    Parameters
+    ----------
+    path
+        The directory.
+
+    Returns
+    -------
+    Model
+        It predicts, decides and explains.
+
+    Raises
+    ------
+    UserError
+        If there is none, a file is absent or not the one that was written, or a newer Counterpoise wrote it.
+
+    Examples
+    --------
+    >>> load("nowhere")
+    Traceback (most recent call last):
+    ...
+    counterpoise.errors.UserError: no such directory: nowhere; name one that 'counterpoise train' wrote
+    """
+    path = Path(path)
     if not path.is_dir():
         raise UserError(f"no such directory: {path}; name one that 'counterpoise train' wrote")
-    for name in (DECISION, MODEL):
-        if not (path / name).is_file():
-            raise UserError(f"{path} has no {name}; name a directory that 'counterpoise train' wrote")
+    if not (path / DECISION).is_file():
+        raise UserError(f"{path} has no {DECISION}; name a directory that 'counterpoise train' wrote")
+    facts = _facts(path)
+    found = facts.get("format", 1)
+    if not isinstance(found, int) or found > FORMAT:
+        raise UserError(
+            f"{path} was written by a newer Counterpoise (format {found}; this one reads up to {FORMAT}): "
+            "pip install --upgrade counterpoise"
+        )
+    if found < FORMAT:
+        raise UserError(f"{path} was written by an older Counterpoise (format {found}); train again")
+    try:
+        files = {name: _checked(path, name, expected) for name, expected in facts["files"].items()}
+        return _model(facts, files)
+    except (ValueError, KeyError, TypeError, AttributeError, OSError) as error:
+        if isinstance(error, UserError):
+            raise
+        raise UserError(f"{path / DECISION} is damaged ({type(error).__name__}: {error})") from None
+
+
+def _facts(path: Path) -> dict[str, Any]:
     try:
         facts = json.loads((path / DECISION).read_text(encoding="utf-8"))
-        recipe = from_dict(facts["recipe"])
-        schema = Schema.from_dict(facts["schema"])
-        classes = tuple(facts["classes"])
-        threshold = facts["threshold"]
-        if isinstance(threshold, dict):
-            threshold = np.array([threshold[str(one)] for one in classes], np.float64)
-        else:
-            threshold = float(threshold)
-        expected = facts["model_sha256"]
-        model = (path / MODEL).read_text(encoding="utf-8")
-    except (ValueError, KeyError, TypeError, AttributeError, OSError) as error:
+        if not isinstance(facts, dict):
+            raise TypeError("no object")
+    except (ValueError, OSError, TypeError) as error:
         raise UserError(f"{path / DECISION} is damaged ({type(error).__name__}: {error})") from None
-    if fingerprint(model) != expected:
-        raise UserError(f"{path / MODEL} is not the model that {DECISION} belongs to; train again")
-    booster = library().Booster(model_str=model)
-    outputs = len(classes) if isinstance(recipe, SoftmaxRecipe) else 1
-    if booster.num_feature() != len(schema.features) or booster.num_model_per_iteration() != outputs:
-        raise UserError(f"{path / MODEL} does not fit the columns and classes in {DECISION}; train again")
-    return Bundle(path, booster, recipe, classes, threshold, schema, facts)
+    return facts
+
+
+def _checked(path: Path, name: str, expected: str) -> bytes:
+    place = path / name
+    if Path(name).is_absolute() or ".." in Path(name).parts:
+        raise UserError(f"{path / DECISION} names a file outside of the directory: {name}")
+    if not place.is_file():
+        raise UserError(f"{path} has no {name}; name a directory that 'counterpoise train' wrote")
+    data = place.read_bytes()
+    if fingerprint(data) != expected:
+        raise UserError(f"{place} is not the file that {DECISION} belongs to (its checksum differs); train again")
+    return data
+
+
+def _model(facts: dict[str, Any], files: dict[str, bytes]) -> Model:
+    schema = Schema.from_dict(facts["schema"])
+    classes = tuple(facts["classes"])
+    outputs = 1 if len(classes) == 2 else len(classes)
+    threshold = facts["threshold"]
+    if isinstance(threshold, dict):
+        threshold = np.array([threshold[str(one)] for one in classes], np.float64)
+    else:
+        threshold = float(threshold)
+    members = []
+    for place, one in enumerate(facts["members"]):
+        folder = folder_of(place, one["learner"], len(facts["members"]))
+        own = {name.removeprefix(folder): data for name, data in files.items() if name.startswith(folder)}
+        fitted = LEARNERS[one["learner"]].load(own, schema, outputs)
+        members.append(Member(one["label"], one["learner"], from_dict(one["recipe"]), one["share"], fitted))
+    ruling = Ruling(Goal.parse(facts["goal"]), threshold, facts["promised"], facts["met"], facts["reason"])
+    return Model(tuple(members), classes, ruling, schema, facts["target"], facts)

@@ -74,19 +74,34 @@ class Schema:
     @property
     def model_names(self) -> list[str]:
         """The same, without the characters that LightGBM's file format reserves, and distinct."""
-        found: list[str] = []
+        found: dict[str, int] = {}  # and how often the name was wanted
         for name in self.features:
-            plain = re.sub(r"[^\w.+-]+", "_", name) or "_"
+            wanted = plain = re.sub(r"[^\w.+-]+", "_", name) or "_"
             while plain in found:
-                plain += "_"
-            found.append(plain)
-        return found
+                found[wanted] += 1
+                plain = f"{wanted}_{found[wanted]}"
+            found[plain] = 1
+        return list(found)
 
     @property
     def categorical(self) -> list[int]:
         """Places of the categorical columns of the matrix."""
-        kinds = [column.kind for column in self.columns for _ in _PARTS[column.kind]]
-        return [place for place, kind in enumerate(kinds) if kind == CATEGORY]
+        return list(self.categories)
+
+    @property
+    def categories(self) -> dict[int, tuple[str, ...]]:
+        """Of each categorical column of the matrix, by place: what its codes stand for."""
+        columns = [column for column in self.columns for _ in _PARTS[column.kind]]
+        return {place: column.categories for place, column in enumerate(columns) if column.kind == CATEGORY}
+
+    @property
+    def features_of(self) -> dict[str, list[int]]:
+        """The places of each column's features in the matrix."""
+        found: dict[str, list[int]] = {}
+        for column in self.columns:
+            begun = sum(map(len, found.values()))
+            found[column.name] = list(range(begun, begun + len(_PARTS[column.kind])))
+        return found
 
     @property
     def text(self) -> frozenset[str]:

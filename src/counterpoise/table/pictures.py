@@ -1,242 +1,309 @@
-"""The pictures of the report: SVG text, the same bytes for the same numbers."""
+"""The pictures of the report: SVG text, the same bytes for the same numbers.
 
+Matplotlib draws; the letters stay letters, so that the browser's font sets them and they can be searched and read
+aloud. What moves with the threshold slider is drawn beside it: a mark that knows its place at each stop.
+"""
+
+import html
 import io
+import json
 import re
+import warnings
 from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from counterpoise.decide.measured import Measured
+from counterpoise.decide.calibration_error import ReliabilityBin, reliability_curve
 from counterpoise.decide.sweep import sweep
+from counterpoise.goals import Constraint
+from counterpoise.table.stops import Stops
 
-INK, MUTED, GRID = "#1f2933", "#7b8794", "#e4e7eb"
-BLUE, ORANGE, GREEN, RED = "#2563a8", "#d9822b", "#2f855a", "#b83232"
+INK, MUTED, GRID = "#1b2733", "#56636f", "#e3e8ed"
+BLUE, ORANGE, GREEN, RED, PALE = "#1f5fa8", "#b4530a", "#26724a", "#b3261e", "#9aa7b3"
 _MOST_POINTS = 400
+MOST_CLASSES = 30
+_EDGE = 1e-6
+_TICKS = (1e-5, 1e-4, 0.001, 0.01, 0.1, 0.5, 0.9, 0.99, 0.999)
 
 
 def precision_recall(
-    target: NDArray[np.int64],
-    probability: NDArray[np.float64],
-    threshold: float,
-    promises: Sequence[tuple[str, float]],
+    target: NDArray[np.int64], probability: NDArray[np.float64], stops: Stops, bounds: Sequence[Constraint]
 ) -> str:
-    """Precision against recall on the test rows, with the chosen point and the promised bounds."""
+    """Precision against recall on the test rows, with the promised bounds and the place of the threshold."""
     every = sweep(target, probability).confusion
-    here = _place(target, probability, threshold)
-    recall, precision = every.recall[1:], every.precision[1:]
+    recall, precision = _thin(every.recall[1:], every.precision[1:])
     figure, axes = _figure()
     axes.step(np.r_[0, recall], np.r_[precision[0], precision], where="pre", color=BLUE, linewidth=1.8)
     share = float(np.mean(target))
     axes.axhline(share, color=MUTED, linewidth=1, linestyle=":")
-    axes.annotate("flag at random", (0, share), ha="left", va="bottom", color=MUTED, fontsize=9)
-    for rate, bound in promises:
-        if rate == "precision":
-            axes.axhline(bound, color=RED, linewidth=1, linestyle="--")
-        elif rate == "recall":
-            axes.axvline(bound, color=RED, linewidth=1, linestyle="--")
-    axes.plot([every.recall[here]], [every.precision[here]], "o", color=ORANGE, markersize=9, zorder=5)
-    axes.set(xlabel="recall: share of positives found", ylabel="precision: share of alerts right")
+    axes.annotate("flagging at random", (0, share + 0.01), ha="left", va="bottom", color=MUTED, fontsize=9)
+    _bounds(axes, bounds, {"recall": axes.axvline, "precision": axes.axhline})
+    axes.set(xlabel="recall: share of the positives found", ylabel="precision: share of alerts right")
     axes.set(xlim=(-0.02, 1.02), ylim=(-0.02, 1.05))
-    return _svg(figure)
+    shown = np.where(stops.at.alerts > 0, stops.at.precision, precision[0])
+    return _svg("precision-recall", figure, _point(axes, stops.at.recall, shown, stops.chosen))
 
 
-def trade_off(target: NDArray[np.int64], probability: NDArray[np.float64], threshold: float, name: str) -> str:
+def roc(target: NDArray[np.int64], probability: NDArray[np.float64], stops: Stops, bounds: Sequence[Constraint]) -> str:
+    """Recall against the share of false alerts on the test rows, with the place of the threshold."""
+    every = sweep(target, probability).confusion
+    figure, axes = _figure()
+    axes.plot((0, 1), (0, 1), color=MUTED, linewidth=1, linestyle=":")
+    axes.annotate("flagging at random", (0.62, 0.58), ha="left", va="top", color=MUTED, fontsize=9)
+    axes.plot(*_thin(every.fpr, every.recall), color=BLUE, linewidth=1.8)
+    _bounds(axes, bounds, {"recall": axes.axhline, "fpr": axes.axvline})
+    axes.set(xlabel="false alerts: share of the negatives flagged", ylabel="recall: share of the positives found")
+    axes.set(xlim=(-0.02, 1.02), ylim=(-0.02, 1.05))
+    return _svg("roc", figure, _point(axes, stops.at.fpr, stops.at.recall, stops.chosen))
+
+
+def trade_off(target: NDArray[np.int64], probability: NDArray[np.float64], stops: Stops, name: str) -> str:
     """Precision, recall and alerts over the threshold, on the test rows."""
     every = sweep(target, probability)
-    cuts = np.clip(every.threshold[1:-1], 1e-6, 1)
+    cuts = _log_odds(every.threshold[1:-1])
     figure, axes = _figure()
-    for label, rate, colour in (
-        ("precision", every.confusion.precision, BLUE),
-        ("recall", every.confusion.recall, GREEN),
-        ("rows flagged", every.confusion.alerts, MUTED),
+    for label, rate, colour, style in (
+        ("precision", every.confusion.precision, BLUE, "-"),
+        ("recall", every.confusion.recall, GREEN, "--"),
+        ("rows flagged", every.confusion.alerts, MUTED, ":"),
     ):
-        axes.plot(*_thin(cuts, rate[1:-1]), color=colour, linewidth=1.8, label=label)
-    axes.axvline(max(threshold, 1e-6), color=ORANGE, linewidth=1.6)
-    axes.annotate(f" {threshold:.3g}", (max(threshold, 1e-6), 1.04), color=ORANGE, fontsize=10, ha="left", va="center")
-    if len(cuts) and np.median(cuts) < 0.05:
-        axes.set_xscale("log")
-    axes.set(xlabel=f"threshold on the probability of {_short(name)}", ylim=(-0.02, 1.1))
-    figure.legend(frameon=False, fontsize=9, loc="outside upper center", ncols=3)
-    return _svg(figure)
+        axes.plot(*_thin(cuts, rate[1:-1]), color=colour, linewidth=1.9, linestyle=style, label=label)
+    _probability_axis(axes, cuts)
+    axes.set(xlabel=f"threshold on the probability of {_short(name)}", ylim=(-0.02, 1.05))
+    figure.legend(frameon=False, fontsize=9.5, loc="outside upper left", ncols=3, handlelength=2.2)
+    return _svg("trade-off", figure, _rule(axes, stops))
 
 
-def reliability(target: NDArray[np.int64], probability: NDArray[np.float64]) -> str:
-    """Said against seen: mean probability and share of positives in groups of test rows."""
-    figure, axes = _figure()
-    groups = _groups(target, probability)
-    said = np.array([probability[rows].mean() for rows in groups])
-    from counterpoise.decide.measured import share
-
-    seen = [share(float(target[rows].sum()), float(len(rows))) for rows in groups]
-    value = np.array([one.value for one in seen])
-    low, high = np.array([one.low for one in seen]), np.array([one.high for one in seen])
-    floor = 0.3 / len(target)
-    ends = (max(floor, min(said.min(), 1)) / 2, 1.0)
-    axes.plot(ends, ends, color=MUTED, linewidth=1, linestyle=":")
-    shown = np.maximum(value, floor)
-    axes.errorbar(
-        np.maximum(said, floor),
-        shown,
-        yerr=[shown - np.maximum(low, floor / 2), np.maximum(high - shown, 0)],
-        fmt="o",
-        color=BLUE,
-        ecolor=BLUE,
-        elinewidth=1,
-        markersize=5,
-        capsize=2,
-    )
-    axes.set(xscale="log", yscale="log", xlim=(ends[0], 1.3), ylim=(floor / 2, 1.3))
-    axes.set(xlabel="probability said", ylabel="share of positives seen")
-    return _svg(figure)
-
-
-def scores(target: NDArray[np.int64], probability: NDArray[np.float64], threshold: float, names: Sequence[str]) -> str:
+def scores(target: NDArray[np.int64], probability: NDArray[np.float64], stops: Stops, names: Sequence[str]) -> str:
     """How the probabilities of the two classes lie, on the test rows."""
-    logit = np.clip(np.log(np.clip(probability, 1e-9, 1)) - np.log(np.clip(1 - probability, 1e-9, 1)), -14, 14)
-    edges = np.linspace(logit.min() - 1e-9, logit.max() + 1e-9, 41)
+    place = _log_odds(probability)
+    edges = np.linspace(place.min() - 1e-9, place.max() + 1e-9, 41)
     figure, axes = _figure()
-    for value, colour in ((0, MUTED), (1, BLUE)):
-        rows = logit[target == value]
+    for value, colour in ((0, PALE), (1, BLUE)):
+        rows = place[target == value]
         axes.hist(
             rows,
             edges,
             weights=np.full(len(rows), 100 / len(rows)),
-            color=colour,
-            alpha=0.65,
-            label=f"{_short(names[value])} ({len(rows)})",
+            histtype="stepfilled",
+            facecolor=(colour, 0.55),
+            edgecolor=colour,
+            linewidth=1.2,
+            label=f"{_short(names[value])} ({len(rows):,})",
         )
-    at = np.clip(threshold, 1e-9, 1 - 1e-9)
-    axes.axvline(np.log(at) - np.log1p(-at), color=ORANGE, linewidth=1.6)
-    ticks = np.array([0.0001, 0.001, 0.01, 0.1, 0.5, 0.9, 0.99, 0.999])
-    places = np.log(ticks) - np.log1p(-ticks)
-    inside = (places >= edges[0]) & (places <= edges[-1])
-    axes.set_xticks(places[inside], [f"{tick:g}" for tick in ticks[inside]], minor=False)
-    axes.set(xlabel="probability", ylabel="% of the class's rows")
-    axes.legend(frameon=False, fontsize=9)
-    return _svg(figure)
+    _probability_axis(axes, place)
+    axes.set(xlabel=f"probability of {_short(names[1])}", ylabel="% of the class's rows")
+    figure.legend(frameon=False, fontsize=9.5, loc="outside upper left", ncols=2)
+    return _svg("scores", figure, _rule(axes, stops))
 
 
-def comparison(labels: Sequence[str], values: Sequence[float], errors: Sequence[float], chosen: int, axis: str) -> str:
-    """The losses and how far noise goes: mean and standard error over the folds."""
-    figure, axes = _figure(height=0.9 + 0.55 * len(labels))
-    for place, (value, error) in enumerate(zip(values, errors, strict=True)):
-        colour = ORANGE if place == chosen else BLUE
-        axes.errorbar(value, -place, xerr=error, fmt="o", color=colour, markersize=8, capsize=3, elinewidth=1.6)
-    axes.axvline(values[0], color=MUTED, linewidth=1, linestyle=":")
-    axes.set_yticks([-place for place in range(len(labels))], labels)
-    axes.set(xlabel=axis, ylim=(-len(labels) + 0.4, 0.6))
-    return _svg(figure)
+def reliability(
+    target: NDArray[np.int64], after: NDArray[np.float64], before: NDArray[np.float64] | None, said: str, seen: str
+) -> str:
+    """Said against seen in groups of test rows that hold equal shares of the positives; before and after correction."""
+    from matplotlib.ticker import NullLocator
+
+    curves = [(groups_of(target, after), BLUE, "o", "as given")]
+    if before is not None:
+        curves.insert(0, (groups_of(target, before), ORANGE, "D", "before correction"))
+    figure, axes = _figure()
+    floor = 0.3 / len(target)
+    lowest = max(floor, min(one.said for curve, *_ in curves for one in curve)) / 2
+    rare = lowest < 0.03
+    ends = (lowest, 1.0) if rare else (0.0, 1.0)
+    axes.plot(ends, ends, color=MUTED, linewidth=1, linestyle=":")
+    for curve, colour, mark, label in curves:
+        _intervals(axes, curve, floor if rare else 0.0, colour, mark, label)
+    if rare:
+        axes.set(xscale="log", yscale="log", xlim=(ends[0], 1.3), ylim=(floor / 2, 1.3))
+        for axis in (axes.xaxis, axes.yaxis):
+            axis.set_major_formatter(lambda value, _: f"{value:g}")
+            axis.set_minor_locator(NullLocator())
+    else:
+        axes.set(xlim=(-0.02, 1.02), ylim=(-0.02, 1.02))
+    axes.set(xlabel=said, ylabel=seen)
+    figure.legend(frameon=False, fontsize=9.5, loc="outside upper left", ncols=2)
+    return _svg("reliability", figure)
 
 
-def per_class(names: Sequence[str], rows: Sequence[int], recall: Sequence[Measured], plain: Sequence[float]) -> str:
-    """Recall of every class with its interval, and what the most probable class alone would give."""
-    order = np.argsort(-np.asarray(rows), kind="stable")[:30]
-    figure, axes = _figure(height=1.0 + 0.34 * len(order))
-    for place, k in enumerate(order):
-        one = recall[k]
-        axes.errorbar(
-            one.value,
-            -place,
-            xerr=[[one.value - one.low], [one.high - one.value]],
-            fmt="o",
-            color=BLUE,
-            markersize=6,
-            capsize=2,
-            elinewidth=1.2,
-            label="as decided" if place == 0 else None,
-        )
-        axes.plot(
-            plain[k],
-            -place,
-            "|",
-            color=ORANGE,
-            markersize=13,
-            markeredgewidth=2.4,
-            label="most probable class" if place == 0 else None,
-        )
-    axes.set_yticks(range(0, -len(order), -1), [f"{_short(names[k])} ({rows[k]})" for k in order])
-    axes.set(xlabel="recall on the test rows", xlim=(-0.03, 1.03), ylim=(-len(order) + 0.4, 1.2))
-    axes.legend(frameon=False, fontsize=9, ncols=2, loc="upper left", bbox_to_anchor=(0, 1.02))
-    return _svg(figure)
+def groups_of(target: NDArray[np.int64], probability: NDArray[np.float64]) -> tuple[ReliabilityBin, ...]:
+    """Groups of rows of rising probability, with about equal numbers of positives.
+
+    Examples
+    --------
+    >>> len(groups_of(np.array([0, 0, 1, 1]), np.array([0.1, 0.2, 0.3, 0.9])))
+    3
+    """
+    return reliability_curve(target, probability, bins=max(1, min(8, int(target.sum()))), positive_only=True)
 
 
 def confusions(names: Sequence[str], matrix: NDArray[np.int64]) -> str:
-    """Shares of each true class that went to each decision."""
-    figure, axes = _figure(height=3.8)
-    share = matrix / np.maximum(matrix.sum(axis=1, keepdims=True), 1)
-    axes.imshow(share, cmap="Blues", vmin=0, vmax=1, aspect="auto")
+    """Shares of each true class that went to each decision; of many classes the most frequent."""
+    order = np.argsort(-matrix.sum(axis=1), kind="stable")[:MOST_CLASSES]
+    order = np.sort(order)
+    share = (matrix / np.maximum(matrix.sum(axis=1, keepdims=True), 1))[np.ix_(order, order)]
+    several = len(order) > 8
+    figure, axes = _figure(height=max(3.4, 1.2 + 0.17 * len(order)))
+    axes.pcolormesh(share, cmap="Blues", vmin=0, vmax=1, edgecolor="white", linewidth=0.6)
+    axes.invert_yaxis()
     axes.grid(False)
-    small = len(names) > 8
-    if not small:
-        for row, column in np.ndindex(*matrix.shape):
+    if not several:
+        for row, column in np.ndindex(*share.shape):
             colour = "white" if share[row, column] > 0.55 else INK
-            axes.text(column, row, str(matrix[row, column]), ha="center", va="center", color=colour, fontsize=9)
-    turn = 90 if small else 35 if max(map(len, names)) > 4 else 0
-    axes.set_xticks(range(len(names)), [_short(name, 12) for name in names], rotation=turn, fontsize=8)
-    if turn == 35:
-        for tick in axes.get_xticklabels():
-            tick.set_ha("right")
-    axes.set_yticks(range(len(names)), [_short(name, 16) for name in names], fontsize=8)
+            count = f"{matrix[order[row], order[column]]:,}"
+            axes.text(column + 0.5, row + 0.5, count, ha="center", va="center", color=colour, fontsize=9.5)
+    middle = np.arange(len(order)) + 0.5
+    size = 9 if len(order) <= 16 else 7.5
+    turn = 90 if several else 30 if max(len(names[k]) for k in order) > 4 else 0
+    axes.set_xticks(middle, [_short(names[k], 12) for k in order], rotation=turn, rotation_mode="anchor", fontsize=size)
+    for tick in axes.get_xticklabels() if turn else ():
+        tick.set(ha="right", va="center" if turn == 90 else "top")
+    axes.set_yticks(middle, [_short(names[k], 16) for k in order], fontsize=size)
+    axes.tick_params(length=0)
     axes.set(xlabel="decided", ylabel="true")
-    return _svg(figure)
+    return _svg("confusions", figure)
 
 
-def _place(target: NDArray[np.int64], probability: NDArray[np.float64], threshold: float) -> int:
-    """Where in the sweep this threshold stands: by the number of rows that it flags."""
-    confusion = sweep(target, probability).confusion
-    flagged = np.asarray(confusion.tp) + np.asarray(confusion.fp)
-    return int(np.argmin(np.abs(flagged - np.sum(probability >= threshold))))
+def _intervals(axes: Any, curve: Sequence[ReliabilityBin], floor: float, colour: str, mark: str, label: str) -> None:
+    said = np.maximum([one.said for one in curve], floor)
+    seen = np.maximum([one.found.value for one in curve], floor)
+    low = np.maximum([one.found.low for one in curve], floor / 2)
+    high = np.maximum([one.found.high for one in curve], seen)
+    axes.errorbar(
+        said,
+        seen,
+        yerr=[np.maximum(seen - low, 0), high - seen],
+        fmt=mark,
+        color=colour,
+        markerfacecolor=colour if mark == "o" else "white",
+        elinewidth=1,
+        markersize=5.5,
+        capsize=2,
+        label=label,
+    )
 
 
-def _groups(target: NDArray[np.int64], probability: NDArray[np.float64]) -> list[NDArray[np.int64]]:
-    """Up to eight groups of rising probability that hold equal shares of the positives."""
-    order = np.argsort(probability, kind="stable")
-    positives = max(1, int(target.sum()))
-    groups = max(2, min(8, positives // 4))
-    passed = np.cumsum(target[order]) / positives
-    name = np.minimum((passed * groups).astype(int), groups - 1)
-    return [order[name == one] for one in range(groups) if np.any(name == one)]
+def _bounds(axes: Any, bounds: Sequence[Constraint], lines: dict[str, Any]) -> None:
+    for one in bounds:
+        if one.rate not in lines:
+            continue
+        lines[one.rate](one.bound, color=RED, linewidth=1, linestyle="--")
+        if lines[one.rate] == axes.axhline:
+            axes.annotate(str(one), (0.0, one.bound + 0.01), ha="left", va="bottom", color=RED, fontsize=9)
+        else:
+            axes.annotate(str(one), (one.bound - 0.01, 0.02), ha="right", va="bottom", color=RED, fontsize=9)
+
+
+def _probability_axis(axes: Any, places: NDArray[np.float64]) -> None:
+    """Probabilities at their log odds: near 0 and 1 there is as much to see as in the middle."""
+    ends = (float(places.min()), float(places.max())) if len(places) else (-1.0, 1.0)
+    room = max(0.05 * (ends[1] - ends[0]), 0.1)
+    low, high = ends[0] - room, ends[1] + room
+    ticks = _log_odds(np.asarray(_TICKS))
+    inside = np.flatnonzero((ticks >= low) & (ticks <= high))
+    axes.set_xticks(ticks[inside], [f"{_TICKS[k]:g}" for k in inside])
+    axes.set_xlim(low, high)
+
+
+def _log_odds(probability: NDArray[np.float64]) -> NDArray[np.float64]:
+    clipped = np.clip(probability, _EDGE, 1 - _EDGE)
+    return np.asarray(np.log(clipped) - np.log1p(-clipped))
 
 
 def _thin(x: NDArray[np.float64], y: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Fewer points, at even steps along the curve rather than along its rows: a steep part keeps its shape."""
     if len(x) <= _MOST_POINTS:
         return x, y
-    kept = np.unique(np.linspace(0, len(x) - 1, _MOST_POINTS).round().astype(int))
+    spread = [np.ptp(one) or 1.0 for one in (x, y)]
+    step = np.abs(np.diff(x)) / spread[0] + np.abs(np.diff(y)) / spread[1]
+    along = np.r_[0, np.cumsum(step)]
+    kept = np.unique(np.searchsorted(along, np.linspace(0, along[-1], _MOST_POINTS)))
+    kept = np.unique(np.r_[0, np.minimum(kept, len(x) - 1), len(x) - 1])
     return x[kept], y[kept]
 
 
 def _short(name: str, most: int = 22) -> str:
+    """A name that fits, in which Matplotlib sees no formula."""
     return (name if len(name) <= most else name[: most - 1] + "…").replace("$", r"\$")
 
 
-def _figure(height: float = 3.2) -> tuple[Any, Any]:
+def _figure(height: float = 3.3) -> tuple[Any, Any]:
     from matplotlib.figure import Figure  # without pyplot: no display, no global state
 
-    figure = Figure(figsize=(4.9, height), layout="constrained")
+    figure = Figure(figsize=(4.9, height), layout="constrained", dpi=72)  # a unit of the SVG is a pixel
     axes = figure.subplots()
     axes.grid(color=GRID, linewidth=0.8)
     axes.set_axisbelow(True)
     for side in ("top", "right"):
         axes.spines[side].set_visible(False)
     for side in ("left", "bottom"):
-        axes.spines[side].set_color(MUTED)
-    axes.tick_params(colors=INK, labelsize=10)
+        axes.spines[side].set_color(PALE)
+    axes.tick_params(colors=INK, labelsize=10, color=PALE)
     axes.xaxis.label.set(color=INK, size=10.5)
     axes.yaxis.label.set(color=INK, size=10.5)
     return figure, axes
 
 
-def _svg(figure: Any) -> str:
+def _point(axes: Any, x: NDArray[np.float64], y: NDArray[np.float64], chosen: int) -> str:
+    """A ring where the model decides, and a dot that follows the slider."""
+    places = _places(axes, x, y)
+    return _mark('<circle r="7" fill="none"/>', [places[chosen]], 0, "mark-chosen") + _mark(
+        '<circle r="4.5"/>', places, chosen, "mark"
+    )
+
+
+def _rule(axes: Any, stops: Stops) -> str:
+    """A line where the model decides, and one that follows the slider."""
+    left, right = axes.get_xlim()
+    x = np.clip(_log_odds(stops.threshold), left, right)
+    bottom, top = axes.get_ylim()
+    places = [(one, 0.0) for one, _ in _places(axes, x, np.full(len(x), bottom))]
+    (_, low), (_, high) = _places(axes, np.array([left, left]), np.array([bottom, top]))
+    line = f'<line y1="{low:g}" y2="{high:g}"/>'
+    return _mark(line, [places[stops.chosen]], 0, "mark-chosen") + _mark(line, places, stops.chosen, "mark")
+
+
+def _places(axes: Any, x: NDArray[np.float64], y: NDArray[np.float64]) -> list[tuple[float, float]]:
+    figure = axes.figure
+    figure.draw_without_rendering()  # lays the axes out
+    at = axes.transData.transform(np.column_stack([x, y]))
+    return [(round(float(a), 1), round(float(figure.bbox.height - b), 1)) for a, b in at]
+
+
+def _mark(shape: str, places: list[tuple[float, float]], now: int, kind: str) -> str:
+    track = f' data-track="{json.dumps(places, separators=(",", ":"))}"' if len(places) > 1 else ""
+    return f'<g class="{kind}"{track} transform="translate({places[now][0]:g} {places[now][1]:g})">{shape}</g>'
+
+
+def _svg(name: str, figure: Any, marks: str = "") -> str:
+    """SVG without a size of its own, whose ids begin with the picture's name: the page holds several."""
     from matplotlib import rc_context
 
     text = io.StringIO()
-    with rc_context({"svg.hashsalt": "counterpoise", "svg.fonttype": "path"}):
+    with (
+        rc_context({"svg.hashsalt": "counterpoise", "svg.fonttype": "none"}),
+        warnings.catch_warnings(),
+    ):
+        warnings.filterwarnings("ignore", "Glyph .* missing from font")  # the reader's browser has it
         figure.savefig(text, format="svg", metadata={"Date": None, "Creator": None}, transparent=True)
     body = text.getvalue()
     body = body[body.index("<svg") :]
     body = re.sub(r"\s*<metadata>.*?</metadata>", "", body, flags=re.DOTALL)
-    # The page sets the size; a fixed one would be cut off on a phone.
+    body = re.sub(r"<!--.*?-->\n?", "", body, flags=re.DOTALL)
+    body = re.sub(r'(\bid="|href="#|url\(#)', rf"\1{name}-", body)
     opening, rest = body.split(">", 1)
-    return re.sub(r' (width|height)="[^"]*"', "", opening) + ">" + rest
+    opening = re.sub(r' (width|height)="[^"]*"', "", opening)
+    return f"{opening}>{rest.rstrip().removesuffix('</svg>')}{marks}</svg>"
+
+
+def labelled(svg: str, text: str) -> str:
+    """The picture with what it shows in words, for those who do not see it.
+
+    Examples
+    --------
+    >>> labelled('<svg viewBox="0 0 1 1"></svg>', "a < b")
+    '<svg role="img" aria-label="a &lt; b" viewBox="0 0 1 1"></svg>'
+    """
+    return svg.replace("<svg", f'<svg role="img" aria-label="{html.escape(text)}"', 1)

@@ -53,18 +53,18 @@ def predict_table(directory: Path, table: Path, out: Path) -> Prediction:
         not know. A few such values are a warning.
     """
     check_place(out)
-    bundle = load(directory)
-    new = read_table(table, text=bundle.schema.text)
-    matrix = to_matrix(new, bundle.schema)
-    for message in check_categories(new, bundle.schema):
+    model = load(directory)
+    new = read_table(table, text=model.schema.text)
+    matrix = to_matrix(new, model.schema)
+    for message in check_categories(new, model.schema):
         warnings.warn(message, stacklevel=2)
-    probability = bundle.probability(matrix)
-    places = bundle.decide(probability)
-    columns = {f"probability_{name}": probability[:, k] for k, name in enumerate(bundle.classes)}
-    decision = pl.Series("decision", [bundle.classes[place] for place in places.tolist()])
+    probability = model.probability(matrix)
+    places = model.decision.apply(probability)
+    columns = {f"probability_{name}": probability[:, k] for k, name in enumerate(model.classes)}
+    decision = pl.Series("decision", [model.classes[place] for place in places.tolist()])
     frame = pl.DataFrame(columns).with_columns(decision)
     write_table(frame, out)
-    known = {column.name for column in bundle.schema.columns} | {name for name, _ in bundle.schema.dropped}
-    ignored = tuple(n for n in new.frame.columns if n not in known and n != bundle.facts["target"])
-    decided = {str(name): int((places == k).sum()) for k, name in enumerate(bundle.classes)}
+    known = {column.name for column in model.schema.columns} | {name for name, _ in model.schema.dropped}
+    ignored = tuple(n for n in new.frame.columns if n not in known and n != model.target)
+    decided = {str(name): int((places == k).sum()) for k, name in enumerate(model.classes)}
     return Prediction(out, frame.height, decided, ignored)

@@ -1,21 +1,22 @@
-"""Which loss serves the goal best on this table, judged so that noise does not win.
+"""What serves the goal best on this table, judged so that noise does not win.
 
-Every loss grows trees on the same folds and predicts the rows it has not seen. Each fold is decided by
-the threshold that is best on the *other* folds: a threshold is part of what is judged, and it is never
-judged on the rows that chose it. Plain cross-entropy with such a tuned threshold is the reference. Another
-loss is chosen only if its mean advantage exceeds two standard errors and it is better in most folds: three
-losses try, and with one standard error one of them would "win" on every third table where all are equal. The
-standard error is Nadeau and Bengio's (Inference for the generalization error, Machine Learning 2003), since
-the folds share training rows and their naive spread understates the noise.
+Every contestant, a learner with a loss, learns on the same folds and predicts the rows it has not seen. Each fold is
+decided by the threshold that is best on the *other* folds: a threshold is part of what is judged, and it is never
+judged on the rows that chose it. Plain cross-entropy with such a tuned threshold is the reference of every learner.
+Another loss takes its place only if its mean advantage exceeds two standard errors and it is better in most folds: with
+one standard error one of three losses would "win" on every third table where all are equal. The standard error is
+Nadeau and Bengio's (Inference for the generalization error, Machine Learning 2003), since the folds share training
+rows and their naive spread understates the noise.
 
-Logit adjustment and balanced softmax do not take part. A booster starts from the best constant, so a
-constant offset inside the loss gives the very trees of plain cross-entropy; what the offset is for, the
-tuned threshold does.
+With many contestants all run on the first fold, and the better half goes on (successive halving). What is left may be
+blended; the blend's shares are found on the other folds too. Where the goal's score cannot tell contestants from the
+best one, the log loss decides, which wavers less.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
+from time import monotonic
 
 import numpy as np
 from numpy.typing import NDArray
@@ -31,29 +32,74 @@ from counterpoise.decide.multiclass import (
 from counterpoise.decide.rows import decide
 from counterpoise.decide.threshold import best_threshold
 from counterpoise.goals import Confusion, Cost, Goal
-from counterpoise.recipes import Recipe, sigmoid, softmax
-from counterpoise.table.boost import Grown, grow, most_rounds
+from counterpoise.recipes import Recipe
+from counterpoise.table.blend import mixture_shares
 from counterpoise.table.features import Schema
+from counterpoise.table.health import Health, probe
+from counterpoise.table.learners import LEARNERS, Job, Learner, Rows
+from counterpoise.table.learners.losses import PLAIN
+from counterpoise.table.split import folds_of
+from counterpoise.table.trials import Trials
 from counterpoise.weights import ClassCounts
 
 Progress = Callable[[str, float], None]
 
 STANDARD_ERRORS = 2.0
+BLEND = "blend"
 _BIG = 60_000
+_LEAST_GAIN = 0.01
+"""Of log loss: for less a blend is not worth its size."""
+_FEW = 4
+"""So many contestants all run on all folds."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Candidate:
+    """A learner with settings and a loss.
+
+    Parameters
+    ----------
+    learner
+        Its row.
+    setting
+        The name of its settings.
+    loss
+        The loss's label.
+    recipe
+        The loss.
+    """
+
+    learner: Learner
+    setting: str
+    loss: str
+    recipe: Recipe
+
+    @property
+    def label(self) -> str:
+        """For the reader."""
+        other = self.setting != next(iter(self.learner.settings))
+        return f"{self.learner.title}, {self.loss}" + (f" ({self.setting})" if other else "")
+
+    @property
+    def leads(self) -> bool:
+        """Whether it is its learner's reference: default settings, plain cross-entropy."""
+        return self.loss == PLAIN and self.setting == next(iter(self.learner.settings))
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Entry:
-    """One loss and how it did.
+    """One contestant and how it did on all folds.
 
     Parameters
     ----------
     label
         Its name for the reader.
+    learner, setting, loss
+        The names of these; a blend has the learner "blend".
     recipe
-        The loss.
+        The loss; of a blend, that of its largest member.
     rounds
-        Boosting rounds, the same for all folds: those with the least mean held-out log loss.
+        Steps, the same for all folds: those with the least mean held-out log loss.
     probability
         Out-of-fold posteriors of the training rows.
     scores
@@ -67,6 +113,9 @@ class Entry:
     """
 
     label: str
+    learner: str
+    setting: str
+    loss: str
     recipe: Recipe
     rounds: int
     probability: NDArray[np.float64]
@@ -95,14 +144,23 @@ class Verdict:
     chosen
         Place of the winner in `entries`.
     entries
-        All losses; the first is plain cross-entropy.
+        All that ran on all folds; the first is plain cross-entropy of the first learner.
+    members
+        What the winner is made of: places in `entries`, with shares that sum to 1.
     sentence
         For the reader.
+    health
+        What is said of LightGBM's defaults; None where LightGBM took no part.
+    left_out
+        Contestants that the budget had no time for.
     """
 
     chosen: int
     entries: tuple[Entry, ...]
+    members: tuple[tuple[int, float], ...]
     sentence: str
+    health: Health | None = None
+    left_out: tuple[str, ...] = ()
 
     @property
     def winner(self) -> Entry:
@@ -110,63 +168,89 @@ class Verdict:
         return self.entries[self.chosen]
 
 
-def contestants(counts: ClassCounts) -> list[tuple[str, Recipe]]:
-    """The losses that take part; plain cross-entropy first.
+@dataclass(frozen=True, slots=True, eq=False)
+class Race:
+    """What all contestants share.
+
+    Parameters
+    ----------
+    rows, fold
+        The raced rows and the fold of each.
+    counts
+        Of the whole training part.
+    schema
+        Names and kinds of the features.
+    goal
+        What to reach.
+    seed
+        Same seed, same result.
+    trials
+        Finished fits.
+    deadline
+        When no further contestant may start, by `time.monotonic`.
+    progress
+        Told of each step.
+    """
+
+    rows: Rows
+    fold: NDArray[np.int64]
+    counts: ClassCounts
+    schema: Schema
+    goal: Goal
+    seed: int
+    trials: Trials
+    deadline: float
+    progress: Progress
+
+    @property
+    def folds(self) -> int:
+        """How many there are."""
+        return int(self.fold.max()) + 1
+
+
+def candidates(learners: Sequence[str], counts: ClassCounts, recipes: Sequence[str] | None = None) -> list[Candidate]:
+    """All contestants: each learner with every loss that suits it, and its other settings with plain cross-entropy.
+
+    Parameters
+    ----------
+    learners
+        Names, of `LEARNERS`.
+    counts
+        Rows of each class.
+    recipes
+        Labels of the losses that may run; by default all. Plain cross-entropy always does.
 
     Examples
     --------
-    >>> [label for label, _ in contestants(ClassCounts([90, 10]))]
-    ['plain cross-entropy', 'weighted', 'weighted, square root', 'focal']
+    >>> [one.label for one in candidates(["lightgbm"], ClassCounts([90, 10]))][:2]
+    ['LightGBM, plain cross-entropy', 'LightGBM, weighted']
     """
-    if len(counts.classes) == 2:
-        odds = float(counts.n[0]) / float(counts.n[1])
-        return [
-            ("plain cross-entropy", sigmoid.binary_cross_entropy(counts)),
-            ("weighted", sigmoid.weighted(counts, pos_weight=odds)),
-            ("weighted, square root", sigmoid.weighted(counts, pos_weight=odds**0.5)),
-            ("focal", sigmoid.focal(counts, gamma=2.0)),
-        ]
-    return [
-        ("plain cross-entropy", softmax.cross_entropy(counts)),
-        ("weighted", softmax.weighted(counts, weight="inverse")),
-        ("weighted, square root", softmax.weighted(counts, weight="inverse_sqrt")),
-        ("focal", softmax.focal(counts, gamma=2.0)),
-    ]
+    found = []
+    for name in learners:
+        learner = LEARNERS[name]
+        default, *others = learner.settings
+        for loss, recipe in learner.recipes(counts):
+            if recipes is None or loss == PLAIN or loss in recipes:
+                found.append(Candidate(learner, default, loss, recipe))
+        plain, recipe = learner.recipes(counts)[0]
+        found += [Candidate(learner, setting, plain, recipe) for setting in others]
+    return found
 
 
-def race(
-    matrix: NDArray[np.float64],
-    codes: NDArray[np.int64],
-    fold: NDArray[np.int64],
-    counts: ClassCounts,
-    schema: Schema,
-    goal: Goal,
-    *,
-    seed: int,
-    progress: Progress,
-) -> Verdict:
-    """Grow, score and compare all contestants on the same folds."""
-    entries = []
-    losses = contestants(counts)
-    for place, (label, recipe) in enumerate(losses, start=1):
-        probability, rounds = _out_of_fold(
-            matrix,
-            codes,
-            fold,
-            recipe,
-            counts,
-            schema,
-            seed=seed,
-            progress=partial(progress, f"comparing {label} ({place} of {len(losses)})"),
-        )
-        scores, untuned = fold_scores(codes, probability, fold, counts, goal)
-        precision = None
-        if probability.ndim == 1:
-            ones = np.ones((1, len(codes)))
-            precision = float(ranking(codes, probability, ones)["average_precision"][0])
-        loss = float(log_losses(codes, probability).mean())
-        entries.append(Entry(label, recipe, rounds, probability, scores, untuned, loss, precision))
-    return verdict_of(tuple(entries), goal)
+def race(course: Race, contestants: Sequence[Candidate]) -> Verdict:
+    """Let all contestants learn, and choose; the first one always finishes."""
+    finished = partial(_follow, course)
+    going, left_out = _screened(course, list(contestants))
+    entries: list[Entry] = []
+    for place, one in enumerate(going):
+        if entries and monotonic() > course.deadline:
+            left_out.append(one.label)
+            continue
+        step = f"comparing {one.label} ({place + 1} of {len(going)})"
+        followed = [finished(one, fold, step) for fold in range(course.folds)]
+        entries.append(_entry(course, one, followed))
+    health = _health(course, entries[0])
+    return verdict_of(entries, course, health, tuple(left_out))
 
 
 def how_many_folds(counts: ClassCounts) -> int:
@@ -180,6 +264,113 @@ def how_many_folds(counts: ClassCounts) -> int:
     trees = 1 if len(counts.classes) == 2 else len(counts.classes)
     folds = 3 if counts.total * trees > _BIG else 5
     return max(2, min(folds, int(min(counts.n)))) if len(counts.classes) == 2 else folds
+
+
+def _follow(course: Race, one: Candidate, fold: int, step: str) -> dict[str, NDArray[np.generic]]:
+    """The curve and the files of one fit, from the trials where it is finished already."""
+    key = f"{one.learner.name} {one.setting} {one.loss} fold {fold} of {course.folds}"
+    found = course.trials.get(key)
+    if found is None:
+        begun = monotonic()
+        here = course.fold == fold
+        job = Job(
+            rows=course.rows.at(~here),
+            schema=course.schema,
+            recipe=one.recipe,
+            counts=course.counts,
+            settings=one.learner.settings[one.setting],
+            held_out=course.rows.at(here),
+            seed=course.seed,
+            each_step=lambda share: course.progress(step, (fold + min(1.0, share)) / course.folds),
+        )
+        followed = one.learner.fit(job)
+        files = {f"file {name}": np.frombuffer(data, np.uint8) for name, data in followed.model.files().items()}
+        found = {"curve": followed.curve, "seconds": np.array(monotonic() - begun), **files}
+        course.trials.put(key, found)
+    course.progress(step, (fold + 1) / course.folds)
+    return found
+
+
+def _posterior(
+    course: Race, one: Candidate, trial: dict[str, NDArray[np.generic]], fold: int, rounds: int
+) -> NDArray[np.float64]:
+    """Honest probabilities of the fold's own rows."""
+    files = {name.removeprefix("file "): data.tobytes() for name, data in trial.items() if name.startswith("file ")}
+    outputs = 1 if len(course.counts.classes) == 2 else len(course.counts.classes)
+    fitted = one.learner.load(files, course.schema, outputs)
+    logits = fitted.logits(course.rows.matrix[course.fold == fold], rounds)
+    return np.asarray(one.recipe.posterior(logits), np.float64)
+
+
+def _screened(course: Race, contestants: list[Candidate]) -> tuple[list[Candidate], list[str]]:
+    """Those that run on all folds, and the labels of those that the time is too short for."""
+    if len(contestants) <= _FEW:
+        return contestants, []
+    scored: list[tuple[bool, float, float, Candidate]] = []
+    left_out: list[str] = []
+    here = course.fold == 0
+    codes = course.rows.codes[here]
+    halves = folds_within(codes, course.seed)
+    for place, one in enumerate(contestants):
+        if scored and monotonic() > course.deadline:
+            left_out.append(one.label)
+            continue
+        trial = _follow(course, one, 0, f"screening {one.label} ({place + 1} of {len(contestants)})")
+        probability = _posterior(course, one, trial, 0, int(np.argmin(trial["curve"])) + 1)
+        score = float(fold_scores(codes, probability, halves, course.counts, course.goal)[0].mean())
+        loss = float(log_losses(codes, probability).mean())
+        scored.append((one.leads, score, -loss, one))
+    half = max(_FEW, (len(scored) + 1) // 2)
+    ranked = sorted(range(len(scored)), key=lambda k: (scored[k][0], *scored[k][1:3]), reverse=True)
+    return [scored[k][3] for k in sorted(ranked[:half])], left_out
+
+
+def folds_within(codes: NDArray[np.int64], seed: int) -> NDArray[np.int64]:
+    """Two halves of one fold, to tune a threshold on one and score it on the other.
+
+    Examples
+    --------
+    >>> np.bincount(folds_within(np.array([0] * 6 + [1] * 2), 0))
+    array([4, 4])
+    """
+    return folds_of(codes, 2, seed=seed)
+
+
+def _entry(course: Race, one: Candidate, followed: list[dict[str, NDArray[np.generic]]]) -> Entry:
+    # A fold that stopped early stays where it stopped: it was long past its best there.
+    curves = [np.asarray(trial["curve"], np.float64) for trial in followed]
+    longest = max(map(len, curves))
+    padded = np.stack([np.pad(curve, (0, longest - len(curve)), mode="edge") for curve in curves])
+    share = np.bincount(course.fold) / len(course.fold)
+    rounds = int(np.argmin(share @ padded)) + 1
+    several = len(course.counts.classes) > 2
+    probability = np.empty((len(course.fold), *((len(course.counts.classes),) if several else ())))
+    for fold, trial in enumerate(followed):
+        reached = min(rounds, len(curves[fold]))
+        probability[course.fold == fold] = _posterior(course, one, trial, fold, reached)
+    names = (one.label, one.learner.name, one.setting, one.loss)
+    return _scored(course, names, one.recipe, rounds, probability)
+
+
+def _scored(
+    course: Race, names: tuple[str, str, str, str], recipe: Recipe, rounds: int, probability: NDArray[np.float64]
+) -> Entry:
+    codes = course.rows.codes
+    scores, untuned = fold_scores(codes, probability, course.fold, course.counts, course.goal)
+    precision = None
+    if probability.ndim == 1:
+        precision = float(ranking(codes, probability, np.ones((1, len(codes))))["average_precision"][0])
+    loss = float(log_losses(codes, probability).mean())
+    return Entry(*names, recipe, rounds, probability, scores, untuned, loss, precision)
+
+
+def _health(course: Race, plain: Entry) -> Health | None:
+    if plain.learner != "lightgbm":
+        return None
+    here = course.fold == 0
+    steadied = float(log_losses(course.rows.codes[here], plain.probability[here]).mean())
+    rows, held_out = course.rows.at(~here), course.rows.at(here)
+    return probe(rows, held_out, len(course.counts.classes), course.schema, steadied, seed=course.seed)
 
 
 def fold_scores(
@@ -250,79 +441,110 @@ def standard_error(scores: NDArray[np.float64]) -> float:
     return float(np.sqrt(scores.var(ddof=1) * (1 / folds + 1 / (folds - 1))))
 
 
-def verdict_of(entries: tuple[Entry, ...], goal: Goal) -> Verdict:
-    """Choose among the entries, and say why."""
-    plain = entries[0]
-    best, gain = 0, 0.0
-    for place, entry in enumerate(entries[1:], start=1):
-        ahead = entry.scores - plain.scores
-        clear = ahead.mean() > STANDARD_ERRORS * standard_error(ahead) and np.sum(ahead > 0) * 2 > len(ahead)
-        if clear and ahead.mean() > gain:
-            best, gain = place, float(ahead.mean())
+def verdict_of(
+    entries: Sequence[Entry], course: Race, health: Health | None = None, left_out: tuple[str, ...] = ()
+) -> Verdict:
+    """Choose among the entries and their blend, and say why."""
+    standing = _leaders(entries)
+    best = _best([entries[k] for k in standing])
+    single = entries[standing[best]]
+    said = _about_losses(entries, single, course.goal)
+    if len(entries) == 1:
+        return Verdict(0, tuple(entries), ((0, 1.0),), said, health, left_out)
+    blend, shares = _blend(entries, course)
+    members = tuple((place, float(share)) for place, share in enumerate(shares) if share)
+    everyone = (*entries, blend)
+    ahead = blend.scores - single.scores
+    surer = blend.log_loss < (1 - _LEAST_GAIN) * single.log_loss
+    if len(members) < 2 or not surer or ahead.mean() < -0.5 * standard_error(ahead):
+        chosen = standing[best]
+        return Verdict(chosen, everyone, ((chosen, 1.0),), said, health, left_out)
+    parts = ", ".join(f"{entries[place].label} {share:.0%}" for place, share in sorted(members, key=lambda m: -m[1]))
+    goal = f"{_by(course.goal, ahead)} than" if ahead.mean() > 0 else f"{course.goal.label} the same within noise as"
+    said += (
+        f" A blend ({parts}) is better: {goal} {single.label} alone, log loss {blend.log_loss:.4g} against "
+        f"{single.log_loss:.4g}."
+    )
+    return Verdict(len(entries), everyone, members, said, health, left_out)
+
+
+def _leaders(entries: Sequence[Entry]) -> list[int]:
+    """Of each learner: the settings that do best with plain cross-entropy, or a loss that clearly beats its default."""
+    found = []
+    for learner in dict.fromkeys(entry.learner for entry in entries):
+        places = [k for k, entry in enumerate(entries) if entry.learner == learner]
+        plain = [k for k in places if entries[k].loss == PLAIN]
+        best, gain = plain[_best([entries[k] for k in plain])], 0.0
+        for k in places:
+            ahead = entries[k].scores - entries[plain[0]].scores
+            if entries[k].loss != PLAIN and clearly(ahead) and ahead.mean() > gain:
+                over = entries[k].scores - entries[best].scores
+                if over.mean() > 0:
+                    best, gain = k, float(ahead.mean())
+        found.append(best)
+    return found
+
+
+def clearly(ahead: NDArray[np.float64]) -> bool:
+    """Whether advantages on the folds are more than noise.
+
+    Examples
+    --------
+    >>> clearly(np.array([0.05, 0.05, 0.06, 0.04])), clearly(np.array([0.2, 0.0, 0.0, 0.0]))
+    (True, False)
+    """
+    return bool(ahead.mean() > STANDARD_ERRORS * standard_error(ahead) and np.sum(ahead > 0) * 2 > len(ahead))
+
+
+def _best(entries: Sequence[Entry]) -> int:
+    """The place of the best: by log loss among those whose score is within one standard error of the best score."""
+    top = max(entries, key=lambda entry: entry.score)
+    near = [
+        k
+        for k, entry in enumerate(entries)
+        if (top.scores - entry.scores).mean() <= standard_error(top.scores - entry.scores)
+    ]
+    return min(near, key=lambda k: (entries[k].log_loss, k))
+
+
+def _blend(entries: Sequence[Entry], course: Race) -> tuple[Entry, NDArray[np.float64]]:
+    """The mixture, scored with shares that each fold's own rows had no say in; and the shares of all folds."""
+    codes = course.rows.codes
+    rows = np.arange(len(codes))
+    likelihood = np.stack(
+        [
+            np.where(codes == 1, one.probability, 1 - one.probability)
+            if one.probability.ndim == 1
+            else one.probability[rows, codes]
+            for one in entries
+        ]
+    )
+    probability = np.zeros_like(entries[0].probability)
+    for fold in range(course.folds):
+        here = course.fold == fold
+        for share, entry in zip(mixture_shares(likelihood[:, ~here]), entries, strict=True):
+            probability[here] += share * entry.probability[here]
+    shares = mixture_shares(likelihood)
+    largest = entries[int(np.argmax(shares))]
+    names = ("Blend", BLEND, "", "")
+    return _scored(course, names, largest.recipe, largest.rounds, probability), shares
+
+
+def _about_losses(entries: Sequence[Entry], single: Entry, goal: Goal) -> str:
     tuned = "" if goal.ranking else " with a tuned threshold"
-    if len(entries[0].probability.shape) == 2:
+    if single.probability.ndim == 2:
         tuned = " with tuned thresholds"
-    if best == 0:
-        sentence = f"No loss beat plain cross-entropy{tuned} on this table."
-    else:
-        winner = entries[best]
-        ahead = winner.scores - plain.scores
-        sentence = (
-            f"{winner.label[0].upper()}{winner.label[1:]} loss beat plain cross-entropy{tuned}: "
-            f"{_by(goal, gain)} in {int(np.sum(ahead > 0))} of {len(ahead)} folds "
-            f"(standard error {standard_error(ahead):.3g})."
-        )
-    return Verdict(best, entries, sentence)
+    if single.loss == PLAIN:
+        return f"No loss beat plain cross-entropy{tuned} on this table."
+    plain = next(entry for entry in entries if entry.learner == single.learner)
+    ahead = single.scores - plain.scores
+    return (
+        f"{single.loss[0].upper()}{single.loss[1:]} loss beat plain cross-entropy{tuned}: {_by(goal, ahead)}, better "
+        f"in {int(np.sum(ahead > 0))} of {len(ahead)} folds (standard error {standard_error(ahead):.3g})."
+    )
 
 
-def _by(goal: Goal, gain: float) -> str:
-    better = "lower" if goal.minimise else "higher"
-    return f"{goal.label} {gain:.3g} {better} on average, better"
-
-
-def _out_of_fold(
-    matrix: NDArray[np.float64],
-    codes: NDArray[np.int64],
-    fold: NDArray[np.int64],
-    recipe: Recipe,
-    counts: ClassCounts,
-    schema: Schema,
-    *,
-    seed: int,
-    progress: Callable[[float], None],
-) -> tuple[NDArray[np.float64], int]:
-    folds = int(fold.max()) + 1
-    steps, every = 0, most_rounds(counts)
-    grown: list[Grown] = []
-
-    def each_round() -> None:
-        nonlocal steps
-        steps += 1
-        if steps % 10 == 0:
-            progress((len(grown) + min(1.0, (steps - before) / every)) / folds)
-
-    for held in range(folds):
-        here, rest = fold == held, fold != held
-        before = steps
-        one = grow(
-            matrix[rest],
-            codes[rest],
-            recipe,
-            counts,
-            schema,
-            held_out=(matrix[here], codes[here]),
-            seed=seed,
-            each_round=each_round,
-        )
-        grown.append(one)
-        progress((held + 1) / folds)
-    # A fold that stopped early stays where it stopped: it was long past its best there.
-    longest = max(len(one.curve) for one in grown)
-    curves = [np.pad(one.curve, (0, longest - len(one.curve)), mode="edge") for one in grown]
-    weight = np.bincount(fold) / len(fold)
-    rounds = int(np.argmin(weight @ np.stack(curves))) + 1
-    shape = (len(codes),) if len(counts.classes) == 2 else (len(codes), len(counts.classes))
-    probability = np.empty(shape)
-    for held, one in enumerate(grown):
-        probability[fold == held] = one.posterior(matrix[fold == held], rounds)
-    return probability, rounds
+def _by(goal: Goal, ahead: NDArray[np.float64]) -> str:
+    gain = float(ahead.mean())
+    better = "lower" if goal.minimise == (gain >= 0) else "higher"
+    return f"{goal.label} {abs(gain):.3g} {better} on average"

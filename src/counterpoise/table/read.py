@@ -1,15 +1,6 @@
-"""Reading a table from CSV or Parquet, and its target.
+"""A table as it was read, from a file or a folder of Parquet files, and its target."""
 
-A CSV is read as text and each column is typed over all of its rows: whole numbers, numbers, true and
-false, ISO dates, else text. Types inferred from the first rows only would turn a stray word in row
-50,000 into an error about the wrong thing, or into a column of text.
-"""
-
-import csv
 import difflib
-import gzip
-import io
-import zlib
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,27 +9,11 @@ import polars as pl
 from numpy.typing import NDArray
 
 from counterpoise.errors import UserError
+from counterpoise.table.delimited import PACKED, SUFFIXES, first_line, numbers, read_delimited
 
-MISSING = ("", "NA", "N/A", "NaN", "nan", "null", "NULL", "?")
-# so many ways to say so in a column whose other cells are all numbers
-_MISSING_NUMBER = (
-    "-",
-    "--",
-    ".",
-    "N.A.",
-    "n.a.",
-    "n/a",
-    "na",
-    "None",
-    "none",
-    "#N/A",
-    "#DIV/0!",
-    "#VALUE!",
-    "unknown",
-    "missing",
-)
-_DATES = ("%Y-%m-%d", "%Y/%m/%d")
-_DATETIMES = ("%Y-%m-%d %H:%M:%S", "%Y-%m-%dT%H:%M:%S", "%Y-%m-%d %H:%M", "%Y-%m-%dT%H:%M:%S%.f")
+__all__ = ["Labels", "Table", "check_columns", "data_rows", "numbers", "quoted", "read_labels", "read_table"]
+
+_PARQUET = (".parquet", ".pq")
 _MOST_CLASSES = 200
 
 
@@ -81,17 +56,22 @@ class Labels:
 
 
 def read_table(path: Path, *, text: frozenset[str] = frozenset(), spelled: bool = False) -> Table:
-    r"""Read a CSV (.csv, .tsv, also .gz) or Parquet file.
+    r"""Read a CSV file (.csv, .tsv, .txt, also in .gz or .zip), a Parquet file, or a folder of Parquet files.
 
     Parameters
     ----------
     path
-        The file.
+        The file, or a folder whose .parquet files are parts of one table, in the order of their names.
     text
         Columns of a CSV that stay text although all of their values look like something else: the
         categories "1" and "2" of a model that has also seen "K".
     spelled
         Whether all cells of a CSV stay text as they are spelled, marks of missing values included.
+
+    Raises
+    ------
+    UserError
+        If there is no such file, if it is not what its name says, or if it has no rows.
 
     Examples
     --------
@@ -109,17 +89,18 @@ def read_table(path: Path, *, text: frozenset[str] = frozenset(), spelled: bool 
     except OSError as error:
         raise UserError(f"{path} cannot be read ({error.strerror})") from None
     if path.is_dir():
-        raise UserError(f"{path} is a directory; name a CSV or Parquet file")
-    if size == 0:
+        frame, typed = _read_folder(path), True
+    elif size == 0:
         raise UserError(f"{path} is empty")
-    suffixes = [suffix.lower() for suffix in path.suffixes]
-    kind = suffixes[-2] if len(suffixes) > 1 and suffixes[-1] == ".gz" else "".join(suffixes[-1:])
-    if kind in (".parquet", ".pq") and suffixes[-1] != ".gz":
+    elif path.suffix.lower() in _PARQUET:
         frame, typed = _read_parquet(path), True
-    elif kind in (".csv", ".tsv", ".txt"):
-        frame, typed = _read_csv(path, tab=kind == ".tsv", text=text, spelled=spelled), False
+    elif _is_delimited(path):
+        frame, typed = read_delimited(path, text=text, spelled=spelled), False
     else:
-        raise UserError(f"{path} is neither .csv, .tsv, .csv.gz nor .parquet")
+        raise UserError(
+            f"{path} is neither .csv, .tsv, .csv.gz nor .parquet"
+            + ("; save the sheet as CSV" if path.suffix.lower() in (".xlsx", ".xls", ".ods") else "")
+        )
     if frame.height == 0:
         raise UserError(f"{path} has no rows")
     return Table(frame, path, typed)
@@ -156,10 +137,10 @@ def read_labels(table: Table, target: str, positive: str | None = None) -> Label
     values = column.unique().sort().to_list()
     if len(values) == 1:
         raise UserError(f"target {target!r} is {values[0]!r} in every row; a classifier needs two classes")
-    if len(values) > _MOST_CLASSES:
+    if len(values) > _MOST_CLASSES and positive is None:
         raise UserError(
-            f"target {target!r} has {len(values)} distinct values, more than {_MOST_CLASSES}; "
-            "is it a number to estimate, or an identifier?"
+            f"target {target!r} has {len(values):,} distinct values, more than {_MOST_CLASSES}; is it a number to "
+            "estimate, or an identifier? name one with positive, or join rare classes first"
         )
     codes = column.replace_strict(values, list(range(len(values))), return_dtype=pl.Int64).to_numpy()
     classes: tuple[str | int | float | bool, ...] = tuple(values)
@@ -199,6 +180,11 @@ def check_columns(table: Table, names: list[str]) -> None:
     absent = [name for name in names if name not in columns]
     if not absent:
         return
+    if len(columns) == 1 and any(name in columns[0] for name in absent):
+        raise UserError(
+            f"{table.path} was read as one column, {quoted(columns[0])}; comma, semicolon, tab or | must "
+            "separate the cells"
+        )
     listed = ", ".join(columns[:30]) + (f", and {len(columns) - 30} more" if len(columns) > 30 else "")
     if len(absent) == 1:
         close = difflib.get_close_matches(absent[0], columns, n=1, cutoff=0.6)
@@ -232,98 +218,34 @@ def quoted(value: object, most: int = 40) -> str:
     return repr(text if len(text) <= most else text[:most] + "…")
 
 
-def numbers(column: pl.Series) -> pl.Series:
-    """Text as numbers, null where it is none.
-
-    Examples
-    --------
-    >>> numbers(pl.Series(["1", "x"])).to_list()
-    [1.0, None]
-    """
-    return column.cast(pl.Float64, strict=False)
+def _is_delimited(path: Path) -> bool:
+    suffixes = [suffix.lower() for suffix in path.suffixes]
+    if suffixes and suffixes[-1] in PACKED:
+        return suffixes[-1] == ".zip" or (len(suffixes) > 1 and suffixes[-2] in SUFFIXES)
+    return bool(suffixes) and suffixes[-1] in SUFFIXES
 
 
 def _read_parquet(path: Path) -> pl.DataFrame:
     try:
         return pl.read_parquet(path)
     except (pl.exceptions.PolarsError, OSError) as error:
-        raise UserError(f"{path} is not a readable Parquet file ({_first_line(error)})") from None
+        raise UserError(f"{path} is not a readable Parquet file ({first_line(error)})") from None
 
 
-def _read_csv(path: Path, *, tab: bool, text: frozenset[str], spelled: bool) -> pl.DataFrame:
+def _read_folder(path: Path) -> pl.DataFrame:
+    files = sorted(one for one in path.iterdir() if one.suffix.lower() in _PARQUET)
+    if not files:
+        raise UserError(f"{path} is a directory without .parquet files; name a CSV or Parquet file")
+    parts = [_read_parquet(file) for file in files]
+    for file, part in zip(files, parts, strict=True):
+        odd = set(part.columns) ^ set(parts[0].columns)
+        if odd:
+            names = ", ".join(map(repr, sorted(odd)[:5]))
+            raise UserError(f"{file} and {files[0].name} differ in their columns: only one of them has {names}")
     try:
-        raw = gzip.decompress(path.read_bytes()) if path.suffix.lower() == ".gz" else path.read_bytes()
-    except (OSError, EOFError, zlib.error) as error:
-        raise UserError(f"{path} cannot be read ({_first_line(error)})") from None
-    if b"\n" not in raw:
-        raw = raw.replace(b"\r", b"\n")  # the line ends of old Macs, which Excel still offers
-    try:
-        header = raw[: raw.find(b"\n") if b"\n" in raw else len(raw)].decode("utf-8-sig").rstrip("\r\n")
-    except UnicodeDecodeError:
-        raise UserError(f"{path} is not a CSV file in UTF-8") from None
-    if not header.strip():
-        raise UserError(f"{path} has an empty first line; a CSV starts with its column names")
-    separator = "\t" if tab else max(",;\t", key=header.count)
-    try:
-        names = next(csv.reader(io.StringIO(header), delimiter=separator))
-    except csv.Error as error:
-        raise UserError(f"{path} has a first line that names no columns ({_first_line(error)})") from None
-    twice = sorted({name for name in names if names.count(name) > 1})
-    if twice:
-        raise UserError(f"{path} has more than one column named {', '.join(map(repr, twice))}")
-    try:
-        frame = pl.read_csv(raw, separator=separator, infer_schema=False)
-    except (pl.exceptions.PolarsError, OSError) as error:
-        problem = _too_long(raw, separator, len(names)) or _first_line(error)
-        raise UserError(f"{path} is not a readable CSV file ({problem})") from None
-    if frame.width == len(names):  # Polars keeps the doubled quotes of a quoted name
-        frame.columns = names
-    if spelled:
-        return frame
-    return frame.select(
-        _typed(column, keep=column.name in text, decimal_comma=separator != ",") for column in frame.get_columns()
-    )
-
-
-def _too_long(raw: bytes, separator: str, fields: int) -> str | None:
-    reader = csv.reader(io.StringIO(raw.decode("utf-8-sig", errors="replace")), delimiter=separator)
-    try:
-        for row in reader:
-            if len(row) > fields:
-                return f"line {reader.line_num} has {len(row)} fields, the header {fields}"
-    except csv.Error:
-        pass
-    return None
-
-
-def _typed(column: pl.Series, *, keep: bool, decimal_comma: bool) -> pl.Series:
-    name = column.name
-    column = column.str.strip_chars()
-    frame = column.to_frame()
-    text = frame.select(pl.when(~pl.col(name).is_in(MISSING)).then(pl.col(name)))[name]
-    held = text.drop_nulls()
-    if keep or held.is_empty():
-        return text
-    # 0,5 is a half where commas separate no cells; elsewhere it might be a thousands mark
-    if decimal_comma and held.str.contains(r"^[+-]?\d+(,\d+)?(e[+-]?\d+)?$").all() and held.str.contains(",").any():
-        return numbers(text.str.replace(",", ".", literal=True))
-    figures = frame.select(pl.when(~pl.col(name).is_in(MISSING + _MISSING_NUMBER)).then(pl.col(name)))[name]
-    if figures.null_count() < len(figures) and numbers(figures).null_count() == figures.null_count():
-        text, held = figures, figures.drop_nulls()
-    # A code such as 007 is no number: as one it would be equal to 7.
-    coded = bool(held.str.contains(r"^[+-]?0\d").any())
-    if not coded and numbers(held).null_count() == 0:
-        whole = held.str.contains(r"^[+-]?\d{1,18}$").all()
-        return text.cast(pl.Int64) if whole else numbers(text)
-    if held.str.to_lowercase().is_in(["true", "false"]).all():
-        return frame.select((text.str.to_lowercase() == "true").alias(name))[name]
-    for form in _DATES:
-        if held.str.to_date(form, strict=False).null_count() == 0:
-            return text.str.to_date(form, strict=False)
-    for form in _DATETIMES:
-        if held.str.to_datetime(form, strict=False).null_count() == 0:
-            return text.str.to_datetime(form, strict=False)
-    return text
+        return pl.concat([part.select(parts[0].columns) for part in parts], how="vertical_relaxed")
+    except pl.exceptions.PolarsError as error:
+        raise UserError(f"the Parquet files in {path} are not parts of one table ({first_line(error)})") from None
 
 
 def _plain_target(table: Table, target: str) -> pl.Series:
@@ -374,8 +296,3 @@ def _place(classes: tuple[str | int | float | bool, ...], positive: str, target:
         + ", ".join(spelled[:20])
         + (f", and {len(spelled) - 20} more" if len(spelled) > 20 else "")
     )
-
-
-def _first_line(error: BaseException) -> str:
-    lines = str(error).strip().splitlines()
-    return lines[0] if lines else type(error).__name__

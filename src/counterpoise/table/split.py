@@ -1,13 +1,16 @@
-"""Who learns, who sets the threshold and who judges: stratified parts of a table.
+"""Who learns, who sets the threshold and who judges: parts of a table.
 
-Each class is dealt out by itself, so that a class of two rows has one to learn from and one to be
-tested on, and no part is empty of a class that could be in it.
+Each class is dealt out by itself, so that a class of two rows has one to learn from and one to be tested on, and no
+part is empty of a class that could be in it. Rows of one group stay together; with a time, the later rows judge what
+was learned from the earlier ones.
 """
 
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
+
+from counterpoise.errors import UserError
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -19,49 +22,158 @@ class Split:
     train
         Learn and compare on these.
     calibration
-        Choose the threshold on these, which the final model has not seen.
+        Choose the threshold on these, which the final model has not seen. Empty where the goal bounds nothing: the
+        threshold then comes from the rows that each fold held out, and all of these rows are learned from.
     test
         Measure on these, which nothing has seen.
+    how
+        For the reader: what decided which row is where.
     """
 
     train: NDArray[np.int64]
     calibration: NDArray[np.int64]
     test: NDArray[np.int64]
+    how: str = "at random, each class by itself"
 
 
-def split_rows(codes: ArrayLike, *, seed: int, calibration: float = 0.2, test: float = 0.2) -> Split:
-    """Deal the rows of each class to the three parts.
+def split_rows(
+    codes: ArrayLike,
+    *,
+    seed: int,
+    calibration: float = 0.2,
+    test: float = 0.2,
+    time: ArrayLike | None = None,
+    group: ArrayLike | None = None,
+) -> Split:
+    """Deal the rows to the three parts.
+
+    Parameters
+    ----------
+    codes
+        Class places, (N,).
+    seed
+        Same seed, same parts; without meaning where `time` decides.
+    calibration, test
+        The share of the rows in these parts, from 0 to 1.
+    time
+        What orders the rows, (N,): the last ones are the test part, those before them the calibration part. Rows of
+        one moment stay together.
+    group
+        The place of each row's group, (N,), whole numbers: no group is in two parts.
+
+    Raises
+    ------
+    UserError
+        If time or group leave a part without rows.
 
     Examples
     --------
     >>> parts = split_rows([0] * 10 + [1] * 2, seed=0)
     >>> len(parts.train), len(parts.calibration), len(parts.test)
     (7, 2, 3)
+    >>> split_rows([0, 1] * 5, seed=0, time=np.arange(10)).test
+    array([8, 9])
     """
-    rng = np.random.default_rng(seed)
     classes = np.asarray(codes, np.int64)
+    if time is not None:
+        return _by_time(np.asarray(time), calibration, test, None if group is None else np.asarray(group))
+    if group is not None:
+        return _by_group(classes, np.asarray(group), seed, calibration, test)
+    rng = np.random.default_rng(seed)
     parts: dict[str, list[NDArray[np.int64]]] = {"train": [], "calibration": [], "test": []}
     for value in np.unique(classes):
         rows = rng.permutation(np.flatnonzero(classes == value))
         tested = max(1, round(test * len(rows)))
-        calibrated = min(max(1, round(calibration * len(rows))), len(rows) - tested - 1)
+        least = 1 if calibration else 0
+        calibrated = min(max(least, round(calibration * len(rows))), max(0, len(rows) - tested - 1))
         parts["test"].append(rows[:tested])
         parts["calibration"].append(rows[tested : tested + calibrated])
         parts["train"].append(rows[tested + calibrated :])
-    return Split(**{name: np.sort(np.concatenate(rows)) for name, rows in parts.items()})
+    train, held, tested_rows = (np.sort(np.concatenate(parts[name])) for name in ("train", "calibration", "test"))
+    return Split(train, held, tested_rows)
 
 
-def folds_of(codes: ArrayLike, folds: int, *, seed: int) -> NDArray[np.int64]:
+def _by_time(time: NDArray[np.generic], calibration: float, test: float, group: NDArray[np.int64] | None) -> Split:
+    order = np.argsort(time, kind="stable")
+    ordered = time[order]
+
+    def cut(share: float) -> int:
+        """The place from which about this share of the rows is later; never within one moment."""
+        place = round((1 - share) * len(order))
+        return int(np.searchsorted(ordered, ordered[min(place, len(order) - 1)], side="left")) if share else len(order)
+
+    late, middle = cut(test), cut(test + calibration) if calibration else cut(test)
+    part = np.empty(len(order), np.int64)
+    part[order[:middle]], part[order[middle:late]], part[order[late:]] = 0, 1, 2
+    how = "by time: the latest rows are the test"
+    if group is not None:  # a group that goes on into a later part is left out of the earlier ones
+        last = np.zeros(int(group.max()) + 1, np.int64)
+        np.maximum.at(last, group, part)
+        part = np.where(part == last[group], part, -1)
+        how += ", without groups that are in an earlier part as well"
+    found = Split(np.flatnonzero(part == 0), np.flatnonzero(part == 1), np.flatnonzero(part == 2), how)
+    if not len(found.train) or not len(found.test) or (calibration and not len(found.calibration)):
+        raise UserError(
+            f"the time column puts {len(found.train)}, {len(found.calibration)} and {len(found.test)} rows into the "
+            "training, calibration and test part; it needs more different moments"
+        )
+    return found
+
+
+def _by_group(
+    classes: NDArray[np.int64], group: NDArray[np.int64], seed: int, calibration: float, test: float
+) -> Split:
+    fold = folds_of(classes, 10, seed=seed, group=group)
+    tested, calibrated = round(10 * test), round(10 * calibration)
+    found = Split(
+        np.flatnonzero(fold >= tested + calibrated),
+        np.flatnonzero((fold >= tested) & (fold < tested + calibrated)),
+        np.flatnonzero(fold < tested),
+        how="at random, each group in one part",
+    )
+    if not len(found.train) or not len(found.test) or (calibration and not len(found.calibration)):
+        raise UserError("the group column has too few groups for a training and a test part; it needs about 10")
+    return found
+
+
+def folds_of(
+    codes: ArrayLike, folds: int, *, seed: int, time: ArrayLike | None = None, group: ArrayLike | None = None
+) -> NDArray[np.int64]:
     """The fold of each row, (N,): every class spread evenly, and the folds evenly large.
+
+    Parameters
+    ----------
+    codes
+        Class places, (N,).
+    folds
+        How many, >= 2.
+    seed
+        Same seed, same folds.
+    time
+        What orders the rows, (N,): each fold is a stretch of time.
+    group
+        The place of each row's group, (N,): no group is in two folds; folds are then only about evenly large.
 
     Examples
     --------
     >>> fold = folds_of([0] * 8 + [1] * 2, 2, seed=0)
     >>> np.bincount(fold), np.bincount(fold[8:])
     (array([5, 5]), array([1, 1]))
+    >>> folds_of([0] * 6, 2, seed=0, group=[0, 0, 1, 1, 2, 2]).reshape(3, 2).std(axis=1)
+    array([0., 0., 0.])
     """
     rng = np.random.default_rng([seed, 1])
     classes = np.asarray(codes, np.int64)
+    if group is not None:
+        return _group_folds(classes, np.asarray(group), folds, rng)
+    if time is not None:
+        # each class is cut into stretches by itself, so that no fold is without a class
+        fold = np.empty(len(classes), np.int64)
+        for value in np.unique(classes):
+            rows = np.flatnonzero(classes == value)
+            rows = rows[np.argsort(np.asarray(time)[rows], kind="stable")]
+            fold[rows] = np.arange(len(rows)) * folds // len(rows)
+        return fold
     fold = np.empty(len(classes), np.int64)
     dealt = 0
     for value in np.unique(classes):
@@ -69,6 +181,26 @@ def folds_of(codes: ArrayLike, folds: int, *, seed: int) -> NDArray[np.int64]:
         fold[rows] = (np.arange(len(rows)) + dealt) % folds
         dealt += len(rows)
     return fold
+
+
+def _group_folds(
+    classes: NDArray[np.int64], group: NDArray[np.int64], folds: int, rng: np.random.Generator
+) -> NDArray[np.int64]:
+    """Groups dealt one by one, those with the most rows of the rarest classes first, to the fold that lacks them."""
+    names, places = np.unique(group, return_inverse=True)
+    counted = np.zeros((len(names), int(classes.max()) + 1))
+    np.add.at(counted, (places, classes), 1)
+    share = counted / np.maximum(counted.sum(axis=0), 1)  # so that a row of a rare class weighs more
+    order = rng.permutation(len(names))
+    order = order[np.argsort(-share.max(axis=1)[order], kind="stable")]
+    held = np.zeros((folds, counted.shape[1]))
+    of_group = np.empty(len(names), np.int64)
+    for one in order.tolist():
+        after = held + share[one]
+        taken = int(np.argmin((after * share[one]).sum(axis=1)))
+        of_group[one] = taken
+        held[taken] += share[one]
+    return of_group[places]
 
 
 def sample_rows(codes: ArrayLike, most: int, *, seed: int, least: int = 10) -> NDArray[np.int64]:

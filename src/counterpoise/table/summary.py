@@ -1,5 +1,6 @@
 """The terminal's face of the report: what `counterpoise train` says at the end."""
 
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from counterpoise.table.report import percent
@@ -31,6 +32,7 @@ def summary_lines(training: "Training") -> list[tuple[str, str]]:
         shown = ["macro_f1", "balanced_accuracy", "log_loss"]
     if training.goal.objective in metrics and training.goal.objective not in shown:
         shown.append(training.goal.objective)
+    place = training.out or Path("DIR")
     tested = "; ".join(f"{name.replace('_', ' ')} {metrics[name]!s}" for name in shown)
     return [
         ("found", found),
@@ -39,7 +41,6 @@ def summary_lines(training: "Training") -> list[tuple[str, str]]:
         ("test", f"{tested} (95% intervals)"),
         (
             "report",
-            f"{training.out / 'report.html'}; "
-            f"next: counterpoise predict {training.out} NEW_TABLE -o predictions.parquet",
+            f"{place / 'report.html'}; next: counterpoise predict {place} NEW_TABLE -o predictions.parquet",
         ),
     ]

@@ -1,18 +1,24 @@
 """The main job: read, split, race, decide, measure, write.
 
-Three parts of the table see three different things. The training part chooses the loss (on folds) and
-grows the model; the calibration part, which the model has not seen, sets the threshold; the test part,
-which nothing has seen, says what all of it is worth.
+Three parts of the table see three different things. The training part chooses learner and loss (on folds) and grows the
+model; the test part, which nothing has seen, says what all of it is worth. The threshold is set on rows that the model
+which scored them has not seen: where the goal has bounds on a calibration part of its own, since a promise is about one
+model and rows that are new to it; else on the rows that each fold held out. In the latter case the saved model is then
+grown once more, from all rows: positives are too rare to leave a fifth of them out.
 """
 
 import platform
 import shlex
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass, field, replace
+from functools import partial
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
+from time import monotonic
 from typing import Any
 
 import numpy as np
+import polars as pl
 from numpy.typing import NDArray
 
 from counterpoise.decide.measured import Measured, measure_binary, measure_multiclass, ranking
@@ -23,26 +29,94 @@ from counterpoise.decide.multiclass import (
     decide_classes,
 )
 from counterpoise.decide.threshold import Decision, choose_threshold
-from counterpoise.errors import UserError
+from counterpoise.errors import UserError, nearest_name
 from counterpoise.goals import Goal
-from counterpoise.lightgbm import library
 from counterpoise.table import bundle
-from counterpoise.table.boost import finish, grow
+from counterpoise.table.audit import Audit, audit
+from counterpoise.table.card import model_card
 from counterpoise.table.features import Schema, learn_schema, to_matrix
-from counterpoise.table.race import Progress, Verdict, how_many_folds, race
-from counterpoise.table.read import Labels, Table, read_labels, read_table
+from counterpoise.table.frames import table_of
+from counterpoise.table.importance import Importance, importance_of
+from counterpoise.table.learners import LEARNERS, Job, Rows, installed
+from counterpoise.table.model import Member, Model, Ruling, naive, posterior
+from counterpoise.table.race import Progress, Race, Verdict, candidates, how_many_folds, race
+from counterpoise.table.read import Labels, Table, check_columns, read_labels, read_table
 from counterpoise.table.report import render
+from counterpoise.table.slices import Slice, slices_of
 from counterpoise.table.split import Split, folds_of, sample_rows, split_rows
+from counterpoise.table.trials import Trials, Unfinished
 from counterpoise.weights import ClassCounts
 
+DEFAULT_LEARNERS = ("lightgbm",)
+DEFAULT_BUDGET = 300.0
 _LEAST_OF_TWO = 4
 # What the comparison of losses may take, in rows x trees per round (x columns): minutes on two cores.
 _MOST_SCORES = 250_000
 _MOST_CELLS = 10_000_000
+_SHARE_FOR_RACE = 0.6
+"""Of the budget; the rest is for growing the model and measuring it."""
 
 
 def _silent(step: str, done: float) -> None:
     pass
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """What a training was asked for.
+
+    Parameters
+    ----------
+    target
+        The column with the classes.
+    positive
+        The class of interest; None: of two the rarer.
+    goal
+        What to reach; None: f1, or macro_f1 with more than two classes.
+    learners
+        Names, of `LEARNERS`.
+    recipes
+        Labels of the losses that may run; None: all that suit the learner.
+    time, group, weight, slice
+        Columns: what orders the rows, what keeps rows together, how much each row counts in training, and by what the
+        report breaks its figures down.
+    budget
+        Seconds that the whole may take, about.
+    seed
+        Same seed, same files.
+    """
+
+    target: str
+    positive: str | None = None
+    goal: Goal | None = None
+    learners: tuple[str, ...] = DEFAULT_LEARNERS
+    recipes: tuple[str, ...] | None = None
+    time: str | None = None
+    group: str | None = None
+    weight: str | None = None
+    slice: str | None = None
+    budget: float = DEFAULT_BUDGET
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        if self.seed < 0:
+            raise UserError(f"seed is {self.seed}; it must be 0 or more")
+        if not self.budget > 0:
+            raise UserError(f"budget is {self.budget:g} s; it must be more than 0, such as 5m")
+        if not self.learners:
+            raise UserError(f"learner names nothing; choose of {', '.join(LEARNERS)}")
+        for name in self.learners:
+            if name not in LEARNERS:
+                raise nearest_name("learner", name, LEARNERS)
+            installed(name)
+        named = [name for name in (self.target, self.group, self.weight) if name is not None]
+        if len(set(named)) < len(named):
+            raise UserError("target, group and weight must be different columns")
+
+    @property
+    def extra_columns(self) -> list[str]:
+        """The columns besides the target that it names."""
+        return [name for name in (self.time, self.group, self.weight, self.slice) if name is not None]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -59,6 +133,8 @@ class Judged:
         Whether the goal's constraints hold on the calibration rows, and one sentence.
     target, probability
         Of the test rows.
+    naive
+        What the logits alone would say of these, as if the loss were plain cross-entropy.
     metrics
         On the test rows, at the threshold.
     recall, precision
@@ -73,6 +149,7 @@ class Judged:
     reason: str
     target: NDArray[np.int64]
     probability: NDArray[np.float64]
+    naive: NDArray[np.float64]
     metrics: dict[str, Measured]
     recall: list[Measured]
     precision: list[Measured]
@@ -85,58 +162,187 @@ class Training:
 
     Parameters
     ----------
-    table, out
-        Where the rows came from and where the results are.
-    target, labels, counts
-        The column, its classes, and the rows of each in the whole table.
-    goal, seed
+    table
+        Where the rows came from.
+    out
+        Where the results are, or None where they were not written.
+    asked
         What was asked.
+    labels, counts
+        The classes, and the rows of each in the whole table.
+    goal
+        What was reached for.
     split
         Who learned, set the threshold and judged.
     schema
         The columns used and dropped.
     verdict
-        The comparison of the losses.
+        The comparison of learners and losses.
     judged
         The threshold and what it does on the test rows.
+    fitted
+        What predicts.
     notes
         What the reader should know besides.
     command
         What repeats all this.
     versions
         Of the software.
+    importance
+        How much worse the test rows are ranked without each column.
+    slices
+        The rates of groups of test rows.
+    audit
+        Of the table.
+    facts
+        All of decision.json, but for the fingerprints of the files.
     """
 
     table: Path
-    out: Path
-    target: str
+    out: Path | None
+    asked: Asked
     labels: Labels
     counts: ClassCounts
     goal: Goal
-    seed: int
     split: Split
     schema: Schema
     verdict: Verdict
     judged: Judged
+    fitted: tuple[Member, ...]
     notes: tuple[str, ...]
     command: str
     versions: dict[str, str]
+    importance: tuple[Importance, ...] = ()
+    slices: tuple[Slice, ...] = ()
+    audit: Audit | None = None
+    facts: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def target(self) -> str:
+        """The column with the classes."""
+        return self.asked.target
+
+    @property
+    def seed(self) -> int:
+        """What decided everything that is random."""
+        return self.asked.seed
 
     @property
     def binary(self) -> bool:
         """Whether there are two classes."""
         return self.labels.positive is not None
 
+    @property
+    def model(self) -> Model:
+        """What predicts: the same that `counterpoise.load` gives after `save`."""
+        judged = self.judged
+        promised = judged.decision is not None and judged.decision.promised
+        ruling = Ruling(self.goal, judged.threshold, promised, judged.met, judged.reason)
+        return Model(self.fitted, self.labels.classes, ruling, self.schema, self.target, self.facts)
+
+    @property
+    def members(self) -> tuple[tuple[str, float], ...]:
+        """What the model is made of: labels and shares."""
+        return tuple((one.label, one.share) for one in self.fitted)
+
+    @property
+    def health(self) -> tuple[str, ...]:
+        """What had to be steadied, in sentences."""
+        found = self.verdict.health
+        return (found.sentence,) if found is not None and found.broken else ()
+
+    @property
+    def decision(self) -> Ruling:
+        """How probabilities become decisions."""
+        return self.model.decision
+
+    def predict(self, frame: Any) -> NDArray[Any]:
+        """As `Model.predict`."""
+        return self.model.predict(frame)
+
+    def predict_proba(self, frame: Any) -> NDArray[np.float64]:
+        """As `Model.predict_proba`."""
+        return self.model.predict_proba(frame)
+
+    def save(self, directory: str | Path) -> None:
+        """Write the directory that `counterpoise.load` and `counterpoise predict` read: new, at once or not at all."""
+        bundle.write(Path(directory), _files(self))
+
+
+def train(
+    frame: Any,
+    *,
+    target: str,
+    positive: str | None = None,
+    goal: Goal | str | None = None,
+    learners: Sequence[str] = DEFAULT_LEARNERS,
+    time: str | None = None,
+    group: str | None = None,
+    weight: str | None = None,
+    slice: str | None = None,
+    budget: float = DEFAULT_BUDGET,
+    seed: int = 0,
+    progress: Progress = _silent,
+) -> Training:
+    """Train, compare and decide on a data frame.
+
+    Parameters
+    ----------
+    frame
+        pandas or Polars; or the path of a CSV or Parquet file.
+    target
+        The column with the classes.
+    positive
+        The class of interest; of two the default is the rarer, and of more than two it makes the others one class.
+    goal
+        What to reach, as `counterpoise.goal` reads it; f1 by default, macro_f1 with more than two classes. A class that
+        it names is the positive one.
+    learners
+        Of lightgbm, logistic, xgboost, catboost, mlp and keras; each runs with every loss that suits it.
+    time, group, weight, slice
+        Names of columns: the latest rows judge what was learned from the earlier ones; rows of one group stay together;
+        how much each row counts in training (> 0); by what the report breaks its figures down.
+    budget
+        Seconds that it may take, about; what there is no time for is left out, and the notes say so.
+    seed
+        Same seed, same result.
+    progress
+        Called with the step and its share done.
+
+    Returns
+    -------
+    Training
+        `.predict(frame)`, `.predict_proba(frame)`, `.decision`, `.save(directory)`; a notebook shows the heart of its
+        report.
+
+    Raises
+    ------
+    UserError
+        For a column that is absent or cannot be used, too few rows of a class, or a goal that does not fit.
+
+    Examples
+    --------
+    >>> import numpy as np, polars as pl, counterpoise as cp
+    >>> size = np.random.default_rng(0).normal(size=300)
+    >>> frame = pl.DataFrame({"size": size, "rare": np.where(size > 1.5, "yes", "no")})
+    >>> result = cp.train(frame, target="rare", learners=["lightgbm"])
+    >>> result.predict(pl.DataFrame({"size": [-1.0, 2.0]})).tolist()
+    ['no', 'yes']
+    """
+    table = read_table(Path(frame)) if isinstance(frame, str | Path) else table_of(frame)
+    aim = Goal.parse(goal) if isinstance(goal, str) else goal
+    asked = Asked(target, positive, aim, tuple(learners), None, time, group, weight, slice, budget, seed)
+    return _train(table, asked, None, Trials(), progress)
+
 
 def train_table(
     path: Path,
     *,
     target: str,
-    positive: str | None = None,
-    goal: Goal | None = None,
     out: Path | None = None,
-    seed: int = 0,
+    resume: bool = False,
     progress: Progress = _silent,
+    **asked: Any,
 ) -> Training:
     """Train, compare and decide on one table, and write the directory `out`.
 
@@ -146,17 +352,14 @@ def train_table(
         CSV or Parquet.
     target
         The column with the classes.
-    positive
-        The class of interest; of two the default is the rarer, and of more than two it makes the
-        others one class.
-    goal
-        What to reach; f1 by default, macro_f1 with more than two classes. A class that it names is the positive one.
     out
         A new directory; by default `counterpoise-<name of the table>`.
-    seed
-        Same seed, same files.
+    resume
+        Whether to go on with what an interrupted run towards `out` left.
     progress
         Called with the step and its share done.
+    **asked
+        As in `Asked`.
 
     Returns
     -------
@@ -165,88 +368,153 @@ def train_table(
     """
     place = out if out is not None else Path(f"counterpoise-{path.name.split('.')[0]}")
     bundle.refuse_existing(place)
-    library()
-    if goal is not None:
-        positive, goal = _class_of_interest(goal, positive)
-    if seed < 0:
-        raise UserError(f"seed is {seed}; it must be 0 or more")
+    what = Asked(target, **asked)
     progress("reading the table", 0.0)
     table = read_table(path)
-    labels = read_labels(table, target, positive)
-    counts = _counts(labels, np.arange(len(labels.codes)))
-    if labels.positive is not None:
-        goal = goal or Goal("f1")
-        _enough(labels, counts, target)
-    else:
-        goal = goal or Goal("macro_f1")
-        check_multiclass_goal(goal)
-    split = split_rows(labels.codes, seed=seed)
-    if len(split.calibration) == 0:
-        raise UserError(
-            f"target {target!r}: no class has more than 2 rows, so none is left to set the thresholds on; "
-            "at least one class needs 3"
-        )
-    schema = learn_schema(table, target, split.train)
-    matrix = to_matrix(table, schema)
-    progress("reading the table", 1.0)
-    learned = _counts(labels, split.train)
-    trees = len(labels.classes) if labels.positive is None else 1
-    most = min(_MOST_CELLS // matrix.shape[1], _MOST_SCORES) // trees
-    raced = split.train[sample_rows(labels.codes[split.train], most, seed=seed)]
-    verdict = race(
-        matrix[raced],
-        labels.codes[raced],
-        folds_of(labels.codes[raced], how_many_folds(_counts(labels, raced)), seed=seed),
-        learned,
-        schema,
-        goal,
-        seed=seed,
-        progress=progress,
-    )
-    progress("growing the model", 0.0)
-    winner = verdict.winner
-    grown = grow(
-        matrix[split.train],
-        labels.codes[split.train],
-        winner.recipe,
-        learned,
-        schema,
-        rounds=winner.rounds,
-        seed=seed,
-    )
-    progress("growing the model", 1.0)
-    progress("measuring on the test rows", 0.0)
-    probability = grown.posterior(matrix, winner.rounds)
-    judged = _judge(labels, split, learned, probability, goal, seed)
-    model = finish(grown)
-    progress("measuring on the test rows", 1.0)
-    training = Training(
-        table=path,
-        out=place,
-        target=target,
-        labels=labels,
-        counts=counts,
-        goal=goal,
-        seed=seed,
-        split=split,
-        schema=schema,
-        verdict=verdict,
-        judged=judged,
-        notes=_notes(table, schema, labels, split, learned, verdict, probability, len(raced)),
-        command=_command(path, target, positive, goal, seed),
-        versions=_versions(),
-    )
-    progress("writing the report", 0.0)
-    report = render(training)
-    facts = decision_facts(training) | {"model_sha256": bundle.fingerprint(model)}
-    bundle.write(place, {bundle.MODEL: model, bundle.DECISION: bundle.to_json(facts), bundle.REPORT: report})
+    run = {name: str(value) for name, value in asdict(what).items() if name not in ("budget", "goal")}
+    run |= {"goal": str(what.goal), "table": bundle.fingerprint(_content(table))}
+    with Unfinished(place, run, resume=resume) as trials:
+        training = _train(table, what, place, trials, progress)
+        progress("writing the report", 0.0)
+        training.save(place)
+        trials.done()
     progress("writing the report", 1.0)
     return training
 
 
+def _content(table: Table) -> bytes:
+    """What tells this table from another: names, types and a hash of all rows."""
+    frame = table.frame
+    plain = [one for one in frame.columns if not frame[one].dtype.is_nested()]
+    rows = frame.select(plain).hash_rows(seed=0).to_numpy() if plain else np.zeros(0)
+    return repr(frame.schema).encode() + rows.tobytes()
+
+
+def _train(table: Table, asked: Asked, out: Path | None, trials: Trials, progress: Progress) -> Training:
+    begun = monotonic()
+    positive, goal = asked.positive, asked.goal
+    if goal is not None:
+        positive, goal = _class_of_interest(goal, positive)
+    check_columns(table, asked.extra_columns)
+    labels = read_labels(table, asked.target, positive)
+    counts = _counts(labels, np.arange(len(labels.codes)))
+    if labels.positive is not None:
+        goal = goal or Goal("f1")
+        _enough(labels, counts, asked.target)
+    else:
+        goal = goal or Goal("macro_f1")
+        check_multiclass_goal(goal)
+    time, group, weight = (_ordered(table, asked.time), _ordered(table, asked.group), _weights(table, asked.weight))
+    kept = 0.2 if goal.constraints else 0.0
+    split = split_rows(labels.codes, seed=asked.seed, calibration=kept, time=time, group=group)
+    learned = _counts(labels, split.train)
+    _both_sides(labels, split, learned, asked)
+    schema = learn_schema(_without(table, asked), asked.target, split.train)
+    rows = Rows(to_matrix(table, schema), labels.codes, weight)
+    progress("reading the table", 1.0)
+    trees = len(labels.classes) if labels.positive is None else 1
+    most = max(1, int(asked.budget / DEFAULT_BUDGET * min(_MOST_CELLS // rows.matrix.shape[1], _MOST_SCORES) / trees))
+    raced = split.train[sample_rows(labels.codes[split.train], most, seed=asked.seed)]
+    fold = folds_of(
+        labels.codes[raced],
+        how_many_folds(_counts(labels, raced)),
+        seed=asked.seed,
+        time=None if time is None else time[raced],
+        group=None if group is None else group[raced],
+    )
+    deadline = begun + _SHARE_FOR_RACE * asked.budget
+    course = Race(rows.at(raced), fold, learned, schema, goal, asked.seed, trials, deadline, progress)
+    verdict = race(course, candidates(asked.learners, learned, asked.recipes))
+    grow = _grower(verdict, schema, asked, progress)
+    members = measured = grow(rows.at(split.train), learned, "growing the model")
+    progress("measuring on the test rows", 0.0)
+    held = split.calibration if len(split.calibration) else raced
+    scores = posterior(members, rows.matrix[held]) if len(split.calibration) else verdict.winner.probability
+    tested = (posterior(members, rows.matrix[split.test]), naive(members, rows.matrix[split.test]))
+    judged = _judge(labels, split.test, labels.codes[held], scores, tested, learned, goal, asked.seed)
+    importance = importance_of(
+        lambda frame: posterior(measured, to_matrix(Table(frame, table.path, table.typed), schema)),
+        table.frame[split.test],
+        [column.name for column in schema.columns],
+        judged.target,
+        goal,
+        seed=asked.seed,
+    )
+    slices: tuple[Slice, ...] = ()
+    if asked.slice is not None:
+        decided = Ruling(goal, judged.threshold, False, False, "").apply(judged.probability)
+        several = {"classes": labels.classes, "binary": labels.positive is not None}
+        slices = slices_of(table.frame[split.test].select(asked.slice), judged.target, decided, **several)
+    audited = audit(table, labels, split, target=asked.target, time=asked.time, group=asked.group, seed=asked.seed)
+    notes = _notes(table, schema, labels, split, learned, verdict, members, rows, len(raced), judged)
+    progress("measuring on the test rows", 1.0)
+    if not len(split.calibration):
+        members = grow(rows, counts, "growing the model from all rows")
+    training = Training(
+        table=table.path,
+        out=out,
+        asked=asked,
+        labels=labels,
+        counts=counts,
+        goal=goal,
+        split=split,
+        schema=schema,
+        verdict=verdict,
+        judged=judged,
+        fitted=members,
+        notes=notes,
+        command=_command(table.path, asked, positive, goal),
+        versions=_versions(asked.learners),
+        importance=importance,
+        slices=slices,
+        audit=audited,
+    )
+    return replace(training, facts=decision_facts(training))
+
+
+def _grower(
+    verdict: Verdict, schema: Schema, asked: Asked, progress: Progress
+) -> Callable[[Rows, ClassCounts, str], tuple[Member, ...]]:
+    """What fits the members of the winner on some rows."""
+
+    def grow(rows: Rows, counts: ClassCounts, step: str) -> tuple[Member, ...]:
+        found = []
+        for done, (place, share) in enumerate(verdict.members):
+            entry = verdict.entries[place]
+            learner = LEARNERS[entry.learner]
+            recipe = dict(learner.recipes(counts))[entry.loss]
+            job = Job(
+                rows=rows,
+                schema=schema,
+                recipe=recipe,
+                counts=counts,
+                settings=learner.settings[entry.setting],
+                rounds=entry.rounds,
+                seed=asked.seed,
+                each_step=partial(_part_done, progress, step, done, len(verdict.members)),
+            )
+            found.append(Member(entry.label, entry.learner, recipe, share, learner.fit(job).model))
+        progress(step, 1.0)
+        return tuple(found)
+
+    return grow
+
+
+def _part_done(progress: Progress, step: str, done: int, parts: int, part: float) -> None:
+    progress(step, (done + min(1.0, part)) / parts)
+
+
+def _files(training: Training) -> dict[str, bytes]:
+    """Everything that the directory holds."""
+    files = bundle.model_files(training.fitted)
+    facts = training.facts | {"files": {name: bundle.fingerprint(data) for name, data in sorted(files.items())}}
+    texts = {bundle.DECISION: bundle.to_json(facts), bundle.REPORT: render(training), bundle.CARD: model_card(training)}
+    return files | {name: text.encode() for name, text in texts.items()}
+
+
 def decision_facts(training: Training) -> dict[str, Any]:
-    """What decision.json holds, but for the fingerprint of the model."""
-    judged, labels = training.judged, training.labels
+    """What decision.json holds, but for the fingerprints of the files."""
+    judged, labels, verdict = training.judged, training.labels, training.verdict
     test: dict[str, Any] = {name: found.to_dict() for name, found in judged.metrics.items()}
     threshold: float | dict[str, float]
     if isinstance(judged.threshold, float):
@@ -257,7 +525,12 @@ def decision_facts(training: Training) -> dict[str, Any]:
         for name, per_class in (("recall", judged.recall), ("precision", judged.precision)):
             test[name] = dict(zip(names, [one.to_dict() for one in per_class], strict=True))
     return {
-        "recipe": training.verdict.winner.recipe.to_dict(),
+        "format": bundle.FORMAT,
+        "recipe": verdict.winner.recipe.to_dict(),
+        "members": [
+            {"label": one.label, "learner": one.learner, "recipe": one.recipe.to_dict(), "share": one.share}
+            for one in training.fitted
+        ],
         "threshold": threshold,
         "classes": list(labels.classes),
         "positive": labels.positive,
@@ -265,7 +538,8 @@ def decision_facts(training: Training) -> dict[str, Any]:
         "met": judged.met,
         "promised": judged.decision is not None and judged.decision.promised,
         "reason": judged.reason,
-        "verdict": training.verdict.sentence,
+        "verdict": verdict.sentence,
+        "health": "" if verdict.health is None else verdict.health.sentence,
         "metrics": {"test": test},
         "target": training.target,
         "counts": dict(zip(map(str, labels.classes), training.counts.n.tolist(), strict=True)),
@@ -274,13 +548,15 @@ def decision_facts(training: Training) -> dict[str, Any]:
             "calibration": len(training.split.calibration),
             "test": len(training.split.test),
         },
+        "split": training.split.how,
         "seed": training.seed,
-        "rounds": training.verdict.winner.rounds,
+        "rounds": verdict.winner.rounds,
         "comparison": [
             {
                 "loss": entry.label,
+                "learner": entry.learner,
                 "recipe": entry.recipe.to_dict(),
-                "chosen": place == training.verdict.chosen,
+                "chosen": place == verdict.chosen,
                 "rounds": entry.rounds,
                 "score": entry.score,
                 "standard_error": entry.error,
@@ -289,12 +565,66 @@ def decision_facts(training: Training) -> dict[str, Any]:
                 "log_loss": entry.log_loss,
                 "average_precision": entry.average_precision,
             }
-            for place, entry in enumerate(training.verdict.entries)
+            for place, entry in enumerate(verdict.entries)
         ],
         "schema": training.schema.to_dict(),
         "notes": list(training.notes),
+        "command": training.command,
         "versions": training.versions,
     }
+
+
+def _ordered(table: Table, name: str | None) -> NDArray[np.int64] | None:
+    """The place of each row's value among the sorted ones; empty cells come first."""
+    if name is None:
+        return None
+    column = table.frame[name]
+    if column.null_count() == len(column):
+        raise UserError(f"column {name!r} is empty; name another one")
+    places: NDArray[np.int64] = column.rank("dense").fill_null(0).cast(pl.Int64).to_numpy().astype(np.int64)
+    return places
+
+
+def _weights(table: Table, name: str | None) -> NDArray[np.float64] | None:
+    if name is None:
+        return None
+    column = table.frame[name].cast(pl.Float64, strict=False)
+    wrong = (~(column > 0) | column.is_infinite()).fill_null(True)
+    if wrong.any():
+        place = int(wrong.arg_max() or 0)
+        raise UserError(
+            f"weight column {name!r} holds {table.frame[name][place]!r} in data row {place + 1}; "
+            "a weight is a number above 0"
+        )
+    found: NDArray[np.float64] = column.to_numpy().astype(np.float64)
+    return np.asarray(found / found.mean())
+
+
+def _without(table: Table, asked: Asked) -> Table:
+    """The table without the columns that say how rows belong together or count."""
+    extra = [name for name in (asked.group, asked.weight) if name is not None]
+    return Table(table.frame.drop(extra), table.path, table.typed)
+
+
+def _both_sides(labels: Labels, split: Split, learned: ClassCounts, asked: Asked) -> None:
+    """Raise `UserError` where a part lacks what it is for."""
+    tested = np.bincount(labels.codes[split.test], minlength=len(labels.classes))
+    if labels.positive is None:
+        if int((learned.n > 0).sum()) < len(labels.classes):
+            lacking = labels.classes[int(np.argmin(learned.n))]
+            raise UserError(
+                f"no row of class {lacking!r} is in the training part (split {split.how}); leave its rows out of the "
+                "table, or split otherwise"
+            )
+        return
+    for part, n in (("training", learned.n), ("test", tested)):
+        if int(n.min()) < (2 if part == "training" else 1):
+            raise UserError(
+                f"the {part} part has {int(n.min())} rows of class {labels.classes[int(np.argmin(n))]!r} (split "
+                f"{split.how}); it needs more of them, or another split"
+            )
+    if not len(split.calibration) and asked.goal is not None and asked.goal.constraints:
+        raise UserError("no row is left to set the threshold on; the table needs more rows")
 
 
 def _counts(labels: Labels, rows: NDArray[np.int64]) -> ClassCounts:
@@ -313,23 +643,26 @@ def _enough(labels: Labels, counts: ClassCounts, target: str) -> None:
 
 def _judge(
     labels: Labels,
-    split: Split,
+    test: NDArray[np.int64],
+    truth_held: NDArray[np.int64],
+    scores_held: NDArray[np.float64],
+    tested: tuple[NDArray[np.float64], NDArray[np.float64]],
     learned: ClassCounts,
-    probability: NDArray[np.float64],
     goal: Goal,
     seed: int,
 ) -> Judged:
-    held, test = split.calibration, split.test
-    truth, scores = labels.codes[test], probability[test]
+    truth, (scores, plain) = labels.codes[test], tested
     if labels.positive is None:
-        several = choose_class_thresholds(labels.codes[held], probability[held], learned.prior, goal)
-        metrics, recall, precision = measure_multiclass(truth, scores, several.threshold, goal, seed=seed)
-        matrix = confusion_matrix(truth, decide_classes(scores, several.threshold), len(labels.classes))
-        return Judged(None, several.threshold, True, several.reason, truth, scores, metrics, recall, precision, matrix)
-    decision = choose_threshold(labels.codes[held], probability[held], goal)
+        several = choose_class_thresholds(truth_held, scores_held, learned.prior, goal)
+        cut = several.threshold
+        metrics, recall, precision = measure_multiclass(truth, scores, cut, goal, seed=seed)
+        matrix = confusion_matrix(truth, decide_classes(scores, cut), len(labels.classes))
+        return Judged(None, cut, True, several.reason, truth, scores, plain, metrics, recall, precision, matrix)
+    decision = choose_threshold(truth_held, scores_held, goal)
     metrics = measure_binary(truth, scores, decision.threshold, goal, seed=seed)
     matrix = confusion_matrix(truth, scores >= decision.threshold, 2)
-    return Judged(decision, decision.threshold, decision.met, decision.reason, truth, scores, metrics, [], [], matrix)
+    at = (decision, decision.threshold, decision.met, decision.reason)
+    return Judged(*at, truth, scores, plain, metrics, [], [], matrix)
 
 
 def _notes(
@@ -339,10 +672,19 @@ def _notes(
     split: Split,
     learned: ClassCounts,
     verdict: Verdict,
-    probability: NDArray[np.float64],
+    members: tuple[Member, ...],
+    rows: Rows,
     raced: int,
+    judged: Judged,
 ) -> tuple[str, ...]:
-    notes = []
+    notes = [] if verdict.health is None or not verdict.health.broken else [verdict.health.sentence]
+    if verdict.left_out:
+        notes.append(f"The budget had no time for: {', '.join(verdict.left_out)}.")
+    if not len(split.calibration):
+        notes.append(
+            "The figures are of a model that learned without the test rows; the saved one learned from all rows, in "
+            "the same way."
+        )
     if raced < len(split.train):
         notes.append(f"The losses were compared on {raced:,} of the {len(split.train):,} training rows.")
     codes = labels.codes
@@ -360,14 +702,16 @@ def _notes(
             "that class is uncertain, and another seed will give another threshold."
         )
     if labels.positive is not None:
-        positives = int(codes[split.calibration].sum())
+        positives = int(codes[split.calibration].sum()) if len(split.calibration) else int(learned.n[1])
         if positives < 30:
-            notes.append(f"The threshold rests on {positives} positive calibration rows.")
-        seen, unseen = split.train, split.test
-        trained = ranking(codes[seen], probability[seen], np.ones((1, len(seen))))["average_precision"][0]
+            notes.append(f"The threshold rests on {positives} positive rows.")
+        seen = split.train[:100_000]
+        trained = ranking(codes[seen], posterior(members, rows.matrix[seen]), np.ones((1, len(seen))))[
+            "average_precision"
+        ][0]
         if trained < 2 * float(learned.prior[1]) and float(learned.prior[1]) < 0.4:
             notes.append(f"The model ranks even its own training rows badly (average precision {trained:.3f}).")
-        if ranking(codes[unseen], probability[unseen], np.ones((1, len(unseen))))["roc_auc"][0] > 0.9995:
+        if judged.metrics["roc_auc"].value > 0.9995:
             notes.append("The test rows are separated almost perfectly: does a column give the target away?")
     dropped = [f"{name} ({reason})" for name, reason in schema.dropped]
     if dropped:
@@ -392,16 +736,23 @@ def _class_of_interest(goal: Goal, positive: str | None) -> tuple[str | None, Go
     return positive if name is None else name, alone
 
 
-def _command(path: Path, target: str, positive: str | None, goal: Goal, seed: int) -> str:
-    words = ["counterpoise", "train", str(path), "--target", target]
+def _command(path: Path, asked: Asked, positive: str | None, goal: Goal) -> str:
+    words = ["counterpoise", "train", str(path), "--target", asked.target]
     if positive is not None:
         words += ["--positive", positive]
-    return shlex.join([*words, "--goal", str(goal), "--seed", str(seed)])
+    words += ["--goal", str(goal), "--learner", ",".join(asked.learners)]
+    for name in ("time", "group", "weight", "slice"):
+        if getattr(asked, name) is not None:
+            words += [f"--{name}", getattr(asked, name)]
+    if asked.budget != DEFAULT_BUDGET:
+        words += ["--budget", f"{asked.budget:g}s"]
+    return shlex.join([*words, "--seed", str(asked.seed)])
 
 
-def _versions() -> dict[str, str]:
+def _versions(learners: Sequence[str]) -> dict[str, str]:
     found = {"python": platform.python_version()}
-    for name in ("counterpoise", "lightgbm", "numpy", "polars", "scipy"):
+    packages = [package for name in learners for package in LEARNERS[name].packages]
+    for name in dict.fromkeys(("counterpoise", "lightgbm", "numpy", "polars", "scipy", *packages)):
         try:
             found[name] = version(name)
         except PackageNotFoundError:

@@ -1,0 +1,38 @@
+"""`counterpoise audit`: look at a table before anything is learned from it."""
+
+import json
+import shutil
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+TablePath = Annotated[Path, typer.Argument(metavar="TABLE", help="A .csv or .parquet file, or a folder of the latter.")]
+
+
+def audit(
+    table: TablePath,
+    target: Annotated[str, typer.Option(help="The column with the classes.")],
+    time: Annotated[str | None, typer.Option(help="A column of dates, times or numbers: what changes over it?")] = None,
+    group: Annotated[str | None, typer.Option(help="A column that says which rows belong together.")] = None,
+    to_json: Annotated[Path | None, typer.Option("--json", metavar="FILE", help="A new .json file: the facts.")] = None,
+    to_html: Annotated[Path | None, typer.Option("--html", metavar="FILE", help="A new .html file: the page.")] = None,
+) -> None:
+    """Say what a table can show, and what would deceive."""
+    from counterpoise.cli.commands import _needs_table_extra
+
+    _needs_table_extra()
+    from counterpoise.table.audit import audit_table
+    from counterpoise.table.audit_page import page, screen
+    from counterpoise.table.bundle import refuse_existing
+    from counterpoise.table.write import write_text
+
+    for out in (to_json, to_html):
+        if out is not None:
+            refuse_existing(out)
+    found = audit_table(table, target=target, time=time, group=group)
+    typer.echo(screen(found, min(shutil.get_terminal_size((100, 24)).columns, 110)))
+    if to_json is not None:
+        write_text(json.dumps(found.to_dict(), indent=2, ensure_ascii=False, allow_nan=False) + "\n", to_json)
+    if to_html is not None:
+        write_text(page(found), to_html)

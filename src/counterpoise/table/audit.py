@@ -1,0 +1,439 @@
+"""What a table can show and what it would only pretend to: looked at before anything is learned.
+
+Nothing here needs a model. Counts, missing cells and copies come from the table itself; leaks and drift from what
+one column alone says (`signal.py`), out of fold; what the test part could tell from exact binomial tests.
+"""
+
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+from counterpoise.decide.binomial import POWER, least_right, p_value
+from counterpoise.decide.measured import share
+from counterpoise.errors import UserError
+from counterpoise.table.drift import Drift, Moved, late_rows, most_moved_class, periods_of, spelled, time_places
+from counterpoise.table.findings import Finding, findings_of, verdict_of
+from counterpoise.table.leaks import Identifier, Leak, find_identifier, find_late_times, find_leak
+from counterpoise.table.read import Labels, Table, check_columns, read_labels, read_table
+from counterpoise.table.signal import FOLDS, cells_of, signal
+from counterpoise.table.split import Split, folds_of, sample_rows, split_rows
+
+SCHEMA = 1
+_LEVEL = 0.05
+_MOST_ROWS = 300_000
+_LEAST_OF_CLASS = 1000
+
+
+@dataclass(frozen=True, slots=True)
+class ClassFacts:
+    """A class, and the rows that each part gets.
+
+    Parameters
+    ----------
+    name
+        As text.
+    rows, share
+        In the whole table.
+    train, calibration, test
+        Rows in the three parts.
+    """
+
+    name: str
+    rows: int
+    share: float
+    train: int
+    calibration: int
+    test: int
+
+
+@dataclass(frozen=True, slots=True)
+class SmallestEffect:
+    """What the test rows of the rarest class could tell about its recall.
+
+    Parameters
+    ----------
+    of_class
+        The rarest class.
+    rows
+        Its test rows.
+    low, high
+        Where a recall could lie that is measured as one half: the exact 95 % interval.
+    gain
+        The smallest true gain over a recall of one half that an exact binomial test (5 %, one-sided) finds in four
+        cases of five; None where no gain could be shown.
+    """
+
+    of_class: str
+    rows: int
+    low: float
+    high: float
+    gain: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class MissingCells:
+    """A column that is not always filled in."""
+
+    column: str
+    rows: int
+    share: float
+
+
+@dataclass(frozen=True, slots=True)
+class Copies:
+    """Rows that are equal in every column but identifiers.
+
+    Parameters
+    ----------
+    rows
+        Rows that repeat an earlier one, the class included.
+    across
+        Test rows whose columns also occur in the other two parts.
+    contradicting
+        Rows whose columns occur with another class too: no model can be right about all of them.
+    """
+
+    rows: int
+    across: int
+    contradicting: int
+
+
+@dataclass(frozen=True, slots=True)
+class Groups:
+    """Rows that belong together.
+
+    Parameters
+    ----------
+    group
+        The column.
+    groups
+        How many there are.
+    largest
+        Rows of the largest.
+    across
+        Test rows whose group is also in the other two parts.
+    """
+
+    group: str
+    groups: int
+    largest: int
+    across: int
+
+
+@dataclass(frozen=True, slots=True)
+class Audit:
+    """Everything that was found; plain facts.
+
+    Parameters
+    ----------
+    table, target
+        What was looked at.
+    rows, columns
+        Its size, the target included.
+    classes
+        In order; of two the second is the positive one.
+    imbalance_ratio
+        Rows of the most frequent class for each of the rarest.
+    smallest_effect
+        What the test part could tell.
+    missing
+        Columns with missing cells, the emptiest first.
+    constant
+        Columns with one value, or none.
+    duplicate_columns
+        Pairs of columns with equal cells: the later one, and the one that it repeats.
+    copies
+        Equal rows.
+    leaks
+        Columns that give the class away, certain ones first.
+    identifiers
+        Columns that name rows.
+    drift
+        What changes over time, where a time was named.
+    groups
+        Where a group was named.
+    findings
+        The same in words, the gravest first.
+    verdict
+        In one or two sentences.
+    """
+
+    table: str
+    target: str
+    rows: int
+    columns: int
+    classes: tuple[ClassFacts, ...]
+    imbalance_ratio: float
+    smallest_effect: SmallestEffect
+    missing: tuple[MissingCells, ...]
+    constant: tuple[str, ...]
+    duplicate_columns: tuple[tuple[str, str], ...]
+    copies: Copies
+    leaks: tuple[Leak, ...]
+    identifiers: tuple[Identifier, ...]
+    drift: Drift | None
+    groups: Groups | None
+    findings: tuple[Finding, ...] = ()
+    verdict: str = ""
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain data, for JSON."""
+        return {"schema": SCHEMA} | asdict(self)
+
+
+def audit_table(path: Path, *, target: str, time: str | None = None, group: str | None = None, seed: int = 0) -> Audit:
+    r"""Look at a table before anything is learned from it.
+
+    Parameters
+    ----------
+    path
+        A file that `read_table` reads.
+    target
+        The column with the classes.
+    time
+        A column of dates, times or numbers that says when a row came to be: is later data as earlier data was?
+    group
+        A column that says which rows belong together (a customer, a patient).
+    seed
+        Of the split into three parts.
+
+    Raises
+    ------
+    UserError
+        If the table cannot be read, a column is absent, or the target is no class.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> with tempfile.TemporaryDirectory() as directory:
+    ...     path = Path(directory, "loans.csv")
+    ...     lines = [f"{k},{k * k % 89},{'' if k % 9 else k % 7},{int(k % 9 == 0)}" for k in range(900)]
+    ...     _ = path.write_text("id,income,closed,bad\n" + "\n".join(lines))
+    ...     found = audit_table(path, target="bad")
+    >>> [(leak.column, leak.certain) for leak in found.leaks], [one.column for one in found.identifiers]
+    ([('closed', True)], ['id'])
+    """
+    if seed < 0:
+        raise UserError(f"seed is {seed}; it must be 0 or more")
+    table = read_table(path)
+    labels = read_labels(table, target)
+    return audit(table, labels, None, target=target, time=time, group=group, seed=seed)
+
+
+def audit(
+    table: Table,
+    labels: Labels,
+    split: Split | None,
+    *,
+    target: str,
+    time: str | None = None,
+    group: str | None = None,
+    seed: int = 0,
+) -> Audit:
+    """The same of a table that was read already, and perhaps split.
+
+    Parameters
+    ----------
+    table, labels
+        What `read_table` and `read_labels` gave.
+    split
+        Who learns, calibrates and tests; None for stratified parts, or with `time` for the last fifth as test.
+    target, time, group
+        Names of columns.
+    seed
+        Of the parts and folds that are made here.
+    """
+    check_columns(table, [name for name in (target, time, group) if name is not None])
+    for option, name in (("time", time), ("group", group)):
+        if name == target:
+            raise UserError(f"{option} is {name!r}, which is the target; name another column")
+    if not table.frame.width > 1:
+        raise UserError(f"{table.path} has no column besides {target!r}; there is nothing to learn from")
+    frame, codes = table.frame, labels.codes
+    names = tuple(str(one) for one in labels.classes)
+    places = None if time is None else time_places(frame[time])
+    parts = split if split is not None else _parts(codes, places, seed)
+    columns = [name for name in frame.columns if name != target]
+    constant, doubled = _same(frame, columns)
+    looked = [name for name in columns if name not in constant and name != group]
+    leaks, moved = _looked_at(frame.select(looked), codes, names, places, seed)
+    if time is not None:
+        known = {leak.column for leak in leaks}
+        leaks += [leak for leak in find_late_times(frame, looked, time) if leak.column not in known]
+    identifiers = [one for name in looked if name != time and (one := find_identifier(frame[name])) is not None]
+    counts = np.bincount(codes, minlength=len(names))
+    found = Audit(
+        table=table.path.name,
+        target=target,
+        rows=frame.height,
+        columns=frame.width,
+        classes=_classes(codes, names, parts),
+        imbalance_ratio=float(counts.max() / max(counts.min(), 1)),
+        smallest_effect=_smallest_effect(codes, labels, parts.test),
+        missing=_missing(frame, columns),
+        constant=constant,
+        duplicate_columns=doubled,
+        copies=_copies(frame, codes, {target, *(one.column for one in identifiers)}, parts),
+        leaks=tuple(sorted(leaks, key=lambda leak: (not leak.certain, -leak.auc))),
+        identifiers=tuple(identifiers),
+        drift=None if time is None or places is None else _drift(frame[time], places, codes, names, moved),
+        groups=None if group is None else _groups(frame[group], parts),
+    )
+    found = replace(found, findings=findings_of(found))
+    return replace(found, verdict=verdict_of(found))
+
+
+def _parts(codes: NDArray[np.int64], places: NDArray[np.int64] | None, seed: int) -> Split:
+    if places is None:
+        return split_rows(codes, seed=seed)
+    tested = late_rows(places)
+    earlier = np.flatnonzero(~tested)
+    held = late_rows(places[earlier], 0.25)
+    return Split(earlier[~held], earlier[held], np.flatnonzero(tested))
+
+
+def _same(frame: pl.DataFrame, columns: list[str]) -> tuple[tuple[str, ...], tuple[tuple[str, str], ...]]:
+    """Columns with one value, and pairs of equal columns."""
+    constant: list[str] = []
+    doubled: list[tuple[str, str]] = []
+    first: dict[tuple[str, int], list[str]] = {}
+    at = np.arange(1, 2 * frame.height, 2, dtype=np.uint64)
+    for name in columns:
+        column = frame[name]
+        if column.dtype.is_nested() or column.dtype == pl.Object:
+            continue
+        if column.n_unique() < 2:
+            constant.append(name)
+            continue
+        print_of = (str(column.dtype), int((column.hash().to_numpy() * at).sum()))
+        alike = first.setdefault(print_of, [])
+        twin = next((one for one in alike if frame[one].equals(column, null_equal=True)), None)
+        if twin is None:
+            alike.append(name)
+        else:
+            doubled.append((name, twin))
+    return tuple(constant), tuple(doubled)
+
+
+def _looked_at(
+    frame: pl.DataFrame,
+    codes: NDArray[np.int64],
+    names: tuple[str, ...],
+    places: NDArray[np.int64] | None,
+    seed: int,
+) -> tuple[list[Leak], list[Moved]]:
+    """What gives the class away, and how well each column alone tells later rows from earlier ones."""
+    rows = sample_rows(codes, _MOST_ROWS, seed=seed, least=_LEAST_OF_CLASS)
+    if len(rows) < frame.height:
+        frame, codes, places = frame[rows], codes[rows], None if places is None else places[rows]
+    classes = len(names)
+    rare = codes == np.argmin(np.bincount(codes, minlength=classes))
+    fold = folds_of(codes, FOLDS, seed=seed)
+    late = None if places is None else late_rows(places).astype(np.int64)
+    late_fold = None if late is None else folds_of(late, FOLDS, seed=seed)
+    leaks: list[Leak] = []
+    moved: list[Moved] = []
+    for column in frame.get_columns():
+        cells = cells_of(column, rare, classes=classes)
+        if cells is None:
+            continue
+        leak = find_leak(column.name, cells, signal(cells, codes, fold, classes), names)
+        if leak is not None:
+            leaks.append(leak)
+        if late is not None and late_fold is not None:
+            auc = float(signal(cells, late, late_fold, 2).auc[1])
+            moved.append(Moved(column.name, 0.5 if np.isnan(auc) else auc))
+    return leaks, moved
+
+
+def _classes(codes: NDArray[np.int64], names: tuple[str, ...], parts: Split) -> tuple[ClassFacts, ...]:
+    whole, *of_parts = (
+        np.bincount(one, minlength=len(names)).tolist()
+        for one in (codes, codes[parts.train], codes[parts.calibration], codes[parts.test])
+    )
+    return tuple(
+        ClassFacts(name, rows, rows / len(codes), *split)
+        for name, rows, *split in zip(names, whole, *of_parts, strict=True)
+    )
+
+
+def _smallest_effect(codes: NDArray[np.int64], labels: Labels, test: NDArray[np.int64]) -> SmallestEffect:
+    one = 1 if labels.positive is not None else int(np.argmin(np.bincount(codes)))
+    rows = int((codes[test] == one).sum())
+    half = share(rows / 2, rows)
+    return SmallestEffect(str(labels.classes[one]), rows, half.low, half.high, _gain(rows))
+
+
+def _gain(rows: int) -> float | None:
+    """The smallest gain over one half that so many rows show, in four cases of five."""
+    right = least_right(rows, 0.5, _LEVEL)
+    if not np.isfinite(right):
+        return None
+    low, high = 0.5, 1.0
+    for _ in range(40):
+        middle = (low + high) / 2
+        low, high = (low, middle) if p_value(right, rows, middle) >= POWER else (middle, high)
+    return high - 0.5
+
+
+def _missing(frame: pl.DataFrame, columns: list[str]) -> tuple[MissingCells, ...]:
+    rows = {
+        name: frame[name].null_count() + (int(frame[name].is_nan().sum()) if frame[name].dtype.is_float() else 0)
+        for name in columns
+    }
+    ordered = sorted((name for name in columns if rows[name]), key=lambda name: -rows[name])
+    return tuple(MissingCells(name, rows[name], rows[name] / frame.height) for name in ordered)
+
+
+def _copies(frame: pl.DataFrame, codes: NDArray[np.int64], without: set[str], parts: Split) -> Copies:
+    columns = [
+        one.name
+        for one in frame.get_columns()
+        if one.name not in without and not one.dtype.is_nested() and one.dtype != pl.Object
+    ]
+    if not columns:
+        return Copies(0, 0, 0)
+    _, alike = np.unique(frame.select(columns).hash_rows().to_numpy(), return_inverse=True)
+    classes = int(codes.max()) + 1
+    kinds = np.unique(alike * classes + codes)
+    contested = np.bincount(kinds // classes) > 1
+    elsewhere = np.concatenate([parts.train, parts.calibration])
+    across = np.isin(alike[parts.test], alike[elsewhere])
+    return Copies(len(codes) - len(kinds), int(across.sum()), int(contested[alike].sum()))
+
+
+def _drift(
+    time: pl.Series,
+    places: NDArray[np.int64],
+    codes: NDArray[np.int64],
+    names: tuple[str, ...],
+    moved: list[Moved],
+) -> Drift:
+    late = late_rows(places)
+    periods, counted = periods_of(time, places, codes, len(names))
+    of_class = most_moved_class(counted)
+    return Drift(
+        time=time.name,
+        since=spelled(time.filter(pl.Series(late)).min()),
+        late=int(late.sum()),
+        periods=periods,
+        class_moved=None if of_class is None else names[of_class[0]],
+        lowest=0.0 if of_class is None else of_class[1],
+        highest=0.0 if of_class is None else of_class[2],
+        columns=tuple(sorted((one for one in moved if one.column != time.name), key=lambda one: -one.auc)),
+    )
+
+
+def _groups(column: pl.Series, parts: Split) -> Groups:
+    if column.dtype.is_nested() or column.dtype == pl.Object:
+        raise UserError(f"group {column.name!r} holds {column.dtype}; name a column of text or numbers")
+    group = column.cast(pl.String).rank("dense").fill_null(0).to_numpy().astype(np.int64)
+    sizes = np.bincount(group)
+    sizes[0] = 0  # rows without a group belong to nobody
+    elsewhere = np.concatenate([parts.train, parts.calibration])
+    across = np.isin(group[parts.test], group[elsewhere]) & (group[parts.test] > 0)
+    return Groups(column.name, int((sizes > 0).sum()), int(sizes.max()), int(across.sum()))

@@ -1,0 +1,277 @@
+"""CSV and its relatives: from the bytes of a file to typed columns.
+
+A CSV says neither its encoding, nor its delimiter, nor its types. Each is read off the whole file, and what cannot
+be told is an error with its place, not a guess: a type inferred from the first rows would turn a stray word in row
+50,000 into an error about the wrong thing, or into a column of text.
+"""
+
+import csv
+import gzip
+import io
+import warnings
+import zipfile
+import zlib
+from collections import Counter
+from pathlib import Path
+
+import polars as pl
+
+from counterpoise.errors import UserError
+
+MISSING = ("", "NA", "N/A", "NaN", "nan", "null", "NULL", "?")
+# so many ways to say so in a column whose other cells are all numbers
+_MISSING_NUMBER = (
+    "-",
+    "--",
+    ".",
+    "N.A.",
+    "n.a.",
+    "n/a",
+    "na",
+    "None",
+    "none",
+    "#N/A",
+    "#DIV/0!",
+    "#VALUE!",
+    "unknown",
+    "missing",
+)
+_DATES = ("%Y-%m-%d", "%Y/%m/%d")
+_DATETIMES = ("%Y-%m-%d %H:%M:%S", "%Y-%m-%dT%H:%M:%S", "%Y-%m-%d %H:%M", "%Y-%m-%dT%H:%M:%S%.f")
+SUFFIXES = (".csv", ".tsv", ".txt")
+PACKED = (".gz", ".zip", ".zst", ".bz2", ".xz")
+_UNPACK = {
+    b"\x28\xb5\x2f\xfd": ("zstd", "zstd -d"),
+    b"BZh": ("bzip2", "bunzip2"),
+    b"\xfd7zXZ\x00": ("xz", "unxz"),
+}
+_SEPARATORS = ",;\t|"
+
+
+def read_delimited(path: Path, *, text: frozenset[str], spelled: bool) -> pl.DataFrame:
+    """Read a .csv, .tsv or .txt file, also within .gz or .zip.
+
+    Parameters
+    ----------
+    path
+        The file.
+    text
+        Columns that stay text although all of their values look like something else.
+    spelled
+        Whether all cells stay text as they are spelled, marks of missing values included.
+
+    Raises
+    ------
+    UserError
+        If the file is not text, or not a table.
+
+    Warns
+    -----
+    UserWarning
+        If it is not UTF-8, and was read as Windows-1252.
+    """
+    try:
+        raw = path.read_bytes()
+    except OSError as error:
+        raise UserError(f"{path} cannot be read ({error.strerror})") from None
+    raw, inner = _unpacked(raw, path)
+    raw = _in_utf8(raw, path)
+    if b"\n" not in raw:
+        raw = raw.replace(b"\r", b"\n")  # the line ends of old Macs, which Excel still offers
+    header = raw[: raw.find(b"\n") if b"\n" in raw else len(raw)].decode("utf-8-sig").rstrip("\r\n")
+    if not header.strip():
+        raise UserError(f"{path} has an empty first line; a CSV starts with its column names")
+    separator = "\t" if inner.lower().endswith(".tsv") else _separator(header)
+    names = _names(header, separator, path)
+    frame = _cells(raw, separator, names, path)
+    if spelled:
+        return frame
+    return frame.select(
+        _typed(column, keep=column.name in text, decimal_comma=separator != ",") for column in frame.get_columns()
+    )
+
+
+def numbers(column: pl.Series) -> pl.Series:
+    """Text as numbers, null where it is none.
+
+    Examples
+    --------
+    >>> numbers(pl.Series(["1", "x"])).to_list()
+    [1.0, None]
+    """
+    return column.cast(pl.Float64, strict=False)
+
+
+def first_line(error: BaseException) -> str:
+    r"""What an error of a library says, without its advice.
+
+    Examples
+    --------
+    >>> first_line(OSError("no space\nhint: buy a disk")), first_line(EOFError())
+    ('no space', 'EOFError')
+    """
+    lines = str(error).strip().splitlines()
+    return lines[0] if lines else type(error).__name__
+
+
+def _unpacked(raw: bytes, path: Path) -> tuple[bytes, str]:
+    """The text of the file, and the name that says what it is without its compression."""
+    suffix = path.suffix.lower()
+    bare = path.name[: -len(suffix)] if suffix in PACKED else path.name
+    for magic, (kind, command) in _UNPACK.items():
+        if raw.startswith(magic):
+            raise UserError(f"{path} is compressed with {kind}; unpack it first: {command} {path}")
+    if raw.startswith(b"PAR1"):
+        raise UserError(f"{path} is a Parquet file; name it {path.stem}.parquet")
+    if raw.startswith(b"PK\x03\x04") or suffix == ".zip":
+        return _of_zip(raw, path)
+    if raw.startswith(b"\x1f\x8b") or suffix == ".gz":
+        try:
+            return gzip.decompress(raw), bare
+        except (OSError, EOFError, zlib.error) as error:
+            raise UserError(f"{path} cannot be read ({first_line(error)}); is it cut short?") from None
+    if suffix in PACKED:
+        raise UserError(f"{path} is not compressed as its name says; rename it to {bare}")
+    return raw, bare
+
+
+def _of_zip(raw: bytes, path: Path) -> tuple[bytes, str]:
+    try:
+        with zipfile.ZipFile(io.BytesIO(raw)) as archive:
+            names = [one for one in archive.namelist() if not one.endswith("/") and not one.startswith("__MACOSX/")]
+            if "xl/workbook.xml" in names:
+                raise UserError(f"{path} is an Excel workbook; save the sheet as CSV")
+            tables = [one for one in names if one.lower().endswith(SUFFIXES)]
+            if len(tables) != 1:
+                held = f"{len(tables)} tables" if tables else "no .csv"
+                shown = ", ".join(map(repr, (tables or names)[:5])) or "nothing"
+                raise UserError(f"{path} holds {held} ({shown}); a zip must hold exactly one")
+            return archive.read(tables[0]), tables[0]
+    except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError) as error:
+        raise UserError(f"{path} cannot be read ({first_line(error)}); unpack it first") from None
+
+
+def _in_utf8(raw: bytes, path: Path) -> bytes:
+    if raw.startswith((b"\xff\xfe", b"\xfe\xff")):
+        try:
+            return raw.decode("utf-16").encode()
+        except UnicodeError:
+            raise UserError(f"{path} begins like UTF-16 but is not; is it cut short? save it as UTF-8") from None
+    if (place := raw.find(b"\0")) >= 0:
+        raise UserError(
+            f"{path} is no text: byte {place + 1} is zero; name a CSV file in UTF-8, or a Parquet file as .parquet"
+        )
+    try:
+        raw.decode()
+    except UnicodeDecodeError as error:
+        return _of_windows(raw, error, path)
+    return raw
+
+
+def _of_windows(raw: bytes, error: UnicodeDecodeError, path: Path) -> bytes:
+    line = raw.count(b"\n", 0, error.start) + 1
+    where = f"{path}, line {line}: byte 0x{raw[error.start]:02x} is not UTF-8"
+    if any(ord(one) > 127 and not 0xDC80 <= ord(one) <= 0xDCFF for one in set(raw.decode(errors="surrogateescape"))):
+        raise UserError(f"{where}, although other letters are; correct that cell, or save the file again as UTF-8")
+    try:
+        text = raw.decode("cp1252")
+    except UnicodeDecodeError:
+        raise UserError(f"{where}, nor Windows-1252; save the file as UTF-8") from None
+    warnings.warn(f"{where}; the file was read as Windows-1252. Save it as UTF-8 if letters look wrong", stacklevel=2)
+    return text.encode()
+
+
+def _separator(header: str) -> str:
+    outside = "".join(header.split('"')[::2])
+    return max(_SEPARATORS, key=outside.count)
+
+
+def _names(header: str, separator: str, path: Path) -> list[str]:
+    try:
+        names = next(csv.reader(io.StringIO(header), delimiter=separator))
+    except csv.Error as error:
+        raise UserError(f"{path} has a first line that names no columns ({first_line(error)})") from None
+    refuse_twice(names, path)
+    return names
+
+
+def refuse_twice(names: list[str], path: Path) -> None:
+    """Refuse column names that occur twice, with their places.
+
+    Examples
+    --------
+    >>> refuse_twice(["x", "y", "x"], Path("t.csv"))
+    Traceback (most recent call last):
+    ...
+    counterpoise.errors.UserError: t.csv has more than one column named 'x' (columns 1, 3); rename one
+    """
+    twice = [name for name, times in Counter(names).items() if times > 1]
+    if not twice:
+        return
+    if len(twice) > 1:
+        more = f" and {len(twice) - 5} others" if len(twice) > 5 else ""
+        raise UserError(f"{path} has more than one column named {', '.join(map(repr, twice[:5]))}{more}; rename them")
+    places = ", ".join(str(place + 1) for place, name in enumerate(names) if name == twice[0])
+    raise UserError(f"{path} has more than one column named {twice[0]!r} (columns {places}); rename one")
+
+
+def _cells(raw: bytes, separator: str, names: list[str], path: Path) -> pl.DataFrame:
+    try:
+        frame = pl.read_csv(raw, separator=separator, infer_schema=False)
+    except (pl.exceptions.PolarsError, OSError) as error:
+        problem = _too_long(raw, separator, len(names)) or first_line(error)
+        raise UserError(f"{path} is not a readable CSV file ({problem})") from None
+    if frame.width == len(names):  # Polars keeps the doubled quotes of a quoted name
+        frame.columns = names
+    return frame
+
+
+def _too_long(raw: bytes, separator: str, fields: int) -> str | None:
+    reader = csv.reader(io.StringIO(raw.decode("utf-8-sig", errors="replace")), delimiter=separator)
+    try:
+        for row in reader:
+            if len(row) > fields:
+                return f"line {reader.line_num} has {len(row)} fields, the header {fields}"
+    except csv.Error:
+        pass
+    return None
+
+
+def _typed(column: pl.Series, *, keep: bool, decimal_comma: bool) -> pl.Series:
+    name = column.name
+    column = column.str.strip_chars()
+    frame = column.to_frame()
+    text = frame.select(pl.when(~pl.col(name).is_in(MISSING)).then(pl.col(name)))[name]
+    held = text.drop_nulls()
+    if keep or held.is_empty():
+        return text
+    # 0,5 is a half where commas separate no cells; elsewhere it might be a thousands mark
+    if decimal_comma and held.str.contains(r"^[+-]?\d+(,\d+)?(e[+-]?\d+)?$").all() and held.str.contains(",").any():
+        return numbers(text.str.replace(",", ".", literal=True))
+    figures = frame.select(pl.when(~pl.col(name).is_in(MISSING + _MISSING_NUMBER)).then(pl.col(name)))[name]
+    if figures.null_count() < len(figures) and numbers(figures).null_count() == figures.null_count():
+        text, held = figures, figures.drop_nulls()
+    # A code such as 007 is no number: as one it would be equal to 7.
+    coded = bool(held.str.contains(r"^[+-]?0\d").any())
+    if not coded and numbers(held).null_count() == 0:
+        return _as_numbers(text, held)
+    if held.str.to_lowercase().is_in(["true", "false"]).all():
+        return frame.select((text.str.to_lowercase() == "true").alias(name))[name]
+    for form in _DATES:
+        if held.str.to_date(form, strict=False).null_count() == 0:
+            return text.str.to_date(form, strict=False)
+    for form in _DATETIMES:
+        if held.str.to_datetime(form, strict=False).null_count() == 0:
+            return text.str.to_datetime(form, strict=False)
+    return text
+
+
+def _as_numbers(text: pl.Series, held: pl.Series) -> pl.Series:
+    if not held.str.contains(r"^[+-]?\d+$").all():
+        return numbers(text)
+    whole = text.cast(pl.Int64, strict=False)
+    if whole.null_count() == text.null_count():
+        return whole
+    # beyond 64 bits; where numbers would make two of them equal, they are names of things
+    values = numbers(text)
+    return text if values.n_unique() < text.n_unique() else values

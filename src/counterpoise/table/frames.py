@@ -1,0 +1,126 @@
+"""Tables that are in memory already: frames of pandas and of Polars.
+
+pandas is never imported here: a frame that arrives has brought it.
+"""
+
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import polars as pl
+
+from counterpoise.errors import UserError
+from counterpoise.table.delimited import refuse_twice
+from counterpoise.table.read import Table, quoted
+
+_NAME = Path("the frame")
+
+
+def table_of(frame: Any) -> Table:
+    """A pandas or Polars frame as a table; its types are trusted, its index is ignored.
+
+    Parameters
+    ----------
+    frame
+        A `pandas.DataFrame` or a `polars.DataFrame`. Cells are numbers, flags, dates, times, text or missing; in a
+        column of objects whole numbers beside text are spelled as text.
+
+    Raises
+    ------
+    UserError
+        If it is something else, has no rows, two columns of one name, or a cell that holds a list, a dict or another
+        object.
+
+    Examples
+    --------
+    >>> table_of(pl.DataFrame({"size": [1, 2]})).frame.columns
+    ['size']
+    >>> table_of({"size": [1, 2]})
+    Traceback (most recent call last):
+    ...
+    counterpoise.errors.UserError: a table is a pandas or a Polars DataFrame, or the path of a file; this is a dict
+    """
+    if isinstance(frame, pl.LazyFrame):
+        raise UserError("a Polars LazyFrame has no rows yet; call its collect() first")
+    if isinstance(frame, pl.DataFrame):
+        read = frame
+    elif type(frame).__module__.partition(".")[0] == "pandas" and getattr(frame, "ndim", 0) == 2:
+        read = _of_pandas(frame)
+    else:
+        raise UserError(
+            f"a table is a pandas or a Polars DataFrame, or the path of a file; this is a {type(frame).__name__}"
+        )
+    for column in read.get_columns():
+        if column.dtype.is_nested() or column.dtype in (pl.Object, pl.Binary):
+            place = int(column.is_not_null().arg_max() or 0)
+            raise _no_cell(column.name, place, column.dtype, column[place] if column.null_count() < len(column) else "")
+    if read.height == 0:
+        raise UserError(f"{_NAME} has no rows")
+    return Table(read, _NAME, typed=True)
+
+
+def _of_pandas(frame: Any) -> pl.DataFrame:
+    names = [str(name) for name in frame.columns]
+    refuse_twice(names, _NAME)
+    return pl.DataFrame([_of_column(name, frame.iloc[:, place]) for place, name in enumerate(names)])
+
+
+def _of_column(name: str, column: Any) -> pl.Series:
+    dtype = column.dtype
+    kind = getattr(dtype, "kind", "O")
+    missing = column.isna().to_numpy()
+    if type(dtype).__name__ == "CategoricalDtype":
+        values = _of_objects(name, list(dtype.categories))
+        codes = pl.Series(column.cat.codes.to_numpy().astype(np.int64))
+        return values.gather(codes.set(pl.Series(missing), None)).alias(name)
+    if kind in "Mm" and not missing.all():
+        plain = column.dt.tz_convert("UTC").dt.tz_localize(None) if getattr(dtype, "tz", None) else column
+        return pl.Series(name, plain.to_numpy().astype(f"{kind}8[us]"))
+    if kind in "biuf":
+        if isinstance(dtype, np.dtype):
+            values = pl.Series(name, column.to_numpy())
+            return values.fill_nan(None) if values.dtype.is_float() else values
+        filled = column.to_numpy(dtype=np.dtype(f"{kind}{dtype.itemsize}" if kind != "b" else "bool"), na_value=0)
+        return pl.Series(name, filled).set(pl.Series(missing), None)
+    if kind == "c":
+        raise _no_cell(name, 0, dtype, column.iloc[0])
+    cells = column.to_numpy(dtype=object)
+    cells[missing] = None
+    return _of_objects(name, cells.tolist())
+
+
+def _of_objects(name: str, cells: Sequence[Any]) -> pl.Series:
+    kinds = Counter(type(cell) for cell in cells if cell is not None)
+    if all(issubclass(kind, str) for kind in kinds):
+        return pl.Series(name, cells, dtype=pl.String)
+    for place, cell in enumerate(cells):
+        if isinstance(cell, (list, dict, set, tuple, bytes)) or np.ndim(cell):
+            raise _no_cell(name, place, type(cell).__name__, cell)
+    spelled = any(issubclass(kind, str) for kind in kinds)
+    try:
+        if not spelled:
+            return pl.Series(name, [_plain(cell) for cell in cells], strict=False)
+        return pl.Series(name, [_spelled(cell) for cell in cells], dtype=pl.String)
+    except (TypeError, ValueError, OverflowError, pl.exceptions.PolarsError):
+        odd = next((place for place, cell in enumerate(cells) if cell is not None), 0)
+        raise _no_cell(name, odd, type(cells[odd]).__name__, cells[odd]) from None
+
+
+def _plain(cell: Any) -> Any:
+    return cell.item() if isinstance(cell, np.generic) else cell
+
+
+def _spelled(cell: Any) -> str | None:
+    """250 beside "V57" is the code "250", whether an empty cell elsewhere made it 250.0 or not."""
+    if cell is None:
+        return None
+    return str(int(cell)) if isinstance(cell, (float, np.floating)) and float(cell).is_integer() else str(cell)
+
+
+def _no_cell(name: str, place: int, kind: object, cell: Any) -> UserError:
+    return UserError(
+        f"{_NAME}: column {name!r} holds {kind} in row {place + 1} ({quoted(cell)}); a cell is a number, a "
+        "flag, a date, text or missing: make columns of it, or leave it out"
+    )

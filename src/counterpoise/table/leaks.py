@@ -1,0 +1,245 @@
+"""Columns that a model should not be shown: they give the class away, or only name the row.
+
+A leak is a column that was written down after the class was known. Its signs are that it alone tells the classes
+apart, that it is missing exactly for one class, that one of its values never occurs without the class, or that its
+dates lie after the time of the row. A strong column may be an honest one: `Leak.certain` says where that is hard
+to believe.
+"""
+
+import re
+from dataclasses import dataclass
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+from counterpoise.table.findings import percent
+from counterpoise.table.signal import MISSING, Cells, Signal
+
+LEAST_AUC = 0.99
+_CERTAIN_ERRORS = 0.02
+_LEAST_ROWS = 10
+_PURE_ROWS = 15
+_RARE_CLASS = 0.25
+_LEAST_UNIQUE = 20
+_NAMED = re.compile(r"(^|[\s_.\-])(id|ids|uuid|guid|nbr|number|num|no|nr|key|index)$", re.IGNORECASE)
+_CAMEL = re.compile(r"[a-z](Id|ID)$")
+
+
+@dataclass(frozen=True, slots=True)
+class Leak:
+    """A column that gives the class away.
+
+    Parameters
+    ----------
+    column
+        Its name.
+    why
+        The evidence, in words.
+    auc
+        Of the column alone, out of fold, in [0, 1]; with more than two classes of the one it tells worst.
+    certain
+        Whether no honest column is likely to look like this.
+    of_class
+        The one class of several that it tells from all others, as honest columns also do; None where it gives the
+        whole target away.
+    """
+
+    column: str
+    why: str
+    auc: float
+    certain: bool
+    of_class: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Identifier:
+    """A column that names rows and says nothing about new ones.
+
+    Parameters
+    ----------
+    column
+        Its name.
+    why
+        The evidence, in words.
+    repeats
+        Whether it names something with several rows, which a group split should keep together.
+    """
+
+    column: str
+    why: str
+    repeats: bool
+
+
+def find_leak(name: str, cells: Cells, found: Signal, classes: tuple[str, ...]) -> Leak | None:
+    """The leak in one column, if there is one.
+
+    Parameters
+    ----------
+    name
+        The column.
+    cells, found
+        Of `cells_of` and `signal`.
+    classes
+        Names, in order.
+
+    Examples
+    --------
+    >>> from counterpoise.table.signal import cells_of, signal
+    >>> codes = (np.arange(100) % 5 == 0).astype(int)
+    >>> column = pl.Series([None if code else 7 for code in codes])
+    >>> cells = cells_of(column)
+    >>> leak = find_leak("paid", cells, signal(cells, codes, np.arange(100) % 7 % 5, 2), ("no", "yes"))
+    >>> leak.certain, leak.why
+    (True, "it is missing in 100% of the rows of 'yes' and in 0% of the others")
+    """
+    rows = found.table.sum(axis=0)
+    if len(classes) == 2:
+        return _of_two(name, cells, found, classes, rows)
+    return _of_several(name, found, classes, rows)
+
+
+def _of_two(name: str, cells: Cells, found: Signal, classes: tuple[str, ...], rows: NDArray[np.int64]) -> Leak | None:
+    rare = int(np.argmin(rows))
+    other = 1 - rare
+    auc = float(np.nan_to_num(found.auc[rare], nan=0.5))
+    missing = found.table[MISSING] / np.maximum(rows, 1)
+    if rows[rare] >= _LEAST_ROWS and 0.5 + abs(missing[rare] - missing[other]) / 2 > LEAST_AUC:
+        why = (
+            f"it is missing in {percent(missing[rare])} of the rows of {classes[rare]!r} and in "
+            f"{percent(missing[other])} of the others"
+        )
+        return Leak(name, why, max(auc, 0.5 + float(abs(missing[rare] - missing[other])) / 2), True)
+    if _surely_above(auc, rows[rare], rows[other]):
+        certain = bool(rows[rare] >= _LEAST_ROWS and found.wrong[rare] <= _CERTAIN_ERRORS * rows[rare])
+        return Leak(name, _tells(auc, f"{classes[rare]!r} from {classes[other]!r}", found.wrong[rare]), auc, certain)
+    return _pure(name, cells, found, classes, rare, auc)
+
+
+def _pure(name: str, cells: Cells, found: Signal, classes: tuple[str, ...], rare: int, auc: float) -> Leak | None:
+    """A value, or a missing one, that never occurs outside the rare class."""
+    rows = found.table.sum(axis=0)
+    if rows[rare] > _RARE_CLASS * rows.sum():
+        return None
+    inside = found.table.sum(axis=1)
+    pure = (inside >= _PURE_ROWS) & (found.table[:, rare] == inside)
+    if cells.names is None:
+        pure[MISSING + 1 :] = False
+    if not pure.any():
+        return None
+    place = int(np.argmax(np.where(pure, inside, 0)))
+    what = "it is missing" if place == MISSING or cells.names is None else f"it is {cells.names[place - 1]!r}"
+    why = f"{what} in {inside[place]:,} rows, all of them {classes[rare]!r}"
+    return Leak(name, why, auc, False)
+
+
+def _of_several(name: str, found: Signal, classes: tuple[str, ...], rows: NDArray[np.int64]) -> Leak | None:
+    judged = (rows >= _LEAST_ROWS) & ~np.isnan(found.auc)
+    if not judged.any():
+        return None
+    worst = float(found.auc[judged].min())
+    errors = int(found.wrong.sum() // 2)
+    if errors <= _CERTAIN_ERRORS * (rows.sum() - rows.max()) or worst > LEAST_AUC:
+        certain = bool(errors <= _CERTAIN_ERRORS * (rows.sum() - rows.max()))
+        return Leak(name, _tells(worst, f"each of {int(judged.sum())} classes from the rest", errors), worst, certain)
+    told = judged & (found.wrong <= _CERTAIN_ERRORS * rows)
+    for one in np.flatnonzero(told).tolist():
+        auc = float(found.auc[one])
+        if _surely_above(auc, rows[one], rows.sum() - rows[one]):
+            return Leak(
+                name, _tells(auc, f"{classes[one]!r} from all others", found.wrong[one]), auc, False, classes[one]
+            )
+    return None
+
+
+def _surely_above(auc: float, rows: int, others: int) -> bool:
+    """Whether an AUC is above the bound by two standard errors (Hanley and McNeil 1982)."""
+    first, second = auc / (2 - auc), 2 * auc * auc / (1 + auc)
+    spread = auc * (1 - auc) + (rows - 1) * (first - auc * auc) + (others - 1) * (second - auc * auc)
+    return auc - 2 * float(np.sqrt(max(spread, 0.0) / (rows * others))) > LEAST_AUC
+
+
+def _tells(auc: float, whom: str, wrong: int) -> str:
+    return f"it alone tells {whom} with an AUC of {auc:.4f}, {wrong:,} rows wrong"
+
+
+def find_late_times(frame: pl.DataFrame, names: list[str], time: str) -> list[Leak]:
+    """Date columns that mostly lie after the time of their row, and so were not known then.
+
+    Examples
+    --------
+    >>> from datetime import date
+    >>> frame = pl.DataFrame({"asked": [date(2024, 1, 1)] * 3, "closed": [date(2024, 1, 9)] * 3})
+    >>> find_late_times(frame, ["closed"], "asked")[0].why
+    "it lies after 'asked' in 100% of the rows that have it"
+    """
+    dated = (pl.Date, pl.Datetime)
+    if frame[time].dtype not in dated:
+        return []
+    found = []
+    for name in names:
+        if name == time or frame[name].dtype not in dated:
+            continue
+        later, than = (pl.col(one).cast(pl.Datetime("us")).dt.replace_time_zone(None) for one in (name, time))
+        late = frame.select(late=later > than)["late"].drop_nulls()
+        if len(late) and (share := int(late.sum()) / len(late)) > 0.5:
+            found.append(Leak(name, f"it lies after {time!r} in {percent(share)} of the rows that have it", 0.5, False))
+    return found
+
+
+def find_identifier(column: pl.Series) -> Identifier | None:
+    """Whether a column names rows: it counts them, never repeats where chance would, or says so by its name.
+
+    Examples
+    --------
+    >>> find_identifier(pl.Series("row", range(100))).why
+    'it counts the rows'
+    >>> find_identifier(pl.Series("size", [k * k % 101 for k in range(100)])) is None
+    True
+    """
+    held = column.drop_nulls()
+    if len(held) < _LEAST_UNIQUE:
+        return None
+    if column.dtype.is_float():
+        held = held.fill_nan(None).drop_nulls()
+        if len(held) < _LEAST_UNIQUE or not bool(((held % 1) == 0).all()):
+            return None
+        held = held.cast(pl.Int64, strict=False).drop_nulls()
+    text = held.dtype in (pl.String, pl.Categorical, pl.Enum)
+    if not (text or held.dtype.is_integer()) or held.is_empty():
+        return None
+    unique = held.n_unique()
+    share = unique / len(held)
+    name = column.name
+    if not text and (counted := _counter(held, unique)):
+        return Identifier(name, counted, unique < len(held))
+    if unique == len(held) and not text:
+        low, high = int(held.min()), int(held.max())  # type: ignore[arg-type]
+        repeats = len(held) * (len(held) - 1) / 2 / (high - low + 1)
+        if repeats >= 5:
+            return Identifier(
+                name, f"it never repeats, where numbers drawn at random would {repeats:,.0f} times", False
+            )
+    if text and share >= 0.95 and not _prose(held):
+        return Identifier(name, f"{unique:,} distinct words in {len(held):,} rows", unique < len(held))
+    if (_NAMED.search(name) or _CAMEL.search(name)) and share >= 0.2:
+        return Identifier(
+            name, f"its name says so, and it has {unique:,} values in {len(held):,} rows", unique < len(held)
+        )
+    return None
+
+
+def _counter(held: pl.Series, unique: int) -> str | None:
+    steps = np.diff(held.to_numpy().astype(np.float64))
+    if unique == len(held) and (steps == steps[0]).all():
+        return "it counts the rows"
+    forward = float((steps == 1).mean())
+    if forward >= 0.9 and unique >= _LEAST_UNIQUE:
+        return f"it counts up in the order of the rows, and restarts {int((steps != 1).sum()):,} times"
+    return None
+
+
+def _prose(held: pl.Series) -> bool:
+    """Whether most of the cells are sentences, which never repeat either."""
+    spaced = held.cast(pl.String).head(1000).str.strip_chars().str.contains(r"\s")
+    return int(spaced.sum()) > 0.5 * len(spaced)

@@ -1,0 +1,212 @@
+"""Growing CatBoost's symmetric trees, with the categories as they are.
+
+An objective in Python takes CatBoost's most of the time, so it runs its own, and only under losses that are its own:
+cross-entropy, plain or with a weight per class, which weights of the rows are. Training starts from the best constant,
+which the model then holds as its bias.
+"""
+
+import tempfile
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from counterpoise.boosting import installed, is_plain
+from counterpoise.catboost import bake_start
+from counterpoise.errors import UserError
+from counterpoise.recipes import Recipe, SigmoidRecipe
+from counterpoise.table.features import Schema
+from counterpoise.table.learners.curvature import repeated
+from counterpoise.table.learners.curve import Curve
+from counterpoise.table.learners.learner import Followed, Job, Learner, Rows
+from counterpoise.table.learners.lightgbm import PATIENCE, most_rounds, threads
+from counterpoise.table.learners.losses import for_learned_start
+from counterpoise.weights import ClassCounts
+
+MODEL = "model.cbm"
+
+
+def class_weights(recipe: Recipe, classes: int) -> NDArray[np.float64] | None:
+    """The weight per class (C,) that makes a loss of plain cross-entropy; None for any other loss.
+
+    Examples
+    --------
+    >>> from counterpoise.recipes import sigmoid
+    >>> class_weights(sigmoid.weighted([90, 10]), 2), class_weights(sigmoid.focal(), 2)
+    (array([1., 9.]), None)
+    """
+    if isinstance(recipe, SigmoidRecipe):
+        plain, weights = replace(recipe, pos_weight=1.0, neg_weight=1.0), [recipe.neg_weight, recipe.pos_weight]
+    elif recipe.weight_by == "true":
+        plain, weights = replace(recipe, weight=1.0), recipe.weight
+    else:
+        return None
+    if not is_plain(replace(plain, name=type(recipe)().name)):
+        return None
+    return np.broadcast_to(np.asarray(weights, np.float64), (classes,))
+
+
+def recipes(counts: ClassCounts) -> list[tuple[str, Recipe]]:
+    """Cross-entropy, plain and weighted.
+
+    Examples
+    --------
+    >>> [label for label, _ in recipes(ClassCounts([90, 10]))]
+    ['plain cross-entropy', 'weighted', 'weighted, square root']
+    """
+    return [pair for pair in for_learned_start(counts) if class_weights(pair[1], len(counts)) is not None]
+
+
+def parameters(rows: int, features: int, seed: int) -> dict[str, Any]:
+    """Tree parameters for a training set of this size.
+
+    Examples
+    --------
+    >>> parameters(100, 5, 0)["depth"]
+    6
+    """
+    return {
+        "learning_rate": 0.06,
+        "depth": 6,
+        "l2_leaf_reg": 3.0,
+        "thread_count": threads(rows, features) or -1,
+        "random_seed": seed,
+        "allow_writing_files": False,
+        "logging_level": "Silent",
+        "allow_const_label": True,
+    }
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Trees:
+    """CatBoost's model, whose bias holds the start.
+
+    Parameters
+    ----------
+    model
+        CatBoost's.
+    schema
+        Of the feature matrix.
+    """
+
+    model: Any
+    schema: Schema
+
+    def logits(self, matrix: NDArray[np.float64], rounds: int | None = None) -> NDArray[np.float64]:
+        """As `Fitted.logits`."""
+        raw = self.model.predict(_pool(matrix, self.schema), prediction_type="RawFormulaVal", ntree_end=rounds or 0)
+        return np.asarray(raw, np.float64)
+
+    def files(self) -> dict[str, bytes]:
+        """CatBoost's own binary format, whose raw scores are the logits."""
+        with tempfile.TemporaryDirectory() as directory:
+            path = Path(directory, MODEL)
+            self.model.save_model(str(path))
+            return {MODEL: path.read_bytes()}
+
+
+class _EachStep:
+    """What CatBoost calls after each tree; what is raised here is kept until CatBoost has stopped."""
+
+    def __init__(self, job: Job, most: int) -> None:
+        self.job, self.most = job, most
+        self.raised: BaseException | None = None
+
+    def after_iteration(self, info: Any) -> bool:
+        try:
+            self.job.each_step(info.iteration / self.most)
+        except BaseException as error:
+            self.raised = error
+        return self.raised is None
+
+
+def fit(job: Job) -> Followed:
+    """Grow trees on some rows; with rows held out, until these have long stopped improving."""
+    catboost = installed("catboost", "CatBoost")
+    classes = len(job.counts.classes)
+    weights = class_weights(job.recipe, classes)
+    if weights is None:
+        raise UserError(f"CatBoost does not run {job.recipe.name} here; choose cross-entropy, plain or weighted")
+    start = np.asarray(job.recipe.initial_logits(job.counts), np.float64)
+    rows, most = job.rows, job.rounds or most_rounds(job.counts)
+    settings = parameters(len(rows.codes), rows.matrix.shape[1], job.seed)
+    settings |= {"iterations": most, "loss_function": "Logloss"}
+    if classes > 2:
+        settings |= {"loss_function": "MultiClass", "classes_count": classes, "learning_rate": 0.12}
+    each_step = _EachStep(job, most)
+    model = catboost.CatBoost(settings | job.settings)
+    stop = {} if job.held_out is None else {"early_stopping_rounds": PATIENCE, "use_best_model": False}
+    try:
+        model.fit(
+            _pool(rows.matrix, job.schema, rows, weights, start),
+            eval_set=None
+            if job.held_out is None
+            else _pool(job.held_out.matrix, job.schema, job.held_out, weights, start),
+            callbacks=[each_step],
+            **stop,
+        )
+    except catboost.CatBoostError as error:
+        raise UserError(f"CatBoost cannot learn from this table: {str(error).splitlines()[0]}") from None
+    if each_step.raised is not None:
+        raise each_step.raised
+    bake_start(model, start)
+    return Followed(Trees(model, job.schema), _followed(model, job).values)
+
+
+def load(files: Mapping[str, bytes], schema: Schema, outputs: int) -> Trees:
+    """Read what `Trees.files` gave."""
+    model = installed("catboost", "CatBoost").CatBoost()
+    model.load_model(blob=files[MODEL])
+    if len(model.feature_names_) != len(schema.features) or np.size(model.get_scale_and_bias()[1]) != outputs:
+        raise UserError(f"{MODEL} does not fit the columns and classes of the model; train again")
+    return Trees(model, schema)
+
+
+def _followed(model: Any, job: Job) -> Curve:
+    """The log loss after each tree: CatBoost itself follows the weighted one."""
+    curve = Curve(job.recipe, job.held_out, patience=PATIENCE)
+    if job.held_out is not None:
+        pool = _pool(job.held_out.matrix, job.schema)
+        for logits in model.staged_predict(pool, prediction_type="RawFormulaVal"):
+            curve.add(logits)
+    return curve
+
+
+def _pool(
+    matrix: NDArray[np.float64],
+    schema: Schema,
+    rows: Rows | None = None,
+    class_weight: NDArray[np.float64] | None = None,
+    start: NDArray[np.float64] | None = None,
+) -> Any:
+    """What CatBoost reads; a category is a whole number, -1 where it is missing."""
+    import pandas
+
+    columns: dict[str, NDArray[Any]] = {name: matrix[:, place] for place, name in enumerate(schema.model_names)}
+    categorical = [schema.model_names[place] for place in schema.categorical]
+    for name in categorical:
+        columns[name] = np.nan_to_num(columns[name], nan=-1).astype(np.int32)
+    weight = None
+    if rows is not None and class_weight is not None:
+        weight = class_weight[rows.codes] * (1.0 if rows.weight is None else rows.weight)
+    return installed("catboost", "CatBoost").Pool(
+        pandas.DataFrame(columns),
+        label=None if rows is None else rows.codes,
+        weight=weight,
+        cat_features=categorical,
+        baseline=None if start is None else repeated(start, len(matrix)),
+    )
+
+
+CATBOOST = Learner(
+    name="catboost",
+    title="CatBoost",
+    packages=("catboost",),
+    recipes=recipes,
+    settings={"symmetric": {}},
+    fit=fit,
+    load=load,
+)

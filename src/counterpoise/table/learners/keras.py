@@ -1,0 +1,85 @@
+"""The network of `mlp`, trained by Keras on TensorFlow; predicting needs NumPy only."""
+
+from typing import Any
+
+import numpy as np
+
+from counterpoise.recipes import SoftmaxRecipe
+from counterpoise.table.encoding import Encoding
+from counterpoise.table.learners.epochs import HIDDEN, Epochs, batches, initial_layers, mean_one, plan
+from counterpoise.table.learners.learner import Followed, Job, Learner
+from counterpoise.table.learners.losses import for_networks
+from counterpoise.table.learners.network import Layers, load
+
+
+def fit(job: Job) -> Followed:
+    """Train some epochs; with rows held out, until these have long stopped improving."""
+    import keras
+
+    from counterpoise.keras import Loss
+
+    encoding = Encoding.learn(job.rows.matrix, job.schema)
+    rows, rng = len(job.rows.codes), np.random.default_rng(job.seed)
+    planned = plan(job, encoding.width)
+    encoded = encoding.apply(job.rows.matrix)
+    several = isinstance(job.recipe, SoftmaxRecipe)
+    target = job.rows.codes.astype(np.int32) if several else job.rows.codes.astype(np.float32)[:, None]
+    weight = mean_one(job.rows.weight, rows)
+    start = np.asarray(job.recipe.initial_logits(job.counts), np.float64)
+    most = job.rounds or planned.epochs
+    epochs = Epochs(job, encoding, most)
+
+    class Shuffled(keras.utils.PyDataset):  # type: ignore[misc, name-defined]
+        def __init__(self) -> None:
+            super().__init__()
+            self.batches = batches(rows, planned.batch, rng)
+
+        def __len__(self) -> int:
+            return len(self.batches)
+
+        def __getitem__(self, place: int) -> tuple[Any, ...]:
+            chosen = self.batches[place]
+            return encoded[chosen], target[chosen], weight[chosen]
+
+        def on_epoch_end(self) -> None:
+            self.batches = batches(rows, planned.batch, rng)
+
+    class EachEpoch(keras.callbacks.Callback):  # type: ignore[misc, name-defined]
+        def on_epoch_end(self, epoch: int, logs: Any = None) -> None:  # noqa: ARG002
+            if epochs.add(_layers(self.model)):
+                self.model.stop_training = True
+
+    model = _model(initial_layers(encoding.width, start, rng), planned.dropout, job.seed)
+    optimizer = keras.optimizers.AdamW(planned.rate, weight_decay=planned.decay)
+    optimizer.exclude_from_weight_decay(var_names=["bias"])
+    model.compile(optimizer=optimizer, loss=Loss(job.recipe), jit_compile=False)
+    model.fit(Shuffled(), epochs=most, callbacks=[EachEpoch()], shuffle=False, verbose=0)
+    return epochs.followed()
+
+
+def _model(layers: Layers, dropout: float, seed: int) -> Any:
+    import keras
+
+    model = keras.Sequential([keras.Input((layers[0][0].shape[0],))])
+    for place, width in enumerate(HIDDEN):
+        model.add(keras.layers.Dense(width, activation="relu"))
+        model.add(keras.layers.Dropout(dropout, seed=keras.random.SeedGenerator(seed + place)))
+    model.add(keras.layers.Dense(layers[-1][0].shape[1]))
+    model.set_weights([part for layer in layers for part in layer])
+    return model
+
+
+def _layers(model: Any) -> Layers:
+    parts = [np.array(part, np.float32) for part in model.get_weights()]
+    return tuple(zip(parts[::2], parts[1::2], strict=True))
+
+
+KERAS = Learner(
+    name="keras",
+    title="Neural network (Keras)",
+    packages=("tensorflow", "keras", "safetensors"),
+    recipes=for_networks,
+    settings={"two layers": {}},
+    fit=fit,
+    load=load,
+)

@@ -1,0 +1,144 @@
+"""What the race asks of a learner, and what a fitted one can do.
+
+A learner is one row: how it fits, how it is read back, with which settings and which recipes it may run. It sees the
+feature matrix (NaN: missing; a category: its code), never the table.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from counterpoise.recipes import Recipe
+from counterpoise.table.features import Schema
+from counterpoise.weights import ClassCounts
+
+Settings = Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Rows:
+    """Rows to learn from, or to be followed on.
+
+    Parameters
+    ----------
+    matrix
+        Features (N, F), float64; NaN is missing, a category is its code.
+    codes
+        Class places (N,), int64.
+    weight
+        How much each row counts (N,), > 0; None where all count the same.
+    """
+
+    matrix: NDArray[np.float64]
+    codes: NDArray[np.int64]
+    weight: NDArray[np.float64] | None = None
+
+    def at(self, rows: NDArray[Any]) -> "Rows":
+        """Some of them, by place or by mask.
+
+        Examples
+        --------
+        >>> Rows(np.eye(3), np.arange(3)).at(np.array([2, 0])).codes
+        array([2, 0])
+        """
+        return Rows(self.matrix[rows], self.codes[rows], None if self.weight is None else self.weight[rows])
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Job:
+    """One fit: what is learned, under which loss, how far.
+
+    Parameters
+    ----------
+    rows
+        The training rows.
+    schema
+        Names of the features, and which are categories.
+    recipe
+        The loss: of the sigmoid family for two classes, else of the softmax family.
+    counts
+        Rows of each class that the recipe and the start are made of.
+    settings
+        Of the learner.
+    rounds
+        How many steps (trees, epochs, places on a path of penalties) to take; None: as many as are ever worth their
+        time, until the loss on `held_out` has long stopped improving.
+    held_out
+        Rows to follow the log loss of the posterior on after every step; only where `rounds` is None.
+    seed
+        Same seed, same result.
+    each_step
+        Called now and then with the share of the work that is done; may raise to stop it.
+    """
+
+    rows: Rows
+    schema: Schema
+    recipe: Recipe
+    counts: ClassCounts
+    settings: Settings = field(default_factory=dict)
+    rounds: int | None = None
+    held_out: Rows | None = None
+    seed: int = 0
+    each_step: Callable[[float], None] = lambda _: None
+
+
+class Fitted(Protocol):
+    """What a fit gives: logits, and the files that hold it."""
+
+    def logits(self, matrix: NDArray[np.float64], rounds: int | None = None) -> NDArray[np.float64]:
+        """Logits (N,) for the sigmoid family, (N, C) for the softmax family; after so many steps, else after all."""
+        ...
+
+    def files(self) -> dict[str, bytes]:
+        """The model in its native format, by file name; nothing in them is a pickle."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Followed:
+    """A fit, and how the steps did on the rows held out.
+
+    Parameters
+    ----------
+    model
+        The fitted learner.
+    curve
+        Held-out log loss after each step (R,); empty if nothing was held out.
+    """
+
+    model: Fitted
+    curve: NDArray[np.float64]
+
+
+@dataclass(frozen=True, slots=True)
+class Learner:
+    """One row of the table of learners.
+
+    Parameters
+    ----------
+    name
+        As `--learner` takes it.
+    title
+        As people write it.
+    packages
+        What must be importable to fit it.
+    recipes
+        The losses that suit it, plain cross-entropy first, each with a label for the reader.
+    settings
+        Sets of its parameters that are tried, by name; the first is the default.
+    fit
+        Does a job.
+    load
+        Reads what `Fitted.files` gave, for so many classes of logits (1 for the sigmoid family).
+    """
+
+    name: str
+    title: str
+    packages: tuple[str, ...]
+    recipes: Callable[[ClassCounts], list[tuple[str, Recipe]]]
+    settings: Mapping[str, Settings]
+    fit: Callable[[Job], Followed]
+    load: Callable[[Mapping[str, bytes], Schema, int], Fitted]

@@ -1,0 +1,187 @@
+"""Growing LightGBM's trees under a recipe, so that a very rare class does no harm.
+
+With untuned parameters LightGBM breaks down where positives are a few in a thousand: the curvature of
+those rows is tiny, a Newton step divides by it, and leaf values explode. Three things prevent it here.
+Training starts from the constant that is best without any feature; every loss is scaled to the total
+curvature that plain cross-entropy has at the start, so that one set of parameters fits all losses and a
+leaf must hold the curvature of a real number of rows whatever the weights are; and the number of
+rounds is the one that predicts held-out rows best.
+"""
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from counterpoise.errors import UserError
+from counterpoise.lightgbm import Objective, bake_start, library
+from counterpoise.recipes import SoftmaxRecipe
+from counterpoise.table.features import Schema
+from counterpoise.table.learners.curvature import plain_scale, repeated
+from counterpoise.table.learners.curve import Curve
+from counterpoise.table.learners.learner import Followed, Job, Learner
+from counterpoise.table.learners.losses import for_learned_start
+from counterpoise.weights import ClassCounts
+
+MOST_ROUNDS = 600
+PATIENCE = 50
+FLOOR = 1e-3
+MODEL = "model.txt"
+_CELLS_FOR_THREADS = 1_000_000
+
+
+def parameters(rows: int, features: int, seed: int) -> dict[str, Any]:
+    """Tree parameters for a training set of this size.
+
+    Examples
+    --------
+    >>> parameters(100, 5, 0)["min_data_in_leaf"]
+    2
+    """
+    return {
+        "learning_rate": 0.05,
+        "num_leaves": 15,
+        "min_data_in_leaf": max(1, min(20, rows // 50)),
+        "min_sum_hessian_in_leaf": 0.5,
+        "lambda_l2": 1.0,
+        "feature_pre_filter": False,
+        "deterministic": True,
+        "force_row_wise": True,
+        "num_threads": threads(rows, features),
+        "seed": seed,
+        "verbosity": -1,
+    }
+
+
+def threads(rows: int, features: int) -> int:
+    """How many threads a booster should use on a table of this size; 0: all.
+
+    On a busy machine threads wait for each other: a small table took LightGBM 40 x as long.
+
+    Examples
+    --------
+    >>> threads(1_000, 10), threads(1_000_000, 10)
+    (1, 0)
+    """
+    return 1 if rows * features < _CELLS_FOR_THREADS else 0
+
+
+def most_rounds(counts: ClassCounts) -> int:
+    """So many rounds are tried: with several classes half, since each grows a tree per class at twice the rate.
+
+    Examples
+    --------
+    >>> most_rounds(ClassCounts([90, 10])), most_rounds(ClassCounts([90, 10, 5]))
+    (600, 300)
+    """
+    return MOST_ROUNDS if len(counts.classes) == 2 else MOST_ROUNDS // 2
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Trees:
+    """LightGBM's booster, and the constant that its raw scores lack.
+
+    Parameters
+    ----------
+    booster
+        LightGBM's.
+    start
+        (), or (C,).
+    """
+
+    booster: Any
+    start: NDArray[np.float64]
+
+    def logits(self, matrix: NDArray[np.float64], rounds: int | None = None) -> NDArray[np.float64]:
+        """As `Fitted.logits`."""
+        raw = self.booster.predict(matrix, num_iteration=rounds or -1, raw_score=True)
+        return np.asarray(raw + self.start, np.float64)
+
+    def files(self) -> dict[str, bytes]:
+        """LightGBM's text, whose raw scores are the logits.
+
+        The objective is not named in it, so every reader of the format gives the logits themselves.
+        """
+        whole = library().Booster(model_str=self.booster.model_to_string())
+        if np.any(self.start):
+            bake_start(whole, self.start)
+        return {MODEL: whole.model_to_string().encode()}
+
+
+def fit(job: Job) -> Followed:
+    """Grow trees on some rows; with rows held out, until these have long stopped improving."""
+    lightgbm = library()
+    recipe, rows, held_out = job.recipe, job.rows, job.held_out
+    start = np.asarray(recipe.initial_logits(job.counts), np.float64)
+    classes = len(job.counts.classes)
+    objective = Objective(recipe, scale=plain_scale(recipe, start, job.counts), floor=FLOOR, max_step=math.inf)
+    settings = parameters(len(rows.codes), rows.matrix.shape[1], job.seed) | {"objective": objective}
+    if isinstance(recipe, SoftmaxRecipe):
+        settings |= {"num_class": classes, "learning_rate": 0.1, "num_leaves": 31}
+    settings |= job.settings
+    data = lightgbm.Dataset(
+        rows.matrix,
+        label=rows.codes,
+        weight=rows.weight,
+        init_score=repeated(start, len(rows.codes)),
+        feature_name=job.schema.model_names,
+        categorical_feature=job.schema.categorical,
+        params={"verbosity": -1},
+    )
+    curve = Curve(recipe, held_out, patience=PATIENCE)
+    validation = []
+    if held_out is not None:
+        validation = [
+            lightgbm.Dataset(
+                held_out.matrix,
+                label=held_out.codes,
+                weight=held_out.weight,
+                init_score=repeated(start, len(held_out.codes)),
+                reference=data,
+            )
+        ]
+    most = job.rounds or most_rounds(job.counts)
+
+    def followed(logits: NDArray[np.float64], _: Any) -> tuple[str, float, bool]:
+        curve.add(logits)
+        return "log loss", float(curve.values[-1]), False
+
+    def after(environment: Any) -> None:
+        job.each_step((environment.iteration + 1) / most)
+        if curve.stalled:
+            raise lightgbm.callback.EarlyStopException(environment.iteration, [])
+
+    try:
+        booster = lightgbm.train(
+            settings,
+            data,
+            num_boost_round=most,
+            valid_sets=validation,
+            feval=followed if validation else None,
+            callbacks=[after],
+        )
+    except lightgbm.basic.LightGBMError as error:
+        raise UserError(f"LightGBM cannot learn from this table: {str(error).splitlines()[0]}") from None
+    return Followed(Trees(booster, start), curve.values)
+
+
+def load(files: Mapping[str, bytes], schema: Schema, outputs: int) -> Trees:
+    """Read what `Trees.files` gave."""
+    booster = library().Booster(model_str=files[MODEL].decode())
+    if booster.num_feature() != len(schema.features) or booster.num_model_per_iteration() != outputs:
+        raise UserError(f"{MODEL} does not fit the columns and classes of the model; train again")
+    return Trees(booster, np.zeros(()))
+
+
+LIGHTGBM = Learner(
+    name="lightgbm",
+    title="LightGBM",
+    packages=("lightgbm",),
+    recipes=for_learned_start,
+    settings={"steadied": {}},
+    fit=fit,
+    load=load,
+)

@@ -1,0 +1,66 @@
+"""A network of two hidden layers, trained by PyTorch; predicting needs NumPy only."""
+
+import numpy as np
+
+from counterpoise.recipes import SoftmaxRecipe
+from counterpoise.table.encoding import Encoding
+from counterpoise.table.learners.epochs import Epochs, batches, initial_layers, mean_one, plan
+from counterpoise.table.learners.learner import Followed, Job, Learner
+from counterpoise.table.learners.losses import for_networks
+from counterpoise.table.learners.network import load
+
+
+def fit(job: Job) -> Followed:
+    """Train some epochs; with rows held out, until these have long stopped improving."""
+    import torch
+
+    from counterpoise.torch import Loss
+
+    encoding = Encoding.learn(job.rows.matrix, job.schema)
+    rows, rng = len(job.rows.codes), np.random.default_rng(job.seed)
+    planned = plan(job, encoding.width)
+    encoded = torch.from_numpy(encoding.apply(job.rows.matrix))
+    several = isinstance(job.recipe, SoftmaxRecipe)
+    target = torch.from_numpy(job.rows.codes if several else job.rows.codes.astype(np.float32)[:, None])
+    weight = torch.from_numpy(mean_one(job.rows.weight, rows))
+    criterion = Loss(job.recipe)
+    start = np.asarray(job.recipe.initial_logits(job.counts), np.float64)
+    layers = [
+        tuple(torch.tensor(part, requires_grad=True) for part in layer)
+        for layer in initial_layers(encoding.width, start, rng)
+    ]
+    weights, biases = ([layer[part] for layer in layers] for part in (0, 1))
+    optimizer = torch.optim.AdamW(
+        [{"params": weights}, {"params": biases, "weight_decay": 0.0}],
+        lr=planned.rate,
+        weight_decay=planned.decay,
+        fused=True,
+    )
+    most = job.rounds or planned.epochs
+    epochs = Epochs(job, encoding, most)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(job.seed)
+        for _ in range(most):
+            for chosen in batches(rows, planned.batch, rng):
+                place = torch.from_numpy(chosen)
+                hidden = encoded[place]
+                for w, b in layers[:-1]:
+                    hidden = torch.nn.functional.dropout(torch.relu(torch.addmm(b, hidden, w)), planned.dropout)
+                logits = torch.addmm(layers[-1][1], hidden, layers[-1][0])
+                optimizer.zero_grad()
+                criterion(logits, target[place], weight[place]).backward()
+                optimizer.step()
+            if epochs.add(tuple((w.detach().numpy().copy(), b.detach().numpy().copy()) for w, b in layers)):
+                break
+    return epochs.followed()
+
+
+MLP = Learner(
+    name="mlp",
+    title="Neural network (PyTorch)",
+    packages=("torch", "safetensors"),
+    recipes=for_networks,
+    settings={"two layers": {}},
+    fit=fit,
+    load=load,
+)

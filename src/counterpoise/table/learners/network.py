@@ -1,0 +1,115 @@
+"""Dense layers on encoded columns, evaluated in NumPy: whatever framework trained them, none is needed to predict.
+
+The file is safetensors: `0.weight` (D, H) and `0.bias` (H,) of the first layer, then the next; logits are
+relu(x weight + bias) of each layer in turn, the last without the relu. Beside it lies the encoding of the columns.
+"""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+
+import numpy as np
+from numpy.typing import NDArray
+
+from counterpoise.errors import UserError
+from counterpoise.table.encoding import Encoding
+from counterpoise.table.features import Schema
+
+Layers = tuple[tuple[NDArray[np.float32], NDArray[np.float32]], ...]
+"""Weight (inputs, outputs) and bias (outputs,) of each layer."""
+
+LAYERS, ENCODING = "network.safetensors", "encoding.json"
+_BLOCK_ROWS = 32_768
+
+
+def forward(layers: Layers, encoded: NDArray[np.float32]) -> NDArray[np.float64]:
+    """Logits of encoded rows (N, D): (N,) where the last layer has one output, else (N, C).
+
+    Examples
+    --------
+    >>> one = (np.array([[2.0]], np.float32), np.array([1.0], np.float32))
+    >>> forward((one, one), np.array([[-3.0], [1.0]], np.float32))
+    array([1., 7.])
+    """
+    for weight, bias in layers[:-1]:
+        encoded = np.maximum(encoded @ weight + bias, 0)
+    weight, bias = layers[-1]
+    logits = (encoded @ weight + bias).astype(np.float64)
+    return logits[:, 0] if len(bias) == 1 else logits
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Network:
+    """An encoding, and the layers after each step of the training.
+
+    Parameters
+    ----------
+    encoding
+        Of the feature matrix.
+    steps
+        The layers after each step; of a fit to a given number of steps, those after the last one alone.
+
+    Examples
+    --------
+    >>> from counterpoise.table.features import Column
+    >>> schema = Schema((Column("size", "number"),))
+    >>> encoding = Encoding.learn(np.array([[1.0], [3.0]]), schema)
+    >>> network = Network(encoding, [((np.array([[2.0]], np.float32), np.zeros(1, np.float32)),)])
+    >>> network.logits(np.array([[3.0], [np.nan]]))
+    array([2., 0.])
+    >>> load(network.files(), schema, 1).logits(np.array([[3.0]]))
+    array([2.])
+    """
+
+    encoding: Encoding
+    steps: Sequence[Layers]
+
+    def logits(self, matrix: NDArray[np.float64], rounds: int | None = None) -> NDArray[np.float64]:
+        """As `Fitted.logits`."""
+        if rounds is not None and not 1 <= rounds <= len(self.steps):
+            raise UserError(f"the network holds {len(self.steps)} step(s), but its logits after {rounds} are asked for")
+        layers = self.steps[-1 if rounds is None else rounds - 1]
+        blocks = [
+            forward(layers, self.encoding.apply(matrix[first : first + _BLOCK_ROWS]))
+            for first in range(0, max(1, len(matrix)), _BLOCK_ROWS)
+        ]
+        return np.concatenate(blocks)
+
+    def files(self) -> dict[str, bytes]:
+        """The layers after each step, and the encoding."""
+        from safetensors.numpy import save
+
+        tensors = {}
+        for step, layers in enumerate(self.steps):
+            for place, (weight, bias) in enumerate(layers):
+                tensors[f"{step}.{place}.weight"] = np.ascontiguousarray(weight, np.float32)
+                tensors[f"{step}.{place}.bias"] = np.ascontiguousarray(bias, np.float32)
+        return {LAYERS: save(tensors), ENCODING: json.dumps(self.encoding.to_dict()).encode()}
+
+
+def load(files: Mapping[str, bytes], schema: Schema, outputs: int) -> Network:
+    """Read what `Network.files` gave.
+
+    Raises
+    ------
+    UserError
+        If the layers do not fit each other, the columns or the classes.
+    """
+    from safetensors.numpy import load as tensors_of
+
+    tensors = tensors_of(files[LAYERS])
+    encoding = Encoding.from_dict(json.loads(files[ENCODING]))
+    steps = 1 + max((int(name.split(".")[0]) for name in tensors), default=-1)
+    depth = len(tensors) // (2 * max(1, steps))
+    found = []
+    for step in range(steps):
+        layers = tuple((tensors[f"{step}.{k}.weight"], tensors[f"{step}.{k}.bias"]) for k in range(depth))
+        widths = [encoding.width, *(len(bias) for _, bias in layers)]
+        if [weight.shape for weight, _ in layers] != list(pairwise(widths)) or widths[-1] != outputs:
+            found.clear()
+            break
+        found.append(layers)
+    if not found or encoding.places.max(initial=-1) >= len(schema.features):
+        raise UserError(f"{LAYERS} does not fit the columns and classes of the model; train again")
+    return Network(encoding, found)

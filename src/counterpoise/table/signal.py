@@ -1,0 +1,211 @@
+"""What one column alone says about the class: out of fold, so that rare categories cannot flatter it.
+
+A column becomes cells: its distinct values where they are few, else intervals of a number; a category; and one
+cell for what is missing. The class shares of each cell, counted on the other folds, score the rows of a fold. Only
+the table of cells x folds x classes is looked at, so a column costs one pass over its rows.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+FOLDS = 5
+MISSING = 0
+"""The cell of missing values."""
+_FEW = 256
+_SAMPLE = 20_000
+_CELLS = 2_000_000
+_PRIOR_ROWS = 2.0
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Cells:
+    """A column as places of cells.
+
+    Parameters
+    ----------
+    place
+        (N,), the cell of each row; 0 is missing.
+    names
+        Of the cells that are one value each; None where they are intervals, or too many values to name.
+    ordered
+        Whether the cells lie in the order of their values: those of numbers, dates and flags do.
+    """
+
+    place: NDArray[np.int64]
+    names: tuple[str, ...] | None
+    ordered: bool
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Signal:
+    """How well one column alone tells the classes apart, out of fold.
+
+    Parameters
+    ----------
+    auc
+        (C,), of each class against the rest; NaN for a class with fewer rows than folds.
+    wrong
+        (C,), for each class the rows of it that are called another one, and the rows of others that are called it:
+        by the likeliest class of each cell or, of two classes, by one threshold where that is better.
+    table
+        (cells, C), rows of each class in each cell.
+    """
+
+    auc: NDArray[np.float64]
+    wrong: NDArray[np.int64]
+    table: NDArray[np.int64]
+
+
+def cells_of(column: pl.Series, rare: NDArray[np.bool_] | None = None, *, classes: int = 2) -> Cells | None:
+    """Cut a column into cells, or None where its type is no feature (lists, bytes).
+
+    Parameters
+    ----------
+    column
+        Of any type.
+    rare
+        (N,), rows of a rare class: its own quantiles become borders too, so that its rows are not lost in one
+        wide interval.
+    classes
+        How many classes will be counted in each cell, which limits how many cells there may be.
+
+    Examples
+    --------
+    >>> cells_of(pl.Series(["a", None, "b", "a"])).place
+    array([1, 0, 2, 1])
+    >>> cells_of(pl.Series([1.5, float("nan"), 0.5])).place
+    array([2, 0, 1])
+    """
+    if column.null_count() == len(column):
+        return Cells(np.zeros(len(column), np.int64), (), ordered=True)
+    if column.dtype == pl.Boolean:
+        return Cells(column.cast(pl.Int64).fill_null(-1).to_numpy() + 1, ("false", "true"), ordered=True)
+    if column.dtype.is_numeric() or column.dtype.is_temporal():
+        return _intervals(column, rare)
+    if column.dtype in (pl.String, pl.Categorical, pl.Enum):
+        return _categories(column, _CELLS // (FOLDS * classes))
+    return None
+
+
+def _intervals(column: pl.Series, rare: NDArray[np.bool_] | None) -> Cells:
+    plain = column.to_physical() if column.dtype.is_temporal() else column
+    values = plain.cast(pl.Float64).fill_null(float("nan")).to_numpy()
+    held = ~np.isnan(values)
+    if not held.any():
+        return Cells(np.zeros(len(values), np.int64), (), ordered=True)
+    sample = values[held]
+    if len(sample) > _SAMPLE:
+        sample = sample[np.random.default_rng(0).integers(0, len(sample), _SAMPLE)]
+    borders = np.unique(sample)
+    names: tuple[str, ...] | None = None
+    if len(borders) <= _FEW:
+        borders = np.unique(values[held])
+    if len(borders) <= _FEW:
+        names = tuple(f"{border:g}" for border in borders)
+    else:
+        borders = np.sort(sample)[np.linspace(0, len(sample) - 1, _FEW // 2 + 1).astype(np.int64)]
+        if rare is not None and (rare & held).any():
+            few = np.sort(values[rare & held])
+            borders = np.concatenate([borders, few[:: max(2, len(few) // (_FEW // 2))]])
+        borders = np.unique(borders)
+    place = np.searchsorted(borders, values, side="right") + (0 if names else 1)
+    place[~held] = MISSING
+    return Cells(place.astype(np.int64), names, ordered=True)
+
+
+def _categories(column: pl.Series, most: int) -> Cells:
+    text = column if column.dtype == pl.Categorical else column.cast(pl.Categorical)
+    values, place, rows = np.unique(
+        text.to_physical().cast(pl.Int64).fill_null(-1).to_numpy(), return_inverse=True, return_counts=True
+    )
+    if values[0] != -1:
+        place, rows = place + 1, np.concatenate([[0], rows])
+    if len(rows) <= _FEW:
+        first = np.zeros(len(rows), np.int64)
+        first[place[::-1]] = np.arange(len(place))[::-1]
+        return Cells(place, tuple(str(column[int(row)]) for row in first[1:]), ordered=False)
+    # a value that occurs once says nothing out of fold; what is beyond the most frequent shares one cell
+    kept = np.argsort(-rows[1:], kind="stable")[: min(most, int((rows[1:] > 1).sum()))] + 1
+    cell = np.full(len(rows), len(kept) + 1)
+    cell[MISSING] = MISSING
+    cell[kept] = np.arange(1, len(kept) + 1)
+    return Cells(cell[place], None, ordered=False)
+
+
+def signal(cells: Cells, codes: NDArray[np.int64], fold: NDArray[np.int64], classes: int) -> Signal:
+    """Score each row by the class shares that its cell has on the other folds.
+
+    Parameters
+    ----------
+    cells
+        The column.
+    codes
+        (N,), the class of each row.
+    fold
+        (N,), in [0, FOLDS).
+    classes
+        How many there are.
+
+    Examples
+    --------
+    >>> codes = np.arange(40) % 2
+    >>> found = signal(cells_of(pl.Series(codes)), codes, np.arange(40) // 2 % FOLDS, 2)
+    >>> found.auc, found.wrong, found.table.tolist()
+    (array([1., 1.]), array([0, 0]), [[0, 0], [20, 0], [0, 20]])
+    """
+    size = int(cells.place.max(initial=0)) + 1
+    counted = np.bincount((cells.place * FOLDS + fold) * classes + codes, minlength=size * FOLDS * classes)
+    table = counted.reshape(size, FOLDS, classes)
+    total = table.sum(axis=1)
+    others = total[:, None, :] - table
+    known = others.sum(axis=0)
+    prior = known / np.maximum(known.sum(axis=-1, keepdims=True), 1)
+    score = (others + _PRIOR_ROWS * prior) / (others.sum(axis=-1, keepdims=True) + _PRIOR_ROWS)
+    likeliest = score.argmax(axis=-1)
+    called = np.zeros((classes, classes), np.int64)
+    np.add.at(called, likeliest.ravel(), table.reshape(-1, classes))
+    wrong = called.sum(axis=0) + called.sum(axis=1) - 2 * np.diagonal(called)
+    if classes == 2 and cells.ordered:
+        wrong = np.minimum(wrong, _wrong_at_best_threshold(total))
+    above = np.zeros(classes)
+    pairs = np.zeros(classes)
+    for one in range(FOLDS):
+        won, of = _pairs_in_order(score[:, one], table[:, one])
+        above += won
+        pairs += of
+    enough = (total.sum(axis=0) >= FOLDS) & (pairs > 0)
+    auc = np.where(enough, above / np.maximum(pairs, 1), np.nan)
+    return Signal(auc, wrong, total)
+
+
+def _wrong_at_best_threshold(total: NDArray[np.int64]) -> int:
+    """The fewest wrong rows where all cells from one on are called one class; missing ones are called what most are."""
+    upto = np.cumsum(total[MISSING + 1 :], axis=0)
+    if len(upto) == 0:
+        return int(total[MISSING].min())
+    first_below = upto[:, 1] + (upto[-1, 0] - upto[:, 0])
+    return int(min(first_below.min(), (upto[-1].sum() - first_below).min()) + total[MISSING].min())
+
+
+def _pairs_in_order(
+    score: NDArray[np.float64], table: NDArray[np.int64]
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """For each class: pairs of one of its rows and another row that the score puts in order (ties half), and all."""
+    order = np.argsort(score, axis=0, kind="stable")
+    ranked = np.take_along_axis(score, order, axis=0)
+    own = np.take_along_axis(table, order, axis=0).astype(np.float64)
+    rest = table.sum(axis=1)[order] - own
+    through = np.cumsum(rest, axis=0)
+    place = np.arange(len(score))[:, None]
+    new = np.ones_like(ranked, bool)
+    new[1:] = ranked[1:] != ranked[:-1]
+    first = np.maximum.accumulate(np.where(new, place, 0), axis=0)
+    ends = np.ones_like(new)
+    ends[:-1] = new[1:]
+    last = np.minimum.accumulate(np.where(ends, place, len(score))[::-1], axis=0)[::-1]
+    below = np.take_along_axis(through - rest, first, axis=0)
+    upto = np.take_along_axis(through, last, axis=0)
+    return (own * (below + upto) / 2).sum(axis=0), own.sum(axis=0) * rest.sum(axis=0)

@@ -1,0 +1,65 @@
+"""A training as an MLflow run, with a nested run for each contestant."""
+
+import importlib.util
+from typing import TYPE_CHECKING, Any
+
+from counterpoise.errors import UserError
+
+if TYPE_CHECKING:
+    from counterpoise.table.train import Training
+
+EXPERIMENT = "counterpoise"
+
+
+def check_tracking() -> None:
+    """Raise `UserError` if MLflow is not there: said before the work, not after it."""
+    if importlib.util.find_spec("mlflow") is None:
+        raise UserError("mlflow is not installed: pip install mlflow-skinny")
+
+
+def track(training: "Training", uri: str) -> str:
+    """Log what was asked, found and written, and give the identity of the run.
+
+    Parameters
+    ----------
+    training
+        A finished training.
+    uri
+        Where to: an MLflow tracking server, a database, or a folder.
+
+    Raises
+    ------
+    UserError
+        If the place does not answer; the directory of the training is written all the same.
+    """
+    import mlflow
+
+    try:
+        mlflow.set_tracking_uri(uri)
+        mlflow.set_experiment(EXPERIMENT)
+        with mlflow.start_run(run_name=f"{training.table.name}, {training.goal}") as run:
+            mlflow.log_params(_parameters(training))
+            mlflow.log_metrics({f"test_{name}": one.value for name, one in training.judged.metrics.items()})
+            mlflow.set_tag("verdict", training.verdict.sentence)
+            for entry in training.verdict.entries:
+                with mlflow.start_run(run_name=entry.label, nested=True):
+                    mlflow.log_params({"learner": entry.learner, "loss": entry.loss, "rounds": entry.rounds})
+                    mlflow.log_metrics({"score": entry.score, "log_loss": entry.log_loss})
+            if training.out is not None:
+                mlflow.log_artifacts(str(training.out))
+    except Exception as error:  # a server can fail in any way, after minutes of work that is safe
+        first = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+        raise UserError(f"the training is in {training.out}, but MLflow at {uri} failed: {first}") from None
+    return str(run.info.run_id)
+
+
+def _parameters(training: "Training") -> dict[str, Any]:
+    return {
+        "table": training.table.name,
+        "target": training.target,
+        "goal": str(training.goal),
+        "chosen": training.verdict.winner.label,
+        "learners": ", ".join(training.asked.learners),
+        "seed": training.seed,
+        "rows": training.counts.total,
+    }

@@ -1,0 +1,161 @@
+"""Finished fits of a race, kept on disk beside the result, so that an interrupted run loses none of them.
+
+While a run works towards `out` it owns `out`.unfinished: `run.json` says what was asked, `trials/` holds a file per
+finished fit, written at once or not at all. The lock on it goes with the process, however that ends.
+"""
+
+import hashlib
+import json
+import shutil
+from collections.abc import Mapping
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+from zipfile import BadZipFile
+
+import numpy as np
+from filelock import FileLock, Timeout
+from numpy.typing import NDArray
+
+from counterpoise.errors import UserError
+
+Arrays = dict[str, NDArray[Any]]
+
+
+class Trials:
+    """What was found for a key, kept in memory only.
+
+    Examples
+    --------
+    >>> trials = Trials()
+    >>> trials.put("lightgbm, fold 1", {"curve": np.zeros(3)})
+    >>> trials.get("lightgbm, fold 1")["curve"].shape, trials.get("lightgbm, fold 2")
+    ((3,), None)
+    """
+
+    def __init__(self) -> None:
+        self._held: dict[str, Arrays] = {}
+
+    def get(self, key: str) -> Arrays | None:
+        """What was put there, or None."""
+        return self._held.get(key)
+
+    def put(self, key: str, arrays: Arrays) -> None:
+        """Keep it."""
+        self._held[key] = arrays
+
+
+class Unfinished(Trials):
+    """The same on disk: a context that holds the lock, and removes everything when `done` was called.
+
+    Parameters
+    ----------
+    out
+        Where the result will be.
+    asked
+        All that decides what the trials are, as plain data: a run resumes only one that was asked the same.
+    resume
+        Whether to go on with what an interrupted run left.
+
+    Raises
+    ------
+    UserError
+        If another run is at work there; if one was interrupted there and `resume` is False; if that was asked something
+        else; if the place cannot be written.
+    """
+
+    def __init__(self, out: Path, asked: Mapping[str, Any], *, resume: bool) -> None:
+        super().__init__()
+        self.place = out.absolute().with_name(f"{out.absolute().name}.unfinished")
+        self._asked = json.loads(json.dumps(asked))
+        self._resume = resume
+        self._lock = FileLock(str(self.place) + ".lock")
+        self._done = False
+
+    def __enter__(self) -> Self:
+        try:
+            self.place.parent.mkdir(parents=True, exist_ok=True)
+            self._lock.acquire(blocking=False)
+        except Timeout:
+            raise UserError(
+                f"another run is writing {self.place.with_suffix('')}; wait for it, or name another --out"
+            ) from None
+        except OSError as error:
+            raise UserError(f"cannot write beside {self.place}: {error.strerror or error}") from None
+        try:
+            self._begin()
+        except BaseException:
+            self._release()
+            raise
+        return self
+
+    def _begin(self) -> None:
+        facts = self.place / "run.json"
+        if not facts.is_file():
+            if self._resume and not self.place.exists():
+                raise UserError(f"nothing to resume: there is no {self.place}; leave --resume out to start")
+            shutil.rmtree(self.place, ignore_errors=True)  # it was killed before it began
+            _write(facts, json.dumps(self._asked, indent=2).encode())
+            return
+        if not self._resume:
+            raise UserError(f"{self.place} was left by an interrupted run; add --resume to go on, or remove it")
+        found = json.loads(facts.read_bytes())
+        other = [name for name, value in self._asked.items() if found.get(name) != value]
+        if other:
+            name = other[0]
+            raise UserError(
+                f"the interrupted run in {self.place} had another {name} ({found.get(name)!r}, now "
+                f"{self._asked[name]!r}); ask the same, or remove it and start anew"
+            )
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        # a mistake in what was asked leaves nothing that would be worth resuming
+        if self._done or (isinstance(error, UserError) and not any((self.place / "trials").glob("*.npz"))):
+            shutil.rmtree(self.place, ignore_errors=True)
+        self._release()
+
+    def _release(self) -> None:
+        self._lock.release()
+        Path(self._lock.lock_file).unlink(missing_ok=True)
+
+    def done(self) -> None:
+        """The result is written; what led there may go."""
+        self._done = True
+
+    def get(self, key: str) -> Arrays | None:
+        """What this run or the interrupted one put there, or None."""
+        try:
+            with np.load(self._file(key), allow_pickle=False) as held:
+                return dict(held)
+        except (OSError, ValueError, EOFError, KeyError, BadZipFile):
+            return None
+
+    def put(self, key: str, arrays: Arrays) -> None:
+        """Keep it, at once or not at all."""
+        place = self._file(key)
+        partial = place.with_suffix(".partial")
+        try:
+            place.parent.mkdir(parents=True, exist_ok=True)
+            with partial.open("wb") as file:
+                np.savez(file, **arrays)  # type: ignore[arg-type]
+            partial.replace(place)
+        except OSError as error:
+            partial.unlink(missing_ok=True)
+            raise UserError(
+                f"cannot write {place}: {error.strerror or error}; --resume goes on with the trials that are finished"
+            ) from None
+
+    def _file(self, key: str) -> Path:
+        return self.place / "trials" / f"{hashlib.sha256(key.encode()).hexdigest()[:32]}.npz"
+
+
+def _write(place: Path, data: bytes) -> None:
+    try:
+        place.parent.mkdir(parents=True, exist_ok=True)
+        partial = place.with_suffix(".partial")
+        partial.write_bytes(data)
+        partial.replace(place)
+    except OSError as error:
+        raise UserError(f"cannot write {place}: {error.strerror or error}") from None

@@ -14,7 +14,7 @@ from counterpoise.goals import Goal
 from counterpoise.recipes import Recipe
 from counterpoise.table.features import Schema, to_matrix
 from counterpoise.table.learners import Fitted
-from counterpoise.table.read import table_of
+from counterpoise.table.frames import table_of
 
 Class = str | int | float | bool
 

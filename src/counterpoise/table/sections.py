@@ -300,7 +300,7 @@ def _promise(training: "Training", constraint: Constraint) -> tuple[tuple[str, .
 def _calibration(training: "Training") -> Section:
     judged = training.judged
     before = judged.naive
-    if before is not None and np.allclose(before, judged.probability, rtol=1e-6, atol=1e-12):
+    if np.allclose(before, judged.probability, rtol=1e-6, atol=1e-12):
         before = None
     target, after, early = judged.target, judged.probability, before
     said, seen = f"probability of {training.labels.positive!s}", "share of positives seen"
@@ -477,9 +477,10 @@ def _importance(training: "Training") -> Section | None:
 def _data(training: "Training") -> Section | None:
     if training.audit is None:
         return None
-    blocks: list[Any] = []
-    for title, sentences in training.audit.sections():
-        blocks += [Heading(title), Bullets(tuple(sentences))]
+    blocks: list[Any] = [Paragraph(training.audit.verdict)]
+    for finding in training.audit.findings:
+        said = tuple(one for one in (finding.text, finding.do) if one)
+        blocks += [Heading(finding.title[0].upper() + finding.title[1:]), Bullets(said)]
     return Section("The data", "data", tuple(blocks))
 
 

@@ -47,7 +47,7 @@ from counterpoise.table.split import Split, folds_of, sample_rows, split_rows
 from counterpoise.table.trials import Trials, Unfinished
 from counterpoise.weights import ClassCounts
 
-DEFAULT_LEARNERS = ("lightgbm",)
+DEFAULT_LEARNERS = ("lightgbm", "logistic")
 DEFAULT_BUDGET = 300.0
 _LEAST_OF_TWO = 4
 # What the comparison of losses may take, in rows x trees per round (x columns): minutes on two cores.
@@ -443,8 +443,13 @@ def _train(table: Table, asked: Asked, out: Path | None, trials: Trials, progres
     slices: tuple[Slice, ...] = ()
     if asked.slice is not None:
         decided = Ruling(goal, judged.threshold, False, False, "").apply(judged.probability)
-        several = {"classes": labels.classes, "binary": labels.positive is not None}
-        slices = slices_of(table.frame[split.test].select(asked.slice), judged.target, decided, **several)
+        slices = slices_of(
+            table.frame[split.test].select(asked.slice),
+            judged.target,
+            decided,
+            classes=labels.classes,
+            binary=labels.positive is not None,
+        )
     audited = audit(table, labels, split, target=asked.target, time=asked.time, group=asked.group, seed=asked.seed)
     notes = _notes(table, schema, labels, split, learned, verdict, members, rows, len(raced), judged)
     progress("measuring on the test rows", 1.0)

@@ -1,0 +1,116 @@
+"""An interrupted training loses nothing that is finished, and never looks like a finished one."""
+
+import errno
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pytest
+from filelock import FileLock
+
+from counterpoise.cli import main
+from counterpoise.errors import UserError
+from counterpoise.table import load, trials
+from counterpoise.table.trials import Unfinished
+
+pytest.importorskip("lightgbm")
+
+COMMAND = "import sys; from counterpoise.cli import main; sys.exit(main())"
+
+
+def words(table, out, *more):
+    return ["train", str(table), "--target", "label", "--learner", "lightgbm", "--out", str(out), *more]
+
+
+def finished(place):
+    return list((place / "trials").glob("*.npz"))
+
+
+@pytest.fixture
+def killed(table, tmp_path):
+    """A run towards `out` that was killed after its first trials."""
+    out = tmp_path / "out"
+    place = tmp_path / "out.unfinished"
+    run = subprocess.Popen([sys.executable, "-c", COMMAND, *words(table, out)], stderr=subprocess.DEVNULL)
+    while run.poll() is None and len(finished(place)) < 2:
+        time.sleep(0.01)
+    os.kill(run.pid, signal.SIGKILL)
+    run.wait()
+    assert run.returncode == -signal.SIGKILL
+    return out, place
+
+
+def test_a_killed_run_goes_on_where_it_was(killed, table, tmp_path, capsys, monkeypatch):
+    out, place = killed
+    assert not out.exists()
+    with pytest.raises(UserError, match="no such directory"):
+        load(out)
+    assert main(words(table, out)) == 2
+    assert "left by an interrupted run; add --resume" in capsys.readouterr().err
+    kept = {file.name for file in finished(place)}
+    written = []
+    put = Unfinished.put
+    monkeypatch.setattr(Unfinished, "put", lambda self, key, arrays: (written.append(key), put(self, key, arrays)))
+    assert main(words(table, out, "--resume")) == 0
+    monkeypatch.undo()
+    assert not place.exists()
+    assert len(kept) + len(written) == 20  # four losses, five folds
+    assert main(words(table, tmp_path / "again")) == 0
+    again = tmp_path / "again"
+    files = sorted(file.relative_to(out) for file in out.rglob("*") if file.is_file() and file.suffix != ".html")
+    assert len(files) >= 3
+    for name in files:
+        assert (out / name).read_bytes() == (again / name).read_bytes(), name
+
+
+def test_resume_asks_for_the_same(killed, table, capsys):
+    out, place = killed
+    assert main(words(table, out, "--resume", "--seed", "3")) == 2
+    assert "had another seed ('0', now '3')" in capsys.readouterr().err
+    assert place.exists()
+
+
+def test_nothing_to_resume(table, tmp_path, capsys):
+    assert main(words(table, tmp_path / "out", "--resume")) == 2
+    assert "nothing to resume" in capsys.readouterr().err
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_two_runs_into_one_place(table, tmp_path, capsys):
+    with FileLock(str(tmp_path / "out.unfinished.lock")):
+        command = [sys.executable, "-c", COMMAND, *words(table, tmp_path / "out")]
+        run = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert run.returncode == 2
+    assert "another run is writing" in run.stderr
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_full_disk_is_said(table, tmp_path, capsys, monkeypatch):
+    def full(*_, **__):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(trials.np, "savez", full)
+    assert main(words(table, tmp_path / "out")) == 2
+    error = capsys.readouterr().err
+    assert "No space left on device" in error
+    assert "Traceback" not in error
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_torn_trial_is_done_again(tmp_path):
+    with Unfinished(tmp_path / "out", {}, resume=False) as run:
+        run.put("one", {"curve": np.arange(3.0)})
+        (file,) = finished(run.place)
+        assert run.get("one")["curve"].tolist() == [0, 1, 2]
+        file.write_bytes(file.read_bytes()[:40])
+        assert run.get("one") is None
+        run.done()
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_mistake_leaves_nothing(table, tmp_path, capsys):
+    assert main(["train", str(table), "--target", "nothing", "--out", str(tmp_path / "out")]) == 2
+    assert list(tmp_path.iterdir()) == []

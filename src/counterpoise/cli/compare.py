@@ -55,6 +55,7 @@ def compare(
 
 def _grid(done: "Comparison") -> Grid:
     from counterpoise.table.learners import LEARNERS
+    from counterpoise.table.learners.losses import PLAIN
 
     grid = Grid("learner", "loss", box=None, pad_edge=False, padding=(0, 2, 0, 0))
     for name in (done.goal.label, "ahead of plain", "mean rank", "log loss", "seconds"):
@@ -63,7 +64,8 @@ def _grid(done: "Comparison") -> Grid:
     for line in done.lines:
         shown = "" if line.learner == before else LEARNERS[line.learner].title
         before = line.learner
-        loss = line.loss if line.ahead is not None or not shown else f"{line.loss} ({line.setting})"
+        settings = len(LEARNERS[line.learner].settings)
+        loss = f"{line.loss} ({line.setting})" if line.loss == PLAIN and settings > 1 else line.loss
         grid.add_row(
             shown,
             loss,

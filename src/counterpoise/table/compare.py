@@ -263,8 +263,9 @@ def picture(done: Comparison) -> str:
             (_label(line), line.ahead.value, line.ahead.low, line.ahead.high) for line in own if line.ahead is not None
         ]
         groups.append((f"{LEARNERS[name].title}: {own[0].score.value:.3g}", rows))
-    axis = f"{done.goal.label}, ahead of plain cross-entropy (95 % interval)"
-    return labelled(advantages(groups, axis), f"{axis}. {done.sentence}")
+    axis = f"{done.goal.label}: gain over plain"
+    said = f"{axis} cross-entropy with the same learner, with 95 % intervals. {done.sentence}"
+    return labelled(advantages(groups, axis), said)
 
 
 def _label(line: Line) -> str:

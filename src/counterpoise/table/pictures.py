@@ -174,7 +174,7 @@ def advantages(groups: Sequence[tuple[str, Sequence[tuple[str, float, float, flo
     labels: list[str] = []
     for name, rows in groups:
         places.append(len(places))
-        labels.append(_short(name))
+        labels.append(_short(name, 34))
         for label, value, low, high in rows:
             place = len(places)
             colour = BLUE if low > 0 else ORANGE if high < 0 else MUTED
@@ -185,7 +185,7 @@ def advantages(groups: Sequence[tuple[str, Sequence[tuple[str, float, float, flo
     axes.axvline(0.0, color=INK, linewidth=1)
     axes.set_yticks(places, labels)
     for tick, label in zip(axes.get_yticklabels(), labels, strict=True):
-        tick.set_fontweight("bold" if label in {_short(name) for name, _ in groups} else "normal")
+        tick.set_fontweight("bold" if label in {_short(name, 34) for name, _ in groups} else "normal")
     axes.grid(visible=False, axis="y")
     axes.set(xlabel=axis, ylim=(len(places) - 0.4, -0.6))
     return _svg("advantages", figure)

@@ -14,6 +14,7 @@ from rich.table import Table as Grid
 
 from counterpoise import __version__
 from counterpoise.cli.audit import audit
+from counterpoise.cli.compare import compare
 from counterpoise.errors import UserError, nearest_name
 from counterpoise.recipes import recipe_table
 from counterpoise.weights import NORMALIZATIONS, SCHEMES, ClassCounts, class_weights
@@ -68,6 +69,7 @@ def counterpoise(
 
 
 app.command()(audit)
+app.command()(compare)
 
 
 @app.command()

@@ -15,7 +15,6 @@ best one, the log loss decides, which wavers less.
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import partial
 from time import monotonic
 
 import numpy as np
@@ -241,7 +240,6 @@ def candidates(learners: Sequence[str], counts: ClassCounts, recipes: Sequence[s
 
 def race(course: Race, contestants: Sequence[Candidate]) -> Verdict:
     """Let all contestants learn, and choose; the first one always finishes."""
-    finished = partial(_follow, course)
     going, left_out = _screened(course, list(contestants))
     entries: list[Entry] = []
     for place, one in enumerate(going):
@@ -249,10 +247,14 @@ def race(course: Race, contestants: Sequence[Candidate]) -> Verdict:
             left_out.append(one.label)
             continue
         step = f"comparing {one.label} ({place + 1} of {len(going)})"
-        followed = [finished(one, fold, step) for fold in range(course.folds)]
-        entries.append(_entry(course, one, followed))
+        entries.append(entered(course, one, step))
     health = _health(course, entries[0])
     return verdict_of(entries, course, health, tuple(left_out))
+
+
+def entered(course: Race, one: Candidate, step: str) -> Entry:
+    """How one contestant does on all folds; `step` is what the progress is told."""
+    return _entry(course, one, [_follow(course, one, fold, step) for fold in range(course.folds)])
 
 
 def how_many_folds(counts: ClassCounts) -> int:

@@ -41,7 +41,7 @@ from counterpoise.table.learners import LEARNERS, Job, Rows, installed
 from counterpoise.table.model import Member, Model, Ruling, naive, posterior
 from counterpoise.table.race import Progress, Race, Verdict, candidates, how_many_folds, race
 from counterpoise.table.read import Labels, Table, check_columns, read_labels, read_table
-from counterpoise.table.report import render
+from counterpoise.table.report import heart, render
 from counterpoise.table.slices import Slice, slices_of
 from counterpoise.table.split import Split, folds_of, sample_rows, split_rows
 from counterpoise.table.trials import Trials, Unfinished
@@ -263,6 +263,9 @@ class Training:
     def predict_proba(self, frame: Any) -> NDArray[np.float64]:
         """As `Model.predict_proba`."""
         return self.model.predict_proba(frame)
+
+    def _repr_html_(self) -> str:
+        return heart(self)
 
     def save(self, directory: str | Path) -> None:
         """Write the directory that `counterpoise.load` and `counterpoise predict` read: new, at once or not at all."""

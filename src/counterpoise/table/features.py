@@ -125,9 +125,10 @@ class Schema:
     def features_of(self) -> dict[str, list[int]]:
         """The places of each column's features in the matrix."""
         found: dict[str, list[int]] = {}
+        begun = 0
         for column in self.columns:
-            begun = sum(map(len, found.values()))
-            found[column.name] = list(range(begun, begun + len(_PARTS[column.kind])))
+            found[column.name] = list(range(begun, begun + len(column.parts)))
+            begun += len(column.parts)
         return found
 
     @property

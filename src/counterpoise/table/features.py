@@ -9,6 +9,7 @@ the model.
 
 import re
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -18,6 +19,7 @@ from numpy.typing import NDArray
 from counterpoise.errors import UserError
 from counterpoise.table.read import Table, check_columns, numbers, quoted
 
+_MOST_SHOWN = 1_000
 NUMBER, FLAG, DATE, DATETIME, CATEGORY = "number", "flag", "date", "datetime", "category"
 _PARTS = {
     NUMBER: ("",),
@@ -198,41 +200,73 @@ def to_matrix(table: Table, schema: Schema) -> NDArray[np.float64]:
     return np.ascontiguousarray(np.column_stack([part for group in parts for part in group]))
 
 
-def check_categories(table: Table, schema: Schema) -> list[str]:
+class Categories:
     """What to say of values that are no category of the model; a column of nothing else is refused.
 
     A few new values are to be expected where training rows showed many that occur once: such values
     come with about the same share again (Good and Turing). A column is refused if by that share even
     one known value was to be expected, or if its type is no longer text and nothing in it is known.
 
+    Parameters
+    ----------
+    schema
+        Of the model.
+
     Examples
     --------
     >>> from pathlib import Path
-    >>> table = Table(pl.DataFrame({"kind": ["b", "new", None]}), Path("t.parquet"), typed=True)
-    >>> check_categories(table, Schema((Column("kind", "category", ("a", "b")),)))
+    >>> categories = Categories(Schema((Column("kind", "category", ("a", "b")),)))
+    >>> categories.add(Table(pl.DataFrame({"kind": ["b", "new", None]}), Path("t.parquet"), typed=True))
+    >>> categories.said(Path("t.parquet"))
     ["column 'kind': 1 of 2 values are no category that the model knows, and count as missing: 'new'"]
     """
-    said = []
-    for one in schema.columns:
-        if one.kind != CATEGORY:
-            continue
-        column = table.frame[one.name]
-        text = _as_text(column, one, table).drop_nulls()
-        new = text.filter(~text.is_in(one.categories))
-        if len(new) == 0:
-            continue
-        shown = _listed(new.unique(maintain_order=True).to_list())
-        if len(new) == len(text) and (_kind(column) != CATEGORY or _surely_wrong(one.rare, len(text))):
-            kind = "" if _kind(column) == CATEGORY else f", of type {column.dtype} here and text in training,"
-            raise UserError(
-                f"{table.path}: column {one.name!r}{kind} holds nothing that the model knows: {shown}; it knows "
-                f"{_listed(list(one.categories))}. Write the values as in training, or empty the column to do without"
+
+    def __init__(self, schema: Schema) -> None:
+        self._columns = [one for one in schema.columns if one.kind == CATEGORY]
+        self._held = dict.fromkeys([one.name for one in self._columns], 0)
+        self._new = dict(self._held)
+        self._shown: dict[str, dict[str, None]] = {name: {} for name in self._held}
+        self._strange: dict[str, Any] = {}
+
+    def add(self, table: Table) -> None:
+        """Look at some rows."""
+        for one in self._columns:
+            column = table.frame[one.name]
+            text = _as_text(column, one, table).drop_nulls()
+            new = text.filter(~text.is_in(one.categories))
+            self._held[one.name] += len(text)
+            self._new[one.name] += len(new)
+            if _kind(column) not in (CATEGORY, None):
+                self._strange[one.name] = column.dtype
+            if len(new) and len(self._shown[one.name]) < _MOST_SHOWN:
+                self._shown[one.name] |= dict.fromkeys(new.unique(maintain_order=True).to_list())
+
+    def said(self, path: Path) -> list[str]:
+        """A sentence for each column with new values.
+
+        Raises
+        ------
+        UserError
+            If a column holds nothing else.
+        """
+        sentences = []
+        for one in self._columns:
+            new, held, strange = self._new[one.name], self._held[one.name], self._strange.get(one.name)
+            if new == 0:
+                continue
+            shown = _listed(list(self._shown[one.name]))
+            if new == held and (strange is not None or _surely_wrong(one.rare, held)):
+                kind = "" if strange is None else f", of type {strange} here and text in training,"
+                raise UserError(
+                    f"{path}: column {one.name!r}{kind} holds nothing that the model knows: {shown}; it knows "
+                    f"{_listed(list(one.categories))}. Write the values as in training, or empty the column to do "
+                    "without"
+                )
+            sentences.append(
+                f"column {one.name!r}: {new:,} of {held:,} values are no category that the model knows, "
+                f"and count as missing: {shown}"
             )
-        said.append(
-            f"column {one.name!r}: {len(new):,} of {len(text):,} values are no category that the model knows, "
-            f"and count as missing: {shown}"
-        )
-    return said
+        return sentences
 
 
 def _surely_wrong(rare: float, values: int) -> bool:

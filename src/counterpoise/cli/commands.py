@@ -14,7 +14,9 @@ from rich.table import Table as Grid
 
 from counterpoise import __version__
 from counterpoise.cli.audit import audit
+from counterpoise.cli.export import export
 from counterpoise.cli.predict import predict
+from counterpoise.cli.serve import serve
 from counterpoise.errors import UserError, nearest_name
 from counterpoise.recipes import recipe_table
 from counterpoise.weights import NORMALIZATIONS, SCHEMES, ClassCounts, class_weights
@@ -156,6 +158,8 @@ def _seconds(text: str) -> float:
 
 
 app.command()(predict)
+app.command()(serve)
+app.command()(export)
 
 
 @app.command()

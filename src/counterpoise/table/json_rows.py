@@ -32,7 +32,7 @@ class Mistake:
     message: str
 
 
-class Refused(Exception):
+class RefusedError(Exception):
     """A request that cannot be answered, with its first mistakes."""
 
     def __init__(self, mistakes: list[Mistake]) -> None:
@@ -45,7 +45,7 @@ def rows_of(body: bytes) -> list[Any]:
 
     Raises
     ------
-    Refused
+    RefusedError
         If it is something else.
 
     Examples
@@ -56,12 +56,13 @@ def rows_of(body: bytes) -> list[Any]:
     try:
         found = json.loads(body)
     except (ValueError, RecursionError) as error:
-        raise Refused([Mistake((), f"the body is no JSON: {error}")]) from None
-    if not isinstance(found, dict) or not isinstance(found.get("rows"), list):
-        raise Refused([Mistake(("rows",), 'the body must be {"rows": [{column: value, ...}, ...]}')])
+        raise RefusedError([Mistake((), f"the body is no JSON: {error}")]) from None
+    if not (isinstance(found, dict) and isinstance(found.get("rows"), list)):
+        raise RefusedError([Mistake(("rows",), 'the body must be {"rows": [{column: value, ...}, ...]}')])
     if not found["rows"]:
-        raise Refused([Mistake(("rows",), "rows is empty; send at least one row")])
-    return found["rows"]
+        raise RefusedError([Mistake(("rows",), "rows is empty; send at least one row")])
+    rows: list[Any] = found["rows"]
+    return rows
 
 
 def table_of_rows(rows: list[Any], schema: Schema) -> Table:
@@ -76,7 +77,7 @@ def table_of_rows(rows: list[Any], schema: Schema) -> Table:
 
     Raises
     ------
-    Refused
+    RefusedError
         With every row and column (up to 20) that cannot be used.
 
     Examples
@@ -87,7 +88,7 @@ def table_of_rows(rows: list[Any], schema: Schema) -> Table:
     >>> table_of_rows([{"size": "big", "kind": "oak"}], schema)
     Traceback (most recent call last):
     ...
-    counterpoise.table.json_rows.Refused: row 1, column 'size': 'big' is not a number; send a number or null
+    counterpoise.table.json_rows.RefusedError: row 1, column 'size': 'big' is not a number; send a number or null
     """
     mistakes = [mistake for place, row in enumerate(rows) for mistake in _shape(row, place, schema)]
     if mistakes:
@@ -108,7 +109,7 @@ def table_of_rows(rows: list[Any], schema: Schema) -> Table:
             for one in problems
         ]
     if mistakes:
-        raise Refused(sorted(mistakes, key=lambda one: int(one.place[1])))
+        raise RefusedError(sorted(mistakes, key=lambda one: int(one.place[1])))
     return table
 
 

@@ -90,7 +90,7 @@ class Value:
         return self.call("Gather", self.graph.constant(places, np.int64), axis=1)
 
     def where(self, condition: "Value", other: Any) -> "Value":
-        """This where the condition holds, else the other."""
+        """The value where the condition holds, else the other."""
         rest = other if isinstance(other, Value) else self.graph.constant(other)
         return self.graph.call("Where", condition, self, rest)
 

@@ -15,7 +15,7 @@ from counterpoise import __version__
 from counterpoise.errors import UserError
 from counterpoise.table.bundle import REPORT, load
 from counterpoise.table.features import to_matrix
-from counterpoise.table.json_rows import Mistake, Refused, row_schema, rows_of, table_of_rows
+from counterpoise.table.json_rows import Mistake, RefusedError, row_schema, rows_of, table_of_rows
 from counterpoise.table.model import Model
 
 if TYPE_CHECKING:
@@ -83,7 +83,7 @@ def answer(model: Model, body: bytes, most_rows: int) -> tuple[dict[str, Any], i
         if len(rows) > most_rows:
             return {"detail": f"rows holds {len(rows):,} rows; send at most {most_rows:,} at a time"}, 413
         return {"predictions": predictions(model, rows)}, 200
-    except Refused as refused:
+    except RefusedError as refused:
         return {"detail": [_detail(one) for one in refused.mistakes]}, 422
 
 
@@ -92,7 +92,7 @@ def predictions(model: Model, rows: list[Any]) -> list[dict[str, Any]]:
 
     Raises
     ------
-    Refused
+    RefusedError
         As `table_of_rows`.
     """
     probability = model.probability(to_matrix(table_of_rows(rows, model.schema), model.schema))

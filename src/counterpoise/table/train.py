@@ -513,7 +513,7 @@ def _files(training: Training) -> dict[str, bytes]:
     """Everything that the directory holds."""
     files = bundle.model_files(training.fitted)
     facts = training.facts | {"files": {name: bundle.fingerprint(data) for name, data in sorted(files.items())}}
-    texts = {bundle.DECISION: bundle.to_json(facts), bundle.REPORT: render(training), bundle.CARD: model_card(training)}
+    texts = {bundle.DECISION: bundle.to_json(bundle.sealed(facts)), bundle.REPORT: render(training), bundle.CARD: model_card(training)}
     return files | {name: text.encode() for name, text in texts.items()}
 
 

@@ -1,6 +1,6 @@
 """What a promise is worth: thresholds chosen on many calibration sets, judged by the rates they truly have.
 
-    python -m benchmarks.guarantee            # 2,000 calibration sets a row; 15 minutes on 2 cores
+    python -m benchmarks.guarantee            # 2,000 calibration sets a row; 5 minutes on 2 cores
     python -m benchmarks.guarantee --quick    # 100
     python -m benchmarks.guarantee --write    # and its part of RESULTS.md
 

@@ -148,8 +148,8 @@ def test_bad_tables(text, message, tmp_path, capsys):
     "name, content, message",
     [
         ("t.parquet", b"PAR1 but no more", "is not a readable Parquet file"),
-        ("t.csv", b"x,y\n1,\xff\xfe\n", "is not a readable CSV file"),
-        ("t.csv", b"\xff\xfex,y\n", "is not a CSV file in UTF-8"),
+        ("t.csv", b"x,y\n1,\xff\x81\n", "line 2: byte 0xff is not UTF-8, nor Windows-1252"),
+        ("t.csv", b"\xff\xfex,y\nz", "begins like UTF-16 but is not"),
         ("t.csv.gz", b"not compressed", "cannot be read"),
         ("t.csv.gz", gzip.compress(b"x,y\n1,2\n" * 50, mtime=0)[:10] + b"no stream of deflate", "cannot be read"),
         ("t.csv.gz", gzip.compress(b"x,y\n1,2\n" * 50, mtime=0)[:-12], "cannot be read"),

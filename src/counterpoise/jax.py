@@ -1,8 +1,9 @@
 """The loss on JAX arrays: under `jit`, `grad`, `vmap`, `shard_map`.
 
-`loss` is `counterpoise.loss`; `goal_loss` trains for a goal. Importing this module lets recipes pass through `jit` as
-static arguments. Under tracing a class out of range gives NaN, since values cannot be looked at. In `shard_map` the
-mean is that of the shard; for that of the whole batch pass its size as `normalizer` and `psum` the results.
+`loss` is `counterpoise.loss`; `goal_loss` trains for a goal, `keep_best` keeps its best epoch. Importing this module
+lets recipes pass through `jit` as static arguments. Under tracing a class out of range gives NaN, since values cannot
+be looked at. In `shard_map` the mean is that of the shard; for that of the whole batch pass its size as `normalizer`
+and `psum` the results.
 
 On CPU, XLA calls the compiled kernel (JAX 0.8 and later): value and gradient by the logits are one call, in `jit`,
 `grad`, `jvp`, `scan`, `checkpoint` and `shard_map`. Its settings are part of the program, so a compilation cache is
@@ -28,10 +29,10 @@ try:
 except ImportError as missing:
     raise ImportError("counterpoise.jax needs JAX: pip install 'counterpoise[jax]'") from missing
 
-from counterpoise.lagrangian.on_jax import goal_loss
+from counterpoise.lagrangian.on_jax import Kept, goal_loss, keep_best
 from counterpoise.losses.on_jax import register_kernels
 
-__all__ = ["goal_loss", "loss", "register_kernels"]
+__all__ = ["Kept", "goal_loss", "keep_best", "loss", "register_kernels"]
 
 for _family in (SoftmaxRecipe, SigmoidRecipe):
     jax.tree_util.register_static(_family)

@@ -19,11 +19,19 @@ PRECISE = "recall where precision >= 0.5"
 
 
 THRESHOLD = {"check_classifiers_train": "predict is not the most probable class, as in TunedThresholdClassifierCV"}
+UNSURE = "rows that count differently allow no exact test, so the threshold keeps no distance from its bound"
+WEIGHTS = {f"check_sample_weight_equivalence_on_{kind}_data": UNSURE for kind in ("dense", "sparse")}
+EXPECTED = {"mcc": THRESHOLD, "f1": THRESHOLD, PRECISE: {**THRESHOLD, **WEIGHTS}}
 
 
 @parametrize_with_checks(
-    [GoalClassifier(LogisticRegression()), GoalClassifier(LogisticRegression(), "mcc", calibration="none")],
-    expected_failed_checks=lambda estimator: THRESHOLD if estimator.goal == "mcc" else {},
+    [
+        GoalClassifier(LogisticRegression()),
+        GoalClassifier(LogisticRegression(), "mcc", calibration="none"),
+        GoalClassifier(LogisticRegression(), "f1"),
+        GoalClassifier(LogisticRegression(), PRECISE),
+    ],
+    expected_failed_checks=lambda estimator: EXPECTED.get(estimator.goal, {}),
 )
 def test_scikit_learns_own_checks(estimator, check):
     check(estimator)
@@ -102,6 +110,52 @@ def test_threshold_is_on_the_scale_of_the_calibrated_probabilities():
     np.testing.assert_array_equal((probability >= model.threshold_)[clear], (model.predict(features) == "fraud")[clear])
 
 
+def test_a_review_band_decides_as_choose_review_band_does():
+    features, label = rows()
+    fitted = LogisticRegression().fit(features, label)
+    unseen, truth = rows(seed=2)
+    goal = "precision of fraud >= 0.8 and recall of fraud >= 0.7 with review <= 30%"
+    model = GoalClassifier(fitted, goal, cv="prefit", calibration="platt").fit(unseen, truth)
+    score = fitted.predict_proba(unseen)[:, 1]
+    band = cp.decide.choose_review_band(
+        truth == "fraud", score, "precision >= 0.8 and recall >= 0.7 with review <= 30%"
+    )
+    assert (model.decision_.lower, model.decision_.upper) == (band.lower, band.upper)
+    assert model.decision_.promised and band.promised
+    codes = band.apply(score)
+    assert 0 < (codes == -1).mean() <= 0.3
+    np.testing.assert_array_equal(model.review(unseen), codes == -1)
+    np.testing.assert_array_equal(model.predict(unseen) == "fraud", codes != 0)
+    np.testing.assert_array_equal(model.decision_function(unseen) > 0, codes != 0)
+    calibrated = model.predict_proba(unseen)[:, 1]
+    assert (codes[calibrated > model.threshold_ + 1e-9] != 0).all()
+    cross_fitted = GoalClassifier(LogisticRegression(), goal).fit(features, label)
+    assert not cross_fitted.decision_.promised and "cv=0.3" in cross_fitted.decision_.reason
+    assert not GoalClassifier(LogisticRegression(), "f1").fit(features, label).review(features).any()
+
+
+@pytest.mark.parametrize("classes", [2, 3])
+def test_a_cost_matrix_decides_as_decide_by_cost_does(classes):
+    features, label = rows(classes=classes)
+    names = sorted(set(label), reverse=True)  # another order than that of the labels
+    costs = [[0.0 if true == chosen else 1.0 + 9 * (true != "fine") for chosen in names] for true in names]
+    matrix = cp.goals.CostMatrix(names, costs)
+    model = GoalClassifier(LogisticRegression(), cp.goals.Goal("cost", costs=matrix)).fit(features, label)
+    place = cp.decide.decide_by_cost(model.predict_proba(features)[:, ::-1], matrix)
+    np.testing.assert_array_equal(model.predict(features), np.array(names)[place])
+    worth = model.decision_function(features)
+    chosen = worth.argmax(axis=1) if classes > 2 else (worth > 0).astype(int)
+    np.testing.assert_array_equal(model.predict(features), model.classes_[chosen])
+
+    def bill(decided):
+        return sum(costs[names.index(true)][names.index(one)] for true, one in zip(label, decided, strict=True))
+
+    assert bill(model.predict(features)) < bill(model.estimator_.predict(features))
+    with pytest.raises(cp.UserError, match="froud"):
+        wrong = cp.goals.CostMatrix(["fine", "froud"], [[0, 1], [9, 0]])
+        GoalClassifier(LogisticRegression(), cp.goals.Goal("cost", costs=wrong)).fit(features, label)
+
+
 @pytest.mark.parametrize(("goal", "threshold"), [("balanced_accuracy", None), ("cost fn=9 fp=1", 0.1)])
 def test_a_threshold_that_theory_knows_is_taken(goal, threshold):
     features, label = rows()
@@ -138,7 +192,8 @@ def test_works_in_pipelines_searches_and_pickles():
         ({"confidence": 95}, "confidence is 95"),
         ({"goal": 0.5}, "goal is 0.5"),
         ({"calibration": "magic"}, "magic"),
-        ({"goal": "precision >= 0.9 and recall >= 0.8"}, "leaves rows to a person"),
+        ({"goal": "cost fn=amount fp=10"}, r"decide_by_cost\(model.predict_proba\(X\)"),
+        ({"goal": "cost fine as fraud=1 fraud as fine=5 where recall of fraud >= 0.5"}, "bounds rates beside a cost"),
     ],
 )
 def test_says_what_is_wrong(settings, message):

@@ -32,7 +32,7 @@ def test_two_hundred_of_ten_thousand():
 
 @pytest.mark.parametrize("k", [-1, 1.0, True, "2", None])
 def test_a_number_of_rows_that_is_none(k):
-    with pytest.raises(UserError, match="whole number of rows"):
+    with pytest.raises(UserError, match="whole number of 0 or more"):
         top_k([0.1, 0.2], k)
 
 
@@ -52,6 +52,7 @@ def test_scores_that_are_none(scores, message):
         ("f1 where alerts <= 5%", "it takes one like"),
         ("recall where alerts <= 5% and precision >= 0.5", "it takes one like"),
         ("recall of a where alerts of a <= 5%", "names a class"),
+        (0.5, "a goal is text, such as"),
     ],
 )
 def test_goals_that_are_refused(goal, message):

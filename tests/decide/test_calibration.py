@@ -246,3 +246,25 @@ def test_equal_scores_count_as_often_as_they_are():
     true = [target[scores == score].mean() for score in (0.2, 0.8)]
     np.testing.assert_allclose(calibrator([0.2, 0.8]), true, atol=0.02)
     np.testing.assert_allclose(calibrate(target, np.full(4000, 0.3))([0.3]), target.mean(), atol=0.01)
+
+
+@pytest.mark.parametrize("distorted", ["as it is", "squared", "steps", "2 digits", "float32"])
+def test_the_race_on_pooled_rows_is_that_on_all(distorted, monkeypatch):
+    rng = np.random.default_rng(0)
+    log_odds = rng.normal(-7, 3, 12_000)
+    honest = 1 / (1 + np.exp(-log_odds))
+    target = rng.random(len(honest)) < honest
+    said = {
+        "as it is": honest,
+        "squared": honest**2,
+        "steps": np.where(honest < 0.1, honest / 4, 0.9 * honest + 0.1),
+        "2 digits": honest.round(2),
+        "float32": (1 / (1 + np.exp(-5 * log_odds))).astype(np.float32),
+    }[distorted]
+    pooled = calibrate(target, said)
+    monkeypatch.setattr("counterpoise.decide.calibration._GROUPS", len(said))
+    whole = calibrate(target, said)
+    assert pooled.method == whole.method
+    for name, loss in whole.log_loss.items():
+        assert pooled.log_loss[name] == pytest.approx(loss, abs=2e-4)
+    np.testing.assert_array_equal(pooled(said), whole(said))  # the one that is chosen is fitted on all rows

@@ -114,6 +114,7 @@ def test_brier_score_is_scikit_learns():
     assert found.value == pytest.approx(metrics.brier_score_loss(target, honest, sample_weight=weight), rel=1e-12)
 
 
+@settings(deadline=None)  # the first call imports scikit-learn
 @given(some=rows)
 def test_brier_parts_add_up(some):
     pytest.importorskip("sklearn")
@@ -167,16 +168,34 @@ def test_bins_of_positives_hold_as_many_positives():
     assert curve[0].rows > 20 * curve[-1].rows
 
 
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("truth", [0, 1])
+def test_rows_of_one_class_have_an_error_too(kind, truth):
+    said = np.linspace(0.1, 0.3, 300)
+    assert calibration_error(np.full(300, truth), said, kind) == pytest.approx(abs(truth - 0.2), abs=0.005)
+    assert calibration_error(np.full(300, truth), np.full(300, truth), kind) < 1e-4
+    (one,) = reliability_curve(np.full(300, truth), said, bins=1)
+    assert (one.found.value, one.said) == (truth, pytest.approx(0.2))
+
+
+def test_a_class_without_rows_counts_among_several():
+    said = np.tile([0.5, 0.3, 0.2], (10, 1))
+    assert calibration_error([0] * 5 + [1] * 5, said) == pytest.approx((0 + 0.2 + 0.2) / 3)
+
+
 @pytest.mark.parametrize(
     "call, message",
     [
         (lambda: calibration_error([0, 1], [0.1, np.nan]), "probability nan in row 1"),
-        (lambda: calibration_error([0, 0], [0.1, 0.2]), "no row of class 1"),
+        (lambda: calibration_error([], []), "target has no row"),
+        (lambda: calibration_error([0, 0], [0.1, 0.2], positive_only=True), "target has none"),
+        (lambda: reliability_curve([0, 0], [0.1, 0.2], positive_only=True), "target has none"),
+        (lambda: brier_score([0, 0], [0.1, 0.2]), "no row of class 1"),
         (lambda: calibration_error([0, 1], [0.1, 0.2], "eec"), "did you mean 'ece'"),
         (lambda: calibration_error([0, 1], [0.1, 0.2], bins=0), "bins is 0"),
         (lambda: calibration_error([0, 1], [0.1, 0.2], positive=1), "positive names a class"),
         (lambda: calibration_error([0, 1], np.full((2, 3), 1 / 3), positive=3), "classes 0 to 2"),
-        (lambda: calibration_error([0, 1], np.full((2, 3), 1 / 3)), "no row is of class 2"),
+        (lambda: brier_score([0, 1], np.full((2, 3), 1 / 3)), "no row is of class 2"),
         (lambda: reliability_curve([0, 1], [0.1, 0.2], positive=0), "pass 1 - probability"),
         (lambda: reliability_curve([0, 1], [0.1, 0.2], bins=1.5), "bins is 1.5"),
     ],

@@ -85,6 +85,24 @@ def rates_of_values(x, y):
     return (np.bincount(values, y) / np.bincount(values))[values]
 
 
+@pytest.mark.parametrize("undo", [undo_weights, undo_sampling])
+def test_a_mapping_is_in_class_order(undo):
+    q = np.array([[0.2, 0.3, 0.5], [0.7, 0.2, 0.1]])
+    np.testing.assert_array_equal(undo(q, {2: 5.0, 0: 1.0, 1: 3.0}), undo(q, [1.0, 3.0, 5.0]))
+    np.testing.assert_array_equal(undo(q[:, 0], {1: 19.0, 0: 1.0}), undo(q[:, 0], [1.0, 19.0]))
+    np.testing.assert_array_equal(undo(q[:, 0], {True: 19.0, np.int64(0): 1}), undo(q[:, 0], [1.0, 19.0]))
+    for mapping in ({}, {0: 1.0}, {0: 1.0, 1: 2.0, 2: 3.0}, {"no": 1.0, "yes": 2.0}):
+        with pytest.raises(UserError, match="but probability has 0, 1; give each"):
+            undo(q[:, 0], mapping)
+    with pytest.raises(UserError, match=r"\[1\] is -2; it must be a finite number above 0"):
+        undo(q[:, 0], {0: 1.0, 1: -2.0})
+
+
+def test_labels_take_no_mapping_of_classes():
+    with pytest.raises(UserError, match="labels that exclude nothing"):
+        undo_weights([[0.5, 0.5]], {0: 1.0, 1: 2.0}, multilabel=True)
+
+
 def test_xgboost_scale_pos_weight(table):
     xgboost = pytest.importorskip("xgboost")
     x, y, _ = table

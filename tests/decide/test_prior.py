@@ -145,8 +145,10 @@ def test_an_absent_class_gets_no_share():
 
 
 def test_certain_rows_are_counted():
-    np.testing.assert_allclose(estimate_prior([0, 0, 0, 1], 0.5), [0.75, 0.25], atol=1e-12)
-    np.testing.assert_allclose(estimate_prior(np.eye(3)[[0, 1, 1, 2]], np.ones(3) / 3), [0.25, 0.5, 0.25], atol=1e-12)
+    np.testing.assert_allclose(estimate_prior([0, 0, 0, 1] * 3, 0.5), [0.75, 0.25], atol=1e-12)
+    np.testing.assert_allclose(
+        estimate_prior(np.eye(3)[[0, 1, 1, 2] * 3], np.ones(3) / 3), [0.25, 0.5, 0.25], atol=1e-12
+    )
 
 
 @given(seed=st.integers(0, 10**6), classes=st.integers(2, 5), rows=st.integers(30, 80), sharp=st.floats(0.1, 1.0))
@@ -157,7 +159,7 @@ def test_no_other_prior_is_more_likely(seed, classes, rows, sharp):
     try:
         found = estimate_prior(p, old)
     except UserError as error:
-        assert "tell the classes too little apart" in str(error)
+        assert "say too little to estimate" in str(error)
         return
     slope = (p / old / (p / old @ found)[:, None]).mean(axis=0)
     # the gap to the largest mean log-likelihood is at most max(slope) - 1, by concavity
@@ -167,8 +169,10 @@ def test_no_other_prior_is_more_likely(seed, classes, rows, sharp):
 @pytest.mark.parametrize(
     "probability, prior, message",
     [
-        (np.full(1000, 0.1), 0.1, "less than one labelled row"),
-        (np.tile([0.2, 0.2, 0.6], (50, 1)), [0.2, 0.2, 0.6], "less than one labelled row"),
+        (np.full(1000, 0.1), 0.1, "less than 10 labelled rows would"),
+        (np.tile([0.2, 0.2, 0.6], (50, 1)), [0.2, 0.2, 0.6], "less than 10 labelled rows would"),
+        ([0.9], 0.5, "of 1 row say too little"),
+        ([0, 0, 0, 1] * 2, 0.5, "of 8 rows say too little"),
         (np.zeros(0), 0.5, "no rows"),
         ([0.5], [1.0, 0.0], "prior is 0 for class 1"),
     ],

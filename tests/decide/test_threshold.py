@@ -5,8 +5,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from counterpoise.decide import choose_threshold
-from counterpoise.decide.sweep import sweep_rows, sweep_weighted
+from counterpoise.decide import choose_review_band, choose_threshold
+from counterpoise.decide.sweep import NOTHING, sweep_rows, sweep_weighted
 from counterpoise.decide.threshold import best_threshold
 from counterpoise.errors import UserError
 from counterpoise.goals import Confusion, Goal
@@ -156,9 +156,16 @@ def test_sorting_scores_with_their_labels_is_sorting_their_places(scores, seed):
         np.testing.assert_array_equal(getattr(packed, name), getattr(plain, name))
 
 
-def test_certain_scores():
-    decision = choose_threshold([1, 0], [1.0, 1.0], Goal.parse("recall where fpr <= 0"))
-    assert decision.threshold > 1
+@pytest.mark.parametrize("top", [0.3, 1.0])
+def test_what_flags_nothing_here_flags_nothing_anywhere(top):
+    decision = choose_threshold([1, 0], [top, top], Goal.parse("recall where fpr <= 0"))
+    assert decision.threshold == NOTHING
+    assert not decision.apply([top, 1.0]).any()
+    assert not (np.ones(1, np.float32) >= np.float32(decision.threshold)).any()
+    band = choose_review_band([1, 0], [top, top], "recall where fpr <= 0 with review <= 0")
+    assert (band.lower, band.upper) == (NOTHING, NOTHING)
+    assert band.apply([top, 1.0]).tolist() == [0, 0]
+    assert sweep_rows(np.array([True, False]), np.array([top, 1.0])).just_above(np.array([0]))[0][0] == NOTHING
 
 
 @pytest.mark.parametrize(
@@ -172,11 +179,13 @@ def test_certain_scores():
         ([0, 1], [0.1, 0.2], [1, 0], "no row of class 1"),
         ([0, 2], [0.1, 0.2], None, "in row 1 is neither 0 nor 1"),
         ([0, 1], [0.1, 0.2], [1, -1], "sample_weight -1.0 in row 1"),
+        ([0, 1], [0.1, 0.2], [1, 1e308], "sample_weight goes up to 1e+308, out of the range"),
+        ([0, 1], [0.1, 0.2], [1e-308, 1e-310], "sample_weight goes up to 1e-308, out of the range"),
         ([[0, 1]], [[0.1, 0.2]], None, "target has shape (1, 2); it must have one dimension"),
         ([0, 1], [0.1, 0.2], [[1, 1]], "sample_weight has shape (1, 2); it must have one dimension"),
         ([0, 1], [0.1, 0.2], [[1], [1]], "sample_weight has shape (2, 1)"),
         ([], [], None, "no row of class 1"),
-        (["no", "yes"], [0.1, 0.2], None, "target must be numbers, but starts with 'no'"),
+        (["no", "yes"], [0.1, 0.2], None, "encode it: np.asarray(target) == 'no' if that is"),
         ([0, None], [0.1, 0.2], None, "target nan in row 1 is neither 0 nor 1"),
         ([0, 1], ["low", "high"], None, "probability must be numbers"),
     ],

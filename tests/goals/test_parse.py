@@ -244,3 +244,31 @@ def test_mistakes_are_pointed_at(text, place, message):
 def test_a_goal_is_text():
     with pytest.raises(UserError, match="a goal is text"):
         cp.goal(0.5)
+
+
+@pytest.mark.parametrize(
+    "text, hint",
+    [
+        ("sensitivity where precision >= 0.5", "it is called 'recall' here"),
+        ("recall where TPR >= 0.5", "it is called 'recall' here"),
+        ("precision where tnr >= 0.5", "it is called 'specificity' here"),
+        ("recall where fnr <= 0.1", "it is 1 - recall: write 'recall', and 'recall >= 0.9' for 'fnr <= 0.1'"),
+        ("auprc", "it is called 'average_precision' here"),
+        ("pr_auc", "it is called 'average_precision' here"),
+        ("AUC", "it is called 'roc_auc' here"),
+        ("roc-auc", "it is called 'roc_auc' here"),
+        ("recall where auc >= 0.9", "'roc_auc' can be a goal, but is no rate that can be bounded"),
+        ("recall where f1 >= 0.9", "'f1' can be a goal, but is no rate that can be bounded"),
+        ("accuracy", "ask for 'balanced_accuracy', 'mcc' or a cost"),
+        ("recall where accuracy >= 0.9", "bound precision, recall or fpr"),
+    ],
+)
+def test_other_words_for_a_rate_are_answered_with_ours(text, hint):
+    with pytest.raises(UserError, match=r"character \d+: unknown (goal|rate)") as error:
+        cp.goal(text)
+    assert hint in str(error.value)
+
+
+def test_a_goal_is_read_already():
+    goal = cp.goal("recall where precision >= 0.5")
+    assert cp.goal(goal) is goal

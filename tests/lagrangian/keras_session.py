@@ -65,6 +65,31 @@ def best_epoch_is_kept():
     assert (reached.value, reached.shortfall) == (keep.best.value, keep.best.shortfall)
 
 
+def strict_bounds_are_kept_after_two_epochs():
+    for seed in (0, 1):
+        rng = np.random.default_rng(seed)
+        target = (rng.random(4000) < 0.03).astype(np.float32)
+        features = (rng.normal(size=(4000, 2)) + 2.5 * target[:, None]).astype(np.float32)
+        for text in ("recall where precision >= 0.95", "precision where recall >= 0.9"):
+            loss = GoalLoss(text, cp.count(target.astype(int)))
+            model = model_with(loss, rate=1.0)
+            keep = KeepBest(loss, (features, target))
+            model.fit(features, target, batch_size=200, epochs=2, verbose=0, callbacks=[keep])
+            reached = loss.judge(model.predict(features, verbose=0), target)
+            assert reached.feasible, (text, seed, reached.confusion, keep.best.confusion, keep.threshold)
+            assert abs(reached.value - keep.best.value) < 1e-9
+
+
+def state_of_another_goal_is_refused():
+    state = GoalLoss("f1", COUNTS).get_config()["state"]
+    try:
+        GoalLoss(GOAL, COUNTS, state=state)
+    except cp.UserError as problem:
+        assert "learned for goal 'f1'" in str(problem)
+    else:
+        raise AssertionError("no error")
+
+
 def recipe_follows_the_schedule():
     """With weights that silence the loss from epoch 1, only epoch 0 changes the model."""
     silent = SigmoidRecipe(pos_weight=0.0)
@@ -100,4 +125,6 @@ if __name__ == "__main__":
         fit_learns_and_evaluate_does_not()
         state_is_saved_with_the_model(Path(sys.argv[1]))
         best_epoch_is_kept()
+        strict_bounds_are_kept_after_two_epochs()
+        state_of_another_goal_is_refused()
     print("all checks passed")

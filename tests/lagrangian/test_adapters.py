@@ -52,6 +52,76 @@ def test_torch_state_goes_with_the_state_dict():
     assert torch.equal(first.log_multiplier, second.log_multiplier)
 
 
+def test_the_state_of_another_goal_is_refused_and_changes_nothing():
+    ours, other = GoalLoss(GOAL, COUNTS), GoalLoss("recall where precision >= 0.9", COUNTS)
+    other(torch.tensor(LOGITS, requires_grad=True), torch.tensor(TARGET))
+    with pytest.raises(cp.UserError, match="learned for goal 'recall where precision >= 0.9', not '" + GOAL):
+        ours.load_state_dict(other.state_dict())
+    assert float(ours.counted.sum()) == 0
+    two = GoalLoss("recall where precision >= 0.5 and alerts <= 0.2", COUNTS)
+    with pytest.raises(cp.UserError, match="learned for goal"):
+        torch.nn.ModuleList([ours]).load_state_dict(torch.nn.ModuleList([two]).state_dict())
+    assert all(isinstance(part, torch.Tensor) for part in ours.state_dict().values())
+
+
+def silent_network():
+    """A model that ranks two features well and flags nothing."""
+    model = torch.nn.Linear(2, 1)
+    with torch.no_grad():
+        model.weight.fill_(1.0)
+        model.bias.fill_(-50)
+    return model
+
+
+@pytest.mark.parametrize("seed", [0, 1])
+@pytest.mark.parametrize("text", ["recall where precision >= 0.95", "precision where recall >= 0.9"])
+def test_torch_keeps_a_feasible_model_after_two_epochs(text, seed):
+    part = strict_part(seed)
+    torch.manual_seed(seed)
+    model = torch.nn.Sequential(torch.nn.Linear(2, 8), torch.nn.ReLU(), torch.nn.Linear(8, 1))
+    criterion = GoalLoss(text, cp.count(part.y.numpy()))
+    keep = KeepBest(model, criterion)
+    train(model, criterion, part, 2, lambda: keep.update(model(part.x), part.y))
+    keep.restore()
+    reached = criterion.judge(model(part.x), part.y)
+    assert reached.feasible and reached.value == pytest.approx(keep.best.value)
+    assert reached.value > 0
+
+
+def strict_part(seed):
+    """3 percent positives, most of them clear."""
+    rng = np.random.default_rng(seed)
+    label = (rng.random(4000) < 0.03).astype(np.int64)
+    features = rng.normal(size=(4000, 2)) + 2.5 * label[:, None]
+    return Part(torch.tensor(features, dtype=torch.float32), torch.tensor(label))
+
+
+def test_keep_best_shifts_the_bias_it_finds_or_is_given():
+    part, criterion = strict_part(0), GoalLoss(GOAL, [97, 3])
+    model = silent_network()
+    keep = KeepBest(model, criterion)
+    assert keep.update(model(part.x), part.y) and keep.best.feasible
+    keep.restore()
+    keep.restore()  # again is the same
+    assert float(model.bias) == pytest.approx(-50 - keep.threshold)
+    assert criterion.judge(model(part.x), part.y).value == pytest.approx(keep.best.value) and keep.best.value > 0.5
+
+    headless = torch.nn.Sequential(silent_network(), torch.nn.Linear(1, 1, bias=False))
+    given = KeepBest(headless, criterion, bias=headless[0].bias)
+    assert given._output_bias() is headless[0].bias
+    alone = KeepBest(headless, criterion)
+    alone.update(torch.full((2, 1), -1.0), torch.tensor([1, 0]))
+    assert alone.threshold == 0 and not alone.best.feasible
+    with pytest.raises(cp.UserError, match=r"bias has shape \(3,\)"):
+        KeepBest(model, criterion, bias=torch.nn.Parameter(torch.zeros(3)))
+
+
+def test_restore_before_update_says_so():
+    model = torch.nn.Linear(2, 1)
+    with pytest.raises(cp.UserError, match=r"call update\(\) after each epoch"):
+        KeepBest(model, GoalLoss(GOAL, COUNTS)).restore()
+
+
 def test_torch_learns_only_in_training():
     criterion = GoalLoss(GOAL, COUNTS)
     z, y = torch.tensor(LOGITS, requires_grad=True), torch.tensor(TARGET)
@@ -121,6 +191,47 @@ def test_jax_is_pure_under_jit():
         np.testing.assert_allclose(gradient, z.grad, rtol=1e-4, atol=1e-7)
     np.testing.assert_allclose(state.counted, criterion.counted, rtol=1e-6)
     assert np.isnan(jax.jit(lambda y: jax_goal_loss(LOGITS, y, None, GOAL, COUNTS)[0])(TARGET * 0.5))
+
+
+@pytest.mark.parametrize("seed", [0, 1])
+@pytest.mark.parametrize("text", ["recall where precision >= 0.95", "precision where recall >= 0.9"])
+def test_jax_keeps_a_feasible_model_after_two_epochs(text, seed):
+    jax = pytest.importorskip("jax")
+    from counterpoise.jax import goal_loss as jax_goal_loss
+    from counterpoise.jax import keep_best
+
+    part = strict_part(seed)
+    features, label = part.x.numpy(), part.y.numpy()
+    counts = cp.count(label)
+
+    @jax.jit
+    def step(parameters, state, x, y):
+        def objective(parameters):
+            return jax_goal_loss(x @ parameters[:2] + parameters[2], y, state, text, counts)
+
+        (_, state), gradient = jax.value_and_grad(objective, has_aux=True)(parameters)
+        return parameters - 0.3 * gradient, state
+
+    parameters, state, kept = jax.numpy.zeros(3), None, None
+    for _ in range(2):
+        for rows in np.array_split(np.random.default_rng(seed).permutation(4000), 20):
+            parameters, state = step(parameters, state, features[rows], label[rows])
+        kept = keep_best(kept, parameters, features @ parameters[:2] + parameters[2], label, text, counts)
+    assert kept.progress.feasible
+    flagged = features @ kept.parameters[:2] + kept.parameters[2] >= kept.threshold
+    rate = label[flagged].mean() if "precision >=" in text else flagged[label == 1].mean()
+    assert rate >= (0.95 if "precision >=" in text else 0.9)
+    worse = keep_best(kept, parameters * 0, np.zeros(4000, np.float32), label, text, counts)
+    assert worse is kept
+
+
+def test_jax_refuses_the_state_of_a_goal_with_other_constraints():
+    pytest.importorskip("jax")
+    from counterpoise.jax import goal_loss as jax_goal_loss
+
+    _, state = jax_goal_loss(LOGITS, TARGET, None, "f1", COUNTS)
+    with pytest.raises(cp.UserError, match="has 1 constraints; pass the state that the same goal gave"):
+        jax_goal_loss(LOGITS, TARGET, state, GOAL, COUNTS)
 
 
 @pytest.mark.parametrize("backend", ["tensorflow", "torch", "jax"])

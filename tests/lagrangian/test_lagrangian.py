@@ -10,7 +10,7 @@ import counterpoise as cp
 import counterpoise.torch
 from counterpoise.decide.threshold import best_threshold, decision_at
 from counterpoise.goals import Confusion, Constraint, Goal
-from counterpoise.lagrangian import GoalState, Lagrangian, goal_loss, judged
+from counterpoise.lagrangian import GoalState, Lagrangian, goal_loss, judged, judged_at_best
 from counterpoise.lagrangian.lagrangian import BOUND, DAMPING
 
 shares = st.floats(0.02, 0.98)
@@ -35,7 +35,7 @@ def test_weights_of_an_objective_are_its_slopes(text, r, f, prior):
     if text == "mcc" and r < f + 0.02:
         return  # worse than chance the best MCC lies elsewhere than down the slope
     goal, counts = Goal.parse(text), [round(1e9 * (1 - prior)), round(1e9 * prior)]
-    lagrangian = Lagrangian(goal, counts)
+    lagrangian = Lagrangian(goal, counts, warm_up=0)
     pos, neg = lagrangian.weights(at_rates(lagrangian, r, f))
     prior, h = lagrangian.prior, 1e-5
     by_r = goal.score(confusion_of(prior, r + h, f)) - goal.score(confusion_of(prior, r - h, f))
@@ -46,7 +46,7 @@ def test_weights_of_an_objective_are_its_slopes(text, r, f, prior):
 
 def test_weights_of_recall_at_precision_by_hand():
     """maximise r where k f <= r, k = v (1 - prior) / ((1 - v) prior): pos ~ 1 + l, neg ~ l k."""
-    lagrangian = Lagrangian("recall where precision >= 0.8", [900, 100])
+    lagrangian = Lagrangian("recall where precision >= 0.8", [900, 100], warm_up=0)
     k = 0.8 * 0.9 / (0.2 * 0.1)
     for r, f in [(0.5, 0.02), (0.5, 0.0), (0.9, 0.5)]:
         one_alert = 0.25 / (lagrangian.prior * lagrangian.memory)
@@ -64,7 +64,7 @@ def test_weights_of_recall_at_precision_by_hand():
 def test_multiplier_rises_exactly_where_the_constraint_is_missed(rate, r, f, bound, prior):
     constraint = Constraint(rate, bound)
     objective = "precision" if rate == "recall" else "recall"
-    lagrangian = Lagrangian(Goal(objective, (constraint,)), [round(1e9 * (1 - prior)), round(1e9 * prior)])
+    lagrangian = Lagrangian(Goal(objective, (constraint,)), [round(1e9 * (1 - prior)), round(1e9 * prior)], warm_up=0)
     gap = bound - getattr(confusion_of(lagrangian.prior, r, f), rate)
     if abs(gap) < 0.02:  # within the quarter of an alert that a precision is granted
         return
@@ -185,6 +185,52 @@ def test_progress_prefers_feasible_then_better():
     assert some.better_than(wrong)
     assert wrong.better_than(silent)
     assert not some.better_than(more)
+
+
+@settings(deadline=None, max_examples=60)
+@given(
+    st.lists(st.tuples(st.integers(-6, 6), st.booleans(), st.sampled_from([0.5, 1.0, 2.0])), min_size=1, max_size=12),
+    st.sampled_from(
+        ["recall where precision >= 0.9", "precision where recall >= 0.9", "recall where fpr <= 0.2", "f1", "mcc"]
+    ),
+)
+def test_judged_at_best_is_the_best_of_all_thresholds(rows, text):
+    """Against trying every threshold; 0 is kept where it keeps the bounds and flags a row."""
+    logits, target, weight = (np.array(part, np.float64) for part in zip(*rows, strict=True))
+    lagrangian = Lagrangian(text, [60, 40])
+    found = judged_at_best(logits, target, lagrangian, weight)
+    at_zero = judged(logits, target, lagrangian, weight)
+    again = judged(logits - found.threshold, target, lagrangian, weight)
+    assert (again.value, again.shortfall) == pytest.approx((found.progress.value, found.progress.shortfall))
+    if at_zero.feasible and at_zero.confusion.alerts > 0:
+        assert found.threshold == 0
+    elif 0 < target.sum() < len(target):
+        every = [judged(logits - z, target, lagrangian, weight) for z in {*logits, 0.0}]
+        least = min(one.shortfall for one in every)
+        assert found.progress.shortfall == pytest.approx(least)
+        top = max(lagrangian.goal.score(one.confusion) for one in every if one.shortfall <= least + 1e-12)
+        assert lagrangian.goal.score(found.progress.confusion) >= top - 1e-9
+
+
+@pytest.mark.parametrize("odd", [-np.inf, 1e30, -1e30])
+def test_a_threshold_is_finite_and_leaves_room_for_rounding(odd):
+    lagrangian = Lagrangian("recall where precision >= 0.9", [60, 40])
+    logits = np.array([odd, -1.0, -1.0 - 1e-7, -2.0, odd], np.float32)
+    found = judged_at_best(logits, np.array([0, 1, 0, 0, 0]), lagrangian)
+    assert np.isfinite(found.threshold)
+    shifted = judged((logits - np.float32(found.threshold)).astype(np.float32), [0, 1, 0, 0, 0], lagrangian)
+    assert shifted.shortfall == pytest.approx(found.progress.shortfall)
+
+
+def test_weights_go_from_those_of_cross_entropy_to_the_goals():
+    lagrangian = Lagrangian("recall where precision >= 0.95", [900, 100], warm_up=4)
+    state = at_rates(lagrangian, 0.5, 0.2)
+    first, middle, last = (lagrangian.weights(state._replace(epochs=np.array(float(n))))[0] for n in (0, 2, 4))
+    assert first == pytest.approx(0.1)
+    assert last == pytest.approx(Lagrangian("recall where precision >= 0.95", [900, 100], warm_up=0).weights(state)[0])
+    assert middle == pytest.approx((first + last) / 2)
+    moved = lagrangian.observed(lagrangian.initial_state(), (0, 10, 50, 90), 100)
+    assert 0 < moved.log_multiplier[0] < 0.1  # at the start it hardly moves
 
 
 def test_judged_counts_by_hand():

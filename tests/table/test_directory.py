@@ -29,7 +29,7 @@ def saved(tmp_path_factory, imbalanced):
         cp.train(imbalanced(250), target="label", learners=(name,), budget=10.0) for name in ("lightgbm", "logistic")
     ]
     members = tuple(replace(one.model.members[0], share=share) for one, share in zip(trained, (0.6, 0.4), strict=True))
-    files = bundle.model_files(members)
+    files = bundle.model_files(members, trained[0].schema.arrays())
     described = [
         {"label": one.label, "learner": one.learner, "recipe": one.recipe.to_dict(), "share": one.share}
         for one in members

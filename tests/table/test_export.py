@@ -50,8 +50,8 @@ def table(rows, classes, seed=0):
 
 def made(learner, classes, recipe=None, rows=400, rounds=20):
     frame, codes = table(rows, classes)
-    whole = Table(frame, Path("t"), typed=True)
-    schema = learn_schema(whole, "none", np.arange(rows))
+    whole = Table(frame.with_columns(y=pl.Series(codes)), Path("t"), typed=True)
+    schema = learn_schema(whole, "y", np.arange(rows))
     counts = ClassCounts(np.bincount(codes).tolist())
     recipe = recipe(counts) if recipe else LEARNERS[learner].recipes(counts)[0][1]
     job = Job(Rows(to_matrix(whole, schema), codes), schema, recipe, counts, rounds=rounds)
@@ -132,12 +132,12 @@ def test_a_network():
 
 def test_a_tree_that_is_one_leaf():
     rng = np.random.default_rng(0)
-    frame = pl.DataFrame({"x": rng.normal(size=60)})
-    schema = learn_schema(Table(frame, Path("t"), typed=True), "none", np.arange(60))
     codes = np.repeat([0, 1], 30)
+    frame = pl.DataFrame({"x": rng.normal(size=60), "y": codes})
+    schema = learn_schema(Table(frame, Path("t"), typed=True), "y", np.arange(60))
     counts = ClassCounts([30, 30])
     recipe = sigmoid.binary_cross_entropy(counts)
-    job = Job(Rows(frame.to_numpy(), codes), schema, recipe, counts, {"min_data_in_leaf": 60}, rounds=3)
+    job = Job(Rows(frame.select("x").to_numpy(), codes), schema, recipe, counts, {"min_data_in_leaf": 60}, rounds=3)
     member = Member("stump", "lightgbm", recipe, 1.0, LEARNERS["lightgbm"].fit(job).model)
     model = Model((member,), ("no", "yes"), Ruling(cp.goal("f1"), 0.5, False, True, ""), schema, "y", {})
     np.testing.assert_allclose(run(model, np.zeros((2, 1)))[0], 0.5)

@@ -79,7 +79,7 @@ def test_nothing_to_resume(table, tmp_path, capsys):
     assert list(tmp_path.iterdir()) == []
 
 
-def test_two_runs_into_one_place(table, tmp_path, capsys):
+def test_two_runs_into_one_place(table, tmp_path):
     with FileLock(str(tmp_path / "out.unfinished.lock")):
         command = [sys.executable, "-c", COMMAND, *words(table, tmp_path / "out")]
         run = subprocess.run(command, capture_output=True, text=True, check=False)
@@ -111,6 +111,6 @@ def test_a_torn_trial_is_done_again(tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_mistake_leaves_nothing(table, tmp_path, capsys):
+def test_a_mistake_leaves_nothing(table, tmp_path):
     assert main(["train", str(table), "--target", "nothing", "--out", str(tmp_path / "out")]) == 2
     assert list(tmp_path.iterdir()) == []

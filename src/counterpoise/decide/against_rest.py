@@ -1,6 +1,6 @@
 """One class against all others: what a goal that names a class asks of a problem with many."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -98,8 +98,10 @@ def for_class(goal: Goal | str, classes: Sequence[object], target: ArrayLike, pr
     >>> choose_threshold(one.target, one.probability, one.goal).apply(one.probability)
     array([False,  True, False])
     """
-    wanted = Goal.parse(goal) if isinstance(goal, str) else goal
+    wanted = Goal.parse(goal)
     wanted.check_served("for_class", "class", "review")
+    if isinstance(classes, str) or not isinstance(classes, Iterable):
+        raise UserError(f"classes is {classes!r}; pass the names of the columns, in their order")
     names = [str(name) for name in classes]
     truth, scores = checked_classes(target, probability)
     if len(names) != scores.shape[1] or len(set(names)) < len(names):

@@ -5,7 +5,7 @@ import math
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from counterpoise.decide.rows import check_probability, real_numbers
+from counterpoise.decide.rows import check_probability, real_numbers, whole_number
 from counterpoise.errors import UserError
 from counterpoise.goals import Goal
 
@@ -42,8 +42,7 @@ def top_k(probability: ArrayLike, k: int) -> NDArray[np.bool_]:
     if scores.ndim != 1:
         raise UserError(f"probability has shape {scores.shape}; it must have one dimension, (N,)")
     check_probability(scores)
-    if isinstance(k, bool) or not isinstance(k, int | np.integer) or k < 0:
-        raise UserError(f"k is {k!r}; it must be a whole number of rows, 0 or more")
+    k = whole_number("k", k)
     if k == 0 or k >= len(scores):
         return np.full(len(scores), k > 0)
     edge = np.partition(scores, len(scores) - k)[len(scores) - k]
@@ -80,7 +79,7 @@ def within_budget(probability: ArrayLike, goal: Goal | str) -> NDArray[np.bool_]
     >>> within_budget([0.2, 0.9, 0.7, 0.8, 0.1], "recall where alerts <= 40%")
     array([False,  True, False,  True, False])
     """
-    wanted = Goal.parse(goal) if isinstance(goal, str) else goal
+    wanted = Goal.parse(goal)
     wanted.check_served("within_budget")
     if wanted.objective != "recall" or [one.rate for one in wanted.constraints] != ["alerts"]:
         raise UserError(

@@ -60,6 +60,10 @@ def decide_by_cost(
     if scores.ndim != 1:
         raise UserError(f"probability has shape {scores.shape}; costs of two classes need (N,), a cost matrix (N, C)")
     check_probability(scores)
+    if not isinstance(costs, Cost | RowCosts):
+        raise UserError(
+            f"costs is {costs!r}; pass a goal such as 'cost fn=500 fp=10', a Cost, its per_row, or a CostMatrix"
+        )
     if isinstance(costs, Cost):
         costs = RowCosts(*map(np.asarray, costs.numbers().values()))
     for name, cost in costs._asdict().items():
@@ -88,7 +92,7 @@ def _cheapest_class(scores: NDArray[np.float64], costs: CostMatrix) -> NDArray[n
 
 
 def _costs_of(goal: Goal | str) -> Cost | CostMatrix:
-    wanted = Goal.parse(goal) if isinstance(goal, str) else goal
+    wanted = Goal.parse(goal)
     if wanted.costs is None:
         raise UserError(f"goal {str(wanted)!r} has no costs; decide_by_cost takes one such as 'cost fn=500 fp=10'")
     return wanted.costs

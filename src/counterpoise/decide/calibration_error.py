@@ -16,10 +16,11 @@ from counterpoise.decide.isotonic import isotonic_regression
 from counterpoise.decide.measured import Measured, share
 from counterpoise.decide.multiclass import checked_classes
 from counterpoise.decide.probability import Float64Array, checked_probability
-from counterpoise.decide.rows import checked_rows, each_weight
+from counterpoise.decide.rows import checked_rows, each_weight, real_numbers, whole_number
 from counterpoise.errors import UserError, nearest_name
 
 KINDS = ("ece", "smooth")
+_MOST_BINS = 1 << 30
 _CELLS = 1 << 14
 """Of the grid on which smooth errors are computed."""
 
@@ -39,8 +40,8 @@ def calibration_error(
     Parameters
     ----------
     target
-        (N,), true classes 0 to C - 1, of rows that neither model nor calibrator were fitted on; both sides of a class
-        must be there.
+        (N,), true classes 0 to C - 1, of rows that neither model nor calibrator were fitted on. They may all be of one
+        class.
     probability
         (N,) of class 1 or (N, C), in [0, 1].
     kind
@@ -67,7 +68,7 @@ def calibration_error(
     Raises
     ------
     UserError
-        For scores outside [0, 1], NaN, one class only, or an unknown kind.
+        For scores outside [0, 1], NaN, no row, an unknown kind, or `positive_only` without a positive row.
 
     Notes
     -----
@@ -88,12 +89,13 @@ def calibration_error(
     >>> round(calibration_error(target, said, positive_only=True), 3)
     0.167
     """
-    if kind not in KINDS:
+    if not isinstance(kind, str) or kind not in KINDS:
         raise nearest_name("kind of calibration error", kind, KINDS)
-    if not isinstance(bins, int | np.integer) or bins < 1:
-        raise UserError(f"bins is {bins!r}; it must be a whole number of 1 or more")
+    bins = min(whole_number("bins", bins, 1), _MOST_BINS)
     errors = []
-    for flag, scores, weight in _against_the_rest(target, probability, positive, sample_weight):
+    for flag, scores, weight in _against_the_rest(target, probability, positive, sample_weight, both=False):
+        if positive_only and not flag.any():
+            raise UserError("positive_only asks about positive rows, and target has none (of one of the classes)")
         mass = weight * _share_of_positives(flag, scores, weight) if positive_only else weight
         gap = (scores - flag) * mass / mass.sum()
         errors.append(_binned(scores, gap, mass, bins) if kind == "ece" else _smooth(scores, gap))
@@ -172,7 +174,7 @@ def brier_score(
     (0.125, 0.0, 0.125, 0.25)
     """
     parts = []
-    for flag, scores, weight in _against_the_rest(target, probability, positive, sample_weight):
+    for flag, scores, weight in _against_the_rest(target, probability, positive, sample_weight, both=True):
         error = (scores - flag) ** 2
         recalibrated = isotonic_regression().fit_transform(scores, flag, sample_weight=weight)
         prior = np.average(flag, weights=weight)
@@ -239,14 +241,16 @@ def reliability_curve(
     10 0.1 0.100 [0.003, 0.445]
     10 0.7 0.500 [0.187, 0.813]
     """
-    if not isinstance(bins, int | np.integer) or bins < 1:
-        raise UserError(f"bins is {bins!r}; it must be a whole number of 1 or more")
-    binary = np.ndim(probability) == 1
+    bins = min(whole_number("bins", bins, 1), _MOST_BINS)
+    binary = real_numbers("probability", probability).ndim == 1
+    positive = whole_number("positive", positive)
     if binary and positive != 1:
         raise UserError(
             f"positive is {positive}, but probability (N,) is that of class 1; pass 1 - probability for class 0"
         )
-    ((flag, scores, weight),) = _against_the_rest(target, probability, None if binary else positive, None)
+    ((flag, scores, weight),) = _against_the_rest(target, probability, None if binary else positive, None, both=False)
+    if positive_only and not flag.any():
+        raise UserError("positive_only asks for bins of positive rows, and target has none")
     mass = _share_of_positives(flag, scores, weight) if positive_only else weight
     place = _equal_mass(scores, mass, bins)
     rows = np.bincount(place)
@@ -259,31 +263,36 @@ def reliability_curve(
 
 
 def _against_the_rest(
-    target: ArrayLike, probability: ArrayLike, positive: int | None, sample_weight: ArrayLike | None
+    target: ArrayLike,
+    probability: ArrayLike,
+    positive: int | None,
+    sample_weight: ArrayLike | None,
+    *,
+    both: bool,
 ) -> list[tuple[Float64Array, Float64Array, Float64Array]]:
-    """Zeros and ones, scores and weights, each (N,), of every class that is asked for."""
+    """Zeros and ones, scores and weights, each (N,), of every class asked for; with rows on `both` sides of it."""
     values = checked_probability(probability)
     if values.ndim == 1:
         if positive is not None:
             raise UserError("positive names a class of probability (N, C), but probability is (N,), that of class 1")
-        return [_checked(target, values, sample_weight)]
+        return [_checked(target, values, sample_weight, both)]
     truth, _ = checked_classes(target, values)
     classes = values.shape[1]
-    if positive is not None and positive not in range(classes):
+    if positive is not None and not (isinstance(positive, int | np.integer) and 0 <= positive < classes):
         raise UserError(f"positive is {positive!r}, but probability has the classes 0 to {classes - 1}")
     # of two classes one is the other's mirror image
     asked = [positive] if positive is not None else [1] if classes == 2 else list(range(classes))
     absent = [k for k in asked if not np.any(truth == k) or np.all(truth == k)]
-    if absent:
+    if absent and both:
         which = "no row is" if not np.any(truth == absent[0]) else "every row is"
         raise UserError(f"{which} of class {absent[0]}; its calibration needs rows on both sides")
-    return [_checked((truth == k).astype(np.float64), values[:, k], sample_weight) for k in asked]
+    return [_checked((truth == k).astype(np.float64), values[:, k], sample_weight, both) for k in asked]
 
 
 def _checked(
-    target: ArrayLike, probability: ArrayLike, sample_weight: ArrayLike | None
+    target: ArrayLike, probability: ArrayLike, sample_weight: ArrayLike | None, both: bool
 ) -> tuple[Float64Array, Float64Array, Float64Array]:
-    flag, scores, weight = checked_rows(target, probability, sample_weight)
+    flag, scores, weight = checked_rows(target, probability, sample_weight, both=both)
     return flag.astype(np.float64), scores, each_weight(weight, len(flag))
 
 

@@ -196,25 +196,67 @@ def _fallback(surprise: NDArray[np.float64], levels: NDArray[np.float64]) -> NDA
 
 
 def missing_positives(rows: Sweep, constraints: Sequence[Constraint], confidence: float) -> int | None:
-    """About how many more positives (and as many more negatives for each) would do for a promise.
+    """About how many more positives, with as many negatives for each, would do in four cases of five.
 
-    The rates seen at a threshold are taken for the true ones, with half a row right and half a row wrong added; the
-    sample size of each bound's test follows by the normal approximation (Fleiss 1981), and the threshold that
-    needs the fewest counts. None where no threshold keeps the bounds with anything to spare.
+    Rates that one test settles are kept by going far enough with the threshold, so only the number of rows counts. For
+    precision, or bounds from both sides, the rates seen at a threshold are taken for the true ones, those of few rows
+    with half a row right and half a row wrong added; the sample size of each bound's test follows by the normal
+    approximation (Fleiss 1981), and the threshold that needs the fewest counts. None where no number of rows would do.
     """
-    below = any(one.rate == "recall" for one in constraints)
-    both = below and any(one.rate != "recall" for one in constraints)
-    critical, power = special().ndtri([1 - (1 - confidence) / (2 if both else 1), POWER])
+    below = [one for one in constraints if one.rate == "recall"]
+    both = bool(below) and len(below) < len(constraints)
+    level = (1 - confidence) / (2 if both else 1)
+    if both or any(one.rate == "precision" for one in constraints):
+        times = _times_at_the_best_threshold(rows, constraints, level)
+    else:
+        times = max(_times_at_the_end(rows, one, level) for one in constraints)
+    times = max(times, FEWEST / min(rows.positives, rows.negatives))
+    return None if np.isinf(times) else max(1, int(np.ceil((times - 1) * rows.positives - 1e-9)))
+
+
+def _times_at_the_best_threshold(rows: Sweep, constraints: Sequence[Constraint], level: float) -> float:
+    """How many times the rows all tests pass at some threshold, if the rates seen there are the true ones."""
+    all_pass = POWER ** (1 / len(constraints))
+    critical, power = special().ndtri([1 - level, all_pass])
     places = rows.just_above(_ranks(1, int(rows.flagged[-1]), STEP))[1]
-    at = rows.at(places[places > 0])
-    factor = np.ones(len(places[places > 0]))
+    places = places[places > 0]
+    at = rows.at(places)
+    times = np.ones(len(places))
     for constraint in constraints:
         right, trials, bound = _evidence(constraint, at)
-        # All of four is no certainty; but what was above the bound stays above it.
-        share = np.maximum((right + 0.5) / (trials + 1), (right / trials + bound) / 2)
+        # All of four is no certainty; but what was above the bound stays above it, and negatives are many.
+        half = 0.5 if constraint.rate in ("precision", "recall") else 0.0
+        share = np.maximum((right + half) / (trials + 2 * half), (right / trials + bound) / 2)
         margin = share - bound
         spread = critical * np.sqrt(bound * (1 - bound)) + power * np.sqrt(share * (1 - share))
         needed = np.divide(spread, margin, out=np.full(len(share), np.inf), where=margin > 0) ** 2
-        factor = np.maximum(factor, needed / trials)
-    least = float(factor.min(initial=np.inf))
-    return None if np.isinf(least) else max(1, round((least - 1) * rows.positives))
+        times = np.maximum(times, needed / trials)
+    return float(times.min(initial=np.inf))
+
+
+def _times_at_the_end(rows: Sweep, constraint: Constraint, level: float) -> float:
+    """How many times the rows one bound's test passes at the safest threshold that flags a row.
+
+    That flags all rows for recall, for the other rates the first. A first row alone stays one of more rows; rows of
+    equal scores stay a share of them.
+    """
+    place = len(rows.score) if constraint.rate == "recall" else 1
+    right, trials, bound = (float(one) for one in _evidence(constraint, rows.at(place)))
+    wrong = trials - right
+    alone = rows.flagged[place] == 1
+    if bound == 1 or (not alone and right <= bound * trials):
+        return np.inf
+
+    def passes(needed: float) -> bool:
+        missed = wrong if alone else np.ceil(wrong / trials * needed)
+        return bool(p_value(needed - missed, needed, bound) <= level)
+
+    low, high = 0.0, 1.0
+    while not passes(high):
+        low, high = high, 2 * high
+    while high - low > 1:
+        middle = np.ceil((low + high) / 2)
+        low, high = (low, middle) if passes(middle) else (middle, high)
+    others = 1 - trials / float(rows.flagged[-1])
+    by_chance = float(special().ndtri(POWER)) * float(np.sqrt(high * others))  # how many of them come varies
+    return (high + by_chance) / trials

@@ -30,8 +30,7 @@ from counterpoise.decide.multiclass import (
     positive_per_class,
     summary,
 )
-from counterpoise.decide.rows import checked_rows, decide, real_numbers
-from counterpoise.errors import UserError
+from counterpoise.decide.rows import checked_rows, decide, one_number, whole_number
 from counterpoise.goals import Confusion, Goal
 
 REPLICATES = 1000
@@ -153,7 +152,7 @@ def log_losses(target: ArrayLike, probability: ArrayLike) -> NDArray[np.float64]
 
 
 def measure_binary(
-    target: ArrayLike, probability: ArrayLike, threshold: float, goal: Goal, *, seed: int = 0
+    target: ArrayLike, probability: ArrayLike, threshold: float, goal: Goal | str, *, seed: int = 0
 ) -> dict[str, Measured]:
     """Every binary measure at one threshold.
 
@@ -176,11 +175,10 @@ def measure_binary(
     >>> str(found["recall"]), str(found["average_precision"])
     ('1.000 [0.025, 1.000]', '1.000 [0.235, 1.000]')
     """
+    goal = Goal.parse(goal)
     goal.check_served("measure_binary")
     truth, scores, _ = checked_rows(target, probability)
-    cut = float(real_numbers("threshold", threshold))
-    if np.isnan(cut):
-        raise UserError("threshold is nan; it must be a number")
+    cut = one_number("threshold", threshold)
     found = rates_of(decide(truth, scores, cut), goal, seed=seed)
     ones = np.ones((1, len(truth)))
     ranked = np.append(scores, [-1.0, 2.0])  # the ends, below all and above all; no row lies there
@@ -238,7 +236,7 @@ def rates_of(at: Confusion, goal: Goal, *, rows_per_count: float = 1.0, seed: in
 
 
 def measure_multiclass(
-    target: ArrayLike, probability: ArrayLike, threshold: ArrayLike, goal: Goal, *, seed: int = 0
+    target: ArrayLike, probability: ArrayLike, threshold: ArrayLike, goal: Goal | str, *, seed: int = 0
 ) -> tuple[dict[str, Measured], list[Measured], list[Measured]]:
     """Every multiclass measure, then recall and precision per class.
 
@@ -262,6 +260,7 @@ def measure_multiclass(
     >>> str(recall[0]), found["macro_f1"].value
     ('1.000 [0.158, 1.000]', 1.0)
     """
+    goal = Goal.parse(goal)
     check_multiclass_goal(goal)
     truth, scores = checked_classes(target, probability)
     classes = scores.shape[1]
@@ -284,7 +283,7 @@ def measure_multiclass(
 
 def _drawn_confusion(at: Confusion, seed: int) -> Confusion:
     """Draws from the posterior of recall and specificity, as the counts that they would give on these rows."""
-    rng = np.random.default_rng(seed)
+    rng = np.random.default_rng(whole_number("seed", seed))
     positives, negatives = at.tp + at.fn, at.tn + at.fp
     tp = positives * rng.beta(at.tp + 0.5, at.fn + 0.5, REPLICATES)
     tn = negatives * rng.beta(at.tn + 0.5, at.fp + 0.5, REPLICATES)
@@ -293,7 +292,7 @@ def _drawn_confusion(at: Confusion, seed: int) -> Confusion:
 
 def _drawn_matrices(matrix: NDArray[np.int64], seed: int) -> Iterator[NDArray[np.float64]]:
     """The same for several classes: blocks of confusion matrices (R, C, C) with the rows' totals."""
-    rng = np.random.default_rng(seed)
+    rng = np.random.default_rng(whole_number("seed", seed))
     classes = len(matrix)
     prior = np.full((classes, classes), 0.5 / max(classes - 1, 1))
     np.fill_diagonal(prior, 0.5)
@@ -305,7 +304,7 @@ def _drawn_matrices(matrix: NDArray[np.int64], seed: int) -> Iterator[NDArray[np
 
 def _log_loss(truth: NDArray[np.int64], scores: NDArray[np.float64], seed: int) -> Measured:
     """The log loss of several classes."""
-    rng = np.random.default_rng(seed)
+    rng = np.random.default_rng(whole_number("seed", seed))
     own = log_losses(truth, scores)
     total = np.zeros(_replicates(len(truth)))
     for k in np.unique(truth):
@@ -333,7 +332,7 @@ def _log_loss_interval(
 
 def _drawn_weights(truth: NDArray[np.bool_], seed: int) -> Iterator[list[NDArray[np.float32]]]:
     """Weights (R, N + 2) of the negatives and of the positives among the rows and the two ends, in blocks."""
-    rng = np.random.default_rng(seed)
+    rng = np.random.default_rng(whole_number("seed", seed))
     groups = [np.flatnonzero(~truth), np.flatnonzero(truth)]
     for here in _blocks(_replicates(len(truth)), len(truth)):
         count = here.stop - here.start

@@ -141,7 +141,7 @@ def choose_class_thresholds(
     >>> chosen.tau, chosen.value
     (0.5, 1.0)
     """
-    goal = Goal.parse(goal) if isinstance(goal, str) else goal
+    goal = Goal.parse(goal)
     check_multiclass_goal(goal)
     truth, scores = checked_classes(target, probability)
     if sample_weight is not None:

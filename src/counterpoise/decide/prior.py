@@ -15,6 +15,8 @@ from counterpoise.errors import UserError
 
 _TOLERANCE = 1e-10
 _MOST_STEPS = 200
+_FEWEST = 10
+"""Labelled rows that the unlabelled ones must be worth: of fewer a share is off by a sixth or more."""
 
 
 def adjust_prior(probability: ArrayLike, prior: Any, *, to: Any, multilabel: bool = False) -> Float64Array:
@@ -91,7 +93,8 @@ def estimate_prior(probability: ArrayLike, prior: Any, *, multilabel: bool = Fal
     Raises
     ------
     UserError
-        As `adjust_prior`; and where the rows say less about the shares than one labelled row would.
+        As `adjust_prior`; and where the rows say less about the shares than ten labelled rows would, which is so of
+        fewer than ten rows, and of more where the model does not tell the classes apart.
 
     Notes
     -----
@@ -104,7 +107,7 @@ def estimate_prior(probability: ArrayLike, prior: Any, *, multilabel: bool = Fal
 
     Examples
     --------
-    >>> estimate_prior([0.9, 0.9, 0.8, 0.1], [0.5, 0.5]).round(3)
+    >>> estimate_prior([0.9, 0.9, 0.8, 0.1] * 10, [0.5, 0.5]).round(3)
     array([0.203, 0.797])
     """
     values = checked_probability(probability, multilabel=multilabel)
@@ -185,8 +188,8 @@ def _refuse_flat(bend: Float64Array, share: Float64Array, rows: int) -> None:
     held = share > 1e-9
     root = np.sqrt(share[held])
     information = float(np.linalg.eigvalsh(root[:, None] * bend[np.ix_(held, held)] * root)[0])
-    if information * rows < 1:
+    if information * rows < _FEWEST:
         raise UserError(
-            f"the probabilities of these {rows} rows tell the classes too little apart to estimate their shares: "
-            "together they say less than one labelled row; give more rows, or a model that separates the classes"
+            f"the probabilities of {rows} {'row' if rows == 1 else 'rows'} say too little to estimate the shares of "
+            f"the classes: less than {_FEWEST} labelled rows would; give more rows, or a model that separates them"
         )

@@ -32,7 +32,8 @@ class ReviewBand:
     Parameters
     ----------
     lower, upper
-        Flag a row when its probability is at least `upper`, pass it below `lower`, leave it to a person in between.
+        Flag a row when its probability is at least `upper`, pass it below `lower`, leave it to a person in between; an
+        end of 1.0000001, the smallest float32 above 1, lies above every row.
     promised
         Whether every constraint of the goal, and its bound on the rows reviewed, holds on new rows of the same kind,
         with the confidence asked for.
@@ -128,7 +129,7 @@ def choose_review_band(
     >>> band.promised, str(band.rates["review"])
     (True, '0.206 [0.194, 0.219]')
     """
-    wanted = Goal.parse(goal) if isinstance(goal, str) else goal
+    wanted = Goal.parse(goal)
     wanted.check_served("choose_review_band", "review")
     if "review" not in wanted.needs:
         raise UserError(

@@ -1,12 +1,15 @@
 """Scored rows of two classes: checked, and counted at a threshold."""
 
-from collections.abc import Iterable
+from collections.abc import Mapping, Set
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from counterpoise.errors import UserError
 from counterpoise.goals import Confusion
+
+_LARGEST_WEIGHT = 1e100
 
 
 def decide(target: ArrayLike, probability: ArrayLike, threshold: float) -> Confusion:
@@ -28,11 +31,11 @@ def decide(target: ArrayLike, probability: ArrayLike, threshold: float) -> Confu
 
 
 def checked_rows(
-    target: ArrayLike, probability: ArrayLike, sample_weight: ArrayLike | None = None
+    target: ArrayLike, probability: ArrayLike, sample_weight: ArrayLike | None = None, *, both: bool = True
 ) -> tuple[NDArray[np.bool_], NDArray[np.float64], NDArray[np.float64] | None]:
     """Truth, probability and weight (None where each row counts once) of scored rows of two classes, or `UserError`.
 
-    Rows of weight 0 are left out.
+    Rows of weight 0 are left out. Of what is left `both` classes must have a row, or else any.
 
     Examples
     --------
@@ -61,14 +64,16 @@ def checked_rows(
     if weight is not None and not np.all(weight):
         counts = weight > 0
         flag, scores, weight = flag[counts], scores[counts], weight[counts]
-    for value in (True, False):
+    for value in (True, False) if both else ():
         if not np.any(flag == value):
             raise UserError(f"target has no row of class {int(value)}; both classes are needed")
+    if not len(flag):
+        raise UserError("target has no row (of a weight above 0); give at least one")
     return flag, scores, weight
 
 
 def check_weight(weight: NDArray[np.float64]) -> None:
-    """Refuse weights that are negative, infinite or NaN.
+    """Refuse weights that are negative, infinite or NaN, or so large or small that their squares are no numbers.
 
     Examples
     --------
@@ -80,6 +85,12 @@ def check_weight(weight: NDArray[np.float64]) -> None:
     bad = np.flatnonzero(~((weight >= 0) & np.isfinite(weight)))
     if len(bad):
         raise UserError(f"sample_weight {weight[bad[0]]} in row {bad[0]} is not a finite number of 0 or more")
+    largest = weight.max(initial=0.0)
+    if largest > 0 and not 1 / _LARGEST_WEIGHT <= largest <= _LARGEST_WEIGHT:
+        raise UserError(
+            f"sample_weight goes up to {largest:g}, out of the range of exact sums; divide all by their mean, "
+            "since only their ratios matter"
+        )
 
 
 def each_weight(weight: NDArray[np.float64] | None, rows: int) -> NDArray[np.float64]:
@@ -111,18 +122,96 @@ def check_probability(scores: NDArray[np.float64]) -> None:
 
 
 def real_numbers(name: str, values: ArrayLike) -> NDArray[np.float64]:
-    """Values as float64, or `UserError`.
+    """Values as float64, or `UserError`: also of a tensor that has its gradient or a device; never of a masked value.
 
     Examples
     --------
-    >>> real_numbers("target", ["yes", "no"])
+    >>> real_numbers("probability", [0.2, "high"])
     Traceback (most recent call last):
     ...
-    counterpoise.errors.UserError: target must be numbers, but starts with 'yes'
+    counterpoise.errors.UserError: probability must be numbers, but holds 'high' in row 1
     """
+    if np.ma.is_masked(values):
+        row = np.argwhere(np.ma.getmaskarray(np.ma.asanyarray(values)))[0][0]
+        raise UserError(f"{name} is masked in row {row}; leave masked rows out, in all arrays alike, or fill them")
+    array = as_array(name, values)
     try:
-        array = np.asarray(values)
         return np.asarray(array if array.dtype.kind in "biuf" else array.astype(object), np.float64)
-    except (TypeError, ValueError):
-        first = next(iter(values), "") if isinstance(values, Iterable) else values
-        raise UserError(f"{name} must be numbers, but starts with {first!r}") from None
+    except (TypeError, ValueError, OverflowError):
+        raise _no_numbers(name, array) from None
+
+
+def one_number(name: str, value: Any) -> float:
+    """A single number, not NaN, or `UserError`.
+
+    Examples
+    --------
+    >>> one_number("share", [0.5])
+    Traceback (most recent call last):
+    ...
+    counterpoise.errors.UserError: share is [0.5]; it must be a number
+    """
+    number = real_numbers(name, value)
+    if number.ndim or np.isnan(number):
+        raise UserError(f"{name} is {value!r}; it must be a number")
+    return float(number)
+
+
+def whole_number(name: str, value: Any, least: int = 0) -> int:
+    """A whole number of at least this, or `UserError`.
+
+    Examples
+    --------
+    >>> whole_number("bins", 2.5, 1)
+    Traceback (most recent call last):
+    ...
+    counterpoise.errors.UserError: bins is 2.5; it must be a whole number of 1 or more
+    """
+    if isinstance(value, bool) or not isinstance(value, int | np.integer) or value < least:
+        raise UserError(f"{name} is {value!r}; it must be a whole number of {least} or more")
+    return int(value)
+
+
+def as_array(name: str, values: Any) -> NDArray[Any]:
+    """Values as an array of their own type, or `UserError`; a tensor without its gradient and device.
+
+    Examples
+    --------
+    >>> as_array("weights", {0: 1.0, 1: 9.0})
+    Traceback (most recent call last):
+    ...
+    counterpoise.errors.UserError: weights must be numbers, but is a dict
+    """
+    if hasattr(values, "detach"):  # a PyTorch tensor
+        values = values.detach().cpu()
+        values = values.float() if "bfloat16" in str(values.dtype) else values  # which NumPy lacks
+    if values is None or isinstance(values, Mapping | Set):
+        found = "None" if values is None else f"a {type(values).__name__}"
+        raise UserError(f"{name} must be numbers, but is {found}")
+    try:
+        return np.asarray(values)
+    except (TypeError, ValueError) as error:
+        raise UserError(f"{name} is no array of numbers: {error}") from None
+
+
+def _no_numbers(name: str, array: NDArray[Any]) -> UserError:
+    places = ((place, value) for place, value in np.ndenumerate(array.astype(object)) if not _is_number(value))
+    place, value = next(places)
+    where = f" in row {place[0]}" if place else ""
+    column = f", column {place[1]}" if len(place) > 1 else ""
+    wrong = f"{name} must be numbers, but holds {value!r}{where}{column}"
+    if name != "target" or not isinstance(value, str):
+        return UserError(wrong)
+    names, counts = np.unique(array.astype(str), return_counts=True)
+    return UserError(
+        f"{wrong}; encode it: np.asarray(target) == {str(names[counts.argmin()])!r} if that is the class to find, with "
+        "more than two classes the place of each row's class, 0 to C - 1"
+    )
+
+
+def _is_number(value: Any) -> bool:
+    try:
+        float(value)
+    except (TypeError, ValueError, OverflowError):
+        return False
+    return True

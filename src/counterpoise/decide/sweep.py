@@ -16,6 +16,8 @@ from counterpoise.goals import Confusion
 
 _BLOCK = 1 << 16
 _MARGIN = 1e-5
+NOTHING = float(np.nextafter(np.float32(1), np.float32(2)))
+"""The threshold that flags nothing, on any rows: above every score, also where it is kept as a float32."""
 
 Places = NDArray[np.int64] | int
 
@@ -65,16 +67,16 @@ class Sweep:
         return Confusion(tp=tp, fp=fp, fn=self.positives - tp, tn=self.negatives - fp)
 
     def threshold_at(self, places: Places) -> NDArray[np.float64]:
-        """Thresholds half-way between two scores, so that another machine's last digit flips no decision."""
+        """Thresholds half-way between two scores, so that another machine's last digit flips no decision.
+
+        Below all scores it is 0, which flags every new row too; above them `NOTHING`, which flags none.
+        """
         place, last = np.asarray(places), len(self.score)
         above = self.score[np.clip(place - 1, 0, last - 1)]
         below = self.score[np.clip(place, 0, last - 1)]
         middle = (above + below) / 2
         middle = np.where(middle > below, middle, above)
-        nothing = (self.score[0] + 1) / 2 if self.score[0] < 1 else np.nextafter(1.0, 2.0)
-        if nothing <= self.score[0]:
-            nothing = 1.0
-        return np.where(place == 0, nothing, np.where(place == last, 0.0, middle))
+        return np.where(place == 0, NOTHING, np.where(place == last, 0.0, middle))
 
     def just_above(self, rank: NDArray[np.int64]) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
         """Thresholds a hair above the score of the row that follows the `rank` highest, and their places.
@@ -86,7 +88,7 @@ class Sweep:
         group = np.searchsorted(self.flagged[1:], rank + 1)
         below = self.score[np.minimum(group, last - 1)]
         above = np.maximum(below + _MARGIN * below * (1 - below), np.nextafter(below, 2.0))
-        threshold = np.where(group == last, 0.0, above)
+        threshold = np.where(group == last, 0.0, np.where(above > 1, NOTHING, above))
         return threshold, self.places(threshold)
 
     def places(self, threshold: ArrayLike) -> NDArray[np.int64]:
@@ -112,7 +114,7 @@ def sweep(target: ArrayLike, probability: ArrayLike, sample_weight: ArrayLike | 
     --------
     >>> every = sweep([0, 1, 1], [0.2, 0.4, 0.8])
     >>> every.threshold.round(3), every.confusion.recall
-    (array([0.9, 0.6, 0.3, 0. ]), array([0. , 0.5, 1. , 1. ]))
+    (array([1. , 0.6, 0.3, 0. ]), array([0. , 0.5, 1. , 1. ]))
     """
     truth, scores, weight = checked_rows(target, probability, sample_weight)
     return sweep_rows(truth, scores) if weight is None else sweep_weighted(truth, scores, weight)

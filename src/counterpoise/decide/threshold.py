@@ -26,7 +26,8 @@ class Decision:
     Parameters
     ----------
     threshold
-        Flag a row when its probability is at least this.
+        Flag a row when its probability is at least this: 0 flags every row, and 1.0000001, the smallest float32 above
+        1, flags none.
     promised
         Whether every constraint of the goal holds on new rows of the same kind, with the confidence asked for.
     met
@@ -34,7 +35,8 @@ class Decision:
     reason
         For the reader: what is promised, or why nothing is.
     missing_positives
-        About how many more positives would do for a promise; 0 where it is made, None where no number would.
+        About how many more positives would do for a promise in four cases of five, with as many more negatives for
+        each; 0 where it is made, None where no number would or rows count differently.
     rates
         What the threshold does on the rows it was chosen on: each rate's value and the ends of its two-sided 95 %
         interval.
@@ -129,7 +131,7 @@ def choose_threshold(
     >>> choose_threshold([0, 1, 0], [0.5, 0.5, 0.9], "recall where precision >= 0.5").reason
     'this goal cannot be met here: the highest precision with at least one alert is 0.333'
     """
-    wanted = Goal.parse(goal) if isinstance(goal, str) else goal
+    wanted = Goal.parse(goal)
     wanted.check_served("choose_threshold")
     sure = checked_confidence(confidence)
     rows, per_count = sweep_or_weighted(target, probability, sample_weight)

@@ -5,8 +5,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from counterpoise.errors import UserError, nearest_name
+from counterpoise.errors import UserError
 from counterpoise.goals.confusion import Confusion
+from counterpoise.goals.synonyms import unknown_measure
 from counterpoise.goals.words import finite, written_name
 
 LARGER_IS_BETTER = ("precision", "recall", "specificity")
@@ -39,7 +40,7 @@ class Constraint:
 
     def __post_init__(self) -> None:
         if self.rate not in RATES:
-            raise nearest_name("rate", self.rate, RATES)
+            raise unknown_measure("rate", self.rate, RATES)
         object.__setattr__(self, "bound", share(self.rate, self.bound))
         if self.of is not None:
             object.__setattr__(self, "of", str(self.of))

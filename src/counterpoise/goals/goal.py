@@ -11,6 +11,7 @@ from counterpoise.goals.confusion import Confusion
 from counterpoise.goals.constraint import RATES, SMALLER_IS_BETTER, Constraint, named, share
 from counterpoise.goals.cost import Cost
 from counterpoise.goals.cost_matrix import CostMatrix
+from counterpoise.goals.synonyms import unknown_measure
 
 RANKINGS = ("average_precision", "roc_auc")
 SUMMARIES = ("balanced_accuracy", "g_mean", "mcc", "macro_f1")
@@ -103,7 +104,7 @@ class Goal:
             )
 
     @classmethod
-    def parse(cls, text: str) -> "Goal":
+    def parse(cls, text: "str | Goal") -> "Goal":
         """The same as `counterpoise.goal`.
 
         Examples
@@ -275,7 +276,7 @@ def _checked_objective(name: object) -> str:
         return text
     beta = F_BETA.fullmatch(text)
     if beta is None:
-        raise nearest_name("goal", name, OBJECTIVES)
+        raise unknown_measure("goal", name, OBJECTIVES)
     number = float(beta["beta"])
     if not 0 < number < np.inf:
         raise UserError(f"{text!r} needs a finite beta above 0")

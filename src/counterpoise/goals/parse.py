@@ -28,18 +28,19 @@ from counterpoise.goals.constraint import LARGER_IS_BETTER, RATES, Constraint
 from counterpoise.goals.cost import OUTCOMES, Cost
 from counterpoise.goals.cost_matrix import CostMatrix
 from counterpoise.goals.goal import F_BETA, OBJECTIVES, REVIEW, Goal, refuse_contradiction
+from counterpoise.goals.synonyms import unknown_measure
 from counterpoise.goals.words import RESERVED, Word, is_name, words_of
 
 _NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?", re.IGNORECASE)
 
 
-def goal(text: str) -> Goal:
+def goal(text: str | Goal) -> Goal:
     """Read a goal, such as "recall where precision >= 0.5".
 
     Parameters
     ----------
     text
-        docs/goals.md shows the language.
+        docs/goals.md shows the language. A `Goal` is read already, and comes back as it is.
 
     Raises
     ------
@@ -58,6 +59,8 @@ def goal(text: str) -> Goal:
 did you mean 'recall'? known: average_precision, roc_auc, balanced_accuracy, g_mean, mcc, macro_f1, precision, \
 recall, specificity, fpr, alerts, f1, f2, f0.5, cost
     """
+    if isinstance(text, Goal):
+        return text
     if not isinstance(text, str):
         raise UserError(f"a goal is text, such as 'recall where precision >= 0.5', not {text!r}")
     return _Parser(text).goal()
@@ -100,7 +103,7 @@ class _Parser:
         if name == "f_beta":
             self.complain("f_beta stands for f1, f2, f0.5 and so on; write the number", word)
         if name not in OBJECTIVES and not F_BETA.fullmatch(name):
-            self.complain(nearest_name("goal", word.text, OBJECTIVES), word)
+            self.complain(unknown_measure("goal", word.text, OBJECTIVES), word)
         return name, self.of(), None
 
     def costs(self) -> Cost | CostMatrix:
@@ -154,7 +157,7 @@ class _Parser:
         if rate == REVIEW:
             self.complain("the rows left to a person are bounded at the end, as in 'with review <= 5%'", word)
         if rate not in RATES:
-            self.complain(nearest_name("rate", word.text, RATES), word)
+            self.complain(unknown_measure("rate", word.text, RATES), word)
         of = self.of()
         return Constraint(rate, self.bound(rate), of)
 

@@ -12,6 +12,9 @@ of X follow the decisions themselves, counted over the last batches (Cotter et a
 constraints, JMLR 2019; Eban et al., Scalable learning of non-decomposable objectives, AISTATS 2017). The logarithm of a
 multiplier is the sum of the violations so far plus a part in proportion to the present one, which damps the swing that
 the sum alone would keep up (Stooke et al., Responsive safety by PID Lagrangian methods, ICML 2020).
+
+It starts from cross-entropy, whose weights are the shares of the classes, and changes over while it warms up: an
+untrained model under a strict bound would learn to flag nothing before it learnt to rank.
 """
 
 import dataclasses
@@ -22,6 +25,7 @@ from math import prod
 from typing import Any, NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
 from counterpoise.arrays import Array, Namespace, namespace, numpy_namespace
 from counterpoise.errors import UserError
@@ -90,9 +94,7 @@ class Progress:
     @property
     def shortfall(self) -> float:
         """By how much the constraints are missed, summed; 0 where all are kept."""
-        if float(self.confusion.alerts) == 0 and any(one.rate == "precision" for one in self.goal.constraints):
-            return float("inf")  # no alert, hence no precision: worse than any attempt
-        return sum(float(one.shortfall(self.confusion)) for one in self.goal.constraints)
+        return float(shortfall(self.goal, self.confusion))
 
     @property
     def feasible(self) -> bool:
@@ -105,6 +107,20 @@ class Progress:
 
     def _order(self) -> tuple[float, float]:
         return -self.shortfall, float(self.goal.score(self.confusion))
+
+
+def shortfall(goal: Goal, confusion: Confusion) -> NDArray[np.float64]:
+    """By how much the constraints are missed at each of the counts, summed; infinite for a precision without alerts.
+
+    Examples
+    --------
+    >>> some = Confusion(tp=np.array([0, 1]), fp=np.array([0, 3]), fn=3, tn=3)
+    >>> shortfall(Goal.parse("recall where precision >= 0.5"), some)
+    array([ inf, 0.25])
+    """
+    short = np.sum([one.shortfall(confusion) for one in goal.constraints], axis=0)
+    silent = np.asarray(confusion.alerts) == 0 if any(one.rate == "precision" for one in goal.constraints) else False
+    return np.where(silent, np.inf, short)  # no alert, hence no precision: worse than any attempt
 
 
 @dataclass(frozen=True, slots=True, eq=False, init=False)
@@ -121,7 +137,8 @@ class Lagrangian:
         What the surrogate is once warm, from 0 (log loss, which minds how wrong a row is) to 1 (1 - p, nearest to
         counting, but with no slope where the model is sure).
     warm_up
-        For so many passes over the training data the surrogate is the log loss, then it changes over as many.
+        For so many passes over the training data the surrogate is the log loss, while the weights go from those of
+        cross-entropy to those of the goal; then the surrogate changes over as many.
 
     Raises
     ------
@@ -132,8 +149,8 @@ class Lagrangian:
     --------
     >>> lagrangian = Lagrangian("recall where precision >= 0.5", [900, 100])
     >>> state = lagrangian.initial_state()
-    >>> [round(float(weight), 2) for weight in lagrangian.weights(state)]
-    [0.23, 0.77]
+    >>> [round(float(weight), 2) for weight in lagrangian.weights(state)]  # cross-entropy's: the shares of the classes
+    [0.1, 0.9]
     """
 
     goal: Goal
@@ -176,7 +193,14 @@ class Lagrangian:
             multiplier = xp.exp(_clipped(xp, damped))
             by_recall, by_fpr = self._constraint_slopes(constraint)
             pos, neg = pos + multiplier * by_recall, neg + multiplier * by_fpr
-        return pos / (pos + neg), neg / (pos + neg)
+        share = pos / (pos + neg)
+        share = self.prior + self.reached_at(state) * (share - self.prior)
+        return share, 1 - share
+
+    def reached_at(self, state: GoalState) -> Array:
+        """How far the weights have come, from those of cross-entropy (0) to those of the goal (1, once warm)."""
+        xp = namespace(state.counted)
+        return xp.minimum(state.epochs / max(self.warm_up, 1e-6), 1.0) if self.warm_up else state.epochs * 0 + 1
 
     def robustness_at(self, state: GoalState) -> Array:
         """From 0, during the warm-up, to `robustness`, as long again after it."""
@@ -196,16 +220,27 @@ class Lagrangian:
         r, f = self._rates(xp, moved)
         both_seen = xp.astype((counts[1] > 0) & (counts[3] > 0), xp.float32)
         violations = [self._violation(constraint, r, f) for constraint in self.goal.constraints]
-        step = RATE * both_seen * xp.minimum(fresh, LARGEST_SHARE)
+        step = RATE * self.reached_at(moved) * both_seen * xp.minimum(fresh, LARGEST_SHARE)
         summed = state.log_multiplier + step * _vector(xp, violations, state.counted)
         return moved._replace(log_multiplier=_clipped(xp, summed))
 
     def progress(self, counts: Any) -> Progress:
         """How the goal stands on counts (4,) of decisions, as in `GoalState.counted`."""
-        found, positives, alarms, negatives = (float(count) for count in counts)
-        tp = self.prior * found / positives if positives else 0.0
-        fp = (1 - self.prior) * alarms / negatives if negatives else 0.0
-        return Progress(self.goal, Confusion(tp=tp, fp=fp, fn=self.prior - tp, tn=1 - self.prior - fp))
+        return Progress(self.goal, self.confusion(*(float(count) for count in counts)))
+
+    def confusion(self, found: Any, positives: float, alarms: Any, negatives: float) -> Confusion:
+        """Shares of all rows, at the share of positives of the training data, for one decision or several.
+
+        Parameters
+        ----------
+        found, alarms
+            Positives and negatives flagged, scalars or (T,).
+        positives, negatives
+            How many there are.
+        """
+        tp = self.prior * found / (positives or 1.0)
+        fp = (1 - self.prior) * alarms / (negatives or 1.0)
+        return Confusion(tp=tp, fp=fp, fn=self.prior - tp, tn=1 - self.prior - fp)
 
     def _rates(self, xp: Namespace, state: GoalState) -> tuple[Array, Array]:
         counts = state.counted
@@ -313,6 +348,25 @@ def check_trainable(goal: Any) -> None:
             )
 
 
+def check_same_goal(goal: Goal, saved: str | None) -> None:
+    """Refuse a state whose multipliers belong to another goal.
+
+    Examples
+    --------
+    >>> check_same_goal(Goal.parse("f1"), "f2")
+    Traceback (most recent call last):
+    ...
+    counterpoise.errors.UserError: this state was learned for goal 'f2', not 'f1'; make the criterion with that goal, \
+or start without the state
+    """
+    if saved != str(goal):
+        known = "no goal that it names" if saved is None else f"goal {saved!r}"
+        raise UserError(
+            f"this state was learned for {known}, not {str(goal)!r}; make the criterion with that goal, or start "
+            "without the state"
+        )
+
+
 def goal_loss(
     logits: Array,
     target: Array,
@@ -355,7 +409,7 @@ def goal_loss(
     >>> state.counted
     array([1., 1., 0., 1.], dtype=float32)
     """
-    arguments = _checked(logits, target, sample_weight)
+    arguments = checked(logits, target, sample_weight)
     target = arguments.target
     if learn:
         state = lagrangian.observed(state, counts_of(arguments), _rows(arguments))
@@ -392,7 +446,7 @@ def judged(logits: Array, target: Array, lagrangian: Lagrangian, sample_weight: 
     >>> judged(np.array([1.0, 2.0, -3.0]), np.array([1, 0, 0]), lagrangian).value
     1.0
     """
-    return lagrangian.progress(counts_of(_checked(logits, target, sample_weight)))
+    return lagrangian.progress(counts_of(checked(logits, target, sample_weight)))
 
 
 def counts_of(arguments: Arguments) -> tuple[Array, Array, Array, Array]:
@@ -425,7 +479,7 @@ def _of_class(arguments: Arguments, positive: Any, negative: Any) -> Array:
     return negative + target * (positive - negative)
 
 
-def _checked(logits: Array, target: Array, sample_weight: Any) -> Arguments:
+def checked(logits: Array, target: Array, sample_weight: Any) -> Arguments:
     """The arguments in their one form, with a target of 0 or 1: a decision cannot be counted as half right."""
     arguments = arguments_of(logits, target, _surrogate(0.0), sample_weight, None, -1)
     xp, y = arguments.xp, arguments.target

@@ -1,12 +1,15 @@
 """Training for a goal in JAX: a pure function that hands its state over."""
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
+import numpy as np
 
+from counterpoise.errors import UserError
 from counterpoise.goals import Goal
 from counterpoise.lagrangian import lagrangian
-from counterpoise.lagrangian.lagrangian import GoalState, Lagrangian
+from counterpoise.lagrangian.lagrangian import GoalState, Lagrangian, Progress
+from counterpoise.lagrangian.threshold import judged_at_best
 
 
 def goal_loss(
@@ -42,7 +45,8 @@ def goal_loss(
     Raises
     ------
     UserError
-        For a goal that cannot be trained for, counts of other than two classes, targets other than 0 and 1.
+        For a goal that cannot be trained for, counts of other than two classes, targets other than 0 and 1, the state
+        of a goal with another number of constraints.
 
     Examples
     --------
@@ -55,5 +59,64 @@ def goal_loss(
     """
     wanted = Lagrangian(goal, counts, robustness, warm_up)
     known = wanted.initial_state() if state is None else state
+    if np.shape(known.log_multiplier) != (len(wanted.goal.constraints),):
+        raise UserError(
+            f"state has multipliers of shape {np.shape(known.log_multiplier)}, but goal '{wanted.goal}' has "
+            f"{len(wanted.goal.constraints)} constraints; pass the state that the same goal gave, or None"
+        )
     arrays = GoalState(*(jax.numpy.asarray(part) for part in known))
     return lagrangian.goal_loss(jax.numpy.asarray(logits), target, arrays, wanted, sample_weight)
+
+
+class Kept(NamedTuple):
+    """The parameters of the epoch that served a goal best.
+
+    Parameters
+    ----------
+    parameters
+        As they were handed over.
+    threshold
+        Flag a row when its logit is at least this; 0, unless decisions there missed a bound or flagged nothing.
+    progress
+        How the goal stands there.
+    """
+
+    parameters: Any
+    threshold: float
+    progress: Progress
+
+
+def keep_best(
+    kept: Kept | None,
+    parameters: Any,
+    logits: jax.Array,
+    target: jax.Array,
+    goal: Goal | str,
+    counts: Any,
+    sample_weight: jax.Array | None = None,
+) -> Kept:
+    """The better one of what was kept and this epoch, judged on held-out rows; outside of `jit`.
+
+    Parameters
+    ----------
+    kept
+        What the last call gave; None after the first epoch.
+    parameters
+        Of the model, any pytree.
+    logits, target, sample_weight
+        Of held-out rows, as in `goal_loss`.
+    goal, counts
+        As in `goal_loss`.
+
+    Examples
+    --------
+    >>> import jax.numpy as jnp
+    >>> parameters = {"bias": jnp.zeros(1)}
+    >>> kept = keep_best(None, parameters, jnp.array([-1.0, -2.0]), jnp.array([1, 0]), "f1", [900, 100])
+    >>> kept.threshold, kept.progress.value
+    (-1.5, 1.0)
+    """
+    found = judged_at_best(jax.numpy.asarray(logits), target, Lagrangian(goal, counts), sample_weight)
+    if kept is not None and not found.progress.better_than(kept.progress):
+        return kept
+    return Kept(parameters, found.threshold, found.progress)

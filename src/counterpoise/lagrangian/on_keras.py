@@ -6,7 +6,8 @@ import keras
 
 from counterpoise.errors import UserError
 from counterpoise.goals import Goal
-from counterpoise.lagrangian.lagrangian import GoalState, Lagrangian, Progress, goal_loss, judged
+from counterpoise.lagrangian.lagrangian import GoalState, Lagrangian, Progress, check_same_goal, goal_loss, judged
+from counterpoise.lagrangian.threshold import Judged, judged_at_best
 
 
 @keras.saving.register_keras_serializable(package="counterpoise")
@@ -26,7 +27,7 @@ class GoalLoss(keras.losses.Loss):  # type: ignore[misc]  # Keras has no types
     robustness, warm_up
         As in `counterpoise.torch.GoalLoss`.
     state
-        The state of an earlier training, from `get_config()`.
+        The state of an earlier training for the same goal, `get_config()["state"]`.
     name
         Keras's name of the loss.
 
@@ -58,6 +59,8 @@ class GoalLoss(keras.losses.Loss):  # type: ignore[misc]  # Keras has no types
                 "training step with counterpoise.jax.goal_loss, which hands the state over"
             )
         self.lagrangian = Lagrangian(goal, counts, robustness, warm_up)
+        if state is not None:
+            check_same_goal(self.lagrangian.goal, state.get("goal"))
         initial = self.lagrangian.initial_state()._asdict() if state is None else state
         self.state = GoalState(
             *(keras.Variable(initial[part], dtype="float32", trainable=False, name=part) for part in GoalState._fields)
@@ -106,15 +109,22 @@ class GoalLoss(keras.losses.Loss):  # type: ignore[misc]  # Keras has no types
             "robustness": self.lagrangian.robustness,
             "warm_up": self.lagrangian.warm_up,
             "state": {
-                part: keras.ops.convert_to_numpy(variable).tolist()
-                for part, variable in zip(GoalState._fields, self.state, strict=True)
+                "goal": str(self.lagrangian.goal),
+                **{
+                    part: keras.ops.convert_to_numpy(variable).tolist()
+                    for part, variable in zip(GoalState._fields, self.state, strict=True)
+                },
             },
             "name": self.name,
         }
 
 
 class KeepBest(keras.callbacks.Callback):  # type: ignore[misc]
-    """Leaves the model, after `fit`, with the weights of the epoch that served a goal best.
+    """Leaves the model, after `fit`, with the weights of the epoch that served a goal best, and a threshold that does.
+
+    On validation data, decisions at logit 0 are judged; where these miss a bound or flag nothing, as they may after few
+    epochs or under a strict bound, those at the best threshold are, and it is taken off the model's last bias, so
+    that the decision is at 0 again.
 
     Parameters
     ----------
@@ -122,6 +132,14 @@ class KeepBest(keras.callbacks.Callback):  # type: ignore[misc]
         The model's `GoalLoss`.
     validation_data
         (features, target) to judge each epoch on; else the training decisions of its last batches.
+    bias
+        The variable that is added to the logit, one element; default the bias of the model's last layer. Where there is
+        none, 0 is the only threshold.
+
+    Raises
+    ------
+    UserError
+        For a bias of more than one element.
 
     Examples
     --------
@@ -130,23 +148,39 @@ class KeepBest(keras.callbacks.Callback):  # type: ignore[misc]
     True
     """
 
-    def __init__(self, criterion: GoalLoss, validation_data: tuple[Any, Any] | None = None) -> None:
+    def __init__(self, criterion: GoalLoss, validation_data: tuple[Any, Any] | None = None, bias: Any = None) -> None:
         super().__init__()
-        self.criterion, self.validation_data = criterion, validation_data
+        if bias is not None and tuple(bias.shape) != (1,):
+            raise UserError(f"bias has shape {tuple(bias.shape)}; pass the one element that is added to the logit")
+        self.criterion, self.validation_data, self.bias = criterion, validation_data, bias
         self.best: Progress | None = None
+        self.threshold = 0.0
         self._kept: list[Any] = []
 
     def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:  # noqa: ARG002
         """Keep the weights if no epoch before was better."""
-        if self.validation_data is None:
-            progress = self.criterion.progress()
-        else:
-            features, target = self.validation_data
-            progress = self.criterion.judge(self.model.predict(features, verbose=0), target)
-        if progress.better_than(self.best):
-            self.best, self._kept = progress, self.model.get_weights()
+        found = self._judged()
+        if found.progress.better_than(self.best):
+            self.best, self.threshold = found
+            self._kept = self.model.get_weights()
 
     def on_train_end(self, logs: dict[str, Any] | None = None) -> None:  # noqa: ARG002
-        """Restore them."""
+        """Restore them, the threshold taken off the bias."""
         if self._kept:
             self.model.set_weights(self._kept)
+            bias = self._output_bias()
+            if bias is not None:
+                bias.assign(bias - self.threshold)
+
+    def _judged(self) -> Judged:
+        if self.validation_data is None:
+            return Judged(self.criterion.progress(), 0.0)
+        features, target = self.validation_data
+        logits = self.model.predict(features, verbose=0)
+        if self._output_bias() is None:
+            return Judged(self.criterion.judge(logits, target), 0.0)
+        return judged_at_best(logits, target, self.criterion.lagrangian)
+
+    def _output_bias(self) -> Any:
+        bias = getattr(self.model.layers[-1], "bias", None) if self.bias is None else self.bias
+        return bias if bias is not None and tuple(bias.shape) == (1,) else None

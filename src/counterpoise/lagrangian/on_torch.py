@@ -6,16 +6,18 @@ from typing import Any
 
 import torch
 
+from counterpoise.errors import UserError
 from counterpoise.goals import Goal
-from counterpoise.lagrangian.lagrangian import GoalState, Lagrangian, Progress, goal_loss, judged
+from counterpoise.lagrangian.lagrangian import GoalState, Lagrangian, Progress, check_same_goal, goal_loss, judged
+from counterpoise.lagrangian.threshold import Judged, judged_at_best
 
 
 class GoalLoss(torch.nn.Module):
     """A goal in place of `torch.nn.BCEWithLogitsLoss`: trains a model to flag, at a logit of 0, what serves the goal.
 
     The multipliers and the running counts are buffers: they move with `.to()`, but keep single precision, and are in
-    the state dict. They learn in training mode where gradients are recorded, so not under `torch.no_grad()`.
-    Decisions are those of the batches, which should be drawn as the data are.
+    the state dict, which the criterion of another goal refuses. They learn in training mode where gradients are
+    recorded, so not under `torch.no_grad()`. Decisions are those of the batches, which should be drawn as the data are.
 
     Parameters
     ----------
@@ -27,12 +29,14 @@ class GoalLoss(torch.nn.Module):
         What stands in for a decision once warm, from 0 (log loss) to 1 (1 - p). The nearer to 1, the less do those rows
         count that the model cannot get right, and the more easily does it give up on rare positives.
     warm_up
-        For so many passes over the training data log loss stands in, then it changes over as many.
+        For so many passes over the training data log loss stands in, while the classes' weights go from those of
+        cross-entropy to those of the goal; then what stands in changes over as many.
 
     Raises
     ------
     UserError
-        For a goal that cannot be trained for, counts of other than two classes, and targets other than 0 and 1.
+        For a goal that cannot be trained for, counts of other than two classes, targets other than 0 and 1, and by
+        `load_state_dict` for the state of another goal.
 
     References
     ----------
@@ -88,13 +92,32 @@ class GoalLoss(torch.nn.Module):
             self._buffers[name] = None if buffer is None else buffer.to(device)
         return self
 
+    def get_extra_state(self) -> torch.Tensor:
+        """The goal's text for the state dict, as bytes: whoever walks a state dict expects tensors."""
+        return torch.tensor(list(str(self.lagrangian.goal).encode()), dtype=torch.uint8)
+
+    def set_extra_state(self, state: torch.Tensor) -> None:
+        """Refuse the state of another goal."""
+        check_same_goal(self.lagrangian.goal, bytes(state.tolist()).decode())
+
+    def _load_from_state_dict(self, state_dict: dict[str, Any], prefix: str, *args: Any) -> None:
+        # the goal first, so that a state that is refused changes nothing
+        state = state_dict.get(f"{prefix}_extra_state")
+        if state is not None:
+            self.set_extra_state(state)
+        super()._load_from_state_dict(state_dict, prefix, *args)
+
     def extra_repr(self) -> str:
         """The goal, for `print`."""
         return f"{str(self.lagrangian.goal)!r}, robustness={self.lagrangian.robustness:g}"
 
 
 class KeepBest:
-    """The weights of the epoch that served a goal best.
+    """The weights of the epoch that served a goal best, with a threshold that does.
+
+    On rows that are given, decisions at logit 0 are judged; where these miss a bound or flag nothing, as they may
+    after few epochs or under a strict bound, those at the best threshold are. `restore` takes that threshold off the
+    model's last bias, so that the decision is at 0 again.
 
     Parameters
     ----------
@@ -102,32 +125,61 @@ class KeepBest:
         The model in training.
     criterion
         Its `GoalLoss`.
+    bias
+        What is added to the logit, one element; default the bias of the model's last layer. Where there is none, 0 is
+        the only threshold.
+
+    Raises
+    ------
+    UserError
+        For a bias of more than one element; by `restore` where nothing was kept.
 
     Examples
     --------
     >>> model, criterion = torch.nn.Linear(2, 1), GoalLoss("recall where precision >= 0.5", [900, 100])
     >>> keep = KeepBest(model, criterion)
-    >>> keep.update()  # after each epoch
+    >>> keep.update(torch.tensor([-1.0, -2.0]), torch.tensor([1, 0]))  # after each epoch, on held-out rows
     True
+    >>> keep.best.feasible, keep.threshold
+    (True, -1.5)
     >>> keep.restore()  # after the last
     """
 
-    def __init__(self, model: torch.nn.Module, criterion: GoalLoss) -> None:
-        self.model, self.criterion = model, criterion
+    def __init__(self, model: torch.nn.Module, criterion: GoalLoss, bias: torch.nn.Parameter | None = None) -> None:
+        if bias is not None and bias.numel() != 1:
+            raise UserError(f"bias has shape {tuple(bias.shape)}; pass the one element that is added to the logit")
+        self.model, self.criterion, self.bias = model, criterion, bias
         self.best: Progress | None = None
+        self.threshold = 0.0
         self._kept: dict[str, Any] = {}
 
     def update(self, logits: torch.Tensor | None = None, target: torch.Tensor | None = None) -> bool:
         """Keep the model's weights if no epoch before was better; judged on these rows, else on the last batches."""
         if logits is None or target is None:
-            progress = self.criterion.progress()
+            found = Judged(self.criterion.progress(), 0.0)
+        elif self._output_bias() is None:
+            found = Judged(self.criterion.judge(logits, target), 0.0)
         else:
-            progress = self.criterion.judge(logits, target)
-        better = progress.better_than(self.best)
+            found = judged_at_best(logits, target, self.criterion.lagrangian)
+        better = found.progress.better_than(self.best)
         if better:
-            self.best, self._kept = progress, copy.deepcopy(self.model.state_dict())
+            self.best, self.threshold = found
+            self._kept = copy.deepcopy(self.model.state_dict())
         return better
 
     def restore(self) -> None:
-        """Load the weights that were kept."""
+        """Load the weights that were kept, the threshold taken off the bias."""
+        if self.best is None:
+            raise UserError("nothing was kept: call update() after each epoch, and restore() after the last")
         self.model.load_state_dict(self._kept)
+        bias = self._output_bias()
+        if bias is not None:
+            with torch.no_grad():
+                bias -= self.threshold
+
+    def _output_bias(self) -> torch.Tensor | None:
+        if self.bias is not None:
+            return self.bias
+        layers = [layer for layer in self.model.modules() if any(True for _ in layer.parameters(recurse=False))]
+        bias = getattr(layers[-1], "bias", None) if layers else None
+        return bias if isinstance(bias, torch.Tensor) and bias.numel() == 1 else None

@@ -17,18 +17,22 @@ from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import _check_sample_weight, _num_samples, check_is_fitted, column_or_1d
 
 from counterpoise.decide import (
+    AgainstRest,
     Calibrator,
     ClassThresholds,
     Decision,
+    ReviewBand,
     calibrate,
     choose_class_thresholds,
+    choose_review_band,
     choose_threshold,
+    decide_by_cost,
 )
 from counterpoise.decide.binomial import checked_confidence
 from counterpoise.decide.multiclass import decide_classes
 from counterpoise.decide.threshold import decision_at, known_threshold
 from counterpoise.errors import UserError, nearest_name
-from counterpoise.goals import Goal
+from counterpoise.goals import CostMatrix, Goal
 from counterpoise.goals import goal as parsed
 from counterpoise.goals.goal import MULTICLASS
 
@@ -47,8 +51,9 @@ class GoalClassifier(MetaEstimatorMixin, ClassifierMixin, BaseEstimator):  # typ
         Any classifier with `predict_proba`; it is copied, unless `cv` is "prefit".
     goal
         What to reach, as text or `Goal`: for two classes anything that one threshold serves, such as "recall where
-        precision >= 0.5"; for more of them macro_f1, balanced_accuracy, g_mean, mcc, or a goal of one class by name,
-        "recall of fraud where precision of fraud >= 0.5".
+        precision >= 0.5", or a review band, such as "precision >= 0.9 and recall >= 0.8 with review <= 5%"; for more
+        of them macro_f1, balanced_accuracy, g_mean, mcc, or a goal of one class by name, "recall of fraud where
+        precision of fraud >= 0.5"; for either a cost matrix, whose classes are those of y.
     confidence
         Of the promise, at least 0.5 and below 1.
     cv
@@ -70,15 +75,17 @@ class GoalClassifier(MetaEstimatorMixin, ClassifierMixin, BaseEstimator):  # typ
         (C,), the labels in order.
     decision_
         The `Decision`, on the probabilities of `estimator_`, or on those of `predict_proba` where `known_` is True; for
-        several classes `ClassThresholds`.
+        a goal with review the `ReviewBand`, for several classes `ClassThresholds`, for costs of classes the
+        `CostMatrix` in the order of `classes_`.
     known_
-        Whether the threshold follows from the goal alone, if probabilities are honest: balanced accuracy and cost, with
-        no bound, of two classes. Rows could only say it with noise.
+        Whether the decision follows from the goal alone, if probabilities are honest: balanced accuracy and cost, with
+        no bound, of two classes, and a cost matrix. Rows could only say it with noise.
     calibrator_
         From the probabilities of `estimator_` to those of `predict_proba`.
     threshold_
-        That of the decision on the scale of `predict_proba`, exact where the calibration has no steps (`venn_abers` and
-        `isotonic` have some; `predict` does not use it); None for several classes.
+        That of the decision (of a band its lower end) on the scale of `predict_proba`, exact where the calibration has
+        no steps (`venn_abers` and `isotonic` give rows on both sides of it the same probability; `predict` tells these
+        apart by those of `estimator_`); None for several classes and cost matrices.
     goal_
         The goal as `Goal`.
     positive_
@@ -102,7 +109,7 @@ class GoalClassifier(MetaEstimatorMixin, ClassifierMixin, BaseEstimator):  # typ
 
     estimator_: Any
     classes_: NDArray[Any]
-    decision_: Decision | ClassThresholds
+    decision_: Decision | ReviewBand | ClassThresholds | CostMatrix
     calibrator_: Calibrator
     goal_: Goal
     positive_: Any
@@ -156,6 +163,7 @@ class GoalClassifier(MetaEstimatorMixin, ClassifierMixin, BaseEstimator):  # typ
         checked_confidence(self.confidence)
         if not isinstance(self.goal_, Goal):
             raise UserError(f"goal is {self.goal!r}; pass a text such as 'recall where precision >= 0.5'")
+        _check_served(self.goal_)
         if not hasattr(self.estimator, "predict_proba"):
             raise UserError(
                 f"{type(self.estimator).__name__} gives no probabilities (predict_proba); wrap it in "
@@ -238,31 +246,36 @@ class GoalClassifier(MetaEstimatorMixin, ClassifierMixin, BaseEstimator):  # typ
         self, truth: NDArray[np.intp], scores: NDArray[np.float64], weight: NDArray[np.float64] | None, exact: bool
     ) -> None:
         """Set `calibrator_`, `decision_`, `threshold_` and `positive_`."""
+        two = len(self.classes_) == 2
+        self.calibrator_ = _calibrator(truth, scores[:, 1] if two else scores, self.calibration, weight)
+        self.positive_, self.threshold_, self.known_ = None, None, isinstance(self.goal_.costs, CostMatrix)
+        if isinstance(self.goal_.costs, CostMatrix):
+            names = tuple(map(str, self.classes_))
+            self.decision_ = CostMatrix(names, self.goal_.costs.for_classes(names).tolist())
+            return
         self.positive_ = self._class_of_interest(truth)
-        if len(self.classes_) == 2:
-            self.calibrator_ = _calibrator(truth, scores[:, 1], self.calibration, weight)
-        else:
-            self.calibrator_ = _calibrator(truth, scores, self.calibration, weight)
         if self.positive_ is None:
             count = np.bincount(truth, weight, minlength=len(self.classes_))
             self.decision_ = choose_class_thresholds(truth, scores, count / count.sum(), self.goal_, weight)
-            self.threshold_, self.known_ = None, False
             return
         place = int(np.flatnonzero(self.classes_ == self.positive_)[0])
         goal = self.goal_ if self.goal_.class_of_interest is None else self.goal_.without_class()
+        # what is decided of rows to come needs none of these
+        self._one = AgainstRest(np.empty(0, np.bool_), np.empty(0), goal, place)
         target = truth == place
         prior = float(np.average(target, weights=weight))
-        cut = known_threshold(goal, prior) if len(self.classes_) == 2 and self.calibration != "none" else None
+        cut = known_threshold(goal, prior) if two and self.calibration != "none" else None
         self.known_ = cut is not None
         if cut is not None:
             self.decision_ = decision_at(cut, target, self.calibrator_(scores)[:, place], goal, weight)
             self.threshold_ = cut
             return
-        found = choose_threshold(target, scores[:, place], goal, self.confidence, weight)
-        if not exact and found.met and goal.constraints:
+        choose = choose_review_band if "review" in goal.needs else choose_threshold
+        found = choose(target, scores[:, place], goal, self.confidence, weight)
+        if not exact and found.met and (goal.constraints or isinstance(found, ReviewBand)):
             found = replace(found, promised=False, missing_positives=None, reason=f"{_CROSS_FITTED}: {found.reason}")
         self.decision_ = found
-        self.threshold_ = self._calibrated_threshold(found.threshold, place)
+        self.threshold_ = self._calibrated_threshold(_lowest(found), place)
 
     def _class_of_interest(self, truth: NDArray[np.intp]) -> Any:
         name = self.goal_.class_of_interest
@@ -299,17 +312,23 @@ class GoalClassifier(MetaEstimatorMixin, ClassifierMixin, BaseEstimator):  # typ
     def predict(self, X: Any) -> NDArray[Any]:  # noqa: N803
         """The decided class of each row, (N,), of the labels in `classes_`.
 
-        Where the goal means one of several classes, the rows that it passes go to the most probable other class.
+        Where the goal means one of several classes, the rows that it passes go to the most probable other class. Where
+        it leaves rows to a person, these are of its class until the person says otherwise: see `review`.
         """
         scores = self._decided_on(X)
+        if isinstance(self.decision_, CostMatrix):
+            return np.asarray(self.classes_[decide_by_cost(scores, self.decision_)])
         if isinstance(self.decision_, ClassThresholds):
-            chosen: NDArray[Any] = decide_classes(scores, self.decision_.threshold)
-            return np.asarray(self.classes_[chosen])
-        place = int(np.flatnonzero(self.classes_ == self.positive_)[0])
-        flagged = self.decision_.apply(scores[:, place])
-        others = scores.copy()
-        others[:, place] = -1.0
-        return np.asarray(self.classes_[np.where(flagged, place, others.argmax(axis=1))])
+            return np.asarray(self.classes_[decide_classes(scores, self.decision_.threshold)])
+        flagged = scores[:, self._one.place] >= _lowest(self.decision_)
+        return np.asarray(self.classes_[self._one.classes(scores, flagged)])
+
+    def review(self, X: Any) -> NDArray[np.bool_]:  # noqa: N803
+        """Which rows are left to a person, (N,); none, unless the goal has a review band."""
+        scores = self._decided_on(X)
+        if not isinstance(self.decision_, ReviewBand):
+            return np.zeros(len(scores), np.bool_)
+        return np.asarray(self.decision_.apply(scores[:, self._one.place]) == -1)
 
     def predict_proba(self, X: Any) -> NDArray[np.float64]:  # noqa: N803
         """Calibrated probabilities, (N, C), in the order of `classes_`."""
@@ -318,14 +337,20 @@ class GoalClassifier(MetaEstimatorMixin, ClassifierMixin, BaseEstimator):  # typ
         return self.calibrator_(scores)
 
     def decision_function(self, X: Any) -> NDArray[np.float64]:  # noqa: N803
-        """How far each row lies on a class's side of its threshold: (N,), above 0 for `classes_[1]`, or (N, C)."""
+        """How far each row lies on a class's side of its threshold: (N,), above 0 for `classes_[1]`, or (N, C).
+
+        Under a cost matrix it is what each class would cost, negated.
+        """
         scores = self._decided_on(X)
+        if isinstance(self.decision_, CostMatrix):
+            worth = -scores @ np.asarray(self.decision_.values)
+            return np.asarray(worth if len(self.classes_) > 2 else worth[:, 1] - worth[:, 0])
         if isinstance(self.decision_, ClassThresholds):
             over = scores / self.decision_.threshold
             return np.asarray(over if len(self.classes_) > 2 else over[:, 1] - over[:, 0])
-        place = int(np.flatnonzero(self.classes_ == self.positive_)[0])
+        place = self._one.place
         # a row at the threshold is flagged
-        margin = scores[:, place] - np.nextafter(self.decision_.threshold, -np.inf)
+        margin = scores[:, place] - np.nextafter(_lowest(self.decision_), -np.inf)
         if len(self.classes_) == 2:
             return np.asarray(margin if place == 1 else -margin)
         others = scores.copy()
@@ -340,6 +365,26 @@ class GoalClassifier(MetaEstimatorMixin, ClassifierMixin, BaseEstimator):  # typ
         goal = parsed(self.goal) if isinstance(self.goal, str) else self.goal
         tags.classifier_tags.multi_class = goal.objective in MULTICLASS or bool(goal.classes)
         return tags
+
+
+def _check_served(goal: Goal) -> None:
+    """Refuse what cannot be decided from probabilities alone, and say what decides it."""
+    if goal.columns:
+        raise UserError(
+            f"goal {str(goal)!r} takes costs from columns, which GoalClassifier does not have in predict; fit it for "
+            "'balanced_accuracy' and decide by counterpoise.decide.decide_by_cost(model.predict_proba(X)[:, 1], "
+            "goal.costs.per_row(table))"
+        )
+    if isinstance(goal.costs, CostMatrix) and (goal.constraints or goal.review is not None):
+        raise UserError(
+            f"goal {str(goal)!r} bounds rates beside a cost matrix; leave the bounds away, or bound one class "
+            "against the others, as in 'recall of fraud where precision of fraud >= 0.5'"
+        )
+
+
+def _lowest(decision: Decision | ReviewBand) -> float:
+    """The score from which on a row is not passed."""
+    return decision.lower if isinstance(decision, ReviewBand) else decision.threshold
 
 
 def _take(array: Any, rows: NDArray[np.intp]) -> Any:

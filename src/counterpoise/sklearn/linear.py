@@ -231,7 +231,7 @@ class Objective:
     >>> objective = Objective(rows, Scores(sigmoid.binary_cross_entropy(), places, None, 2.0, 1), 0.1, True)
     >>> found = minimise(objective, objective.start(np.zeros(1)), most=100, tol=1e-6)
     >>> [part.round(3).tolist() for part in objective.model(found.x)]
-    [[[1.274]], [-0.637]]
+    [[[1.568]], [-0.784]]
     """
 
     def __init__(self, X: Any, scores: Scores, penalty: float, fit_intercept: bool) -> None:  # noqa: N803

@@ -298,25 +298,32 @@ def _parts(codes: NDArray[np.int64], places: NDArray[np.int64] | None, seed: int
 
 def _same(frame: pl.DataFrame, columns: list[str]) -> tuple[tuple[str, ...], tuple[tuple[str, str], ...]]:
     """Columns with one value, and pairs of equal columns."""
-    constant: list[str] = []
+    flat = [name for name in columns if not (frame[name].dtype.is_nested() or frame[name].dtype == pl.Object)]
+    if not flat:
+        return (), ()
+    distinct = frame.select(pl.col(flat).n_unique()).row(0)
+    constant = [name for name, values in zip(flat, distinct, strict=True) if values < 2]
     doubled: list[tuple[str, str]] = []
-    first: dict[tuple[str, int], list[str]] = {}
+    seen: dict[tuple[int, int], list[str]] = {}
     at = np.arange(1, 2 * frame.height, 2, dtype=np.uint64)
-    for name in columns:
+    for name, values in zip(flat, distinct, strict=True):
+        if values < 2:
+            continue
         column = frame[name]
-        if column.dtype.is_nested() or column.dtype == pl.Object:
-            continue
-        if column.n_unique() < 2:
-            constant.append(name)
-            continue
-        print_of = (str(column.dtype), int((column.hash().to_numpy() * at).sum()))
-        alike = first.setdefault(print_of, [])
+        alike = seen.setdefault((values, int((_bits(column) * at).sum())), [])
         twin = next((one for one in alike if frame[one].equals(column, null_equal=True)), None)
         if twin is None:
             alike.append(name)
         else:
             doubled.append((name, twin))
     return tuple(constant), tuple(doubled)
+
+
+def _bits(column: pl.Series) -> NDArray[np.uint64]:
+    """(N,), a number for each cell, equal for equal cells."""
+    if column.dtype.is_numeric() or column.dtype.is_temporal():
+        return column.to_physical().cast(pl.Float64).to_numpy().view(np.uint64)
+    return column.cast(pl.String).hash().to_numpy()
 
 
 def _looked_at(
@@ -381,10 +388,11 @@ def _gain(rows: int) -> float | None:
 
 
 def _missing(frame: pl.DataFrame, columns: list[str]) -> tuple[MissingCells, ...]:
-    rows = {
-        name: frame[name].null_count() + (int(frame[name].is_nan().sum()) if frame[name].dtype.is_float() else 0)
-        for name in columns
-    }
+    whole = frame.select(columns)
+    empty = dict(zip(columns, whole.null_count().row(0), strict=True))
+    floats = [name for name in columns if frame[name].dtype.is_float()]
+    nowhere = dict(zip(floats, whole.select(pl.col(floats).is_nan().sum()).row(0), strict=True)) if floats else {}
+    rows = {name: empty[name] + nowhere.get(name, 0) for name in columns}
     ordered = sorted((name for name in columns if rows[name]), key=lambda name: -rows[name])
     return tuple(MissingCells(name, rows[name], rows[name] / frame.height) for name in ordered)
 

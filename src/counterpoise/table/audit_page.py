@@ -9,14 +9,15 @@ from counterpoise.table.drift import Period
 from counterpoise.table.findings import percent, sentence_of_effect
 
 _MOST_CLASSES = 8
-_MOST_COLUMNS = 20
+_MOST_COLUMNS = 12
 
 
 @dataclass(frozen=True, slots=True)
 class Bar:
     """A period of the picture of class shares over time; lengths in percent of the longest."""
 
-    label: str
+    first: str
+    last: str
     rows: str
     share: str
     length: float
@@ -84,9 +85,12 @@ def page(audit: Audit) -> str:
     environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
     environment.filters["percent"] = percent
     template = environment.from_string(source)
+    headline, _, besides = audit.verdict.partition(" Then ")
     drift = audit.drift
     return template.render(
         audit=audit,
+        headline=headline,
+        besides=f"Then {besides}" if besides else "",
         effect=sentence_of_effect(audit),
         numbers=_numbers(audit),
         bars=() if drift is None else _bars(drift.periods, _place(audit)),
@@ -105,7 +109,8 @@ def _bars(periods: tuple[Period, ...], place: int) -> tuple[Bar, ...]:
     longest = max(max(one.shares[place] for one in periods), 1e-12)
     return tuple(
         Bar(
-            one.first if one.first == one.last else f"{one.first} to {one.last}",
+            one.first,
+            one.last,
             f"{one.rows:,}",
             percent(one.shares[place]),
             100 * one.shares[place] / longest,

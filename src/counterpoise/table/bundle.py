@@ -6,6 +6,7 @@
     model_card.md   the same in a page of text
     model.txt       the model in its native format (LightGBM's text; others have their own); of a blend, a folder each:
                     0-lightgbm/model.txt, 1-logistic/network.safetensors, …
+    text.safetensors   of a table with free text: its words and components
 
 Nothing in it is a pickle. It appears at once or not at all: it is written beside its place and then renamed into it.
 """
@@ -20,6 +21,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from counterpoise.errors import UserError
 from counterpoise.goals import Goal
@@ -28,7 +30,7 @@ from counterpoise.table.features import Schema
 from counterpoise.table.learners import LEARNERS
 from counterpoise.table.model import Member, Model, Ruling
 
-DECISION, REPORT, CARD = "decision.json", "report.html", "model_card.md"
+DECISION, REPORT, CARD, TEXT = "decision.json", "report.html", "model_card.md", "text.safetensors"
 SEAL = "sha256"
 FORMAT = 2
 
@@ -78,13 +80,16 @@ def folder_of(place: int, learner: str, members: int) -> str:
     return "" if members == 1 else f"{place}-{learner}/"
 
 
-def model_files(members: tuple[Member, ...]) -> dict[str, bytes]:
-    """The files of all members, by their place in the directory."""
-    return {
+def model_files(members: tuple[Member, ...], arrays: dict[str, NDArray[Any]]) -> dict[str, bytes]:
+    """The files of all members and of the schema's arrays, by their place in the directory."""
+    from safetensors.numpy import save
+
+    found = {
         folder_of(place, one.learner, len(members)) + name: data
         for place, one in enumerate(members)
         for name, data in one.fitted.files().items()
     }
+    return found | ({TEXT: save(arrays)} if arrays else {})
 
 
 def write(out: Path, files: Mapping[str, bytes]) -> None:
@@ -214,7 +219,9 @@ def _checked(path: Path, name: str, expected: str) -> bytes:
 
 
 def _model(facts: dict[str, Any], files: dict[str, bytes]) -> Model:
-    schema = Schema.from_dict(facts["schema"])
+    from safetensors.numpy import load as arrays_of
+
+    schema = Schema.from_dict(facts["schema"], arrays_of(files[TEXT]) if TEXT in files else None)
     classes = tuple(facts["classes"])
     outputs = 1 if len(classes) == 2 else len(classes)
     threshold = facts["threshold"]

@@ -8,6 +8,7 @@ be told is an error with its place, not a guess: a type inferred from the first 
 import csv
 import gzip
 import io
+import re
 import warnings
 import zipfile
 import zlib
@@ -50,6 +51,9 @@ _UNPACK = {
     b"\xfd7zXZ\x00": ("xz", "unxz"),
 }
 _SEPARATORS = ",;\t|"
+_CODE = r"^[+-]?0\d"
+"""A code such as 007 is no number: as one it would be equal to 7."""
+_WHOLE = r"^[+-]?\d+$"
 
 
 def read_delimited(path: Path, *, text: frozenset[str], spelled: bool) -> pl.DataFrame:
@@ -72,20 +76,17 @@ def read_delimited(path: Path, *, text: frozenset[str], spelled: bool) -> pl.Dat
     Warns
     -----
     UserWarning
-        If it is not UTF-8, and was read as Windows-1252.
+        If it is not UTF-8 and was read as Windows-1252, or has rows that are too short.
     """
     with unpacked(path) as (file, inner):
         raw = in_utf8(file.read(), path)
     if b"\n" not in raw:
         raw = raw.replace(b"\r", b"\n")  # the line ends of old Macs, which Excel still offers
     header = header_of(raw, inner, path)
+    raw = without_blank_lines(raw, len(header.names))
     frame = _cells(raw, header.separator, header.names, path)
-    if spelled:
-        return frame
-    return frame.select(
-        _typed(column, keep=column.name in text, decimal_comma=header.separator != ",")
-        for column in frame.get_columns()
-    )
+    warn_of_short_rows(raw, frame, header.separator, path)
+    return frame if spelled else _typed(frame, text, decimal_comma=header.separator != ",")
 
 
 @dataclass(frozen=True, slots=True)
@@ -292,6 +293,53 @@ def _cells(raw: bytes, separator: str, names: list[str], path: Path) -> pl.DataF
     return frame
 
 
+def without_blank_lines(raw: bytes, columns: int) -> bytes:
+    r"""A blank line is no row, but for one column, where it is an empty cell; within quotes it is text.
+
+    Examples
+    --------
+    >>> without_blank_lines(b"1,2\n\n3,4\n", 2)
+    b'1,2\n3,4\n'
+    """
+    return re.sub(rb"\n(?:[ \t]*\r?\n)+", b"\n", raw) if columns > 1 and b'"' not in raw else raw
+
+
+def warn_of_short_rows(raw: bytes, frame: pl.DataFrame, separator: str, path: Path, *, line: int = 1) -> bool:
+    """Some programs leave out empty cells at the end of a row; a file that was cut short looks alike.
+
+    Parameters
+    ----------
+    raw
+        Text in UTF-8, its first line the header.
+    frame
+        Its rows.
+    separator
+        What lies between two cells.
+    path, line
+        For the message: the file, and the number of the first line.
+
+    Returns
+    -------
+    bool
+        Whether it warned.
+    """
+    last = frame.get_column(frame.columns[-1])
+    if frame.width < 2 or not last.null_count():
+        return False
+    if b'"' not in raw and raw.rstrip(b"\r\n").count(separator.encode()) >= (frame.width - 1) * (frame.height + 1):
+        return False
+    reader = csv.reader(io.StringIO(raw.decode("utf-8-sig")), delimiter=separator)
+    short = [(line - 1 + reader.line_num, len(row)) for row in reader if 0 < len(row) < frame.width]
+    if short:
+        more = f" and {len(short) - 1:,} other lines" if len(short) > 1 else ""
+        warnings.warn(
+            f"{path}, line {short[0][0]}{more}: {short[0][1]} fields where the header has {frame.width}; the others "
+            "count as missing. Is the file whole?",
+            stacklevel=2,
+        )
+    return bool(short)
+
+
 def too_long(raw: bytes, separator: str, fields: int, *, line: int = 1) -> str | None:
     r"""Where a row has more cells than the header, if one has; `line` is the number of the first line.
 
@@ -310,11 +358,41 @@ def too_long(raw: bytes, separator: str, fields: int, *, line: int = 1) -> str |
     return None
 
 
-def _typed(column: pl.Series, *, keep: bool, decimal_comma: bool) -> pl.Series:
+def _typed(frame: pl.DataFrame, keep: frozenset[str], *, decimal_comma: bool) -> pl.DataFrame:
+    frame = frame.select(pl.all().str.strip_chars())
+    held = frame.select(pl.when(~pl.all().is_in(MISSING)).then(pl.all()))
+    plain = _plain_numbers(held, keep)
+    return pl.DataFrame(
+        [
+            plain[name] if name in plain else _typed_column(frame[name], held[name], name in keep, decimal_comma)
+            for name in frame.columns
+        ]
+    )
+
+
+def _plain_numbers(held: pl.DataFrame, keep: frozenset[str]) -> dict[str, pl.Series]:
+    """The columns that are numbers without further ado, all at once: a wide table has thousands of them."""
+    figures = held.select(pl.all().cast(pl.Float64, strict=False))
+    names = [
+        name
+        for name, empty, none in zip(held.columns, held.null_count().row(0), figures.null_count().row(0), strict=True)
+        if none == empty < held.height and name not in keep
+    ]
+    if not names:
+        return {}
+    chosen = held.select(names)
+    coded = chosen.select(pl.all().str.contains(_CODE).any()).row(0)
+    whole = chosen.select(pl.all().str.contains(_WHOLE).all()).row(0)
+    return {
+        name: _whole_numbers(held[name], figures[name]) if is_whole else figures[name]
+        for name, is_code, is_whole in zip(names, coded, whole, strict=True)
+        if not is_code
+    }
+
+
+def _typed_column(column: pl.Series, text: pl.Series, keep: bool, decimal_comma: bool) -> pl.Series:
     name = column.name
-    column = column.str.strip_chars()
     frame = column.to_frame()
-    text = frame.select(pl.when(~pl.col(name).is_in(MISSING)).then(pl.col(name)))[name]
     held = text.drop_nulls()
     if keep or held.is_empty():
         return text
@@ -324,10 +402,8 @@ def _typed(column: pl.Series, *, keep: bool, decimal_comma: bool) -> pl.Series:
     figures = frame.select(pl.when(~pl.col(name).is_in(MISSING + MISSING_NUMBER)).then(pl.col(name)))[name]
     if figures.null_count() < len(figures) and numbers(figures).null_count() == figures.null_count():
         text, held = figures, figures.drop_nulls()
-    # A code such as 007 is no number: as one it would be equal to 7.
-    coded = bool(held.str.contains(r"^[+-]?0\d").any())
-    if not coded and numbers(held).null_count() == 0:
-        return _as_numbers(text, held)
+    if not held.str.contains(_CODE).any() and numbers(held).null_count() == 0:
+        return _whole_numbers(text, numbers(text)) if held.str.contains(_WHOLE).all() else numbers(text)
     if held.str.to_lowercase().is_in(["true", "false"]).all():
         return frame.select((text.str.to_lowercase() == "true").alias(name))[name]
     for form in DATES:
@@ -339,12 +415,9 @@ def _typed(column: pl.Series, *, keep: bool, decimal_comma: bool) -> pl.Series:
     return text
 
 
-def _as_numbers(text: pl.Series, held: pl.Series) -> pl.Series:
-    if not held.str.contains(r"^[+-]?\d+$").all():
-        return numbers(text)
+def _whole_numbers(text: pl.Series, figures: pl.Series) -> pl.Series:
     whole = text.cast(pl.Int64, strict=False)
     if whole.null_count() == text.null_count():
         return whole
     # beyond 64 bits; where numbers would make two of them equal, they are names of things
-    values = numbers(text)
-    return text if values.n_unique() < text.n_unique() else values
+    return text if figures.n_unique() < text.n_unique() else figures

@@ -28,17 +28,16 @@ _LARGEST = 1e150  # its square is still a number
 class Encoding:
     """How the columns of a feature matrix become the columns of a dense one.
 
-    First come the numbers, centred at the median, a long tail drawn in by a logarithm, standardised and clipped; then
-    a column of 0 and 1 for each different pattern of missing numbers; then one for each frequent value of a category.
+    First come the numbers, a long tail drawn in by a logarithm, standardised and clipped, 0 where missing; then a
+    column of 0 and 1 for each different pattern of missing numbers; then one for each frequent value of a category.
 
     Parameters
     ----------
     numbers
-        Places (in the feature matrix) of the numbers (A,); their median, which also stands for what is missing, is
-        `middle`.
+        Places (in the feature matrix) of the numbers (A,).
     middle, tail, mean, deviation
-        (A,) each. With d = x - middle, and sign(d) log(1 + |d| / tail) in the place of d where tail > 0, the encoded
-        value is (d - mean) / deviation.
+        (A,) each; the middle is the median. With d = x - middle, and sign(d) log(1 + |d| / tail) in the place of d
+        where tail > 0, the encoded value is (d - mean) / deviation.
     missing
         Places whose missing cells are told by a column (B,).
     values
@@ -161,9 +160,9 @@ class Encoding:
         numbers = _deviations(block[:, self.numbers], self.middle)
         drawn_in = np.flatnonzero(self.tail)
         numbers[:, drawn_in] = _logarithm(numbers[:, drawn_in], self.tail[drawn_in])
-        numbers[np.isnan(numbers)] = 0.0
         a, b = len(self.numbers), len(self.missing)
-        encoded[:, :a] = np.clip((numbers - self.mean) / self.deviation, -LIMIT, LIMIT)
+        standard = (numbers - self.mean) / self.deviation
+        encoded[:, :a] = np.where(np.isnan(standard), 0.0, np.clip(standard, -LIMIT, LIMIT))
         encoded[:, a : a + b] = np.isnan(block[:, self.missing])
         for place, lookup in lookups.items():
             column = block[:, place]
@@ -188,7 +187,8 @@ def _scale(held: Floats) -> tuple[float, float, float, float] | None:
     """Middle, tail (0: none), mean and deviation of a number; None if it is constant."""
     if len(held) == 0 or held.min() == held.max():
         return None
-    middle = float(np.median(held))
+    with np.errstate(over="ignore"):
+        middle = float(np.nan_to_num(np.median(held)))
     apart = _deviations(held, np.float64(middle))
     tail, weight = 0.0, _tail_weight(apart)
     if weight > _LONG_TAIL:

@@ -104,8 +104,9 @@ def to_onnx(model: Model) -> bytes:
 def described(model: Model) -> dict[str, Any]:
     """What somebody needs who fills the feature matrix: plain data.
 
-    A number or a flag is itself; a date is its days since 1970-01-01, month (1 to 12), weekday (1: Monday) and hour; a
-    category is its place in the list; what is missing or no category is NaN.
+    A number or a flag is itself; a date is its days since 1970-01-01, month (1 to 12), weekday (1: Monday) and hour, as
+    the names of the features say; a category is its place in the list; what is missing or no category is NaN. What text
+    becomes only `counterpoise.table.features.to_matrix` computes.
     """
     threshold = model.decision.threshold
     columns = [

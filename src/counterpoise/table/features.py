@@ -1,14 +1,15 @@
 """Columns as the numbers that trees split on, by a schema learned on the training rows.
 
 Numbers and flags stay as they are; a date becomes its day number, month and weekday (a time its hour
-too); text becomes the code of its category. What training rows never showed, a new category or an
-empty cell, is missing, which LightGBM's trees handle; but a column in which nothing is known any
-more was renamed, retyped or coded anew, and is refused. The schema is plain data and travels with
-the model.
+too); a value that repeats becomes the code of its category; free text becomes its length and the
+components that `text` finds. What training rows never showed, a new category or an empty cell, is
+missing, which trees handle; but a column in which nothing is known any more was renamed, retyped or
+coded anew, and is refused. The schema is plain data and travels with the model.
 """
 
 import re
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -18,16 +19,18 @@ from numpy.typing import NDArray
 
 from counterpoise.errors import UserError
 from counterpoise.table.read import Table, check_columns, numbers, quoted
+from counterpoise.table.text import Text, text_unit
 
 _MOST_SHOWN = 1_000
-NUMBER, FLAG, DATE, DATETIME, CATEGORY = "number", "flag", "date", "datetime", "category"
+NUMBER, FLAG, DATE, DATETIME, CATEGORY, TEXT = "number", "flag", "date", "datetime", "category", "text"
+CALENDAR = "calendar"  # of the time column: an ever-growing day number says nothing of rows to come
 _PARTS = {
-    NUMBER: ("",),
-    FLAG: ("",),
-    CATEGORY: ("",),
     DATE: (" day", " month", " weekday"),
     DATETIME: (" day", " month", " weekday", " hour"),
+    CALENDAR: (" month", " weekday", " hour"),
 }
+_PLAIN_KINDS = {CALENDAR: "date"}
+_MOSTLY_ONCE = 0.5
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,22 +42,45 @@ class Column:
     name
         The column.
     kind
-        "number", "flag", "date", "datetime" or "category".
+        "number", "flag", "date", "datetime", "calendar" (a date of which only month, weekday and hour count),
+        "category" or "text".
     categories
         Of a category: its values; the place in this list is the code.
     rare
         Of a category: the share of the training values that occur once, and so are no category.
+    unit
+        Of text: "words" or "characters".
+    found
+        Of text: what is added to the name for each number that it becomes besides its length.
     """
 
     name: str
     kind: str
     categories: tuple[str, ...] = ()
     rare: float = 0.0
+    unit: str = ""
+    found: tuple[str, ...] = ()
+
+    @property
+    def parts(self) -> tuple[str, ...]:
+        """What is added to the name for each column of the matrix."""
+        if self.kind == TEXT:
+            return (" length", *self.found)
+        return _PARTS.get(self.kind, ("",))
 
 
 @dataclass(frozen=True, slots=True)
 class Schema:
     """All columns that the model uses, in order, and those it does not, with the reason.
+
+    Parameters
+    ----------
+    columns
+        Those that it uses.
+    dropped
+        Name and reason of the others.
+    texts
+        What was learned of each column of text, by name: arrays, which `arrays` gives.
 
     Examples
     --------
@@ -67,11 +93,12 @@ class Schema:
 
     columns: tuple[Column, ...]
     dropped: tuple[tuple[str, str], ...] = ()
+    texts: Mapping[str, Text] = field(default_factory=dict, compare=False)
 
     @property
     def features(self) -> list[str]:
         """The name of each column of the matrix."""
-        return [column.name + part for column in self.columns for part in _PARTS[column.kind]]
+        return [column.name + part for column in self.columns for part in column.parts]
 
     @property
     def model_names(self) -> list[str]:
@@ -93,7 +120,7 @@ class Schema:
     @property
     def categories(self) -> dict[int, tuple[str, ...]]:
         """Of each categorical column of the matrix, by place: what its codes stand for."""
-        columns = [column for column in self.columns for _ in _PARTS[column.kind]]
+        columns = [column for column in self.columns for _ in column.parts]
         return {place: column.categories for place, column in enumerate(columns) if column.kind == CATEGORY}
 
     @property
@@ -102,31 +129,57 @@ class Schema:
         found: dict[str, list[int]] = {}
         for column in self.columns:
             begun = sum(map(len, found.values()))
-            found[column.name] = list(range(begun, begun + len(_PARTS[column.kind])))
+            found[column.name] = list(range(begun, begun + len(column.parts)))
         return found
 
     @property
     def text(self) -> frozenset[str]:
         """Columns to be read as text."""
-        return frozenset(column.name for column in self.columns if column.kind == CATEGORY)
+        return frozenset(column.name for column in self.columns if column.kind in (CATEGORY, TEXT))
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain data, for JSON."""
+        """Plain data, for JSON; the arrays of text columns are in `arrays`."""
         return {
             "columns": [asdict(column) for column in self.columns],
             "dropped": [list(pair) for pair in self.dropped],
         }
 
+    def arrays(self) -> dict[str, NDArray[Any]]:
+        """What was learned of text columns, each array under "place of the column/name of the array"."""
+        return {
+            f"{place}/{name}": array
+            for place, column in enumerate(self.columns)
+            if column.kind == TEXT
+            for name, array in self.texts[column.name].arrays().items()
+        }
+
     @classmethod
-    def from_dict(cls, data: dict[str, Any]) -> "Schema":
-        """The schema that `to_dict` described."""
-        return cls(
-            tuple(Column(**one | {"categories": tuple(one["categories"])}) for one in data["columns"]),
-            tuple((name, reason) for name, reason in data["dropped"]),
+    def from_dict(cls, data: dict[str, Any], arrays: Mapping[str, NDArray[Any]] | None = None) -> "Schema":
+        """The schema that `to_dict` and `arrays` described."""
+        columns = tuple(
+            Column(**one | {"categories": tuple(one["categories"]), "found": tuple(one.get("found", ()))})
+            for one in data["columns"]
         )
+        held: dict[str, dict[str, NDArray[Any]]] = {}
+        for key, array in (arrays or {}).items():
+            place, name = key.split("/")
+            held.setdefault(place, {})[name] = array
+        texts = {
+            column.name: Text.from_arrays(column.unit, held[str(place)])
+            for place, column in enumerate(columns)
+            if column.kind == TEXT
+        }
+        return cls(columns, tuple((name, reason) for name, reason in data["dropped"]), texts)
 
 
-def learn_schema(table: Table, target: str, rows: NDArray[np.int64]) -> Schema:
+def learn_schema(
+    table: Table,
+    target: str | tuple[str, ...],
+    rows: NDArray[np.int64],
+    *,
+    leave_out: Sequence[str] = (),
+    time: str | None = None,
+) -> Schema:
     """Decide what each column is, from the training rows.
 
     Parameters
@@ -134,9 +187,14 @@ def learn_schema(table: Table, target: str, rows: NDArray[np.int64]) -> Schema:
     table
         The whole table: a cell that cannot be used is an error wherever it is.
     target
-        The column that is no feature.
+        The column that is no feature, or all of them.
     rows
-        The training rows; categories are learned on these.
+        The training rows; categories and words are learned on these.
+    leave_out
+        Columns that are no features although they are no target either: groups, weights.
+    time
+        The column that orders the rows. Of a date only month, weekday and hour are used, of a number nothing: what
+        always grows says nothing of later rows.
 
     Examples
     --------
@@ -147,40 +205,29 @@ def learn_schema(table: Table, target: str, rows: NDArray[np.int64]) -> Schema:
     >>> [(column.name, column.kind) for column in schema.columns], schema.dropped
     ([('size', 'number'), ('kind', 'category')], (('none', 'empty'),))
     """
+    targets = (target,) if isinstance(target, str) else target
+    check_columns(table, [*targets, *leave_out, *([] if time is None else [time])])
     columns: list[Column] = []
     dropped: list[tuple[str, str]] = []
-    for name in table.frame.columns:
-        if name == target:
+    texts: dict[str, Text] = {}
+    for whole in table.frame.get_columns():
+        name = whole.name
+        if name in targets or name in leave_out:
             continue
-        whole = table.frame[name]
-        kind = _kind(whole)
-        if kind is None:
-            dropped.append((name, "empty" if whole.null_count() == len(whole) else f"type {whole.dtype}"))
-            continue
-        if kind == CATEGORY and not table.typed:
-            _refuse_stray_text(whole)
-        if kind == NUMBER:
-            whole = _number(whole, table)
-        seen = whole.gather(rows).drop_nulls()
-        if len(seen) == 0:
-            dropped.append((name, "empty"))
-        elif seen.n_unique() == 1 and len(seen) == len(rows):
-            dropped.append((name, "constant"))
-        elif kind != CATEGORY:
-            columns.append(Column(name, kind))
+        found = _learn_column(table, whole, rows, targets, in_time=name == time)
+        if isinstance(found, str):
+            dropped.append((name, found))
+        elif isinstance(found, Column):
+            columns.append(found)
         else:
-            counted = seen.cast(pl.String).value_counts(sort=False)
-            categories = tuple(sorted(counted.filter(pl.col("count") > 1)[name].to_list()))
-            if categories:
-                columns.append(Column(name, kind, categories, float((counted["count"] == 1).sum() / len(seen))))
-            else:
-                dropped.append((name, "text that never repeats"))
+            texts[name] = found
+            columns.append(Column(name, TEXT, unit=found.unit, found=found.names))
     if not columns:
         raise UserError(
-            f"{table.path} has no column to learn from besides {target!r}"
+            f"{table.path} has no column to learn from besides {', '.join(map(repr, targets))}"
             + ("".join(f"; {name!r} is {reason}" for name, reason in dropped[:5]))
         )
-    return Schema(tuple(columns), tuple(dropped))
+    return Schema(tuple(columns), tuple(dropped), texts)
 
 
 def to_matrix(table: Table, schema: Schema) -> NDArray[np.float64]:
@@ -196,12 +243,18 @@ def to_matrix(table: Table, schema: Schema) -> NDArray[np.float64]:
            [nan]])
     """
     check_columns(table, [column.name for column in schema.columns])
-    parts = [_encode(table.frame[column.name], column, table) for column in schema.columns]
-    return np.ascontiguousarray(np.column_stack([part for group in parts for part in group]))
+    matrix = np.empty((table.frame.height, len(schema.features)))
+    place = 0
+    held = {column.name: column for column in table.frame.get_columns()}
+    for column in schema.columns:
+        for part in _encode(held[column.name], column, schema, table):
+            matrix[:, place] = part
+            place += 1
+    return matrix
 
 
 class Categories:
-    """What to say of values that are no category of the model; a column of nothing else is refused.
+    """What to say of values that are no category of the model; a column of nothing else is refused, as is strange text.
 
     A few new values are to be expected where training rows showed many that occur once: such values
     come with about the same share again (Good and Turing). A column is refused if by that share even
@@ -222,6 +275,8 @@ class Categories:
     """
 
     def __init__(self, schema: Schema) -> None:
+        self._schema = schema
+        self._begun = False
         self._columns = [one for one in schema.columns if one.kind == CATEGORY]
         self._held = dict.fromkeys([one.name for one in self._columns], 0)
         self._new = dict(self._held)
@@ -229,7 +284,17 @@ class Categories:
         self._strange: dict[str, Any] = {}
 
     def add(self, table: Table) -> None:
-        """Look at some rows."""
+        """Look at some rows.
+
+        Raises
+        ------
+        UserError
+            If the first ones hold text of which the model knows nothing.
+        """
+        for one in self._schema.columns if not self._begun else ():
+            if one.kind == TEXT:
+                _check_text(table.frame[one.name], one, self._schema, table)
+        self._begun = True
         for one in self._columns:
             column = table.frame[one.name]
             text = _as_text(column, one, table).drop_nulls()
@@ -267,6 +332,73 @@ class Categories:
                 f"and count as missing: {shown}"
             )
         return sentences
+
+
+def _learn_column(
+    table: Table, whole: pl.Series, rows: NDArray[np.int64], targets: tuple[str, ...], *, in_time: bool
+) -> Column | Text | str:
+    """What a column is; or why it is not used."""
+    name = whole.name
+    kind = _kind(whole)
+    if kind is None:
+        return "empty" if whole.null_count() == len(whole) else f"type {whole.dtype}"
+    if in_time and kind not in (DATE, DATETIME):
+        return "the order in time"
+    if kind == CATEGORY and not table.typed:
+        _refuse_stray_text(whole)
+    if kind == NUMBER:
+        return _learn_number(name, _number(whole, table)[rows])
+    trained = whole.gather(rows)
+    seen = trained.drop_nulls()
+    if len(seen) == 0:
+        return "empty"
+    if seen.n_unique() == 1 and len(seen) == len(rows):
+        return "constant"
+    if in_time:
+        return Column(name, CALENDAR)
+    if kind != CATEGORY:
+        return Column(name, kind)
+    return _learn_words(trained.cast(pl.String), table.frame.select(targets)[rows])
+
+
+def _learn_number(name: str, trained: NDArray[np.float64]) -> Column | str:
+    seen = trained[~np.isnan(trained)]
+    if len(seen) == 0:
+        return "empty"
+    return "constant" if len(seen) == len(trained) and seen.min() == seen.max() else Column(name, NUMBER)
+
+
+def _learn_words(trained: pl.Series, targets: pl.DataFrame) -> Column | Text | str:
+    """A category or free text, by whether values repeat."""
+    seen = trained.drop_nulls()
+    counted = seen.value_counts(sort=False)
+    once = float((counted["count"] == 1).sum() / len(seen))
+    unit = text_unit(seen) if once > _MOSTLY_ONCE else None
+    text = Text.learn(trained, unit, targets) if unit else None
+    if text is not None:
+        return text
+    categories = tuple(sorted(counted.filter(pl.col("count") > 1)[seen.name].to_list()))
+    return Column(seen.name, CATEGORY, categories, once) if categories else "text that never repeats"
+
+
+def _check_text(column: pl.Series, one: Column, schema: Schema, table: Table, most: int = 1000) -> None:
+    text = _as_text(column, one, table).drop_nulls().head(most)
+    if len(text) >= 10 and not schema.texts[one.name].known(text):
+        raise UserError(
+            f"{table.path}: column {one.name!r} holds no {one.unit} that the model knows: {_listed(text.to_list())}. "
+            "Write the text as in training, or empty the column to do without"
+        )
+
+
+def kind_in_words(kind: str) -> str:
+    """As people say it.
+
+    Examples
+    --------
+    >>> kind_in_words("calendar")
+    'date'
+    """
+    return _PLAIN_KINDS.get(kind, kind)
 
 
 def _surely_wrong(rare: float, values: int) -> bool:
@@ -311,13 +443,14 @@ def _refuse_stray_text(column: pl.Series) -> None:
         )
 
 
-def _number(column: pl.Series, table: Table) -> pl.Series:
+def _number(column: pl.Series, table: Table) -> NDArray[np.float64]:
+    """As floats, NaN where missing; in NumPy, since thousands of columns add up each call to Polars."""
     if column.dtype in (pl.Duration, pl.Time):
         column = column.cast(pl.Int64)
-    values = column.cast(pl.Float64).fill_nan(None)
-    endless = values.is_infinite().fill_null(False)
+    values = column.cast(pl.Float64).to_numpy()
+    endless = np.isinf(values)
     if endless.any():
-        place = int(endless.arg_max() or 0)
+        place = int(endless.argmax())
         raise UserError(
             f"{table.path}: column {column.name!r} is infinite in data row {place + 1}; "
             "put a number there, or leave it empty"
@@ -325,40 +458,47 @@ def _number(column: pl.Series, table: Table) -> pl.Series:
     return values
 
 
-def _encode(column: pl.Series, schema: Column, table: Table) -> list[NDArray[np.float64]]:
+def _encode(column: pl.Series, one: Column, schema: Schema, table: Table) -> list[NDArray[np.float64]]:
     if column.null_count() == len(column):
-        return [np.full(len(column), np.nan) for _ in _PARTS[schema.kind]]
+        return [np.full(len(column), np.nan) for _ in one.parts]
     found = _kind(column)
-    if schema.kind in (NUMBER, FLAG) and found in (NUMBER, FLAG):
-        return [_floats(_number(column, table))]
-    if schema.kind == NUMBER and found == CATEGORY:
+    if one.kind in (NUMBER, FLAG) and found in (NUMBER, FLAG):
+        return [_number(column, table)]
+    if one.kind == NUMBER and found == CATEGORY:
         column = column.cast(pl.String)
         values = numbers(column)
         bad = column.is_not_null() & values.is_null()
         if bad.any():
-            _refuse(column, int(bad.arg_max() or 0), schema, table)
-        return [_floats(_number(values, table))]
-    if schema.kind == CATEGORY:
-        text = _as_text(column, schema, table)
-        places = {value: float(place) for place, value in enumerate(schema.categories)}
+            _refuse(column, int(bad.arg_max() or 0), one, table)
+        return [_number(values, table)]
+    if one.kind == CATEGORY:
+        text = _as_text(column, one, table)
+        places = {value: float(place) for place, value in enumerate(one.categories)}
         return [_floats(text.replace_strict(places, default=None, return_dtype=pl.Float64))]
-    if schema.kind in (DATE, DATETIME) and found in (DATE, DATETIME):
-        day = column.dt.epoch("d") if found == DATE else column.dt.epoch("s") / 86400
-        parts = [day, column.dt.month(), column.dt.weekday()]
-        if schema.kind == DATETIME:
-            parts.append(column.dt.hour() if found == DATETIME else column.dt.day() * 0)
-        else:
-            parts[0] = parts[0].floor() if found == DATETIME else parts[0]
-        return [_floats(part) for part in parts]
-    place = int(column.is_not_null().arg_max() or 0)
-    return _refuse(column, place, schema, table)
+    if one.kind == TEXT:
+        text = _as_text(column, one, table)
+        return [_floats(text.str.len_chars()), *schema.texts[one.name].apply(text).T]
+    if one.kind in (DATE, DATETIME, CALENDAR) and found in (DATE, DATETIME):
+        return _date_parts(column, one, timed=found == DATETIME)
+    return _refuse(column, int(column.is_not_null().arg_max() or 0), one, table)
 
 
-def _as_text(column: pl.Series, schema: Column, table: Table) -> pl.Series:
+def _date_parts(column: pl.Series, one: Column, *, timed: bool) -> list[NDArray[np.float64]]:
+    day = _floats(column.dt.epoch("s") if timed else column.dt.epoch("d") * 86400) / 86400
+    held = {
+        " day": day if one.kind == DATETIME else np.floor(day),
+        " month": _floats(column.dt.month()),
+        " weekday": _floats(column.dt.weekday()),
+        " hour": _floats(column.dt.hour()) if timed else _floats(column.dt.day() * 0),
+    }
+    return [held[part] for part in one.parts]
+
+
+def _as_text(column: pl.Series, one: Column, table: Table) -> pl.Series:
     """The values of a category as text; whole numbers without the ".0" that an empty cell gives them elsewhere."""
     if column.dtype.is_nested() or column.dtype in (pl.Binary, pl.Object):
         raise UserError(
-            f"{table.path}: column {schema.name!r} is of type {column.dtype}, but the model was trained on text"
+            f"{table.path}: column {one.name!r} is of type {column.dtype}, but the model was trained on text"
         )
     if column.dtype.is_float():
         column = column.fill_nan(None)
@@ -368,10 +508,10 @@ def _as_text(column: pl.Series, schema: Column, table: Table) -> pl.Series:
     return column.cast(pl.String)
 
 
-def _refuse(column: pl.Series, place: int, schema: Column, table: Table) -> list[NDArray[np.float64]]:
+def _refuse(column: pl.Series, place: int, one: Column, table: Table) -> list[NDArray[np.float64]]:
     raise UserError(
-        f"{table.path}: column {schema.name!r}, data row {place + 1}: {quoted(column[place])} is not a "
-        f"{schema.kind}, but the model was trained on that"
+        f"{table.path}: column {one.name!r}, data row {place + 1}: {quoted(column[place])} is not a "
+        f"{kind_in_words(one.kind)}, but the model was trained on that"
     )
 
 

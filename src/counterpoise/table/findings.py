@@ -69,8 +69,8 @@ def percent(share: float) -> str:
 
     Examples
     --------
-    >>> percent(0.004), percent(0.5), percent(1 / 3), percent(1.0), percent(0.99999)
-    ('0.4%', '50%', '33%', '100%', '99.999%')
+    >>> percent(0.004), percent(0.5), percent(1 / 3), percent(1.0), percent(0.9996)
+    ('0.4%', '50%', '33%', '100%', '99.96%')
     """
     if 0.99 < share < 1:  # so many decimals that it is not called all
         return f"{100 * share:.{max(1, -math.floor(math.log10(100 * (1 - share))))}f}%"
@@ -92,8 +92,12 @@ def _columns(number: int, one: str, many: str) -> str:
 
 
 def _reasons(found: "Sequence[Leak | Identifier]") -> str:
-    more = f" And {len(found) - _SHOWN} more." if len(found) > _SHOWN else ""
-    return " ".join(f"{one.column!r}: {one.why}." for one in found[:_SHOWN]) + more
+    """The columns with their reasons; those with the same reason together."""
+    of_reason: dict[str, list[str]] = {}
+    for one in found:
+        of_reason.setdefault(one.why, []).append(one.column)
+    said = [f"{_listed(columns)}: {why}." for why, columns in of_reason.items()]
+    return " ".join(said[:_SHOWN]) + (f" And {len(said) - _SHOWN} more." if len(said) > _SHOWN else "")
 
 
 def _leaks(audit: "Audit") -> list[Finding]:
@@ -104,8 +108,8 @@ def _leaks(audit: "Audit") -> list[Finding]:
     if certain:
         title = _columns(len(certain), "gives the class away", "give the class away")
         remove = (
-            f"Remove {_listed(leak.column for leak in certain)} if it is written down after the class is known: a new "
-            "row will not have it."
+            f"Remove {_listed(leak.column for leak in certain)} if written down after the class is known: a new row "
+            "will not have it."
         )
         found.append(Finding(STOP, title, _reasons(certain), remove))
     if doubtful:

@@ -86,7 +86,7 @@ def _of_column(name: str, column: Any) -> pl.Series:
         return pl.Series(name, filled).set(pl.Series(missing), None)
     if kind == "c":
         raise _no_cell(name, 0, dtype, column.iloc[0])
-    cells = column.to_numpy(dtype=object, copy=True)  # pandas 3 lends a view that is read-only
+    cells = column.to_numpy(dtype=object).copy()
     cells[missing] = None
     return _of_objects(name, cells.tolist())
 
@@ -101,15 +101,29 @@ def _of_objects(name: str, cells: Sequence[Any]) -> pl.Series:
     spelled = any(issubclass(kind, str) for kind in kinds)
     try:
         if not spelled:
-            return pl.Series(name, [_plain(cell) for cell in cells], strict=False)
+            return _of_plain(name, cells)
         return pl.Series(name, [_spelled(cell) for cell in cells], dtype=pl.String)
     except (TypeError, ValueError, OverflowError, pl.exceptions.PolarsError):
-        odd = next((place for place, cell in enumerate(cells) if cell is not None), 0)
+        odd = _odd_one(cells)
         raise _no_cell(name, odd, type(cells[odd]).__name__, cells[odd]) from None
 
 
-def _plain(cell: Any) -> Any:
-    return cell.item() if isinstance(cell, np.generic) else cell
+def _of_plain(name: str, cells: Sequence[Any]) -> pl.Series:
+    plain = [cell.item() if isinstance(cell, np.generic) else cell for cell in cells]
+    kinds = {type(cell) for cell in plain if cell is not None}
+    if float in kinds and kinds <= {bool, int, float}:
+        plain = [None if cell is None else float(cell) for cell in plain]
+    return pl.Series(name, plain, strict=True)
+
+
+def _odd_one(cells: Sequence[Any]) -> int:
+    """The place of the first cell that is not of the first one's type, or is too large for any."""
+    held = [place for place, cell in enumerate(cells) if cell is not None]
+    for place in held:
+        cell = cells[place]
+        if type(cell) is not type(cells[held[0]]) or (isinstance(cell, int) and abs(cell) >= 2**127):
+            return place
+    return held[0]
 
 
 def _spelled(cell: Any) -> str | None:

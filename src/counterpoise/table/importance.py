@@ -16,9 +16,9 @@ from counterpoise.decide.measured import log_losses, ranking
 from counterpoise.errors import UserError
 from counterpoise.goals import Goal
 
-MOST_ROWS = 2000
-MOST_COLUMNS = 60
-SHUFFLES = 3
+MOST_ROWS = 1000
+MOST_COLUMNS = 40
+SHUFFLES = 2
 _DRAWS = 50
 
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import polars as pl
 
-from counterpoise.table.features import CATEGORY, Column, Schema
+from counterpoise.table.features import CATEGORY, TEXT, Column, Schema
 from counterpoise.table.read import Table, quoted
 from counterpoise.table.stream import usable
 
@@ -92,7 +92,7 @@ def table_of_rows(rows: list[Any], schema: Schema) -> Table:
     """
     mistakes = [mistake for place, row in enumerate(rows) for mistake in _shape(row, place, schema)]
     if mistakes:
-        raise Refused(mistakes)
+        raise RefusedError(mistakes)
     columns = []
     for column in schema.columns:
         cells = [row[column.name] for row in rows]
@@ -118,7 +118,9 @@ _WANTED = {
     "flag": "true, false",
     "date": 'a date such as "2024-01-31"',
     "datetime": 'a time such as "2024-01-31T09:30:00"',
+    "calendar": 'a date such as "2024-01-31"',
     "category": "text",
+    "text": "text",
 }
 
 
@@ -135,7 +137,9 @@ def row_schema(schema: Schema) -> dict[str, Any]:
         "flag": {"type": ["boolean", "null"]},
         "date": {"type": ["string", "null"], "format": "date"},
         "datetime": {"type": ["string", "null"], "format": "date-time"},
+        "calendar": {"type": ["string", "null"]},
         "category": {"type": ["string", "null"]},
+        "text": {"type": ["string", "null"]},
     }
     return {
         "type": "object",
@@ -177,6 +181,6 @@ def _spelled(cell: Any, column: Column) -> str | None:
         return cell
     if isinstance(cell, bool):
         return str(cell).lower()
-    if column.kind == CATEGORY and isinstance(cell, float) and cell.is_integer():
+    if column.kind in (CATEGORY, TEXT) and isinstance(cell, float) and cell.is_integer():
         return str(int(cell))  # 3.0 is the category "3", as in a file
     return repr(cell)

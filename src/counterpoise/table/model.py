@@ -13,8 +13,8 @@ from counterpoise.errors import UserError
 from counterpoise.goals import Goal
 from counterpoise.recipes import Recipe
 from counterpoise.table.features import Schema, to_matrix
-from counterpoise.table.learners import Fitted
 from counterpoise.table.frames import table_of
+from counterpoise.table.learners import Fitted
 
 Class = str | int | float | bool
 

@@ -9,7 +9,8 @@ import io
 import json
 import re
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
@@ -21,7 +22,7 @@ from counterpoise.goals import Constraint
 from counterpoise.table.stops import Stops
 
 INK, MUTED, GRID = "#1b2733", "#56636f", "#e3e8ed"
-BLUE, ORANGE, GREEN, RED, PALE = "#1f5fa8", "#b4530a", "#26724a", "#b3261e", "#9aa7b3"
+BLUE, ORANGE, GREEN, RED, PALE = "#1f5fa8", "#a34a06", "#26724a", "#b3261e", "#9aa7b3"
 _MOST_POINTS = 400
 MOST_CLASSES = 30
 _EDGE = 1e-6
@@ -186,14 +187,16 @@ def _intervals(axes: Any, curve: Sequence[ReliabilityBin], floor: float, colour:
 
 
 def _bounds(axes: Any, bounds: Sequence[Constraint], lines: dict[str, Any]) -> None:
+    said: dict[str, Any] = {"va": "bottom", "color": RED, "fontsize": 9}
+    ground = {"facecolor": "white", "edgecolor": "none", "alpha": 0.85, "pad": 1.0}
     for one in bounds:
         if one.rate not in lines:
             continue
         lines[one.rate](one.bound, color=RED, linewidth=1, linestyle="--")
         if lines[one.rate] == axes.axhline:
-            axes.annotate(str(one), (0.0, one.bound + 0.01), ha="left", va="bottom", color=RED, fontsize=9)
+            axes.annotate(str(one), (0.0, one.bound + 0.01), ha="left", bbox=ground, **said)
         else:
-            axes.annotate(str(one), (one.bound - 0.01, 0.02), ha="right", va="bottom", color=RED, fontsize=9)
+            axes.annotate(str(one), (one.bound - 0.01, 0.02), ha="right", bbox=ground, **said)
 
 
 def _probability_axis(axes: Any, places: NDArray[np.float64]) -> None:
@@ -267,7 +270,8 @@ def _rule(axes: Any, stops: Stops) -> str:
 
 def _places(axes: Any, x: NDArray[np.float64], y: NDArray[np.float64]) -> list[tuple[float, float]]:
     figure = axes.figure
-    figure.draw_without_rendering()  # lays the axes out
+    with _whatever_the_alphabet():
+        figure.draw_without_rendering()  # lays the axes out
     at = axes.transData.transform(np.column_stack([x, y]))
     return [(round(float(a), 1), round(float(figure.bbox.height - b), 1)) for a, b in at]
 
@@ -277,22 +281,26 @@ def _mark(shape: str, places: list[tuple[float, float]], now: int, kind: str) ->
     return f'<g class="{kind}"{track} transform="translate({places[now][0]:g} {places[now][1]:g})">{shape}</g>'
 
 
+@contextmanager
+def _whatever_the_alphabet() -> Iterator[None]:
+    """Without the warnings of letters that Matplotlib's font lacks: the reader's browser has them."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "Glyph .* missing from font")
+        yield
+
+
 def _svg(name: str, figure: Any, marks: str = "") -> str:
     """SVG without a size of its own, whose ids begin with the picture's name: the page holds several."""
     from matplotlib import rc_context
 
     text = io.StringIO()
-    with (
-        rc_context({"svg.hashsalt": "counterpoise", "svg.fonttype": "none"}),
-        warnings.catch_warnings(),
-    ):
-        warnings.filterwarnings("ignore", "Glyph .* missing from font")  # the reader's browser has it
+    with rc_context({"svg.hashsalt": "counterpoise", "svg.fonttype": "none"}), _whatever_the_alphabet():
         figure.savefig(text, format="svg", metadata={"Date": None, "Creator": None}, transparent=True)
     body = text.getvalue()
     body = body[body.index("<svg") :]
     body = re.sub(r"\s*<metadata>.*?</metadata>", "", body, flags=re.DOTALL)
     body = re.sub(r"<!--.*?-->\n?", "", body, flags=re.DOTALL)
-    body = re.sub(r'(\bid="|href="#|url\(#)', rf"\1{name}-", body)
+    body = re.sub(r"<[^>]*>", lambda tag: re.sub(r'(\bid="|href="#|url\(#)', rf"\1{name}-", tag[0]), body)
     opening, rest = body.split(">", 1)
     opening = re.sub(r' (width|height)="[^"]*"', "", opening)
     return f"{opening}>{rest.rstrip().removesuffix('</svg>')}{marks}</svg>"

@@ -47,6 +47,8 @@ Progress = Callable[[str, float], None]
 STANDARD_ERRORS = 2.0
 BLEND = "blend"
 _BIG = 60_000
+_LEAST_SCREENED = 4
+"""Rows of each class in a fold: of fewer, one fold says nothing."""
 _LEAST_GAIN = 0.01
 """Of log loss: for less a blend is not worth its size."""
 _FEW = 4
@@ -304,7 +306,8 @@ def _posterior(
 
 def _screened(course: Race, contestants: list[Candidate]) -> tuple[list[Candidate], list[str]]:
     """Those that run on all folds, and the labels of those that the time is too short for."""
-    if len(contestants) <= _FEW:
+    rarest = int(np.bincount(course.rows.codes[course.fold == 0], minlength=len(course.counts.classes)).min())
+    if len(contestants) <= _FEW or rarest < _LEAST_SCREENED:
         return contestants, []
     scored: list[tuple[bool, float, float, Candidate]] = []
     left_out: list[str] = []

@@ -132,26 +132,30 @@ def parquet_files(path: Path) -> list[Path]:
     Raises
     ------
     UserError
-        If a folder has none, or these differ in their columns.
+        If a folder has none, or these differ in their columns or types.
     """
     if not path.is_dir():
         return [path]
     files = sorted(one for one in path.iterdir() if one.suffix.lower() in _PARQUET)
     if not files:
         raise UserError(f"{path} is a directory without .parquet files; name a CSV or Parquet file")
-    columns = [set(parquet_columns(file)) for file in files]
-    for file, names in zip(files, columns, strict=True):
-        odd = names ^ columns[0]
+    schemas = [parquet_schema(file) for file in files]
+    for file, schema in zip(files, schemas, strict=True):
+        odd = set(schema) ^ set(schemas[0])
         if odd:
             shown = ", ".join(map(repr, sorted(odd)[:5]))
             raise UserError(f"{file} and {files[0].name} differ in their columns: only one of them has {shown}")
+        for name, dtype in schemas[0].items():
+            other = schema[name]
+            if other != dtype and not (other.is_numeric() and dtype.is_numeric()) and pl.Null not in (other, dtype):
+                raise UserError(f"{file}: column {name!r} is {other}, but {dtype} in {files[0].name}; write it alike")
     return files
 
 
-def parquet_columns(path: Path) -> list[str]:
-    """The names of the columns of a Parquet file."""
+def parquet_schema(path: Path) -> dict[str, pl.DataType]:
+    """The names and types of the columns of a Parquet file."""
     try:
-        return list(pl.read_parquet_schema(path))
+        return dict(pl.read_parquet_schema(path))
     except (pl.exceptions.PolarsError, OSError) as error:
         raise _unreadable(path, error) from None
 
@@ -288,10 +292,7 @@ def _unreadable(path: Path, error: Exception) -> UserError:
 
 def _read_folder(path: Path) -> pl.DataFrame:
     parts = [_read_parquet(file) for file in parquet_files(path)]
-    try:
-        return pl.concat([part.select(parts[0].columns) for part in parts], how="vertical_relaxed")
-    except pl.exceptions.PolarsError as error:
-        raise UserError(f"the Parquet files in {path} are not parts of one table ({first_line(error)})") from None
+    return pl.concat([part.select(parts[0].columns) for part in parts], how="vertical_relaxed")
 
 
 def _plain_target(table: Table, target: str) -> pl.Series:

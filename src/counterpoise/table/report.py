@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from counterpoise.table.panel import panel_of, stops_for
 from counterpoise.table.sections import sections_of
-from counterpoise.table.sentences import headline, percent
+from counterpoise.table.sentences import headline, percent, promise
 
 if TYPE_CHECKING:
     from counterpoise.table.train import Training
@@ -30,7 +30,12 @@ def heart(training: "Training") -> str:
 
 
 def _shown(name: str, training: "Training", **facts: Any) -> str:
-    shown = {"headline": headline(training), "style": _text("report.css"), "script": _text("report.js")}
+    shown = {
+        "headline": headline(training),
+        "promise": promise(training),
+        "style": _text("report.css"),
+        "script": _text("report.js"),
+    }
     return str(_environment().get_template(name).render(training=training, **shown, **facts))
 
 

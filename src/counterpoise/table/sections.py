@@ -29,7 +29,7 @@ from counterpoise.table.blocks import (
 )
 from counterpoise.table.importance import measure_of
 from counterpoise.table.panel import panel_of, stops_for
-from counterpoise.table.sentences import expectations, not_promised, percent
+from counterpoise.table.sentences import expectations, not_promised, percent, promise
 from counterpoise.table.slices import Rate, Slice
 from counterpoise.table.stops import BROKEN, Stops, kept
 
@@ -90,8 +90,7 @@ def _expectations(training: "Training") -> Section:
         Tile(
             name,
             name.replace("_", " "),
-            f"{metrics[name].value:.3f}",
-            f"{metrics[name].low:.3f} to {metrics[name].high:.3f}",
+            *_written(name, metrics[name]),
             _MEANING[name],
         )
         for name in ("macro_f1", "balanced_accuracy", "mcc", "log_loss")
@@ -265,13 +264,7 @@ def _promises(training: "Training") -> Section:
     blocks: list[Any] = []
     decision = training.judged.decision
     if training.goal.constraints and decision is not None:
-        promised = decision.promised
-        blocks.append(
-            Paragraph(
-                f"{'Promised' if promised else 'Not promised on new rows'}: {training.judged.reason}.",
-                "good" if promised else "warning",
-            )
-        )
+        blocks.append(Paragraph(promise(training), "good" if decision.promised else "warning"))
         rows = [_promise(training, one) for one in training.goal.constraints]
         blocks.append(
             Grid(
@@ -283,7 +276,7 @@ def _promises(training: "Training") -> Section:
             )
         )
     else:
-        blocks.append(Paragraph("The goal sets no bound, so none is promised."))
+        blocks.append(Paragraph(promise(training)))
     blocks += [Heading("Not promised"), Bullets(not_promised(training))]
     return Section("What is promised, and what is not", "promises", tuple(blocks))
 
@@ -299,8 +292,8 @@ def _promise(training: "Training", constraint: Constraint) -> tuple[tuple[str, .
 
 def _calibration(training: "Training") -> Section:
     judged = training.judged
-    before = judged.naive
-    if np.allclose(before, judged.probability, rtol=1e-6, atol=1e-12):
+    before: NDArray[np.float64] | None = judged.naive
+    if np.allclose(judged.naive, judged.probability, rtol=1e-6, atol=1e-12):
         before = None
     target, after, early = judged.target, judged.probability, before
     said, seen = f"probability of {training.labels.positive!s}", "share of positives seen"
@@ -488,8 +481,7 @@ def _measures(training: "Training") -> Section:
     rows = tuple(
         (
             name.replace("_", " "),
-            f"{found.value:.{4 if name in _FINE else 3}f}",
-            f"{found.low:.{4 if name in _FINE else 3}f} to {found.high:.{4 if name in _FINE else 3}f}",
+            *_written(name, found),
             _MEANING.get(name, ""),
         )
         for name, found in training.judged.metrics.items()
@@ -513,6 +505,12 @@ def _repeat(training: "Training") -> Section:
             ),
         ),
     )
+
+
+def _written(name: str, found: Measured) -> tuple[str, str]:
+    digits = 4 if name in _FINE else 3
+    value, low, high = (f"{one:.{digits}f}" for one in (found.value, found.low, found.high))
+    return value, f"{low} to {high}"
 
 
 def _in_percent(found: Measured) -> str:

@@ -63,6 +63,14 @@ def expectations(training: "Training") -> tuple[str, ...]:
     )
 
 
+def promise(training: "Training") -> str:
+    """Whether the goal's bounds hold on new rows, and why or why not."""
+    decision = training.judged.decision
+    if not training.goal.constraints or decision is None:
+        return "The goal sets no bound, so none is promised."
+    return f"{'Promised' if decision.promised else 'Not promised on new rows'}: {training.judged.reason}."
+
+
 def not_promised(training: "Training") -> tuple[str, ...]:
     """What a reader might take for granted, and should not."""
     said = [
@@ -131,7 +139,9 @@ def _weakest(training: "Training") -> tuple[str, ...]:
     """The classes that are found worst, which an average hides."""
     matrix, classes = training.judged.confusion, training.labels.classes
     true = matrix.sum(axis=1)
-    tested = np.flatnonzero(true)
+    tested = np.flatnonzero(true > np.diagonal(matrix))
+    if len(tested) == 0:
+        return ("Of every class all test rows were found.",)
     order = tested[np.argsort((np.diagonal(matrix) / np.maximum(true, 1))[tested], kind="stable")][:3]
     worst = ", ".join(f"{classes[k]!s} ({matrix[k, k]} of {true[k]} test rows)" for k in order)
     return (f"Found worst: {worst}.",)

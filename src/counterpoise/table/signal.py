@@ -6,6 +6,7 @@ the table of cells x folds x classes is looked at, so a column costs one pass ov
 """
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import polars as pl
@@ -46,7 +47,8 @@ class Signal:
     Parameters
     ----------
     auc
-        (C,), of each class against the rest; NaN for a class with fewer rows than folds.
+        (C,), of each class against the rest: out of fold, or of the number itself, up or down, where that is better;
+        NaN for a class with fewer rows than folds.
     wrong
         (C,), for each class the rows of it that are called another one, and the rows of others that are called it:
         by the likeliest class of each cell or, of two classes, by one threshold where that is better.
@@ -92,7 +94,7 @@ def cells_of(column: pl.Series, rare: NDArray[np.bool_] | None = None, *, classe
 
 def _intervals(column: pl.Series, rare: NDArray[np.bool_] | None) -> Cells:
     plain = column.to_physical() if column.dtype.is_temporal() else column
-    values = plain.cast(pl.Float64).fill_null(float("nan")).to_numpy()
+    values = plain.cast(pl.Float64).to_numpy()  # null becomes NaN
     held = ~np.isnan(values)
     if not held.any():
         return Cells(np.zeros(len(values), np.int64), (), ordered=True)
@@ -119,7 +121,7 @@ def _intervals(column: pl.Series, rare: NDArray[np.bool_] | None) -> Cells:
 def _categories(column: pl.Series, most: int) -> Cells:
     text = column if column.dtype == pl.Categorical else column.cast(pl.Categorical)
     values, place, rows = np.unique(
-        text.to_physical().cast(pl.Int64).fill_null(-1).to_numpy(), return_inverse=True, return_counts=True
+        np.nan_to_num(text.to_physical().to_numpy(), nan=-1).astype(np.int64), return_inverse=True, return_counts=True
     )
     if values[0] != -1:
         place, rows = place + 1, np.concatenate([[0], rows])
@@ -170,14 +172,17 @@ def signal(cells: Cells, codes: NDArray[np.int64], fold: NDArray[np.int64], clas
     wrong = called.sum(axis=0) + called.sum(axis=1) - 2 * np.diagonal(called)
     if classes == 2 and cells.ordered:
         wrong = np.minimum(wrong, _wrong_at_best_threshold(total))
-    above = np.zeros(classes)
-    pairs = np.zeros(classes)
-    for one in range(FOLDS):
-        won, of = _pairs_in_order(score[:, one], table[:, one])
-        above += won
-        pairs += of
+    rest = table.sum(axis=-1, keepdims=True) - table
+    above, pairs = _pairs_in_order(*(one.reshape(size, -1) for one in (score, table, rest)))
+    above, pairs = (one.reshape(FOLDS, classes).sum(axis=0) for one in (above, pairs))
     enough = (total.sum(axis=0) >= FOLDS) & (pairs > 0)
-    auc = np.where(enough, above / np.maximum(pairs, 1), np.nan)
+    auc = above / np.maximum(pairs, 1)
+    if cells.ordered:
+        place = np.broadcast_to(np.arange(size)[:, None], total.shape)
+        above, pairs = _pairs_in_order(place, total, total.sum(axis=-1, keepdims=True) - total)
+        ordered = above / np.maximum(pairs, 1)
+        auc = np.maximum(auc, np.maximum(ordered, 1 - ordered))
+    auc = np.where(enough, auc, np.nan)
     return Signal(auc, wrong, total)
 
 
@@ -191,21 +196,19 @@ def _wrong_at_best_threshold(total: NDArray[np.int64]) -> int:
 
 
 def _pairs_in_order(
-    score: NDArray[np.float64], table: NDArray[np.int64]
+    score: NDArray[Any], own: NDArray[np.int64], rest: NDArray[np.int64]
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """For each class: pairs of one of its rows and another row that the score puts in order (ties half), and all."""
+    """In each column of scores: pairs of an own row and another that it puts in order (ties half), and all pairs."""
+    columns = np.arange(score.shape[1])
     order = np.argsort(score, axis=0, kind="stable")
-    ranked = np.take_along_axis(score, order, axis=0)
-    own = np.take_along_axis(table, order, axis=0).astype(np.float64)
-    rest = table.sum(axis=1)[order] - own
-    through = np.cumsum(rest, axis=0)
+    ranked, own, rest = (one[order, columns] for one in (score, own, rest))
+    through = np.cumsum(rest, axis=0, dtype=np.float64)
     place = np.arange(len(score))[:, None]
-    new = np.ones_like(ranked, bool)
+    new = np.ones(score.shape, bool)
     new[1:] = ranked[1:] != ranked[:-1]
-    first = np.maximum.accumulate(np.where(new, place, 0), axis=0)
-    ends = np.ones_like(new)
+    ends = np.ones(score.shape, bool)
     ends[:-1] = new[1:]
+    first = np.maximum.accumulate(np.where(new, place, 0), axis=0)
     last = np.minimum.accumulate(np.where(ends, place, len(score))[::-1], axis=0)[::-1]
-    below = np.take_along_axis(through - rest, first, axis=0)
-    upto = np.take_along_axis(through, last, axis=0)
-    return (own * (below + upto) / 2).sum(axis=0), own.sum(axis=0) * rest.sum(axis=0)
+    below = (through - rest)[first, columns] + through[last, columns]
+    return (own * below).sum(axis=0) / 2, own.sum(axis=0, dtype=np.float64) * through[-1]

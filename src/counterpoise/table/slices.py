@@ -22,6 +22,7 @@ LEAST_ROWS = 30
 MOST_GROUPS = 12
 _QUANTILES = (0.25, 0.5, 0.75)
 _LEVEL = 0.05
+_WORDS = {"fpr": "the share of false alerts"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -247,7 +248,7 @@ def _warning(column: str, groups: tuple[Group, ...], overall: tuple[Rate, ...]) 
         return None
     group, rate, expected = worst
     return (
-        f"{column} {group.name}: {rate.name} is {rate.part / rate.whole:.0%} "
+        f"{column} {group.name}: {_WORDS.get(rate.name, rate.name)} is {rate.part / rate.whole:.0%} "
         f"({rate.part:,} of {rate.whole:,} rows; {expected:.0%} over all rows)."
     )
 

@@ -26,9 +26,11 @@ from counterpoise.table.delimited import (
     numbers,
     too_long,
     unpacked,
+    warn_of_short_rows,
+    without_blank_lines,
 )
-from counterpoise.table.features import CATEGORY, DATE, FLAG, NUMBER, Column, Schema
-from counterpoise.table.read import Table, check_columns, is_parquet, parquet_columns, parquet_files, quoted
+from counterpoise.table.features import CATEGORY, DATE, FLAG, NUMBER, TEXT, Column, Schema, kind_in_words
+from counterpoise.table.read import Table, check_columns, is_parquet, parquet_files, parquet_schema, quoted
 
 ROWS = 65_536
 INFINITE = "is infinite"
@@ -102,7 +104,7 @@ def columns_of(path: Path) -> list[str]:
         As `read_table`.
     """
     if is_parquet(path):
-        return parquet_columns(parquet_files(path)[0])
+        return list(parquet_schema(parquet_files(path)[0]))
     with unpacked(path) as (file, name):
         return header_of(next(_lines(file, path), b""), name, path).names
 
@@ -173,7 +175,7 @@ def _reason(cell: object, column: Column) -> str:
             return INFINITE
     except ValueError:
         pass
-    return f"{spelled} is not a {column.kind}"
+    return f"{spelled} is not a {kind_in_words(column.kind)}"
 
 
 def _values(cells: pl.Series, column: Column, table: Table, decimal_comma: bool) -> tuple[pl.Series, pl.Series]:
@@ -183,7 +185,7 @@ def _values(cells: pl.Series, column: Column, table: Table, decimal_comma: bool)
         if values.dtype.is_float():
             held = held & values.is_not_nan().fill_null(True)
             values = values.set(values.is_infinite() | values.is_nan(), None)
-    elif column.kind == CATEGORY:
+    elif column.kind in (CATEGORY, TEXT):
         values = cells if table.typed else _without(cells, MISSING)
         held = values.is_not_null()
     elif cells.dtype == pl.String:
@@ -227,7 +229,7 @@ def _moments(text: pl.Series, column: Column) -> pl.Series:
 def _of_parquet(path: Path, schema: Schema) -> Iterator[tuple[pl.DataFrame, bool]]:
     wanted = [column.name for column in schema.columns]
     for file in parquet_files(path):
-        check_columns(Table(pl.DataFrame(schema=parquet_columns(file)), path, typed=True), wanted)
+        check_columns(Table(pl.DataFrame(schema=parquet_schema(file)), path, typed=True), wanted)
         try:
             for frame in pl.scan_parquet(file).select(wanted).collect_batches(chunk_size=ROWS, maintain_order=True):
                 yield from ((piece, False) for piece in frame.iter_slices(ROWS))
@@ -238,35 +240,38 @@ def _of_parquet(path: Path, schema: Schema) -> Iterator[tuple[pl.DataFrame, bool
 def _of_delimited(path: Path, schema: Schema) -> Iterator[tuple[pl.DataFrame, bool]]:
     figures = {column.name for column in schema.columns if column.kind in (NUMBER, FLAG)}
     with unpacked(path) as (file, name):
-        header, line = None, 1
+        header, line, warned = None, 1, False
         for raw in _lines(file, path):
             if header is None:
                 header = header_of(raw, name, path)
                 check_columns(Table(pl.DataFrame(schema=header.names), path, False), [c.name for c in schema.columns])
                 raw, line = raw[header.length :], 2
             if raw:
-                frame = _parsed(raw, header, figures, path, line)
+                text = without_blank_lines(_numbered(header) + raw, len(header.names))
+                frame = _parsed(text, header, figures, path, line - 1)
+                warned = warned or warn_of_short_rows(text, frame, header.separator, path, line=line - 1)
                 yield from ((piece, header.separator != ",") for piece in frame.iter_slices(ROWS))
             line += raw.count(b"\n")
 
 
-def _parsed(raw: bytes, header: Header, figures: set[str], path: Path, line: int) -> pl.DataFrame:
-    """The rows, figures as numbers where all are such, the rest as text.
+def _numbered(header: Header) -> bytes:
+    """A first line that names the columns by their places: Polars has its own ideas of quoted names."""
+    return header.separator.join(map(str, range(len(header.names)))).encode() + b"\n"
 
-    The columns are numbered for Polars, which has its own ideas of quoted names.
-    """
+
+def _parsed(text: bytes, header: Header, figures: set[str], path: Path, line: int) -> pl.DataFrame:
+    """The rows, figures as numbers where all are such, the rest as text."""
     names = {str(place): name for place, name in enumerate(header.names)}
-    numbered = header.separator.join(names).encode() + b"\n" + raw
     kinds = {place: pl.Float64 if name in figures else pl.String for place, name in names.items()}
     for types in (kinds, dict.fromkeys(names, pl.String)):
         try:
             frame = pl.read_csv(
-                numbered, separator=header.separator, infer_schema=False, schema_overrides=types, null_values=[""]
+                text, separator=header.separator, infer_schema=False, schema_overrides=types, null_values=[""]
             )
             return frame.rename(names)
         except (pl.exceptions.PolarsError, OSError) as error:
             problem = first_line(error)
-    problem = too_long(numbered, header.separator, len(names), line=line - 1) or problem
+    problem = too_long(text, header.separator, len(names), line=line) or problem
     raise UserError(f"{path} is not a readable CSV file ({problem})")
 
 

@@ -409,7 +409,13 @@ def _train(table: Table, asked: Asked, out: Path | None, trials: Trials, progres
     split = split_rows(labels.codes, seed=asked.seed, calibration=kept, time=time, group=group)
     learned = _counts(labels, split.train)
     _both_sides(labels, split, learned, asked)
-    schema = learn_schema(_without(table, asked), asked.target, split.train)
+    schema = learn_schema(
+        table,
+        asked.target,
+        split.train,
+        leave_out=[name for name in (asked.group, asked.weight) if name is not None],
+        time=asked.time,
+    )
     rows = Rows(to_matrix(table, schema), labels.codes, weight)
     progress("reading the table", 1.0)
     trees = len(labels.classes) if labels.positive is None else 1
@@ -511,9 +517,10 @@ def _part_done(progress: Progress, step: str, done: int, parts: int, part: float
 
 def _files(training: Training) -> dict[str, bytes]:
     """Everything that the directory holds."""
-    files = bundle.model_files(training.fitted)
+    files = bundle.model_files(training.fitted, training.schema.arrays())
     facts = training.facts | {"files": {name: bundle.fingerprint(data) for name, data in sorted(files.items())}}
-    texts = {bundle.DECISION: bundle.to_json(bundle.sealed(facts)), bundle.REPORT: render(training), bundle.CARD: model_card(training)}
+    decision = bundle.to_json(bundle.sealed(facts))
+    texts = {bundle.DECISION: decision, bundle.REPORT: render(training), bundle.CARD: model_card(training)}
     return files | {name: text.encode() for name, text in texts.items()}
 
 
@@ -603,12 +610,6 @@ def _weights(table: Table, name: str | None) -> NDArray[np.float64] | None:
         )
     found: NDArray[np.float64] = column.to_numpy().astype(np.float64)
     return np.asarray(found / found.mean())
-
-
-def _without(table: Table, asked: Asked) -> Table:
-    """The table without the columns that say how rows belong together or count."""
-    extra = [name for name in (asked.group, asked.weight) if name is not None]
-    return Table(table.frame.drop(extra), table.path, table.typed)
 
 
 def _both_sides(labels: Labels, split: Split, learned: ClassCounts, asked: Asked) -> None:

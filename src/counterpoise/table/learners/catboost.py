@@ -39,14 +39,12 @@ def class_weights(recipe: Recipe, classes: int) -> NDArray[np.float64] | None:
     (array([1., 9.]), None)
     """
     if isinstance(recipe, SigmoidRecipe):
-        plain, weights = replace(recipe, pos_weight=1.0, neg_weight=1.0), [recipe.neg_weight, recipe.pos_weight]
-    elif recipe.weight_by == "true":
-        plain, weights = replace(recipe, weight=1.0), recipe.weight
+        weights = np.array([recipe.neg_weight, recipe.pos_weight], np.float64)
+        unweighted: Recipe = replace(recipe, pos_weight=1.0, neg_weight=1.0, name="sigmoid")
     else:
-        return None
-    if not is_plain(replace(plain, name=type(recipe)().name)):
-        return None
-    return np.broadcast_to(np.asarray(weights, np.float64), (classes,))
+        weights = np.broadcast_to(recipe.weight, (classes,))
+        unweighted = replace(recipe, weight=1.0, name="softmax")
+    return weights if is_plain(unweighted) else None
 
 
 def recipes(counts: ClassCounts) -> list[tuple[str, Recipe]]:
@@ -137,7 +135,7 @@ def fit(job: Job) -> Followed:
     if classes > 2:
         settings |= {"loss_function": "MultiClass", "classes_count": classes, "learning_rate": 0.12}
     each_step = _EachStep(job, most)
-    model = catboost.CatBoost(settings | job.settings)
+    model = catboost.CatBoost(settings | dict(job.settings))
     stop = {} if job.held_out is None else {"early_stopping_rounds": PATIENCE, "use_best_model": False}
     try:
         model.fit(
@@ -153,6 +151,8 @@ def fit(job: Job) -> Followed:
     if each_step.raised is not None:
         raise each_step.raised
     bake_start(model, start)
+    for changing in ("model_guid", "train_finish_time"):
+        model.get_metadata()[changing] = ""  # same seed, same file
     return Followed(Trees(model, job.schema), _followed(model, job).values)
 
 
@@ -183,8 +183,6 @@ def _pool(
     start: NDArray[np.float64] | None = None,
 ) -> Any:
     """What CatBoost reads; a category is a whole number, -1 where it is missing."""
-    import pandas
-
     columns: dict[str, NDArray[Any]] = {name: matrix[:, place] for place, name in enumerate(schema.model_names)}
     categorical = [schema.model_names[place] for place in schema.categorical]
     for name in categorical:
@@ -193,7 +191,7 @@ def _pool(
     if rows is not None and class_weight is not None:
         weight = class_weight[rows.codes] * (1.0 if rows.weight is None else rows.weight)
     return installed("catboost", "CatBoost").Pool(
-        pandas.DataFrame(columns),
+        installed("pandas", "pandas").DataFrame(columns),
         label=None if rows is None else rows.codes,
         weight=weight,
         cat_features=categorical,

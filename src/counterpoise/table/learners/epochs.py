@@ -22,8 +22,8 @@ PATIENCE = 12
 _MOST_EPOCHS, _FEWEST_EPOCHS = 120, 16
 _CELLS = 1_500_000_000
 """Encoded cells that are shown to the network in all: about a minute."""
-_SMALLEST, _LARGEST = 32, 4096
-_STEPS = 60
+_SMALLEST, _LARGEST = 64, 4096
+_STEPS = 40
 _AGEING = 0.7
 
 
@@ -45,7 +45,7 @@ class Plan:
 
     batch: int
     epochs: int
-    rate: float = 1e-3
+    rate: float = 2e-3
     decay: float = 1e-2
     dropout: float = 0.1
 
@@ -60,16 +60,17 @@ def plan(job: Job, width: int) -> Plan:
     >>> from counterpoise.recipes import sigmoid
     >>> from counterpoise.table.features import Schema
     >>> from counterpoise.table.learners.learner import Rows
+    >>> from counterpoise.weights import ClassCounts
     >>> counts = ClassCounts([99_000, 1_000])
     >>> rows = Rows(np.zeros((100_000, 1)), np.repeat([0, 1], counts.n))
     >>> found = plan(Job(rows, Schema(()), sigmoid.focal(), counts), width=50)
     >>> found.batch, found.epochs
-    (1024, 120)
+    (512, 120)
     """
     rows = len(job.rows.codes)
     share = np.asarray(job.counts.prior)
     wanted = max(256, 4 / float(share[share > 0].min()))
-    batch = int(np.clip(2 ** round(np.log2(min(wanted, rows / _STEPS) + 1)), _SMALLEST, _LARGEST))
+    batch = int(np.clip(2 ** np.ceil(np.log2(min(wanted, rows / _STEPS))), _SMALLEST, _LARGEST))
     epochs = int(np.clip(_CELLS / (rows * (width + HIDDEN[1])), _FEWEST_EPOCHS, _MOST_EPOCHS))
     return Plan(**{"batch": batch, "epochs": epochs} | dict(job.settings))
 

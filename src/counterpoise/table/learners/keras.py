@@ -9,7 +9,7 @@ from counterpoise.table.encoding import Encoding
 from counterpoise.table.learners.epochs import HIDDEN, Epochs, batches, initial_layers, mean_one, plan
 from counterpoise.table.learners.learner import Followed, Job, Learner
 from counterpoise.table.learners.losses import for_networks
-from counterpoise.table.learners.network import Layers, load
+from counterpoise.table.learners.network import Layers, constant_fit, load
 
 
 def fit(job: Job) -> Followed:
@@ -19,6 +19,8 @@ def fit(job: Job) -> Followed:
     from counterpoise.keras import Loss
 
     encoding = Encoding.learn(job.rows.matrix, job.schema)
+    if encoding.width == 0:
+        return constant_fit(job, encoding)
     rows, rng = len(job.rows.codes), np.random.default_rng(job.seed)
     planned = plan(job, encoding.width)
     encoded = encoding.apply(job.rows.matrix)
@@ -29,7 +31,7 @@ def fit(job: Job) -> Followed:
     most = job.rounds or planned.epochs
     epochs = Epochs(job, encoding, most)
 
-    class Shuffled(keras.utils.PyDataset):  # type: ignore[misc, name-defined]
+    class Shuffled(keras.utils.PyDataset):  # type: ignore[misc]
         def __init__(self) -> None:
             super().__init__()
             self.batches = batches(rows, planned.batch, rng)
@@ -44,7 +46,7 @@ def fit(job: Job) -> Followed:
         def on_epoch_end(self) -> None:
             self.batches = batches(rows, planned.batch, rng)
 
-    class EachEpoch(keras.callbacks.Callback):  # type: ignore[misc, name-defined]
+    class EachEpoch(keras.callbacks.Callback):  # type: ignore[misc]
         def on_epoch_end(self, epoch: int, logs: Any = None) -> None:  # noqa: ARG002
             if epochs.add(_layers(self.model)):
                 self.model.stop_training = True
@@ -63,7 +65,7 @@ def _model(layers: Layers, dropout: float, seed: int) -> Any:
     model = keras.Sequential([keras.Input((layers[0][0].shape[0],))])
     for place, width in enumerate(HIDDEN):
         model.add(keras.layers.Dense(width, activation="relu"))
-        model.add(keras.layers.Dropout(dropout, seed=keras.random.SeedGenerator(seed + place)))
+        model.add(keras.layers.Dropout(dropout, seed=seed + place))
     model.add(keras.layers.Dense(layers[-1][0].shape[1]))
     model.set_weights([part for layer in layers for part in layer])
     return model

@@ -47,6 +47,7 @@ def parameters(rows: int, features: int, seed: int) -> dict[str, Any]:
         "min_data_in_leaf": max(1, min(20, rows // 50)),
         "min_sum_hessian_in_leaf": 0.5,
         "lambda_l2": 1.0,
+        "cat_smooth": 100,  # categories of few rows would be learned by heart
         "feature_pre_filter": False,
         "deterministic": True,
         "force_row_wise": True,
@@ -181,7 +182,11 @@ LIGHTGBM = Learner(
     title="LightGBM",
     packages=("lightgbm",),
     recipes=for_learned_start,
-    settings={"steadied": {}},
+    settings={
+        "steadied": {},
+        # random splits of sampled rows and columns err elsewhere, which a blend can use
+        "extra": {"extra_trees": True, "bagging_fraction": 0.8, "bagging_freq": 1, "feature_fraction": 0.8},
+    },
     fit=fit,
     load=load,
 )

@@ -1,8 +1,8 @@
 """Logistic regression under any recipe, over a path of penalties.
 
-Place k of the path minimises the sum of the losses plus |W|^2 / (2 C_k), from strong (C = 0.0003) to weak (C = 10);
-each place starts from the last. A loss of another curvature than plain cross-entropy is scaled to it, so a place means
-as much for every loss. The "rounds" of the race are places.
+Place k of the path minimises the sum of the losses plus |W|^2 / (2 C_k), from a strong penalty (C = 0.0003) to a weak
+one (C = 10); each place starts from the last. A loss of another curvature than plain cross-entropy is scaled to it, so
+that a place means as much for every loss. The "rounds" of the race are places.
 """
 
 from collections.abc import Iterator
@@ -15,7 +15,7 @@ from counterpoise.table.learners.curvature import plain_scale
 from counterpoise.table.learners.curve import Curve
 from counterpoise.table.learners.learner import Followed, Job, Learner, Rows
 from counterpoise.table.learners.losses import for_learned_start
-from counterpoise.table.learners.network import Layers, Network, forward, load
+from counterpoise.table.learners.network import Layers, Network, constant_fit, forward, load
 
 PATH = np.geomspace(3e-4, 10.0, 8)
 MOST_ITERATIONS = 60
@@ -54,6 +54,8 @@ def thinned(rows: Rows, most: int, *, seed: int) -> Rows:
 def fit(job: Job) -> Followed:
     """Walk down the path; with rows held out the log loss of each place is noted."""
     encoding = Encoding.learn(job.rows.matrix, job.schema)
+    if encoding.width == 0:
+        return constant_fit(job, encoding)
     curve = Curve(job.recipe, job.held_out, patience=len(PATH))
     followed = None if job.held_out is None else encoding.apply(job.held_out.matrix)
     steps: list[Layers] = []
@@ -72,9 +74,6 @@ def _path(job: Job, encoding: Encoding, most: int) -> Iterator[Layers]:
     start = np.asarray(job.recipe.initial_logits(job.counts), np.float64)
     intercepts = np.atleast_1d(start)
     coefficients = np.zeros((len(intercepts), encoding.width))
-    if encoding.width == 0:  # nothing but the constant can be learned
-        yield from [_layers(coefficients, intercepts)] * most
-        return
     rows = thinned(job.rows, int(MOST_CELLS / len(intercepts) ** 0.5 / encoding.width), seed=job.seed)
     total = float(len(rows.codes) if rows.weight is None else rows.weight.sum())
     scores = Scores(job.recipe, rows.codes, rows.weight, total, len(intercepts))

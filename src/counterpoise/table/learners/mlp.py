@@ -1,5 +1,7 @@
 """A network of two hidden layers, trained by PyTorch; predicting needs NumPy only."""
 
+from typing import Any
+
 import numpy as np
 
 from counterpoise.recipes import SoftmaxRecipe
@@ -7,7 +9,7 @@ from counterpoise.table.encoding import Encoding
 from counterpoise.table.learners.epochs import Epochs, batches, initial_layers, mean_one, plan
 from counterpoise.table.learners.learner import Followed, Job, Learner
 from counterpoise.table.learners.losses import for_networks
-from counterpoise.table.learners.network import load
+from counterpoise.table.learners.network import constant_fit, load
 
 
 def fit(job: Job) -> Followed:
@@ -17,6 +19,8 @@ def fit(job: Job) -> Followed:
     from counterpoise.torch import Loss
 
     encoding = Encoding.learn(job.rows.matrix, job.schema)
+    if encoding.width == 0:
+        return constant_fit(job, encoding)
     rows, rng = len(job.rows.codes), np.random.default_rng(job.seed)
     planned = plan(job, encoding.width)
     encoded = torch.from_numpy(encoding.apply(job.rows.matrix))
@@ -25,17 +29,11 @@ def fit(job: Job) -> Followed:
     weight = torch.from_numpy(mean_one(job.rows.weight, rows))
     criterion = Loss(job.recipe)
     start = np.asarray(job.recipe.initial_logits(job.counts), np.float64)
-    layers = [
-        tuple(torch.tensor(part, requires_grad=True) for part in layer)
-        for layer in initial_layers(encoding.width, start, rng)
-    ]
-    weights, biases = ([layer[part] for layer in layers] for part in (0, 1))
-    optimizer = torch.optim.AdamW(
-        [{"params": weights}, {"params": biases, "weight_decay": 0.0}],
-        lr=planned.rate,
-        weight_decay=planned.decay,
-        fused=True,
-    )
+    initial = initial_layers(encoding.width, start, rng)
+    weights, biases = ([torch.tensor(layer[part], requires_grad=True) for layer in initial] for part in (0, 1))
+    layers = list(zip(weights, biases, strict=True))
+    groups: list[dict[str, Any]] = [{"params": weights}, {"params": biases, "weight_decay": 0.0}]
+    optimizer = torch.optim.AdamW(groups, lr=planned.rate, weight_decay=planned.decay, fused=True)
     most = job.rounds or planned.epochs
     epochs = Epochs(job, encoding, most)
     with torch.random.fork_rng(devices=[]):

@@ -15,6 +15,8 @@ from numpy.typing import NDArray
 from counterpoise.errors import UserError
 from counterpoise.table.encoding import Encoding
 from counterpoise.table.features import Schema
+from counterpoise.table.learners.curve import Curve
+from counterpoise.table.learners.learner import Followed, Job
 
 Layers = tuple[tuple[NDArray[np.float32], NDArray[np.float32]], ...]
 """Weight (inputs, outputs) and bias (outputs,) of each layer."""
@@ -88,6 +90,17 @@ class Network:
         return {LAYERS: save(tensors), ENCODING: json.dumps(self.encoding.to_dict()).encode()}
 
 
+def constant_fit(job: Job, encoding: Encoding) -> Followed:
+    """What a job gives that has no encoded column to learn from: the best constant, at every step."""
+    start = np.atleast_1d(np.asarray(job.recipe.initial_logits(job.counts), np.float32))
+    network = Network(encoding, [((np.zeros((encoding.width, len(start)), np.float32), start),)] * (job.rounds or 1))
+    curve = Curve(job.recipe, job.held_out, patience=1)
+    if job.held_out is not None:
+        curve.add(network.logits(job.held_out.matrix))
+    job.each_step(1.0)
+    return Followed(network, curve.values)
+
+
 def load(files: Mapping[str, bytes], schema: Schema, outputs: int) -> Network:
     """Read what `Network.files` gave.
 
@@ -102,7 +115,7 @@ def load(files: Mapping[str, bytes], schema: Schema, outputs: int) -> Network:
     encoding = Encoding.from_dict(json.loads(files[ENCODING]))
     steps = 1 + max((int(name.split(".")[0]) for name in tensors), default=-1)
     depth = len(tensors) // (2 * max(1, steps))
-    found = []
+    found: list[Layers] = []
     for step in range(steps):
         layers = tuple((tensors[f"{step}.{k}.weight"], tensors[f"{step}.{k}.bias"]) for k in range(depth))
         widths = [encoding.width, *(len(bias) for _, bias in layers)]

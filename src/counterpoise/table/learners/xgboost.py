@@ -25,6 +25,7 @@ from counterpoise.table.learners.losses import for_learned_start
 from counterpoise.xgboost import Objective
 
 MODEL = "model.ubj"
+_LARGEST = float(np.finfo(np.float32).max)  # XGBoost refuses larger numbers
 
 
 def parameters(rows: int, features: int, seed: int) -> dict[str, Any]:
@@ -90,23 +91,25 @@ def fit(job: Job) -> Followed:
 
     def followed(logits: NDArray[Any], _: Any) -> tuple[str, float]:
         curve.add(logits)
-        return "log loss", float(curve.values[-1])
+        return "log_loss", float(curve.values[-1])
 
     class EachStep(xgboost.callback.TrainingCallback):  # type: ignore[misc, name-defined]
         def after_iteration(self, _model: Any, epoch: int, _log: Any) -> bool:
             job.each_step((epoch + 1) / most)
             return curve.stalled
 
+    held_out = job.held_out
+    evaluated = [] if held_out is None else [(_matrix(held_out.matrix, job.schema, held_out), "held_out")]
     try:
         booster = xgboost.train(
-            settings | job.settings,
+            settings | dict(job.settings),
             _matrix(rows.matrix, job.schema, rows),
             num_boost_round=most,
             obj=Objective(recipe, scale=scale, floor=FLOOR, max_step=math.inf),
             evals=[]
             if job.held_out is None
-            else [(_matrix(job.held_out.matrix, job.schema, job.held_out), "held out")],
-            custom_metric=None if job.held_out is None else followed,
+            else [(_matrix(job.held_out.matrix, job.schema, job.held_out), "held_out")],
+            custom_metric=followed if evaluated else None,
             verbose_eval=False,
             callbacks=[EachStep()],
         )
@@ -129,7 +132,7 @@ def load(files: Mapping[str, bytes], schema: Schema, outputs: int) -> Trees:
 def _matrix(matrix: NDArray[np.float64], schema: Schema, rows: Rows | None = None) -> Any:
     categorical = set(schema.categorical)
     return installed("xgboost", "XGBoost").DMatrix(
-        matrix,
+        np.clip(matrix, -_LARGEST, _LARGEST),
         label=None if rows is None else rows.codes,
         weight=None if rows is None else rows.weight,
         feature_names=schema.model_names,

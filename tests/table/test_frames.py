@@ -1,0 +1,114 @@
+"""Frames of pandas and Polars as tables: every type that a cell can have, and cells that are none."""
+
+import re
+from datetime import date, datetime
+from decimal import Decimal
+
+import numpy as np
+import polars as pl
+import pytest
+
+from counterpoise.errors import UserError
+from counterpoise.table.frames import table_of
+from counterpoise.table.read import read_labels
+
+pd = pytest.importorskip("pandas")
+
+
+def column(values, **options):
+    return table_of(pd.DataFrame({"c": pd.Series(values, **options)})).frame["c"]
+
+
+CELLS = {
+    "integers": (pd.Series([1, 2]), pl.Int64, [1, 2]),
+    "small integers": (pd.Series([1, 2], dtype="int8"), pl.Int8, [1, 2]),
+    "floats": (pd.Series([1.5, None]), pl.Float64, [1.5, None]),
+    "flags": (pd.Series([True, False]), pl.Boolean, [True, False]),
+    "nullable integers": (pd.Series([2**60 + 1, None], dtype="Int64"), pl.Int64, [2**60 + 1, None]),
+    "nullable floats": (pd.Series([1.5, None], dtype="Float64"), pl.Float64, [1.5, None]),
+    "nullable flags": (pd.Series([True, None], dtype="boolean"), pl.Boolean, [True, None]),
+    "text": (pd.Series(["a", None]), pl.String, ["a", None]),
+    "text as objects": (pd.Series(["a", None, float("nan"), pd.NA], dtype=object), pl.String, ["a", None, None, None]),
+    "nullable text": (pd.Series(["a", None], dtype="string"), pl.String, ["a", None]),
+    "flags as objects": (pd.Series([True, None], dtype=object), pl.Boolean, [True, None]),
+    "numbers as objects": (pd.Series([1, 2.5, None], dtype=object), pl.Float64, [1.0, 2.5, None]),
+    "codes beside words": (pd.Series([250, 250.0, "V57", None], dtype=object), pl.String, ["250", "250", "V57", None]),
+    "days": (pd.Series([date(2024, 1, 31), None], dtype=object), pl.Date, [date(2024, 1, 31), None]),
+    "times": (
+        pd.to_datetime(pd.Series(["2024-01-31 10:30", None])),
+        pl.Datetime,
+        [datetime(2024, 1, 31, 10, 30), None],
+    ),
+    "times with a zone": (
+        pd.to_datetime(pd.Series(["2024-01-31 10:30"])).dt.tz_localize("Europe/Berlin"),
+        pl.Datetime,
+        [datetime(2024, 1, 31, 9, 30)],
+    ),
+    "no times": (pd.Series([pd.NaT, pd.NaT]), None, [None, None]),
+    "categories": (pd.Series(["b", None, "a"], dtype="category"), pl.String, ["b", None, "a"]),
+    "categories of numbers": (pd.Series([3, 1, 3], dtype="category"), pl.Int64, [3, 1, 3]),
+    "missing": (pd.Series([None, None], dtype=object), None, [None, None]),
+}
+
+
+@pytest.mark.parametrize("values, dtype, cells", CELLS.values(), ids=CELLS)
+def test_cells_of_pandas(values, dtype, cells):
+    read = table_of(pd.DataFrame({"c": values})).frame["c"]
+    assert read.to_list() == cells
+    assert dtype is None or read.dtype == dtype
+
+
+def test_the_index_is_ignored():
+    frame = pd.DataFrame({"a": [1, 2, 3]}, index=[7, 7, 9]).iloc[::-1]
+    assert table_of(frame).frame.rows() == [(3,), (2,), (1,)]
+
+
+def test_names_become_text():
+    assert table_of(pd.DataFrame([[1, 2]], columns=[0, "größe"])).frame.columns == ["0", "größe"]
+
+
+def test_a_polars_frame_is_itself():
+    frame = pl.DataFrame({"a": [1, None], "b": ["x", "y"]})
+    assert table_of(frame).frame is frame
+
+
+def test_labels_of_a_frame():
+    frame = pd.DataFrame({"y": pd.Series(["no", "yes", "no", "yes", "no"], dtype="category")})
+    assert read_labels(table_of(frame), "y").classes == ("no", "yes")
+
+
+@pytest.mark.parametrize(
+    "frame, message",
+    [
+        (pd.DataFrame({"c": [1, 2, 3], "tags": [None, [1], None]}), "column 'tags' holds list in row 2 ('[1]')"),
+        (pd.DataFrame({"c": [{"a": 1}]}), "column 'c' holds dict in row 1"),
+        (pd.DataFrame({"c": [np.zeros(2)]}), "column 'c' holds ndarray in row 1"),
+        (pd.DataFrame({"c": [b"x"]}), "column 'c' holds bytes in row 1"),
+        (pd.DataFrame({"c": [object()]}), "column 'c' holds "),
+        (pd.DataFrame({"c": ["a", {"a": 1}]}), "column 'c' holds dict in row 2"),
+        (pd.DataFrame({"c": [1j]}), "column 'c' holds complex"),
+        (pl.DataFrame({"c": [None, [1, 2]]}), "column 'c' holds List(Int64) in row 2"),
+        (pl.DataFrame({"c": [{"a": 1}]}), "column 'c' holds Struct"),
+        (pd.DataFrame([[1, 2]], columns=["a", "a"]), "the frame has more than one column named 'a' (columns 1, 2)"),
+        (pd.DataFrame([[1, 2]], columns=[1, "1"]), "more than one column named '1'"),
+        (pd.DataFrame({"a": []}), "the frame has no rows"),
+        (pd.DataFrame(), "the frame has no rows"),
+        (pl.DataFrame({"a": [1]}).lazy(), "call its collect() first"),
+        (pd.Series([1, 2]), "this is a Series"),
+        (np.zeros((2, 2)), "this is a ndarray"),
+        ([[1, 2]], "this is a list"),
+    ],
+)
+def test_what_is_no_table(frame, message):
+    with pytest.raises(UserError, match=re.escape(message)):
+        table_of(frame)
+
+
+def test_decimals_are_numbers():
+    assert column([Decimal("1.50"), Decimal("2")], dtype=object).dtype.is_numeric()
+
+
+@pytest.mark.parametrize("values", [[1, 10**60], [1.5, date(2024, 1, 1)], [date(2024, 1, 1), 5]])
+def test_no_cell_gets_lost_beside_others(values):
+    with pytest.raises(UserError, match=r"column 'c' holds \w+ in row 2"):
+        column(values, dtype=object)

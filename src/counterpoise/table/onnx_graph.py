@@ -106,8 +106,8 @@ def encoded(features: Value, encoding: Encoding) -> Value:
         ratio = (apart.call("Abs") / np.where(tail > 0, tail, 1.0)).call("Min", np.finfo(np.float64).max)
         drawn_in = apart.call("Sign") * (ratio + 1.0).call("Log")
         values = drawn_in.where(graph.constant(tail > 0, np.bool_), apart)
-        filled = graph.constant(0.0).where(numbers.call("IsNaN"), values)
-        parts.append(((filled - encoding.mean) / encoding.deviation).call("Clip", -LIMIT, LIMIT).cast(np.float32))
+        standard = ((values - encoding.mean) / encoding.deviation).call("Clip", -LIMIT, LIMIT)
+        parts.append(graph.constant(0.0).where(numbers.call("IsNaN"), standard).cast(np.float32))
     if len(encoding.missing):
         parts.append(features.columns(encoding.missing).call("IsNaN").cast(np.float32))
     if len(encoding.values):

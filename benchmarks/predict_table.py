@@ -9,7 +9,6 @@ of its own: rows per second from the first byte read to the file in its place, a
 import argparse
 import json
 import os
-import resource
 import subprocess
 import sys
 import tempfile
@@ -54,12 +53,18 @@ def predict(model: Path, table: Path, out: Path) -> None:
     from counterpoise.table import predict_table
 
     warnings.simplefilter("ignore")
-    base = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    base = most_memory()
     began, worked = time.perf_counter(), time.process_time()
     done = predict_table(model, table, out)
     seconds, busy = time.perf_counter() - began, time.process_time() - worked
-    most = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    print(json.dumps({"rows": done.rows, "seconds": seconds, "cpu": busy, "mb": (most - base) / 1e3}))
+    megabytes = most_memory() - base
+    print(json.dumps({"rows": done.rows, "seconds": seconds, "cpu": busy, "mb": megabytes}))
+
+
+def most_memory() -> float:
+    """The most megabytes that the process ever had (Linux)."""
+    status = Path("/proc/self/status").read_text()
+    return int(status.partition("VmHWM:")[2].split()[0]) / 1e3
 
 
 def main() -> None:

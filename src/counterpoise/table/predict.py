@@ -18,7 +18,7 @@ from counterpoise.table.bundle import load, refuse_existing
 from counterpoise.table.features import Categories, to_matrix
 from counterpoise.table.model import Model
 from counterpoise.table.shift import Columns, Scores
-from counterpoise.table.stream import Block, Problem, blocks, columns_of
+from counterpoise.table.stream import Block, Problem, ahead, blocks, columns_of
 from counterpoise.table.write import appended, check_place, whole_file
 
 AUTO = "auto"
@@ -100,7 +100,7 @@ def predict_table(
         with text.open("x", encoding="utf-8", newline="") as file:
             write = csv.writer(file).writerow
             write(("row", "problem"))
-            for block in blocks(table, model.schema):
+            for block in ahead(blocks(table, model.schema)):
                 append(scoring.score(block))
                 for row, why in _by_row(block.problems):
                     write((block.first + row + 1, why))
@@ -208,7 +208,7 @@ def _shares(model: Model, table: Path, prior: str | float | Sequence[float]) -> 
     before = training_shares(model)
     if prior == AUTO:
         scoring = Scoring(model, table)
-        for block in blocks(table, model.schema):
+        for block in ahead(blocks(table, model.schema)):
             scoring.score(block)
         scoring.check_columns()
         return scoring.scores.shares(before)

@@ -7,11 +7,13 @@ means the same in every block. A cell that the model cannot use is left empty, a
 import codecs
 import math
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 
 import polars as pl
+from polars import selectors
 
 from counterpoise.errors import UserError
 from counterpoise.table.delimited import (
@@ -144,6 +146,21 @@ def blocks(path: Path, schema: Schema) -> Iterator[Block]:
         raise UserError(f"{path} has no rows")
 
 
+def ahead(found: Iterator[Block]) -> Iterator[Block]:
+    """The same blocks; while one is worked on, a thread reads the next.
+
+    Examples
+    --------
+    >>> list(ahead(iter([])))
+    []
+    """
+    with ThreadPoolExecutor(1) as pool:
+        following = pool.submit(next, found, None)
+        while (block := following.result()) is not None:
+            following = pool.submit(next, found, None)
+            yield block
+
+
 def usable(table: Table, schema: Schema, *, decimal_comma: bool = False) -> tuple[Table, list[Problem]]:
     """The table with its text read as what the model was trained on, and the cells that are no such thing.
 
@@ -158,7 +175,10 @@ def usable(table: Table, schema: Schema, *, decimal_comma: bool = False) -> tupl
     """
     problems: list[Problem] = []
     columns = []
+    ready = _ready(table.frame)
     for column in schema.columns:
+        if column.kind in (NUMBER, FLAG) and column.name in ready:
+            continue
         cells = table.frame[column.name]
         values, wrong = _values(cells, column, table, decimal_comma)
         columns.append(values)
@@ -166,6 +186,14 @@ def usable(table: Table, schema: Schema, *, decimal_comma: bool = False) -> tupl
             rows = wrong.arg_true().to_list()
             problems += [Problem(row, column.name, _reason(cells[row], column)) for row in rows]
     return Table(table.frame.with_columns(columns), table.path, table.typed), problems
+
+
+def _ready(frame: pl.DataFrame) -> set[str]:
+    """Columns of finite numbers, all looked at in one call."""
+    figures = frame.select(selectors.float())
+    finite = figures.select(pl.all().is_finite().all())
+    whole = frame.select(selectors.integer() | selectors.boolean()).columns
+    return {*whole, *(name for name, good in finite.to_dicts()[0].items() if good)} if figures.width else set(whole)
 
 
 def _reason(cell: object, column: Column) -> str:

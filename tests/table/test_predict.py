@@ -1,6 +1,7 @@
 """Prediction in blocks is prediction at once; a row that cannot be scored says why; class shares may move."""
 
 import gzip
+import warnings
 
 import numpy as np
 import polars as pl
@@ -242,6 +243,21 @@ def test_columns_in_blocks_are_numpys_mean_and_deviation():
         assert found[name]["deviation"] == pytest.approx(np.nanstd(matrix[:, place]))
         assert found[name]["missing"] == pytest.approx(np.isnan(matrix[:, place]).mean())
     assert found["c"] == {"missing": 1.0, "mean": 0.0, "deviation": 0.0}
+
+
+def test_what_changed_since_training_is_told(quick, imbalanced, tmp_path):
+    frame = imbalanced(400, seed=1)
+    frame.write_parquet(tmp_path / "t.parquet")
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        predict_table(quick, tmp_path / "t.parquet", tmp_path / "p.parquet")
+    moved = frame.with_columns(pl.col("wind speed [m/s]") + 2, pl.lit(None, pl.String).alias("kind"))
+    moved.write_parquet(tmp_path / "u.parquet")
+    with pytest.warns(UserWarning) as told:
+        predict_table(quick, tmp_path / "u.parquet", tmp_path / "q.parquet")
+    said = " ".join(str(one.message) for one in told)
+    assert "column 'wind speed [m/s]' has mean" in said
+    assert "column 'kind' is missing or unknown in 100% of the rows" in said
 
 
 def test_drift_is_told():

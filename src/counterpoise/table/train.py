@@ -43,6 +43,7 @@ from counterpoise.table.race import Progress, Race, Verdict, candidates, how_man
 from counterpoise.table.read import Labels, Table, check_columns, read_labels, read_table
 from counterpoise.table.report import render
 from counterpoise.table.slices import Slice, slices_of
+from counterpoise.table.shift import column_facts
 from counterpoise.table.split import Split, folds_of, sample_rows, split_rows
 from counterpoise.table.trials import Trials, Unfinished
 from counterpoise.weights import ClassCounts
@@ -480,7 +481,8 @@ def _train(table: Table, asked: Asked, out: Path | None, trials: Trials, progres
         slices=slices,
         audit=audited,
     )
-    return replace(training, facts=decision_facts(training))
+    columns = column_facts(rows.matrix[split.train], schema.features)
+    return replace(training, facts=decision_facts(training) | {"columns": columns})
 
 
 def _grower(

@@ -157,10 +157,11 @@ def _of_several(logits: Value, recipe: SoftmaxRecipe) -> Value:
     u = (logits * recipe.scale + recipe.offset) * recipe.temperature
     weight, margin = np.log(recipe.weight), recipe.temperature * np.asarray(recipe.margin)
     if recipe.shape == Shape() and not margin.any():
-        return (u - weight).call("Softmax", axis=-1)
+        shifted: Value = u - weight
+        return shifted.call("Softmax", axis=-1)
     odds = _odds_against_all(u, recipe)
     log_q = -odds.call("Softplus")
-    log_p = log_q - _log_slope(recipe.shape, odds + margin) - weight
+    log_p: Value = log_q - _log_slope(recipe.shape, odds + margin) - weight
     if margin.any():
         log_p = log_p + ((-(-odds).call("Softplus")).call("Exp") + (log_q - margin).call("Exp")).call("Log")
     return log_p.call("Softmax", axis=-1)

@@ -167,6 +167,31 @@ def confusions(names: Sequence[str], matrix: NDArray[np.int64]) -> str:
     return _svg("confusions", figure)
 
 
+def advantages(groups: Sequence[tuple[str, Sequence[tuple[str, float, float, float]]]], axis: str) -> str:
+    """By how much each loss is ahead of the first of its learner: (label, difference, low, high) of each."""
+    lines = sum(len(rows) + 1 for _, rows in groups)
+    figure, axes = _figure(height=1.0 + 0.3 * lines)
+    places: list[int] = []
+    labels: list[str] = []
+    for name, rows in groups:
+        places.append(len(places))
+        labels.append(_short(name, 34))
+        for label, value, low, high in rows:
+            place = len(places)
+            colour = BLUE if low > 0 else ORANGE if high < 0 else MUTED
+            axes.plot([low, high], [place, place], color=colour, linewidth=1.6, solid_capstyle="butt")
+            axes.plot([value], [place], "o", color=colour, markersize=7)
+            places.append(place)
+            labels.append(_short(label, 34))
+    axes.axvline(0.0, color=INK, linewidth=1)
+    axes.set_yticks(places, labels)
+    for tick, label in zip(axes.get_yticklabels(), labels, strict=True):
+        tick.set_fontweight("bold" if label in {_short(name, 34) for name, _ in groups} else "normal")
+    axes.grid(visible=False, axis="y")
+    axes.set(xlabel=axis, ylim=(len(places) - 0.4, -0.6))
+    return _svg("advantages", figure)
+
+
 def _intervals(axes: Any, curve: Sequence[ReliabilityBin], floor: float, colour: str, mark: str, label: str) -> None:
     said = np.maximum([one.said for one in curve], floor)
     seen = np.maximum([one.found.value for one in curve], floor)

@@ -113,7 +113,7 @@ def _threshold(training: "Training") -> Section | None:
         "Move the threshold",
         "threshold",
         (
-            Paragraph(f"Chosen on the calibration rows: {judged.reason}."),
+            Paragraph(f"Chosen on {_where(training)}: {judged.reason}."),
             panel_of(training, stops),
             Figures(_rankings(training, stops, names)),
         ),
@@ -288,6 +288,11 @@ def _promise(training: "Training", constraint: Constraint) -> tuple[tuple[str, .
     held = float(getattr(judged.decision.confusion, constraint.rate))
     state = kept(constraint, found)
     return (str(constraint), f"{held:.3f}", interval(found, 3), state), "bad" if state == BROKEN else "good"
+
+
+def _where(training: "Training") -> str:
+    """The rows that the threshold was chosen on."""
+    return "the calibration rows" if len(training.split.calibration) else "the training rows that each fold held out"
 
 
 def _calibration(training: "Training") -> Section:
@@ -478,16 +483,11 @@ def _data(training: "Training") -> Section | None:
 
 
 def _measures(training: "Training") -> Section:
-    rows = tuple(
-        (
-            name.replace("_", " "),
-            *_written(name, found),
-            _MEANING.get(name, ""),
-        )
-        for name, found in training.judged.metrics.items()
-    )
-    head = ("measure", "value", "95% interval", "what it is")
-    return Section("All measures on the test rows", "measures", (Grid("With 95% intervals", head, rows, left=(3,)),))
+    metrics = training.judged.metrics
+    rows = tuple((name.replace("_", " "), *_written(name, found)) for name, found in metrics.items())
+    notes = tuple(_MEANING.get(name, "") for name in metrics)
+    table = Grid("With 95% intervals", ("measure", "value", "95% interval"), rows, notes=notes)
+    return Section("All measures on the test rows", "measures", (table,))
 
 
 def _repeat(training: "Training") -> Section:

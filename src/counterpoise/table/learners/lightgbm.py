@@ -185,7 +185,7 @@ LIGHTGBM = Learner(
     settings={
         "steadied": {},
         # random splits of sampled rows and columns err elsewhere, which a blend can use
-        "extra": {"extra_trees": True, "bagging_fraction": 0.8, "bagging_freq": 1, "feature_fraction": 0.8},
+        "extra trees": {"extra_trees": True, "bagging_fraction": 0.8, "bagging_freq": 1, "feature_fraction": 0.8},
     },
     fit=fit,
     load=load,

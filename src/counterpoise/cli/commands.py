@@ -15,6 +15,9 @@ from rich.table import Table as Grid
 from counterpoise import __version__
 from counterpoise.cli.audit import audit
 from counterpoise.cli.compare import compare
+from counterpoise.cli.export import export
+from counterpoise.cli.predict import predict
+from counterpoise.cli.serve import serve
 from counterpoise.errors import UserError, nearest_name
 from counterpoise.recipes import recipe_table
 from counterpoise.weights import NORMALIZATIONS, SCHEMES, ClassCounts, class_weights
@@ -156,22 +159,9 @@ def _seconds(text: str) -> float:
     return float(found[1]) * {"s": 1, "m": 60, "h": 3600}[found[2] or "s"]
 
 
-@app.command()
-def predict(
-    directory: Annotated[Path, typer.Argument(metavar="DIR", help="What counterpoise train wrote.")],
-    table: TablePath,
-    out: Annotated[Path, typer.Option("--out", "-o", help="A new .parquet or .csv file.")],
-) -> None:
-    """Write probabilities and decisions for the rows of a table, in its order."""
-    _needs_table_extra()
-    from counterpoise.table import predict_table
-
-    done = predict_table(directory, table, out)
-    decided = ", ".join(f"{name} {rows:,}" for name, rows in done.decided.items())
-    typer.echo(f"{done.rows:,} rows in {done.out}; decided: {decided}")
-    if done.ignored:
-        shown = ", ".join(done.ignored[:10]) + (" ..." if len(done.ignored) > 10 else "")
-        typer.echo(f"columns that the model does not know were ignored: {shown}")
+app.command()(predict)
+app.command()(serve)
+app.command()(export)
 
 
 @app.command()

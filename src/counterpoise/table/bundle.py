@@ -31,6 +31,7 @@ from counterpoise.table.learners import LEARNERS
 from counterpoise.table.model import Member, Model, Ruling
 
 DECISION, REPORT, CARD, TEXT = "decision.json", "report.html", "model_card.md", "text.safetensors"
+SEAL = "sha256"
 FORMAT = 2
 
 
@@ -123,6 +124,17 @@ def to_json(facts: Mapping[str, Any]) -> str:
     return json.dumps(facts, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
 
 
+def sealed(facts: Mapping[str, Any]) -> dict[str, Any]:
+    """The facts with a SHA-256 of themselves: a threshold that somebody changed by hand is no longer the one judged.
+
+    Examples
+    --------
+    >>> list(sealed({"threshold": 0.25}))
+    ['threshold', 'sha256']
+    """
+    return {**facts, SEAL: fingerprint(to_json(facts).encode())}
+
+
 def fingerprint(data: bytes) -> str:
     """The SHA-256 of some bytes, in hexadecimal.
 
@@ -173,12 +185,14 @@ def load(path: str | Path) -> Model:
         )
     if found < FORMAT:
         raise UserError(f"{path} was written by an older Counterpoise (format {found}); train again")
+    if facts != sealed({name: value for name, value in facts.items() if name != SEAL}):
+        raise UserError(f"{path / DECISION} was changed since training wrote it (its checksum differs); train again")
     try:
         files = {name: _checked(path, name, expected) for name, expected in facts["files"].items()}
         return _model(facts, files)
-    except (ValueError, KeyError, TypeError, AttributeError, OSError) as error:
-        if isinstance(error, UserError):
-            raise
+    except UserError:
+        raise
+    except Exception as error:  # each format's library has errors of its own
         raise UserError(f"{path / DECISION} is damaged ({type(error).__name__}: {error})") from None
 
 
@@ -187,7 +201,7 @@ def _facts(path: Path) -> dict[str, Any]:
         facts = json.loads((path / DECISION).read_text(encoding="utf-8"))
         if not isinstance(facts, dict):
             raise TypeError("no object")
-    except (ValueError, OSError, TypeError) as error:
+    except (ValueError, OSError, TypeError, RecursionError) as error:
         raise UserError(f"{path / DECISION} is damaged ({type(error).__name__}: {error})") from None
     return facts
 

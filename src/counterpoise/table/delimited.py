@@ -13,7 +13,11 @@ import warnings
 import zipfile
 import zlib
 from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
+from typing import BinaryIO, cast
 
 import polars as pl
 
@@ -21,7 +25,7 @@ from counterpoise.errors import UserError
 
 MISSING = ("", "NA", "N/A", "NaN", "nan", "null", "NULL", "?")
 # so many ways to say so in a column whose other cells are all numbers
-_MISSING_NUMBER = (
+MISSING_NUMBER = (
     "-",
     "--",
     ".",
@@ -37,8 +41,8 @@ _MISSING_NUMBER = (
     "unknown",
     "missing",
 )
-_DATES = ("%Y-%m-%d", "%Y/%m/%d")
-_DATETIMES = ("%Y-%m-%d %H:%M:%S", "%Y-%m-%dT%H:%M:%S", "%Y-%m-%d %H:%M", "%Y-%m-%dT%H:%M:%S%.f")
+DATES = ("%Y-%m-%d", "%Y/%m/%d")
+DATETIMES = ("%Y-%m-%d %H:%M:%S", "%Y-%m-%dT%H:%M:%S", "%Y-%m-%d %H:%M", "%Y-%m-%dT%H:%M:%S%.f")
 SUFFIXES = (".csv", ".tsv", ".txt")
 PACKED = (".gz", ".zip", ".zst", ".bz2", ".xz")
 _UNPACK = {
@@ -74,24 +78,59 @@ def read_delimited(path: Path, *, text: frozenset[str], spelled: bool) -> pl.Dat
     UserWarning
         If it is not UTF-8 and was read as Windows-1252, or has rows that are too short.
     """
-    try:
-        raw = path.read_bytes()
-    except OSError as error:
-        raise UserError(f"{path} cannot be read ({error.strerror})") from None
-    raw, inner = _unpacked(raw, path)
-    raw = _in_utf8(raw, path)
+    with unpacked(path) as (file, inner):
+        raw = in_utf8(file.read(), path)
     if b"\n" not in raw:
         raw = raw.replace(b"\r", b"\n")  # the line ends of old Macs, which Excel still offers
-    header = raw[: raw.find(b"\n") if b"\n" in raw else len(raw)].decode("utf-8-sig").rstrip("\r\n")
-    if not header.strip():
+    header = header_of(raw, inner, path)
+    raw = without_blank_lines(raw, len(header.names))
+    frame = _cells(raw, header.separator, header.names, path)
+    warn_of_short_rows(raw, frame, header.separator, path)
+    return frame if spelled else _typed(frame, text, decimal_comma=header.separator != ",")
+
+
+@dataclass(frozen=True, slots=True)
+class Header:
+    """The first line of a file.
+
+    Parameters
+    ----------
+    names
+        Of the columns.
+    separator
+        What lies between two cells.
+    length
+        Of the line with its end, in bytes.
+    """
+
+    names: list[str]
+    separator: str
+    length: int
+
+
+def header_of(raw: bytes, name: str, path: Path) -> Header:
+    r"""Read the first line of UTF-8 text.
+
+    Parameters
+    ----------
+    raw
+        The text, or its beginning.
+    name
+        Of the file without its compression.
+    path
+        For messages.
+
+    Examples
+    --------
+    >>> header_of(b"size;kind\n1;oak\n", "t.csv", Path("t.csv"))
+    Header(names=['size', 'kind'], separator=';', length=10)
+    """
+    length = raw.find(b"\n") + 1 or len(raw)
+    line = raw[:length].decode("utf-8-sig").rstrip("\r\n")
+    if not line.strip():
         raise UserError(f"{path} has an empty first line; a CSV starts with its column names")
-    separator = "\t" if inner.lower().endswith(".tsv") else _separator(header)
-    names = _names(header, separator, path)
-    if len(names) > 1 and b'"' not in raw:
-        raw = re.sub(rb"\n(?:[ \t]*\r?\n)+", b"\n", raw)  # a blank line is no row
-    frame = _cells(raw, separator, names, path)
-    _warn_of_short_rows(raw, frame, separator, path)
-    return frame if spelled else _typed(frame, text, decimal_comma=separator != ",")
+    separator = "\t" if name.lower().endswith(".tsv") else _separator(line)
+    return Header(_names(line, separator, path), separator, length)
 
 
 def numbers(column: pl.Series) -> pl.Series:
@@ -117,30 +156,40 @@ def first_line(error: BaseException) -> str:
     return lines[0] if lines else type(error).__name__
 
 
-def _unpacked(raw: bytes, path: Path) -> tuple[bytes, str]:
-    """The text of the file, and the name that says what it is without its compression."""
+@contextmanager
+def unpacked(path: Path) -> Iterator[tuple[BinaryIO, str]]:
+    """Open the text of a file, and say its name without its compression; all that can be wrong with it is one error."""
     suffix = path.suffix.lower()
     bare = path.name[: -len(suffix)] if suffix in PACKED else path.name
-    for magic, (kind, command) in _UNPACK.items():
-        if raw.startswith(magic):
-            raise UserError(f"{path} is compressed with {kind}; unpack it first: {command} {path}")
-    if raw.startswith(b"PAR1"):
-        raise UserError(f"{path} is a Parquet file; name it {path.stem}.parquet")
-    if raw.startswith(b"PK\x03\x04") or suffix == ".zip":
-        return _of_zip(raw, path)
-    if raw.startswith(b"\x1f\x8b") or suffix == ".gz":
-        try:
-            return gzip.decompress(raw), bare
-        except (OSError, EOFError, zlib.error) as error:
-            raise UserError(f"{path} cannot be read ({first_line(error)}); is it cut short?") from None
-    if suffix in PACKED:
-        raise UserError(f"{path} is not compressed as its name says; rename it to {bare}")
-    return raw, bare
-
-
-def _of_zip(raw: bytes, path: Path) -> tuple[bytes, str]:
     try:
-        with zipfile.ZipFile(io.BytesIO(raw)) as archive:
+        with path.open("rb") as file:
+            magic = file.read(8)
+            file.seek(0)
+            for mark, (kind, command) in _UNPACK.items():
+                if magic.startswith(mark):
+                    raise UserError(f"{path} is compressed with {kind}; unpack it first: {command} {path}")
+            if magic.startswith(b"PAR1"):
+                raise UserError(f"{path} is a Parquet file; name it {path.stem}.parquet")
+            if magic.startswith(b"PK\x03\x04") or suffix == ".zip":
+                with _in_zip(file, path) as (inner, name):
+                    yield inner, name
+            elif magic.startswith(b"\x1f\x8b") or suffix == ".gz":
+                with gzip.open(file) as inner:
+                    yield cast(BinaryIO, inner), bare
+            elif suffix in PACKED:
+                raise UserError(f"{path} is not compressed as its name says; rename it to {bare}")
+            else:
+                yield file, bare
+    except (gzip.BadGzipFile, EOFError, zlib.error) as error:
+        raise UserError(f"{path} cannot be read ({first_line(error)}); is it cut short?") from None
+    except OSError as error:
+        raise UserError(f"{path} cannot be read ({error.strerror})") from None
+
+
+@contextmanager
+def _in_zip(file: BinaryIO, path: Path) -> Iterator[tuple[BinaryIO, str]]:
+    try:
+        with zipfile.ZipFile(file) as archive:
             names = [one for one in archive.namelist() if not one.endswith("/") and not one.startswith("__MACOSX/")]
             if "xl/workbook.xml" in names:
                 raise UserError(f"{path} is an Excel workbook; save the sheet as CSV")
@@ -149,12 +198,27 @@ def _of_zip(raw: bytes, path: Path) -> tuple[bytes, str]:
                 held = f"{len(tables)} tables" if tables else "no .csv"
                 shown = ", ".join(map(repr, (tables or names)[:5])) or "nothing"
                 raise UserError(f"{path} holds {held} ({shown}); a zip must hold exactly one")
-            return archive.read(tables[0]), tables[0]
+            with archive.open(tables[0]) as inner:
+                yield cast(BinaryIO, inner), tables[0]
     except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError) as error:
         raise UserError(f"{path} cannot be read ({first_line(error)}); unpack it first") from None
 
 
-def _in_utf8(raw: bytes, path: Path) -> bytes:
+def in_utf8(raw: bytes, path: Path, *, line: int = 1) -> bytes:
+    r"""Text in UTF-8, whatever it was in before.
+
+    Parameters
+    ----------
+    raw
+        Whole lines.
+    path, line
+        For messages: the file, and the number of the first line.
+
+    Examples
+    --------
+    >>> in_utf8("ä".encode("utf-16"), Path("t.csv")).decode()
+    'ä'
+    """
     if raw.startswith((b"\xff\xfe", b"\xfe\xff")):
         try:
             return raw.decode("utf-16").encode()
@@ -167,12 +231,12 @@ def _in_utf8(raw: bytes, path: Path) -> bytes:
     try:
         raw.decode()
     except UnicodeDecodeError as error:
-        return _of_windows(raw, error, path)
+        return _of_windows(raw, error, path, line)
     return raw
 
 
-def _of_windows(raw: bytes, error: UnicodeDecodeError, path: Path) -> bytes:
-    line = raw.count(b"\n", 0, error.start) + 1
+def _of_windows(raw: bytes, error: UnicodeDecodeError, path: Path, line: int) -> bytes:
+    line += raw.count(b"\n", 0, error.start)
     where = f"{path}, line {line}: byte 0x{raw[error.start]:02x} is not UTF-8"
     if any(ord(one) > 127 and not 0xDC80 <= ord(one) <= 0xDCFF for one in set(raw.decode(errors="surrogateescape"))):
         raise UserError(f"{where}, although other letters are; correct that cell, or save the file again as UTF-8")
@@ -222,22 +286,50 @@ def _cells(raw: bytes, separator: str, names: list[str], path: Path) -> pl.DataF
     try:
         frame = pl.read_csv(raw, separator=separator, infer_schema=False)
     except (pl.exceptions.PolarsError, OSError) as error:
-        problem = _too_long(raw, separator, len(names)) or first_line(error)
+        problem = too_long(raw, separator, len(names)) or first_line(error)
         raise UserError(f"{path} is not a readable CSV file ({problem})") from None
     if frame.width == len(names):  # Polars keeps the doubled quotes of a quoted name
         frame.columns = names
     return frame
 
 
-def _warn_of_short_rows(raw: bytes, frame: pl.DataFrame, separator: str, path: Path) -> None:
-    """Some programs leave out empty cells at the end of a row; a file that was cut short looks alike."""
+def without_blank_lines(raw: bytes, columns: int) -> bytes:
+    r"""A blank line is no row, but for one column, where it is an empty cell; within quotes it is text.
+
+    Examples
+    --------
+    >>> without_blank_lines(b"1,2\n\n3,4\n", 2)
+    b'1,2\n3,4\n'
+    """
+    return re.sub(rb"\n(?:[ \t]*\r?\n)+", b"\n", raw) if columns > 1 and b'"' not in raw else raw
+
+
+def warn_of_short_rows(raw: bytes, frame: pl.DataFrame, separator: str, path: Path, *, line: int = 1) -> bool:
+    """Some programs leave out empty cells at the end of a row; a file that was cut short looks alike.
+
+    Parameters
+    ----------
+    raw
+        Text in UTF-8, its first line the header.
+    frame
+        Its rows.
+    separator
+        What lies between two cells.
+    path, line
+        For the message: the file, and the number of the first line.
+
+    Returns
+    -------
+    bool
+        Whether it warned.
+    """
     last = frame.get_column(frame.columns[-1])
     if frame.width < 2 or not last.null_count():
-        return
+        return False
     if b'"' not in raw and raw.rstrip(b"\r\n").count(separator.encode()) >= (frame.width - 1) * (frame.height + 1):
-        return
+        return False
     reader = csv.reader(io.StringIO(raw.decode("utf-8-sig")), delimiter=separator)
-    short = [(reader.line_num, len(row)) for row in reader if 0 < len(row) < frame.width]
+    short = [(line - 1 + reader.line_num, len(row)) for row in reader if 0 < len(row) < frame.width]
     if short:
         more = f" and {len(short) - 1:,} other lines" if len(short) > 1 else ""
         warnings.warn(
@@ -245,14 +337,22 @@ def _warn_of_short_rows(raw: bytes, frame: pl.DataFrame, separator: str, path: P
             "count as missing. Is the file whole?",
             stacklevel=2,
         )
+    return bool(short)
 
 
-def _too_long(raw: bytes, separator: str, fields: int) -> str | None:
+def too_long(raw: bytes, separator: str, fields: int, *, line: int = 1) -> str | None:
+    r"""Where a row has more cells than the header, if one has; `line` is the number of the first line.
+
+    Examples
+    --------
+    >>> too_long(b"x,y\n1,2,3\n", ",", 2)
+    'line 2 has 3 fields, the header 2'
+    """
     reader = csv.reader(io.StringIO(raw.decode("utf-8-sig", errors="replace")), delimiter=separator)
     try:
         for row in reader:
             if len(row) > fields:
-                return f"line {reader.line_num} has {len(row)} fields, the header {fields}"
+                return f"line {line - 1 + reader.line_num} has {len(row)} fields, the header {fields}"
     except csv.Error:
         pass
     return None
@@ -299,17 +399,17 @@ def _typed_column(column: pl.Series, text: pl.Series, keep: bool, decimal_comma:
     # 0,5 is a half where commas separate no cells; elsewhere it might be a thousands mark
     if decimal_comma and held.str.contains(r"^[+-]?\d+(,\d+)?(e[+-]?\d+)?$").all() and held.str.contains(",").any():
         return numbers(text.str.replace(",", ".", literal=True))
-    figures = frame.select(pl.when(~pl.col(name).is_in(MISSING + _MISSING_NUMBER)).then(pl.col(name)))[name]
+    figures = frame.select(pl.when(~pl.col(name).is_in(MISSING + MISSING_NUMBER)).then(pl.col(name)))[name]
     if figures.null_count() < len(figures) and numbers(figures).null_count() == figures.null_count():
         text, held = figures, figures.drop_nulls()
     if not held.str.contains(_CODE).any() and numbers(held).null_count() == 0:
         return _whole_numbers(text, numbers(text)) if held.str.contains(_WHOLE).all() else numbers(text)
     if held.str.to_lowercase().is_in(["true", "false"]).all():
         return frame.select((text.str.to_lowercase() == "true").alias(name))[name]
-    for form in _DATES:
+    for form in DATES:
         if held.str.to_date(form, strict=False).null_count() == 0:
             return text.str.to_date(form, strict=False)
-    for form in _DATETIMES:
+    for form in DATETIMES:
         if held.str.to_datetime(form, strict=False).null_count() == 0:
             return text.str.to_datetime(form, strict=False)
     return text

@@ -10,6 +10,7 @@ coded anew, and is refused. The schema is plain data and travels with the model.
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -20,6 +21,7 @@ from counterpoise.errors import UserError
 from counterpoise.table.read import Table, check_columns, numbers, quoted
 from counterpoise.table.text import Text, text_unit
 
+_MOST_SHOWN = 1_000
 NUMBER, FLAG, DATE, DATETIME, CATEGORY, TEXT = "number", "flag", "date", "datetime", "category", "text"
 CALENDAR = "calendar"  # of the time column: an ever-growing day number says nothing of rows to come
 _PARTS = {
@@ -252,44 +254,85 @@ def to_matrix(table: Table, schema: Schema) -> NDArray[np.float64]:
     return matrix
 
 
-def check_categories(table: Table, schema: Schema) -> list[str]:
+class Categories:
     """What to say of values that are no category of the model; a column of nothing else is refused, as is strange text.
 
     A few new values are to be expected where training rows showed many that occur once: such values
     come with about the same share again (Good and Turing). A column is refused if by that share even
     one known value was to be expected, or if its type is no longer text and nothing in it is known.
 
+    Parameters
+    ----------
+    schema
+        Of the model.
+
     Examples
     --------
     >>> from pathlib import Path
-    >>> table = Table(pl.DataFrame({"kind": ["b", "new", None]}), Path("t.parquet"), typed=True)
-    >>> check_categories(table, Schema((Column("kind", "category", ("a", "b")),)))
+    >>> categories = Categories(Schema((Column("kind", "category", ("a", "b")),)))
+    >>> categories.add(Table(pl.DataFrame({"kind": ["b", "new", None]}), Path("t.parquet"), typed=True))
+    >>> categories.said(Path("t.parquet"))
     ["column 'kind': 1 of 2 values are no category that the model knows, and count as missing: 'new'"]
     """
-    said = []
-    for one in schema.columns:
-        if one.kind not in (CATEGORY, TEXT):
-            continue
-        column = table.frame[one.name]
-        if one.kind == TEXT:
-            _check_text(column, one, schema, table)
-            continue
-        text = _as_text(column, one, table).drop_nulls()
-        new = text.filter(~text.is_in(one.categories))
-        if len(new) == 0:
-            continue
-        shown = _listed(new.unique(maintain_order=True).to_list())
-        if len(new) == len(text) and (_kind(column) != CATEGORY or _surely_wrong(one.rare, len(text))):
-            kind = "" if _kind(column) == CATEGORY else f", of type {column.dtype} here and text in training,"
-            raise UserError(
-                f"{table.path}: column {one.name!r}{kind} holds nothing that the model knows: {shown}; it knows "
-                f"{_listed(list(one.categories))}. Write the values as in training, or empty the column to do without"
+
+    def __init__(self, schema: Schema) -> None:
+        self._schema = schema
+        self._begun = False
+        self._columns = [one for one in schema.columns if one.kind == CATEGORY]
+        self._held = dict.fromkeys([one.name for one in self._columns], 0)
+        self._new = dict(self._held)
+        self._shown: dict[str, dict[str, None]] = {name: {} for name in self._held}
+        self._strange: dict[str, Any] = {}
+
+    def add(self, table: Table) -> None:
+        """Look at some rows.
+
+        Raises
+        ------
+        UserError
+            If the first ones hold text of which the model knows nothing.
+        """
+        for one in self._schema.columns if not self._begun else ():
+            if one.kind == TEXT:
+                _check_text(table.frame[one.name], one, self._schema, table)
+        self._begun = True
+        for one in self._columns:
+            column = table.frame[one.name]
+            text = _as_text(column, one, table).drop_nulls()
+            new = text.filter(~text.is_in(one.categories))
+            self._held[one.name] += len(text)
+            self._new[one.name] += len(new)
+            if _kind(column) not in (CATEGORY, None):
+                self._strange[one.name] = column.dtype
+            if len(new) and len(self._shown[one.name]) < _MOST_SHOWN:
+                self._shown[one.name] |= dict.fromkeys(new.unique(maintain_order=True).to_list())
+
+    def said(self, path: Path) -> list[str]:
+        """A sentence for each column with new values.
+
+        Raises
+        ------
+        UserError
+            If a column holds nothing else.
+        """
+        sentences = []
+        for one in self._columns:
+            new, held, strange = self._new[one.name], self._held[one.name], self._strange.get(one.name)
+            if new == 0:
+                continue
+            shown = _listed(list(self._shown[one.name]))
+            if new == held and (strange is not None or _surely_wrong(one.rare, held)):
+                kind = "" if strange is None else f", of type {strange} here and text in training,"
+                raise UserError(
+                    f"{path}: column {one.name!r}{kind} holds nothing that the model knows: {shown}; it knows "
+                    f"{_listed(list(one.categories))}. Write the values as in training, or empty the column to do "
+                    "without"
+                )
+            sentences.append(
+                f"column {one.name!r}: {new:,} of {held:,} values are no category that the model knows, "
+                f"and count as missing: {shown}"
             )
-        said.append(
-            f"column {one.name!r}: {len(new):,} of {len(text):,} values are no category that the model knows, "
-            f"and count as missing: {shown}"
-        )
-    return said
+        return sentences
 
 
 def _learn_column(
@@ -346,6 +389,17 @@ def _check_text(column: pl.Series, one: Column, schema: Schema, table: Table, mo
             f"{table.path}: column {one.name!r} holds no {one.unit} that the model knows: {_listed(text.to_list())}. "
             "Write the text as in training, or empty the column to do without"
         )
+
+
+def kind_in_words(kind: str) -> str:
+    """As people say it.
+
+    Examples
+    --------
+    >>> kind_in_words("calendar")
+    'date'
+    """
+    return _PLAIN_KINDS.get(kind, kind)
 
 
 def _surely_wrong(rare: float, values: int) -> bool:
@@ -458,7 +512,7 @@ def _as_text(column: pl.Series, one: Column, table: Table) -> pl.Series:
 def _refuse(column: pl.Series, place: int, one: Column, table: Table) -> list[NDArray[np.float64]]:
     raise UserError(
         f"{table.path}: column {one.name!r}, data row {place + 1}: {quoted(column[place])} is not a "
-        f"{_PLAIN_KINDS.get(one.kind, one.kind)}, but the model was trained on that"
+        f"{kind_in_words(one.kind)}, but the model was trained on that"
     )
 
 

@@ -1,15 +1,31 @@
-"""Probabilities and decisions for the rows of a new table, in its order."""
+"""Probabilities and decisions for the rows of a new table, in its order, in constant memory."""
 
+import csv
 import warnings
+from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import polars as pl
+from numpy.typing import NDArray
 
-from counterpoise.table.bundle import load
-from counterpoise.table.features import check_categories, to_matrix
-from counterpoise.table.read import read_table
-from counterpoise.table.write import check_place, write_table
+from counterpoise.decide.prior import adjust_prior
+from counterpoise.errors import UserError
+from counterpoise.table.bundle import load, refuse_existing
+from counterpoise.table.features import Categories, to_matrix
+from counterpoise.table.model import Model
+from counterpoise.table.shift import Columns, Scores
+from counterpoise.table.stream import Block, Problem, ahead, blocks, columns_of
+from counterpoise.table.write import appended, check_place, whole_file
+
+AUTO = "auto"
+_WRONG_COLUMN = 1 / 3
+"""A column with so large a share of cells that cannot be used is wrong as a whole."""
+_ENOUGH_TO_TELL = 10_000
+_MOST_DRIFTS = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,45 +42,198 @@ class Prediction:
         How many rows went to each class.
     ignored
         Columns of the table that the model does not use.
+    unscored
+        How many rows could not be scored.
+    problems
+        The file that says why, or None if all could.
+    prior
+        The class shares that the probabilities were adjusted to, or None.
     """
 
     out: Path
     rows: int
     decided: dict[str, int]
     ignored: tuple[str, ...]
+    unscored: int = 0
+    problems: Path | None = None
+    prior: tuple[float, ...] | None = None
 
 
-def predict_table(directory: Path, table: Path, out: Path) -> Prediction:
-    """Decide the rows of a table and write one row for each, in order.
+def predict_table(
+    directory: Path, table: Path, out: Path, *, prior: str | float | Sequence[float] | None = None
+) -> Prediction:
+    """Decide the rows of a table and write one row for each, in order; the table may be larger than memory.
 
     Parameters
     ----------
     directory
         What `train_table` wrote.
     table
-        CSV or Parquet, with the columns of the training table; the target may be absent.
+        CSV or Parquet, or a folder of the latter, with the columns of the training table; the target may be absent.
     out
-        A new .parquet or .csv file: `probability_<class>` for each class, and `decision`.
+        A new .parquet or .csv file: `probability_<class>` for each class, and `decision`. A row with a cell that the
+        model cannot use, such as a word among numbers, is empty there; beside it, `<out>.problems.csv` then says for
+        each such row (counted from 1) why.
+    prior
+        Class shares of these rows, to which the probabilities are adjusted before they become decisions: of two classes
+        the share of positives, else one per class; or "auto" to estimate them, which reads the table twice.
 
     Raises
     ------
     UserError
-        If a column is absent, holds what the model cannot use, or holds only categories that it does
-        not know. A few such values are a warning.
+        If a column is absent, holds only categories that the model does not know, or cells that it cannot use in a
+        third of the rows or more; or for a prior that does not fit.
+
+    Warns
+    -----
+    UserWarning
+        Of new categories, and of columns and class shares that are not what they were in training.
     """
     check_place(out)
+    reasons = out.with_name(out.name + ".problems.csv")
+    refuse_existing(reasons)
     model = load(directory)
-    new = read_table(table, text=model.schema.text)
-    matrix = to_matrix(new, model.schema)
-    for message in check_categories(new, model.schema):
-        warnings.warn(message, stacklevel=2)
-    probability = model.probability(matrix)
-    places = model.decision.apply(probability)
-    columns = {f"probability_{name}": probability[:, k] for k, name in enumerate(model.classes)}
-    decision = pl.Series("decision", [model.classes[place] for place in places.tolist()])
-    frame = pl.DataFrame(columns).with_columns(decision)
-    write_table(frame, out)
+    given = columns_of(table)
+    shares = None if prior is None else _shares(model, table, prior)
+    scoring = Scoring(model, table, shares)
+    with appended(out) as append, whole_file(reasons) as text:
+        with text.open("x", encoding="utf-8", newline="") as file:
+            write = csv.writer(file).writerow
+            write(("row", "problem"))
+            for block in ahead(blocks(table, model.schema)):
+                append(scoring.score(block))
+                for row, why in _by_row(block.problems):
+                    write((block.first + row + 1, why))
+        scoring.check_columns()
+        for message in scoring.warnings():
+            warnings.warn(message, stacklevel=2)
+        if not scoring.unscored:
+            text.unlink()
     known = {column.name for column in model.schema.columns} | {name for name, _ in model.schema.dropped}
-    ignored = tuple(n for n in new.frame.columns if n not in known and n != model.target)
-    decided = {str(name): int((places == k).sum()) for k, name in enumerate(model.classes)}
-    return Prediction(out, frame.height, decided, ignored)
+    return Prediction(
+        out,
+        scoring.rows,
+        {str(name): int(count) for name, count in zip(model.classes, scoring.decided, strict=True)},
+        tuple(name for name in given if name not in known and name != model.target),
+        scoring.unscored,
+        reasons if scoring.unscored else None,
+        None if shares is None else tuple(shares.tolist()),
+    )
+
+
+class Scoring:
+    """The rows of a table as they go by: what they score, and what is to be said of them in the end.
+
+    Parameters
+    ----------
+    model
+        What scores.
+    path
+        Of the table, for messages.
+    shares
+        What the probabilities are adjusted to (C,), or None.
+    """
+
+    def __init__(self, model: Model, path: Path, shares: NDArray[np.float64] | None = None) -> None:
+        self.rows = 0
+        self.unscored = 0
+        self.decided = np.zeros(len(model.classes), np.int64)
+        self.scores = Scores(len(model.classes))
+        self._model, self._path, self._shares = model, path, shares
+        self._categories = Categories(model.schema)
+        self._columns = Columns(model.schema.features)
+        self._held: Counter[str] = Counter()
+        self._wrong: Counter[str] = Counter()
+        self._first: dict[str, str] = {}
+
+    def score(self, block: Block) -> pl.DataFrame:
+        """A row of probabilities and a decision for each row; empty where it could not be scored."""
+        self._count_problems(block)
+        matrix = to_matrix(block.table, self._model.schema)
+        self._categories.add(block.table)
+        self._columns.add(matrix)
+        scored = np.ones(len(matrix), np.bool_)
+        scored[[problem.row for problem in block.problems]] = False
+        probability = self._model.probability(matrix)
+        self.scores.add(probability[scored])
+        if self._shares is not None:
+            probability = adjust_prior(probability, training_shares(self._model), to=self._shares)
+        places = self._model.decision.apply(probability)
+        self.rows += len(matrix)
+        self.unscored += int((~scored).sum())
+        self.decided += np.bincount(places[scored], minlength=len(self.decided))
+        return _frame(self._model, probability, places, scored)
+
+    def check_columns(self) -> None:
+        """Raise `UserError` if a column is wrong as a whole."""
+        for name, wrong in self._wrong.items():
+            if wrong >= _WRONG_COLUMN * self._held[name]:
+                raise UserError(
+                    f"{self._path}: {self._first[name]}, but the model was trained on that; so it is in {wrong:,} of "
+                    f"{self._held[name]:,} cells of the column. Write them as in training, or leave them empty"
+                )
+
+    def warnings(self) -> list[str]:
+        """What is not as it was in training."""
+        said = self._categories.said(self._path)
+        schema = self._model.schema
+        codes = frozenset(schema.features[place] for place in schema.categorical)
+        drifts = self._columns.drift(self._model.facts.get("columns", {}), codes)
+        said += drifts[:_MOST_DRIFTS]
+        if len(drifts) > _MOST_DRIFTS:
+            said.append(f"{len(drifts) - _MOST_DRIFTS} more columns are not as they were in training")
+        if self._shares is None:
+            shift = self.scores.prior_shift(training_shares(self._model), self._model.classes)
+            said += [] if shift is None else [shift]
+        return said
+
+    def _count_problems(self, block: Block) -> None:
+        for problem in block.problems:
+            self._wrong[problem.column] += 1
+            self._first.setdefault(problem.column, problem.said(block.first + problem.row + 1))
+        for name in self._wrong:
+            self._held[name] += block.table.frame.height
+        if block.first > _ENOUGH_TO_TELL:
+            self.check_columns()
+
+
+def training_shares(model: Model) -> NDArray[np.float64]:
+    """Class shares of the training table (C,), in the order of the classes."""
+    counts = np.array([model.facts["counts"][str(name)] for name in model.classes], np.float64)
+    return np.asarray(counts / counts.sum())
+
+
+def _shares(model: Model, table: Path, prior: str | float | Sequence[float]) -> NDArray[np.float64]:
+    """The class shares of the rows, given or estimated."""
+    before = training_shares(model)
+    if prior == AUTO:
+        scoring = Scoring(model, table)
+        for block in ahead(blocks(table, model.schema)):
+            scoring.score(block)
+        scoring.check_columns()
+        return scoring.scores.shares(before)
+    if isinstance(prior, str):
+        raise UserError(f"prior {prior!r} is neither {AUTO} nor a share, nor one share per class")
+    shares = np.asarray(prior, np.float64)
+    if shares.size == 1 and len(before) == 2:
+        shares = np.array([1 - shares.item(), shares.item()])
+    adjust_prior(before[None, :], before, to=shares)  # says what is wrong with them
+    return shares
+
+
+def _by_row(problems: list[Problem]) -> list[tuple[int, str]]:
+    found: dict[int, list[str]] = {}
+    for problem in problems:
+        found.setdefault(problem.row, []).append(problem.why)
+    return [(row, "; ".join(why)) for row, why in sorted(found.items())]
+
+
+def _frame(
+    model: Model, probability: NDArray[np.float64], places: NDArray[np.int64], scored: NDArray[np.bool_]
+) -> pl.DataFrame:
+    classes: Any = pl.Series("decision", list(model.classes))
+    frame = pl.DataFrame(
+        [pl.Series(f"probability_{name}", probability[:, place]) for place, name in enumerate(model.classes)]
+        + [classes.gather(places)]
+    )
+    return frame if scored.all() else frame.select(pl.when(pl.Series(scored)).then(pl.all()))

@@ -82,6 +82,30 @@ def read_table(path: Path, *, text: frozenset[str] = frozenset(), spelled: bool 
     ...     read_table(path).frame.dtypes
     [Date, Int64]
     """
+    if is_parquet(path):
+        frame, typed = (_read_folder(path) if path.is_dir() else _read_parquet(path)), True
+    else:
+        frame, typed = read_delimited(path, text=text, spelled=spelled), False
+    if frame.height == 0:
+        raise UserError(f"{path} has no rows")
+    return Table(frame, path, typed)
+
+
+def is_parquet(path: Path) -> bool:
+    """Whether a table is Parquet, a file or a folder of them; else it is delimited text.
+
+    Raises
+    ------
+    UserError
+        If there is no such file, or it is neither.
+
+    Examples
+    --------
+    >>> is_parquet(Path("nothing.csv"))
+    Traceback (most recent call last):
+    ...
+    counterpoise.errors.UserError: no such file: nothing.csv
+    """
     try:
         size = path.stat().st_size
     except FileNotFoundError:
@@ -89,21 +113,51 @@ def read_table(path: Path, *, text: frozenset[str] = frozenset(), spelled: bool 
     except OSError as error:
         raise UserError(f"{path} cannot be read ({error.strerror})") from None
     if path.is_dir():
-        frame, typed = _read_folder(path), True
-    elif size == 0:
+        return True
+    if size == 0:
         raise UserError(f"{path} is empty")
-    elif path.suffix.lower() in _PARQUET:
-        frame, typed = _read_parquet(path), True
-    elif _is_delimited(path):
-        frame, typed = read_delimited(path, text=text, spelled=spelled), False
-    else:
-        raise UserError(
-            f"{path} is neither .csv, .tsv, .csv.gz nor .parquet"
-            + ("; save the sheet as CSV" if path.suffix.lower() in (".xlsx", ".xls", ".ods") else "")
-        )
-    if frame.height == 0:
-        raise UserError(f"{path} has no rows")
-    return Table(frame, path, typed)
+    if path.suffix.lower() in _PARQUET:
+        return True
+    if _is_delimited(path):
+        return False
+    raise UserError(
+        f"{path} is neither .csv, .tsv, .csv.gz nor .parquet"
+        + ("; save the sheet as CSV" if path.suffix.lower() in (".xlsx", ".xls", ".ods") else "")
+    )
+
+
+def parquet_files(path: Path) -> list[Path]:
+    """The Parquet files of a folder, by name, or the one file itself.
+
+    Raises
+    ------
+    UserError
+        If a folder has none, or these differ in their columns or types.
+    """
+    if not path.is_dir():
+        return [path]
+    files = sorted(one for one in path.iterdir() if one.suffix.lower() in _PARQUET)
+    if not files:
+        raise UserError(f"{path} is a directory without .parquet files; name a CSV or Parquet file")
+    schemas = [parquet_schema(file) for file in files]
+    for file, schema in zip(files, schemas, strict=True):
+        odd = set(schema) ^ set(schemas[0])
+        if odd:
+            shown = ", ".join(map(repr, sorted(odd)[:5]))
+            raise UserError(f"{file} and {files[0].name} differ in their columns: only one of them has {shown}")
+        for name, dtype in schemas[0].items():
+            other = schema[name]
+            if other != dtype and not (other.is_numeric() and dtype.is_numeric()) and pl.Null not in (other, dtype):
+                raise UserError(f"{file}: column {name!r} is {other}, but {dtype} in {files[0].name}; write it alike")
+    return files
+
+
+def parquet_schema(path: Path) -> dict[str, pl.DataType]:
+    """The names and types of the columns of a Parquet file."""
+    try:
+        return dict(pl.read_parquet_schema(path))
+    except (pl.exceptions.PolarsError, OSError) as error:
+        raise _unreadable(path, error) from None
 
 
 def read_labels(table: Table, target: str, positive: str | None = None) -> Labels:
@@ -229,23 +283,15 @@ def _read_parquet(path: Path) -> pl.DataFrame:
     try:
         return pl.read_parquet(path)
     except (pl.exceptions.PolarsError, OSError) as error:
-        raise UserError(f"{path} is not a readable Parquet file ({first_line(error)})") from None
+        raise _unreadable(path, error) from None
+
+
+def _unreadable(path: Path, error: Exception) -> UserError:
+    return UserError(f"{path} is not a readable Parquet file ({first_line(error)})")
 
 
 def _read_folder(path: Path) -> pl.DataFrame:
-    files = sorted(one for one in path.iterdir() if one.suffix.lower() in _PARQUET)
-    if not files:
-        raise UserError(f"{path} is a directory without .parquet files; name a CSV or Parquet file")
-    parts = [_read_parquet(file) for file in files]
-    for file, part in zip(files, parts, strict=True):
-        odd = set(part.columns) ^ set(parts[0].columns)
-        if odd:
-            names = ", ".join(map(repr, sorted(odd)[:5]))
-            raise UserError(f"{file} and {files[0].name} differ in their columns: only one of them has {names}")
-        for name, dtype in parts[0].schema.items():
-            other = part.schema[name]
-            if other != dtype and not (other.is_numeric() and dtype.is_numeric()) and pl.Null not in (other, dtype):
-                raise UserError(f"{file}: column {name!r} is {other}, but {dtype} in {files[0].name}; write it alike")
+    parts = [_read_parquet(file) for file in parquet_files(path)]
     return pl.concat([part.select(parts[0].columns) for part in parts], how="vertical_relaxed")
 
 

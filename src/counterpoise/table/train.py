@@ -42,6 +42,7 @@ from counterpoise.table.model import Member, Model, Ruling, naive, posterior
 from counterpoise.table.race import Progress, Race, Verdict, candidates, how_many_folds, race
 from counterpoise.table.read import Labels, Table, check_columns, read_labels, read_table
 from counterpoise.table.report import heart, render
+from counterpoise.table.shift import column_facts
 from counterpoise.table.slices import Slice, slices_of
 from counterpoise.table.split import Split, folds_of, sample_rows, split_rows
 from counterpoise.table.trials import Trials, Unfinished
@@ -483,7 +484,8 @@ def _train(table: Table, asked: Asked, out: Path | None, trials: Trials, progres
         slices=slices,
         audit=audited,
     )
-    return replace(training, facts=decision_facts(training))
+    columns = column_facts(rows.matrix[split.train], schema.features)
+    return replace(training, facts=decision_facts(training) | {"columns": columns})
 
 
 def _grower(
@@ -522,7 +524,8 @@ def _files(training: Training) -> dict[str, bytes]:
     """Everything that the directory holds."""
     files = bundle.model_files(training.fitted, training.schema.arrays())
     facts = training.facts | {"files": {name: bundle.fingerprint(data) for name, data in sorted(files.items())}}
-    texts = {bundle.DECISION: bundle.to_json(facts), bundle.REPORT: render(training), bundle.CARD: model_card(training)}
+    decision = bundle.to_json(bundle.sealed(facts))
+    texts = {bundle.DECISION: decision, bundle.REPORT: render(training), bundle.CARD: model_card(training)}
     return files | {name: text.encode() for name, text in texts.items()}
 
 

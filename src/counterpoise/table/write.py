@@ -5,8 +5,9 @@ filled in a form, is written with an apostrophe before it; numbers are left alon
 """
 
 import os
-from collections.abc import Callable
-from contextlib import suppress
+import shutil
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO
 
@@ -65,23 +66,88 @@ def write_table(frame: pl.DataFrame, out: Path, *, overwrite: bool = False) -> N
 
     Text that a spreadsheet would run as a formula is quoted in a CSV.
     """
-    if out.suffix.lower() == ".csv":
-        _write(lambda file: without_formulas(frame).write_csv(file), out, overwrite=overwrite)
-    else:
-        _write(lambda file: frame.write_parquet(file), out, overwrite=overwrite)
+    with appended(out, overwrite=overwrite) as append:
+        append(frame)
+
+
+@contextmanager
+def appended(out: Path, *, overwrite: bool = False) -> Iterator[Callable[[pl.DataFrame], None]]:
+    """What appends frames of one schema to a CSV or Parquet file, which appears when all are there, or never.
+
+    Memory holds one frame. A Parquet file needs its room on the disk twice meanwhile.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> with tempfile.TemporaryDirectory() as directory:
+    ...     with appended(Path(directory, "t.parquet")) as append:
+    ...         append(pl.DataFrame({"x": [1]}))
+    ...         append(pl.DataFrame({"x": [2]}))
+    ...     pl.read_parquet(Path(directory, "t.parquet"))["x"].to_list()
+    [1, 2]
+    """
+    with whole_file(out, overwrite=overwrite) as partial:
+        if out.suffix.lower() == ".csv":
+            with partial.open("xb") as file:
+                yield _to_csv(file)
+            return
+        parts = partial.with_name(partial.name + ".parts")
+        parts.mkdir()
+        try:
+            files: list[Path] = []
+
+            def append(frame: pl.DataFrame) -> None:
+                files.append(parts / f"{len(files)}.arrow")
+                with _as_os_error():
+                    frame.write_ipc(files[-1])
+
+            yield append
+            with _as_os_error():
+                pl.scan_ipc(files).sink_parquet(partial)
+        finally:
+            shutil.rmtree(parts, ignore_errors=True)
+
+
+def _to_csv(file: BinaryIO) -> Callable[[pl.DataFrame], None]:
+    """What appends frames to a CSV file that is open, the names of the columns before the first."""
+    begun = False
+
+    def append(frame: pl.DataFrame) -> None:
+        nonlocal begun
+        harmless = without_formulas(frame)
+        if begun:
+            harmless.write_csv(file, include_header=False)
+        else:
+            harmless.write_csv(file)
+        begun = True
+
+    return append
 
 
 def write_text(text: str, out: Path) -> None:
     """Write a whole file of UTF-8, or nothing."""
-    _write(lambda file: file.write(text.encode()), out, overwrite=False)
+    with whole_file(out, overwrite=False) as partial:
+        partial.write_bytes(text.encode())
 
 
-def _write(write: Callable[[BinaryIO], object], out: Path, *, overwrite: bool) -> None:
+@contextmanager
+def _as_os_error() -> Iterator[None]:
+    """Polars says of a full disk that something did not compute."""
+    try:
+        yield
+    except pl.exceptions.PolarsError as error:
+        raise OSError(str(error).splitlines()[0]) from None
+
+
+@contextmanager
+def whole_file(out: Path, *, overwrite: bool = False) -> Iterator[Path]:
+    """A name to write to, which becomes `out` at the end, if there is anything."""
     partial = beside(out)
     try:
         out.parent.mkdir(parents=True, exist_ok=True)
-        with partial.open("xb") as file:
-            write(file)
+        yield partial
+        if not partial.exists():
+            return
         if overwrite:
             partial.replace(out)
             return

@@ -1,0 +1,20 @@
+"""`counterpoise export`: the model in a format that other programs run."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+
+def export(
+    directory: Annotated[Path, typer.Argument(metavar="DIR", help="What counterpoise train wrote.")],
+    onnx: Annotated[Path, typer.Option("--onnx", metavar="FILE", help="A new .onnx file.")],
+) -> None:
+    """Write the model as ONNX: from a feature matrix to probabilities and decisions."""
+    from counterpoise.cli.commands import _needs_table_extra
+
+    _needs_table_extra()
+    from counterpoise.table.export import export_onnx
+
+    size = export_onnx(directory, onnx)
+    typer.echo(f"{onnx}: {size / 1e6:.1f} MB; it gives what the model gives (checked); its metadata describe the input")

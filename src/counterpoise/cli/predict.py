@@ -1,0 +1,49 @@
+"""`counterpoise predict`: probabilities and decisions for the rows of a new table."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from counterpoise.errors import UserError
+
+
+def predict(
+    directory: Annotated[Path, typer.Argument(metavar="DIR", help="What counterpoise train wrote.")],
+    table: Annotated[Path, typer.Argument(metavar="TABLE", help="A .csv or .parquet file, or a folder of the latter.")],
+    out: Annotated[Path, typer.Option("--out", "-o", help="A new .parquet or .csv file.")],
+    prior: Annotated[
+        str | None,
+        typer.Option(
+            metavar="auto|P",
+            help="Adjust the probabilities to the class shares of these rows: estimated, or given (P of the positive "
+            "class; of several classes P,P,...).",
+        ),
+    ] = None,
+) -> None:
+    """Write probabilities and decisions for the rows of a table, in its order."""
+    from counterpoise.cli.commands import _needs_table_extra
+
+    _needs_table_extra()
+    from counterpoise.table import predict_table
+
+    done = predict_table(directory, table, out, prior=None if prior is None else _prior(prior))
+    decided = ", ".join(f"{name} {rows:,}" for name, rows in done.decided.items())
+    typer.echo(f"{done.rows:,} rows in {done.out}; decided: {decided}")
+    if done.prior is not None:
+        shares = zip(done.decided, done.prior, strict=True)
+        typer.echo("adjusted to class shares: " + ", ".join(f"{name} {share:.4g}" for name, share in shares))
+    if done.problems is not None:
+        typer.echo(f"{done.unscored:,} rows could not be scored and are empty; {done.problems} says why")
+    if done.ignored:
+        shown = ", ".join(done.ignored[:10]) + (" ..." if len(done.ignored) > 10 else "")
+        typer.echo(f"columns that the model does not know were ignored: {shown}")
+
+
+def _prior(text: str) -> str | list[float]:
+    if text == "auto":
+        return text
+    try:
+        return [float(word) for word in text.split(",")]
+    except ValueError:
+        raise UserError(f"--prior {text!r} is neither auto nor shares such as 0.05, or 0.2,0.3,0.5") from None

@@ -1,0 +1,23 @@
+"""`counterpoise serve`: predictions over HTTP."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+
+def serve(
+    directory: Annotated[Path, typer.Argument(metavar="DIR", help="What counterpoise train wrote.")],
+    host: Annotated[str, typer.Option(help="Where to listen; 0.0.0.0 is reachable from elsewhere.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(help="0: any free one.")] = 8000,
+) -> None:
+    """Answer POST /predict over HTTP until stopped."""
+    from counterpoise.cli.commands import _needs_table_extra
+
+    _needs_table_extra()
+    from counterpoise.table.serve import serve as serve_model
+
+    def ready(address: str) -> None:
+        typer.echo(f"{address} serves {directory}: POST /predict, GET /health, /openapi.json, / (the report)")
+
+    serve_model(directory, host=host, port=port, ready=ready)

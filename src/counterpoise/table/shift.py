@@ -1,0 +1,189 @@
+"""Whether new rows are like those that a model learned from: their columns, and their share of each class."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from counterpoise.decide.prior import estimate_prior
+from counterpoise.errors import UserError
+
+Floats = NDArray[np.float64]
+
+_FEWEST_ROWS = 100
+_MORE_MISSING = 0.2
+_MEAN_MOVED = 0.5
+"""In standard deviations of the training rows."""
+_MOST_CELLS = 1_000_000
+_SHARE_CHANGED = 1.25
+_CHANCE = 1e-3
+
+
+def column_facts(matrix: Floats, features: list[str]) -> dict[str, dict[str, float]]:
+    """Of each feature its share of missing values, its mean and its standard deviation, for decision.json.
+
+    Parameters
+    ----------
+    matrix
+        The training rows (N, F), NaN where a value is missing.
+    features
+        The names of its columns.
+
+    Examples
+    --------
+    >>> column_facts(np.array([[1.0], [3.0], [np.nan], [np.nan]]), ["size"])
+    {'size': {'missing': 0.5, 'mean': 2.0, 'deviation': 1.0}}
+    """
+    seen = Columns(features)
+    seen.add(matrix)
+    return seen.facts()
+
+
+class Columns:
+    """The same of rows that come in blocks, and how they differ from those of the training.
+
+    Examples
+    --------
+    >>> rng = np.random.default_rng(0)
+    >>> before = column_facts(rng.normal(size=(500, 2)), ["size", "wind"])
+    >>> now = Columns(["size", "wind"])
+    >>> now.add(rng.normal(size=(500, 2)) + [2.0, 0.0])
+    >>> now.drift(before)
+    ["column 'size' has mean 2.03, and had -0.0878 in training (2.1 standard deviations)"]
+    """
+
+    def __init__(self, features: list[str]) -> None:
+        self._features = features
+        self._rows = 0
+        self._held = np.zeros(len(features))
+        self._mean = np.zeros(len(features))
+        self._squares = np.zeros(len(features))
+
+    def add(self, matrix: Floats) -> None:
+        """Count rows (N, F)."""
+        self._rows += len(matrix)
+        for place in range(matrix.shape[1]):
+            column = matrix[:, place]
+            column = column[~np.isnan(column)]
+            if not len(column):
+                continue
+            mean, held = float(column.mean()), self._held[place]
+            apart, both = mean - self._mean[place], held + len(column)
+            # the sums of squares of two samples about their common mean (Chan et al.)
+            self._squares[place] += float(((column - mean) ** 2).sum()) + apart**2 * held * len(column) / both
+            self._mean[place] += apart * len(column) / both
+            self._held[place] = both
+
+    def facts(self) -> dict[str, dict[str, float]]:
+        """As `column_facts`; a feature without values has mean and deviation 0."""
+        deviation = np.sqrt(self._squares / np.maximum(self._held, 1))
+        found = zip(self._features, 1 - self._held / max(1, self._rows), self._mean, deviation, strict=True)
+        return {
+            name: {"missing": float(missing), "mean": float(mean), "deviation": float(spread)}
+            for name, missing, mean, spread in found
+        }
+
+    def drift(self, before: Mapping[str, Mapping[str, float]], categories: frozenset[str] = frozenset()) -> list[str]:
+        """A sentence for each feature that is not what it was; of fewer than 100 rows nothing is said.
+
+        Parameters
+        ----------
+        before
+            The `column_facts` of the training.
+        categories
+            Features that are codes, whose mean means nothing.
+        """
+        if self._rows < _FEWEST_ROWS:
+            return []
+        said = []
+        for name, now in self.facts().items():
+            then = before.get(name)
+            if then is None:
+                continue
+            if now["missing"] - then["missing"] > _MORE_MISSING:
+                said.append(
+                    f"column {name!r} is missing or unknown in {now['missing']:.0%} of the rows, and was in "
+                    f"{then['missing']:.0%} in training"
+                )
+            elif name not in categories and now["missing"] < 1:
+                apart = abs(now["mean"] - then["mean"])
+                if apart > _MEAN_MOVED * then["deviation"] and then["deviation"] > 0:
+                    said.append(
+                        f"column {name!r} has mean {now['mean']:.3g}, and had {then['mean']:.3g} in training "
+                        f"({apart / then['deviation']:.1f} standard deviations)"
+                    )
+        return said
+
+
+class Scores:
+    """An even sample of the probabilities of rows that come in blocks: enough to tell their class shares.
+
+    Parameters
+    ----------
+    classes
+        Their number; at most 1,000,000 numbers are kept in all.
+
+    Examples
+    --------
+    >>> scores = Scores(2)
+    >>> scores.add(np.tile([[0.9, 0.1]], (300, 1)))
+    >>> scores.add(np.tile([[0.1, 0.9]], (100, 1)))
+    >>> scores.shares([0.5, 0.5]).round(3)
+    array([0.812, 0.188])
+    """
+
+    def __init__(self, classes: int) -> None:
+        self._most = _MOST_CELLS // classes
+        self._step = 1
+        self._seen = 0
+        self._kept: list[Floats] = []
+        self._sum = np.zeros(classes)
+
+    def add(self, probability: Floats) -> None:
+        """Note rows (N, C): every one, then every second, fourth, … so that they always fit."""
+        self._kept.append(probability[-self._seen % self._step :: self._step].copy())
+        self._seen += len(probability)
+        self._sum += probability.sum(axis=0)
+        while sum(map(len, self._kept)) > self._most:
+            self._kept = [np.concatenate(self._kept)[::2].copy()]
+            self._step *= 2
+
+    @property
+    def mean(self) -> Floats:
+        """Of the probabilities, (C,)."""
+        return np.asarray(self._sum / max(1, self._seen))
+
+    def shares(self, prior: Any) -> Floats:
+        """The class shares of these rows, by `counterpoise.decide.estimate_prior` from the training shares."""
+        return estimate_prior(np.concatenate(self._kept), prior)
+
+    def prior_shift(self, prior: Floats, classes: tuple[Any, ...]) -> str | None:
+        """A sentence if the class shares are surely, and noticeably, not those of the training.
+
+        Parameters
+        ----------
+        prior
+            Class shares of the training (C,).
+        classes
+            Their names.
+        """
+        if self._seen < _FEWEST_ROWS:
+            return None
+        try:
+            shares = self.shares(prior)
+        except UserError:  # the rows do not tell
+            return None
+        from scipy.special import chdtri
+
+        rows = np.concatenate(self._kept)
+        gain = 2 * float(np.log(rows @ (shares / prior)).sum())
+        changed = np.maximum(shares, 1e-9) / prior
+        place = int(np.argmax(np.abs(np.log(changed))))
+        if gain < chdtri(len(prior) - 1, _CHANCE) or max(changed[place], 1 / changed[place]) < _SHARE_CHANGED:
+            return None
+        return (
+            f"about {shares[place]:.3g} of these rows seem to be {classes[place]}, and {prior[place]:.3g} of the "
+            f"training rows were (the mean probability is {self.mean[place]:.3g}). The probabilities are for the "
+            "training shares: if each class still looks as it did, --prior auto adjusts them"
+        )

@@ -3,6 +3,7 @@
 import dataclasses
 import json
 import pickle
+from dataclasses import replace
 from functools import cache
 from importlib.util import find_spec
 
@@ -218,14 +219,15 @@ def test_the_file_of_a_network_is_what_its_framework_computes(name):
     matrix = rows_of(3, seed=4).matrix
     hidden = torch.from_numpy(model.encoding.apply(matrix))
     for place in range(len(HIDDEN)):
-        hidden = torch.relu(hidden @ tensors[f"{place}.weight"] + tensors[f"{place}.bias"])
-    logits = hidden @ tensors[f"{len(HIDDEN)}.weight"] + tensors[f"{len(HIDDEN)}.bias"]
+        hidden = torch.relu(hidden @ tensors[f"0.{place}.weight"] + tensors[f"0.{place}.bias"])
+    logits = hidden @ tensors[f"0.{len(HIDDEN)}.weight"] + tensors[f"0.{len(HIDDEN)}.bias"]
     np.testing.assert_allclose(model.logits(matrix), logits.numpy(), rtol=1e-5, atol=1e-5)
 
 
 def test_a_place_of_the_path_is_scikit_learns_logistic_regression():
     linear = pytest.importorskip("sklearn.linear_model")
-    job, model = fitted("logistic", 2)
+    job, _ = fitted("logistic", 2)
+    model = LEARNERS["logistic"].fit(replace(job, rounds=None, held_out=job.rows)).model
     encoded = model.encoding.apply(job.rows.matrix).astype(np.float64)
     for place in (1, job.rounds):
         other = linear.LogisticRegression(C=PATH[place - 1], tol=1e-8, max_iter=1000).fit(encoded, job.rows.codes)

@@ -1,5 +1,6 @@
 """The threshold panel: the slider, and the numbers that move with it."""
 
+import math
 from typing import TYPE_CHECKING
 
 from counterpoise.decide.measured import Measured
@@ -59,7 +60,11 @@ def figure(value: float) -> str:
     >>> figure(1234567.0), figure(0.012345), figure(40.0)
     ('1,230,000', '0.0123', '40')
     """
-    return f"{float(f'{value:.3g}'):,.15g}"
+    if value == 0:
+        return "0"
+    step = 10.0 ** (math.floor(math.log10(abs(value))) - 2)
+    rounded = math.floor(round(value / step, 9) + 0.5) * step  # a half goes up, as in the page's script
+    return f"{float(f'{rounded:.12g}'):,.15g}"
 
 
 def _share(key: str, name: str, found: Measured, meaning: str, rows: int) -> Tile:

@@ -49,7 +49,7 @@ def stops_of(
     --------
     >>> stops = stops_of(np.array([0, 1, 1]), np.array([0.2, 0.4, 0.8]), 0.5)
     >>> stops.threshold.round(3), stops.at.tp, stops.chosen
-    (array([0. , 0.3, 0.5, 0.9]), array([2., 2., 1., 0.]), 2)
+    (array([0. , 0.3, 0.5, 1. ]), array([2., 2., 1., 0.]), 2)
     """
     every = sweep(target, probability)
     own = int(every.places(threshold))

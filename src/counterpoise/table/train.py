@@ -51,6 +51,7 @@ from counterpoise.weights import ClassCounts
 DEFAULT_LEARNERS = ("lightgbm", "logistic", "catboost")
 DEFAULT_BUDGET = 300.0
 _LEAST_OF_TWO = 4
+_LEAST_OF_SEVERAL = 3
 # What the comparison of losses may take, in rows x trees per round (x columns): minutes on two cores.
 _MOST_SCORES = 250_000
 _MOST_CELLS = 10_000_000
@@ -371,8 +372,10 @@ def train_table(
         All facts.
     """
     place = out if out is not None else Path(f"counterpoise-{path.name.split('.')[0]}")
-    bundle.refuse_existing(place)
     what = Asked(target, **asked)
+    if what.goal is not None:
+        class_of_interest(what.goal, what.positive)
+    bundle.refuse_existing(place)
     progress("reading the table", 0.0)
     table = read_table(path)
     run = {name: str(value) for name, value in asdict(what).items() if name not in ("budget", "goal")}
@@ -408,6 +411,11 @@ def _train(table: Table, asked: Asked, out: Path | None, trials: Trials, progres
     else:
         goal = goal or Goal("macro_f1")
         check_multiclass_goal(goal)
+        if int(counts.n.max()) < _LEAST_OF_SEVERAL:
+            raise UserError(
+                f"target {asked.target!r}: no class has more than 2 rows, so none is left to set the thresholds on; "
+                "at least one class needs 3"
+            )
     time, group, weight = (_ordered(table, asked.time), _ordered(table, asked.group), _weights(table, asked.weight))
     kept = 0.2 if goal.constraints else 0.0
     split = split_rows(labels.codes, seed=asked.seed, calibration=kept, time=time, group=group)

@@ -168,7 +168,7 @@ def test_foreign_text_is_only_text(training):
     nasty = _everything(
         replace(
             training,
-            target=NASTY,
+            asked=replace(training.asked, target=NASTY),
             command=NASTY,
             notes=(NASTY,),
             versions={NASTY: NASTY},

@@ -8,13 +8,13 @@ one standard error one of three losses would "win" on every third table where al
 Nadeau and Bengio's (Inference for the generalization error, Machine Learning 2003), since the folds share training
 rows and their naive spread understates the noise.
 
-With many contestants all run on the first fold, and the better half goes on (successive halving). What is left may be
-blended; the blend's shares are found on the other folds too. Where the goal's score cannot tell contestants from the
-best one, the log loss decides, which wavers less.
+Each learner's reference runs on all folds. Of many other contestants all run on the first fold, and the better half
+goes on (successive halving). What is left may be blended; the blend's shares are found on the other folds too. Where
+the goal's score cannot tell contestants from the best one, the log loss decides, which wavers less.
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from time import monotonic
 
 import numpy as np
@@ -239,17 +239,40 @@ def candidates(learners: Sequence[str], counts: ClassCounts, recipes: Sequence[s
 
 
 def race(course: Race, contestants: Sequence[Candidate]) -> Verdict:
-    """Let all contestants learn, and choose; the first one always finishes."""
-    going, left_out = _screened(course, list(contestants))
+    """Let the contestants learn, and choose.
+
+    The learners' references go first, on all folds: what the time is short for is another loss, never another learner.
+    The very first always finishes.
+    """
     entries: list[Entry] = []
-    for place, one in enumerate(going):
-        if entries and monotonic() > course.deadline:
-            left_out.append(one.label)
-            continue
-        step = f"comparing {one.label} ({place + 1} of {len(going)})"
-        entries.append(entered(course, one, step))
+    left_out: list[str] = []
+    for one in contestants:
+        if one.leads:
+            _enter(course, one, entries, left_out)
+    for one in _screened(course, contestants, left_out):
+        _enter(course, one, entries, left_out)
     health = _health(course, entries[0])
     return verdict_of(entries, course, health, tuple(left_out))
+
+
+def _enter(course: Race, one: Candidate, entries: list[Entry], left_out: list[str]) -> None:
+    """Add one contestant's entry, or its label to those left out: as soon as its pace says that it would be late."""
+    followed: list[dict[str, NDArray[np.generic]]] = []
+    for fold in range(course.folds):
+        finished = course.trials.get(_key(course, one, fold)) is not None
+        pace = sum(float(trial["seconds"]) for trial in followed) / fold if fold else _seconds(course, one)
+        if entries and not finished and monotonic() + pace * (course.folds - fold) > course.deadline:
+            left_out.append(one.label)
+            return
+        followed.append(_follow(course, one, fold, f"comparing {one.label}"))
+    entries.append(_entry(course, one, followed))
+
+
+def _seconds(course: Race, one: Candidate) -> float:
+    """About what a fold takes this contestant: what it took its learner's reference, or 0 where that has not run."""
+    reference = replace(one, setting=next(iter(one.learner.settings)), loss=PLAIN)
+    trial = course.trials.get(_key(course, reference, 0))
+    return 0.0 if trial is None else float(trial["seconds"])
 
 
 def entered(course: Race, one: Candidate, step: str) -> Entry:
@@ -272,7 +295,7 @@ def how_many_folds(counts: ClassCounts) -> int:
 
 def _follow(course: Race, one: Candidate, fold: int, step: str) -> dict[str, NDArray[np.generic]]:
     """The curve and the files of one fit, from the trials where it is finished already."""
-    key = f"{one.learner.name} {one.setting} {one.loss} fold {fold} of {course.folds}"
+    key = _key(course, one, fold)
     found = course.trials.get(key)
     if found is None:
         begun = monotonic()
@@ -295,6 +318,10 @@ def _follow(course: Race, one: Candidate, fold: int, step: str) -> dict[str, NDA
     return found
 
 
+def _key(course: Race, one: Candidate, fold: int) -> str:
+    return f"{one.learner.name} {one.setting} {one.loss} fold {fold} of {course.folds}"
+
+
 def _posterior(
     course: Race, one: Candidate, trial: dict[str, NDArray[np.generic]], fold: int, rounds: int
 ) -> NDArray[np.float64]:
@@ -306,29 +333,30 @@ def _posterior(
     return np.asarray(one.recipe.posterior(logits), np.float64)
 
 
-def _screened(course: Race, contestants: list[Candidate]) -> tuple[list[Candidate], list[str]]:
-    """Those that run on all folds, and the labels of those that the time is too short for."""
+def _screened(course: Race, contestants: Sequence[Candidate], left_out: list[str]) -> list[Candidate]:
+    """Those besides the references that are worth running on all folds; of many the better half of all on the first."""
+    others = [one for one in contestants if not one.leads]
     rarest = int(np.bincount(course.rows.codes[course.fold == 0], minlength=len(course.counts.classes)).min())
     alone = len(course.counts.classes) == 2 and rarest < _LEAST_SCREENED
     if len(contestants) <= _FEW or alone:
-        return contestants, []
-    scored: list[tuple[bool, float, float, Candidate]] = []
-    left_out: list[str] = []
+        return others
+    scored: list[tuple[float, float]] = []
+    ran: list[Candidate] = []
     here = course.fold == 0
     codes = course.rows.codes[here]
     halves = folds_within(codes, course.seed)
-    for place, one in enumerate(contestants):
-        if scored and monotonic() > course.deadline:
+    for place, one in enumerate(others):
+        if monotonic() + _seconds(course, one) > course.deadline:
             left_out.append(one.label)
             continue
-        trial = _follow(course, one, 0, f"screening {one.label} ({place + 1} of {len(contestants)})")
+        trial = _follow(course, one, 0, f"screening {one.label} ({place + 1} of {len(others)})")
         probability = _posterior(course, one, trial, 0, int(np.argmin(trial["curve"])) + 1)
         score = float(fold_scores(codes, probability, halves, course.counts, course.goal)[0].mean())
-        loss = float(log_losses(codes, probability).mean())
-        scored.append((one.leads, score, -loss, one))
-    half = max(_FEW, (len(scored) + 1) // 2)
-    ranked = sorted(range(len(scored)), key=lambda k: (scored[k][0], *scored[k][1:3]), reverse=True)
-    return [scored[k][3] for k in sorted(ranked[:half])], left_out
+        scored.append((score, -float(log_losses(codes, probability).mean())))
+        ran.append(one)
+    kept = max(_FEW, (len(contestants) + 1) // 2) - (len(contestants) - len(others))
+    ranked = sorted(range(len(ran)), key=lambda k: scored[k], reverse=True)
+    return [ran[k] for k in sorted(ranked[: max(1, kept)])]
 
 
 def folds_within(codes: NDArray[np.int64], seed: int) -> NDArray[np.int64]:

@@ -1,0 +1,89 @@
+"""Who takes part in a race when time is short, and in what order."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from counterpoise.goals import Goal
+from counterpoise.recipes import sigmoid
+from counterpoise.table.features import Schema
+from counterpoise.table.learners.learner import Followed, Learner, Rows
+from counterpoise.table.learners.losses import PLAIN
+from counterpoise.table.race import BLEND, Candidate, Race, race
+from counterpoise.table.trials import Trials
+from counterpoise.weights import ClassCounts
+
+COUNTS = ClassCounts([80, 20])
+LOSSES = [
+    (PLAIN, sigmoid.binary_cross_entropy(COUNTS)),
+    ("focal", sigmoid.focal(COUNTS)),
+    ("weighted", sigmoid.weighted(COUNTS)),
+]
+
+
+@dataclass
+class Column:
+    """Its logits are a column of the matrix."""
+
+    place: int
+
+    def logits(self, matrix, _):
+        return matrix[:, self.place]
+
+    def files(self):
+        return {"place": bytes([self.place])}
+
+
+def learner(name, place, ran):
+    def fit(job):
+        ran.append((name, job.recipe.name.removeprefix("sigmoid.")))
+        return Followed(Column(place), np.array([0.5]))
+
+    def load(files, _, outputs):  # noqa: ARG001
+        return Column(files["place"][0])
+
+    return Learner(name, name.title(), (), lambda _: LOSSES, {"default": {}}, fit, load)
+
+
+def course(deadline):
+    codes = np.repeat([0, 1], [80, 20])
+    rng = np.random.default_rng(0)
+    matrix = np.stack([4.0 * codes - 2 + rng.normal(size=100), rng.normal(size=100)], axis=1)
+    fold = np.arange(100) % 5
+    return Race(Rows(matrix, codes), fold, COUNTS, Schema(()), Goal("f1"), 0, Trials(), deadline, lambda *_: None)
+
+
+def contestants(ran):
+    learners = [learner("good", 0, ran), learner("bad", 1, ran)]
+    every = [Candidate(one, "default", *loss) for one in learners for loss in LOSSES]
+    return sorted(every, key=lambda one: not one.leads)
+
+
+def test_without_time_only_the_first_reference_runs():
+    ran = []
+    verdict = race(course(deadline=0.0), contestants(ran))
+    assert ran == [("good", "binary_cross_entropy")] * 5
+    assert [entry.label for entry in verdict.entries] == ["Good, plain cross-entropy"]
+    assert len(verdict.left_out) == 5
+
+
+def test_every_reference_runs_on_all_folds_before_any_other_loss_runs_on_one():
+    ran = []
+    verdict = race(course(deadline=float("inf")), contestants(ran))
+    plain = "binary_cross_entropy"
+    assert ran[:10] == [("good", plain)] * 5 + [("bad", plain)] * 5
+    assert sorted(ran[10:14]) == [("bad", "focal"), ("bad", "weighted"), ("good", "focal"), ("good", "weighted")]
+    # of six the better four run on all folds: of the other losses two, which are those of the learner that can rank
+    assert [entry.learner for entry in verdict.entries] == ["good", "bad", "good", "good", BLEND]
+    assert not verdict.left_out
+
+
+def test_who_is_too_slow_is_left_out_with_its_other_losses():
+    ran = []
+    here = course(deadline=1e12)
+    slow = {"curve": np.array([0.5]), "seconds": np.array(np.inf), "file place": np.array([1], np.uint8)}
+    here.trials.put(f"bad default {PLAIN} fold 0 of 5", slow)
+    verdict = race(here, contestants(ran))
+    assert verdict.left_out == ("Bad, plain cross-entropy", "Bad, focal", "Bad, weighted")
+    assert {entry.learner for entry in verdict.entries} == {"good", BLEND}
+    assert "bad" not in dict(ran)

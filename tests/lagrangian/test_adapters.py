@@ -243,3 +243,11 @@ def test_keras_on(backend, tmp_path):
     )
     assert done.returncode == 0, done.stdout + done.stderr[-4000:]
     assert "all checks passed" in done.stdout
+
+
+def test_what_is_no_tensor_and_no_goal_loss_is_said():
+    criterion = GoalLoss("recall where precision >= 0.5", [90, 10])
+    with pytest.raises(cp.UserError, match="logits are ndarray; pass the model's output"):
+        criterion(np.zeros(2), torch.tensor([0, 1]))
+    with pytest.raises(cp.UserError, match="BCEWithLogitsLoss, which judges no goal"):
+        KeepBest(torch.nn.Linear(2, 1), torch.nn.BCEWithLogitsLoss())

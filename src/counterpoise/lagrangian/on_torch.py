@@ -66,6 +66,8 @@ class GoalLoss(torch.nn.Module):
         self, logits: torch.Tensor, target: torch.Tensor, sample_weight: torch.Tensor | None = None
     ) -> torch.Tensor:
         """The mean loss of a batch; target 0 or 1 of the logits' shape, sample_weight (N,) or of that shape."""
+        if not isinstance(logits, torch.Tensor):
+            raise UserError(f"logits are {type(logits).__name__}; pass the model's output, a torch.Tensor")
         learn = self.training and torch.is_grad_enabled()
         state = GoalState(*(getattr(self, name) for name in GoalState._fields))
         if logits.device.type == "cpu" and not torch.compiler.is_compiling():
@@ -132,7 +134,7 @@ class KeepBest:
     Raises
     ------
     UserError
-        For a bias of more than one element; by `restore` where nothing was kept.
+        For a bias of more than one element, or a criterion that is no `GoalLoss`; by `restore` where nothing was kept.
 
     Examples
     --------
@@ -148,6 +150,8 @@ class KeepBest:
     def __init__(self, model: torch.nn.Module, criterion: GoalLoss, bias: torch.nn.Parameter | None = None) -> None:
         if bias is not None and bias.numel() != 1:
             raise UserError(f"bias has shape {tuple(bias.shape)}; pass the one element that is added to the logit")
+        if not hasattr(criterion, "judge"):
+            raise UserError(f"criterion is {type(criterion).__name__}, which judges no goal; pass the GoalLoss")
         self.model, self.criterion, self.bias = model, criterion, bias
         self.best: Progress | None = None
         self.threshold = 0.0

@@ -19,7 +19,8 @@ from counterpoise.table.learners import LEARNERS, Job, Rows
 from counterpoise.table.learners.catboost import class_weights
 from counterpoise.table.learners.curve import posterior
 from counterpoise.table.learners.epochs import HIDDEN
-from counterpoise.table.learners.logistic import PATH, thinned
+from counterpoise.table.learners.logistic import PATH
+from counterpoise.table.learners.thinning import thinned
 from counterpoise.weights import ClassCounts
 
 SCHEMA = Schema(
@@ -225,12 +226,12 @@ def test_the_file_of_a_network_is_what_its_framework_computes(name):
 
 def test_a_place_of_the_path_is_scikit_learns_logistic_regression():
     linear = pytest.importorskip("sklearn.linear_model")
-    job, model = fitted("logistic", 2)
-    encoded = model.encoding.apply(job.rows.matrix).astype(np.float64)
-    for place in (1, job.rounds):
+    for place in (1, STEPS["logistic"]):
+        job = dataclasses.replace(job_of("logistic", 2), rounds=place)
+        model = LEARNERS["logistic"].fit(job).model
+        encoded = model.encoding.apply(job.rows.matrix).astype(np.float64)
         other = linear.LogisticRegression(C=PATH[place - 1], tol=1e-8, max_iter=1000).fit(encoded, job.rows.codes)
-        logits = model.logits(job.rows.matrix, place)
-        np.testing.assert_allclose(logits, other.decision_function(encoded), atol=2e-3)
+        np.testing.assert_allclose(model.logits(job.rows.matrix), other.decision_function(encoded), atol=2e-3)
 
 
 def test_thinned_rows_give_nearly_the_same_model(monkeypatch):
@@ -241,6 +242,18 @@ def test_thinned_rows_give_nearly_the_same_model(monkeypatch):
     monkeypatch.setattr("counterpoise.table.learners.logistic.MOST_CELLS", 2500 * 8)
     few = LEARNERS["logistic"].fit(job).model.logits(rows.matrix)
     assert 0 < np.abs(few - whole).mean() < 0.25
+
+
+@pytest.mark.parametrize("name", ["lightgbm", "xgboost", "catboost"])
+def test_a_booster_of_thinned_rows_is_about_as_good(name, monkeypatch):
+    rows, new = rows_of(3, count=6000), rows_of(3, count=2000, seed=1)
+    job = job_of(name, 3, rows=rows)
+    whole = LEARNERS[name].fit(job).model.logits(new.matrix)
+    monkeypatch.setattr("counterpoise.table.learners.thinning.MOST_CELLS", 2500 * 3 * 3)
+    few = LEARNERS[name].fit(job).model.logits(new.matrix)
+    assert not np.array_equal(few, whole)
+    losses = [log_losses(new.codes, posterior(job.recipe, logits)).mean() for logits in (few, whole)]
+    assert losses[0] < 1.1 * losses[1]
 
 
 def test_thinning_keeps_the_rare_class_and_the_weight():

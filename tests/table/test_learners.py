@@ -249,7 +249,8 @@ def test_a_booster_of_thinned_rows_is_about_as_good(name, monkeypatch):
     rows, new = rows_of(3, count=6000), rows_of(3, count=2000, seed=1)
     job = job_of(name, 3, rows=rows)
     whole = LEARNERS[name].fit(job).model.logits(new.matrix)
-    monkeypatch.setattr("counterpoise.table.learners.thinning.MOST_CELLS", 2500 * 3 * 3)
+    monkeypatch.setattr("counterpoise.table.learners.thinning.MOST_CELLS", 0)
+    monkeypatch.setattr("counterpoise.table.learners.thinning.FEWEST_ROWS", 2500)
     few = LEARNERS[name].fit(job).model.logits(new.matrix)
     assert not np.array_equal(few, whole)
     losses = [log_losses(new.codes, posterior(job.recipe, logits)).mean() for logits in (few, whole)]

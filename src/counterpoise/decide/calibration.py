@@ -177,7 +177,9 @@ def calibrate(
 
     Notes
     -----
-    Not in the race of "auto": "isotonic", whose probabilities of 0 and 1 one row can refute.
+    Not in the race of "auto": "isotonic", whose probabilities of 0 and 1 one row can refute. With two classes and more
+    than about 10,000 rows the race fits its maps on groups of rows with neighbouring scores, to save time; each is
+    judged on single rows, and the one that is chosen is fitted on all of them.
 
     References
     ----------

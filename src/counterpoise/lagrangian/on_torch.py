@@ -128,8 +128,9 @@ class KeepBest:
     criterion
         Its `GoalLoss`.
     bias
-        What is added to the logit, one element; default the bias of the model's last layer. Where there is none, 0 is
-        the only threshold.
+        What is added to the logit, one element; default the bias of the layer with parameters that the model registered
+        last, if it has one element. Pass it where another layer gives the logit. Where there is none, 0 is the only
+        threshold. A bias that the model scales afterwards cannot take the threshold: pass no rows to `update` then.
 
     Raises
     ------

@@ -127,7 +127,7 @@ class Schema:
         found: dict[str, list[int]] = {}
         for column in self.columns:
             begun = sum(map(len, found.values()))
-            found[column.name] = list(range(begun, begun + len(_PARTS[column.kind])))
+            found[column.name] = list(range(begun, begun + len(column.parts)))
         return found
 
     @property

@@ -13,6 +13,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from functools import partial
 from importlib.metadata import PackageNotFoundError, version
+from numbers import Integral, Real
 from pathlib import Path
 from time import monotonic
 from typing import Any
@@ -34,6 +35,7 @@ from counterpoise.goals import Goal
 from counterpoise.table import bundle
 from counterpoise.table.audit import Audit, audit
 from counterpoise.table.card import model_card
+from counterpoise.table.drift import time_places
 from counterpoise.table.features import Schema, learn_schema, to_matrix
 from counterpoise.table.frames import table_of
 from counterpoise.table.importance import Importance, importance_of
@@ -99,8 +101,12 @@ class Asked:
     seed: int = 0
 
     def __post_init__(self) -> None:
+        if not isinstance(self.seed, Integral):
+            raise UserError(f"seed is {self.seed!r}; it must be a whole number")
         if self.seed < 0:
             raise UserError(f"seed is {self.seed}; it must be 0 or more")
+        if not isinstance(self.budget, Real):
+            raise UserError(f"budget is {self.budget!r}; it is a number of seconds")
         if not self.budget > 0:
             raise UserError(f"budget is {self.budget:g} s; it must be more than 0, such as 5m")
         if not self.learners:
@@ -112,6 +118,8 @@ class Asked:
         named = [name for name in (self.target, self.group, self.weight) if name is not None]
         if len(set(named)) < len(named):
             raise UserError("target, group and weight must be different columns")
+        if self.time == self.target:
+            raise UserError(f"time is {self.time!r}, which is the target; name another column")
 
     @property
     def extra_columns(self) -> list[str]:
@@ -264,6 +272,10 @@ class Training:
         """As `Model.predict_proba`."""
         return self.model.predict_proba(frame)
 
+    def explain(self, frame: Any) -> pl.DataFrame:
+        """As `Model.explain`."""
+        return self.model.explain(frame)
+
     def _repr_html_(self) -> str:
         return heart(self)
 
@@ -276,7 +288,7 @@ def train(
     frame: Any,
     *,
     target: str,
-    positive: str | None = None,
+    positive: str | float | bool | None = None,
     goal: Goal | str | None = None,
     learners: Sequence[str] = DEFAULT_LEARNERS,
     time: str | None = None,
@@ -334,8 +346,24 @@ def train(
     """
     table = read_table(Path(frame)) if isinstance(frame, str | Path) else table_of(frame)
     aim = Goal.parse(goal) if isinstance(goal, str) else goal
-    asked = Asked(target, positive, aim, tuple(learners), None, time, group, weight, slice, budget, seed)
+    asked = Asked(
+        _name("target", target) or "",
+        None if positive is None else str(positive),
+        aim,
+        (learners,) if isinstance(learners, str) else tuple(learners),
+        None,
+        *(_name(*one) for one in (("time", time), ("group", group), ("weight", weight), ("slice", slice))),
+        budget,
+        seed,
+    )
     return _train(table, asked, None, Trials(), progress)
+
+
+def _name(option: str, column: Any) -> str | None:
+    """The name of a column, which pandas also makes of numbers."""
+    if column is not None and not isinstance(column, (str, int)):
+        raise UserError(f"{option} is a {type(column).__name__}; name a column")
+    return None if column is None else str(column)
 
 
 def train_table(
@@ -407,7 +435,8 @@ def _train(table: Table, asked: Asked, out: Path | None, trials: Trials, progres
     else:
         goal = goal or Goal("macro_f1")
         check_multiclass_goal(goal)
-    time, group, weight = (_ordered(table, asked.time), _ordered(table, asked.group), _weights(table, asked.weight))
+    time = None if asked.time is None else time_places(table.frame[asked.time])
+    group, weight = _groups(table, asked.group), _weights(table, asked.weight)
     kept = 0.2 if goal.constraints else 0.0
     split = split_rows(labels.codes, seed=asked.seed, calibration=kept, time=time, group=group)
     learned = counts_of(labels, split.train)
@@ -588,8 +617,8 @@ def decision_facts(training: Training) -> dict[str, Any]:
     }
 
 
-def _ordered(table: Table, name: str | None) -> NDArray[np.int64] | None:
-    """The place of each row's value among the sorted ones; empty cells come first."""
+def _groups(table: Table, name: str | None) -> NDArray[np.int64] | None:
+    """The place of each row's group; rows without one are a group."""
     if name is None:
         return None
     column = table.frame[name]
@@ -603,7 +632,7 @@ def _weights(table: Table, name: str | None) -> NDArray[np.float64] | None:
     if name is None:
         return None
     column = table.frame[name].cast(pl.Float64, strict=False)
-    wrong = (~(column > 0) | column.is_infinite()).fill_null(True)
+    wrong = (~(column > 0) | ~column.is_finite()).fill_null(True)  # Polars takes NaN for more than any number
     if wrong.any():
         place = int(wrong.arg_max() or 0)
         raise UserError(

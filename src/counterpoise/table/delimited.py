@@ -37,8 +37,15 @@ _MISSING_NUMBER = (
     "unknown",
     "missing",
 )
-_DATES = ("%Y-%m-%d", "%Y/%m/%d")
-_DATETIMES = ("%Y-%m-%d %H:%M:%S", "%Y-%m-%dT%H:%M:%S", "%Y-%m-%d %H:%M", "%Y-%m-%dT%H:%M:%S%.f")
+_DATES = ("%Y-%m-%d", "%Y/%m/%d", "%d.%m.%Y")
+_DATETIMES = (
+    "%Y-%m-%d %H:%M:%S",
+    "%Y-%m-%dT%H:%M:%S",
+    "%Y-%m-%d %H:%M",
+    "%Y-%m-%dT%H:%M:%S%.f",
+    "%d.%m.%Y %H:%M:%S",
+    "%d.%m.%Y %H:%M",
+)
 SUFFIXES = (".csv", ".tsv", ".txt")
 PACKED = (".gz", ".zip", ".zst", ".bz2", ".xz")
 _UNPACK = {

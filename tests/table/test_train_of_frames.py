@@ -71,3 +71,35 @@ def test_mistakes_are_told_before_anything_is_learned(options, message):
     with pytest.raises(UserError, match=message):
         cp.train(frame, learners=["lightgbm"], progress=lambda step, _: steps.append(step), **options)
     assert steps == []
+
+
+def test_rows_that_hang_together_are_promised_nothing(imbalanced):
+    frame = imbalanced(500)
+    alone = frame.with_columns(card=pl.int_range(pl.len()))
+    several = frame.with_columns(card=pl.int_range(pl.len()) // 5)
+    asked = {"target": "label", "goal": "recall where alerts <= 0.5", "learners": ["lightgbm"], "budget": 4}
+    assert cp.train(alone, group="card", **asked).decision.promised
+    found = cp.train(several, group="card", **asked)
+    assert not found.decision.promised
+    assert found.decision.reason.endswith("groups, so this cannot be promised")
+    assert found.facts["promised"] is False
+    assert "so this cannot be promised" in found._repr_html_()
+
+
+def test_what_repeats_a_training_on_a_frame_is_the_call(trained_frame):
+    _, result = trained_frame
+    assert (
+        result.command
+        == "counterpoise.train(frame, target='label', goal='f1', learners=['lightgbm'], budget=4, seed=0)"
+    )
+
+
+def test_a_breakdown_of_defaults_is_told_once(tmp_path):
+    rng = np.random.default_rng(0)
+    frame = pl.DataFrame({f"x{k}": rng.normal(size=200) for k in range(4)}).with_columns(
+        y=pl.Series(rng.random(200) < 0.1)
+    )
+    result = cp.train(frame, target="y", learners=["lightgbm"], budget=4)
+    assert result.health  # noise: the defaults are worse than the class shares
+    result.save(tmp_path / "m")
+    assert (tmp_path / "m" / "report.html").read_text().count("defaults broke down here") == 1

@@ -37,7 +37,8 @@ from counterpoise.table.audit import Audit, audit
 from counterpoise.table.card import model_card
 from counterpoise.table.drift import time_places
 from counterpoise.table.features import Schema, learn_schema, to_matrix
-from counterpoise.table.frames import table_of
+from counterpoise.table.findings import LEAST_OF_TWO
+from counterpoise.table.frames import FRAME, table_of
 from counterpoise.table.importance import Importance, importance_of
 from counterpoise.table.learners import LEARNERS, Job, Rows, installed
 from counterpoise.table.model import Member, Model, Ruling, naive, posterior
@@ -51,7 +52,6 @@ from counterpoise.weights import ClassCounts
 
 DEFAULT_LEARNERS = ("lightgbm", "logistic", "catboost")
 DEFAULT_BUDGET = 300.0
-_LEAST_OF_TWO = 4
 # What the comparison of losses may take, in rows x trees per round (x columns): minutes on two cores.
 _MOST_SCORES = 250_000
 _MOST_CELLS = 10_000_000
@@ -347,21 +347,23 @@ def train(
     table = read_table(Path(frame)) if isinstance(frame, str | Path) else table_of(frame)
     aim = Goal.parse(goal) if isinstance(goal, str) else goal
     asked = Asked(
-        _name("target", target) or "",
-        None if positive is None else str(positive),
-        aim,
-        (learners,) if isinstance(learners, str) else tuple(learners),
-        None,
-        *(_name(*one) for one in (("time", time), ("group", group), ("weight", weight), ("slice", slice))),
-        budget,
-        seed,
+        target=_name("target", target) or "",
+        positive=None if positive is None else str(positive),
+        goal=aim,
+        learners=(learners,) if isinstance(learners, str) else tuple(learners),
+        time=_name("time", time),
+        group=_name("group", group),
+        weight=_name("weight", weight),
+        slice=_name("slice", slice),
+        budget=budget,
+        seed=seed,
     )
     return _train(table, asked, None, Trials(), progress)
 
 
 def _name(option: str, column: Any) -> str | None:
     """The name of a column, which pandas also makes of numbers."""
-    if column is not None and not isinstance(column, (str, int)):
+    if column is not None and not isinstance(column, (str, Integral)):
         raise UserError(f"{option} is a {type(column).__name__}; name a column")
     return None if column is None else str(column)
 
@@ -402,7 +404,11 @@ def train_table(
     what = Asked(target, **asked)
     progress("reading the table", 0.0)
     table = read_table(path)
-    run = {name: str(value) for name, value in asdict(what).items() if name not in ("budget", "goal")}
+    run = {
+        name: ",".join(value) if isinstance(value, tuple) else str(value)
+        for name, value in asdict(what).items()
+        if name not in ("budget", "goal")
+    }
     run |= {"goal": str(what.goal), "table": bundle.fingerprint(_content(table))}
     with Unfinished(place, run, resume=resume) as trials:
         training = _train(table, what, place, trials, progress)
@@ -470,6 +476,8 @@ def _train(table: Table, asked: Asked, out: Path | None, trials: Trials, progres
     scores = posterior(members, rows.matrix[held]) if len(split.calibration) else verdict.winner.probability
     tested = (posterior(members, rows.matrix[split.test]), naive(members, rows.matrix[split.test]))
     judged = _judge(labels, split.test, labels.codes[held], scores, tested, learned, goal, asked.seed)
+    if group is not None and judged.decision is not None and judged.decision.promised:
+        judged = _without_promise(judged, goal, group[held])
     importance = importance_of(
         lambda frame: posterior(measured, to_matrix(Table(frame, table.path, table.typed), schema)),
         table.frame[split.test],
@@ -673,10 +681,10 @@ def counts_of(labels: Labels, rows: NDArray[np.int64]) -> ClassCounts:
 def enough_rows(labels: Labels, counts: ClassCounts, target: str) -> None:
     """Raise `UserError` if one of two classes is too small to learn from, to decide on and to test on."""
     for name, n in zip(labels.classes, counts.n.tolist(), strict=True):
-        if n < _LEAST_OF_TWO:
+        if n < LEAST_OF_TWO:
             raise UserError(
                 f"target {target!r}: class {name!r} has {n} rows; with two classes each needs at least "
-                f"{_LEAST_OF_TWO}, to learn from, to set the threshold and to test on"
+                f"{LEAST_OF_TWO}, to learn from, to set the threshold and to test on"
             )
 
 
@@ -702,6 +710,22 @@ def _judge(
     matrix = confusion_matrix(truth, scores >= decision.threshold, 2)
     at = (decision, decision.threshold, decision.met, decision.reason)
     return Judged(*at, truth, scores, plain, metrics, [], [], matrix)
+
+
+def _without_promise(judged: Judged, goal: Goal, group: NDArray[np.int64]) -> Judged:
+    """The same threshold, and nothing promised where calibration rows share a group: they are not independent."""
+    assert judged.decision is not None
+    sizes = np.bincount(group)[1:]  # rows without a group belong to nobody
+    if sizes.max(initial=0) < 2:
+        return judged
+    bounds = " and ".join(map(str, goal.constraints))
+    reason = (
+        f"{goal.label} is best here ({judged.decision.value:.3g}) among the thresholds that would keep {bounds} on new "
+        f"rows were all rows independent; but {int(sizes.sum()):,} rows are of only {int((sizes > 0).sum()):,} groups, "
+        "so this cannot be promised"
+    )
+    decision = replace(judged.decision, promised=False, missing_positives=None, reason=reason)
+    return replace(judged, decision=decision, reason=reason)
 
 
 def _notes(
@@ -776,6 +800,18 @@ def class_of_interest(goal: Goal, positive: str | None) -> tuple[str | None, Goa
 
 
 def _command(path: Path, asked: Asked, positive: str | None, goal: Goal) -> str:
+    """What repeats it: a command, or for a frame the call."""
+    if path == FRAME:
+        chosen: dict[str, Any] = {
+            "target": asked.target,
+            "positive": positive,
+            "goal": str(goal),
+            "learners": list(asked.learners),
+        }
+        chosen |= {name: getattr(asked, name) for name in ("time", "group", "weight", "slice")}
+        chosen |= {"budget": None if asked.budget == DEFAULT_BUDGET else asked.budget, "seed": asked.seed}
+        said = ", ".join(f"{name}={value!r}" for name, value in chosen.items() if value is not None)
+        return f"counterpoise.train(frame, {said})"
     words = ["counterpoise", "train", str(path), "--target", asked.target]
     if positive is not None:
         words += ["--positive", positive]

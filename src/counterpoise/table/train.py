@@ -529,7 +529,7 @@ def _train(table: Table, asked: Asked, out: Path | None, trials: Trials, progres
         slices=slices,
         audit=audited,
     )
-    columns = column_facts(rows.matrix[split.train], schema.features)
+    columns = column_facts(rows.matrix[split.train], schema.features, frozenset(schema.categorical))
     return replace(training, facts=decision_facts(training) | {"columns": columns})
 
 
@@ -711,7 +711,7 @@ def _judge(
 ) -> Judged:
     truth, (scores, plain) = labels.codes[test], tested
     if labels.positive is None:
-        several = choose_class_thresholds(truth_held, scores_held, learned.prior, goal)
+        several = choose_class_thresholds(truth_held, scores_held, goal, prior=learned.prior)
         cut = several.threshold
         metrics, recall, precision = measure_multiclass(truth, scores, cut, goal, seed=seed)
         matrix = confusion_matrix(truth, decide_classes(scores, cut), len(labels.classes))

@@ -1,0 +1,505 @@
+"""Several labels that a row may have at once: a training of two classes for each, over the same features and parts.
+
+The rows are split once for all labels, so that each part gets its share of every label's positives, and the columns
+become features once. Then each label is raced, grown, given its threshold and measured by itself, on the rows where it
+is known; what the binary training knows of a table, `Training` knows here of each label. The budget is divided: where
+it is short, only plain cross-entropy takes part, on a sample of the rows, and the negatives that a model grows from are
+thinned (those that are left count for all).
+"""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from time import monotonic
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from counterpoise.decide.measured import Measured
+from counterpoise.errors import UserError
+from counterpoise.goals import Goal
+from counterpoise.table import bundle
+from counterpoise.table.features import Schema, learn_schema, to_matrix
+from counterpoise.table.labels import ManyLabels, read_many_labels
+from counterpoise.table.learners import Rows
+from counterpoise.table.learners.logistic import thinned
+from counterpoise.table.macro import drawn_measures, macro
+from counterpoise.table.model import Ruling, naive, posterior
+from counterpoise.table.multilabel_model import MULTILABEL, MultilabelModel
+from counterpoise.table.race import Progress, Race, candidates, how_many_folds, race
+from counterpoise.table.read import Labels, Table, check_columns
+from counterpoise.table.slices import Slice, slices_of
+from counterpoise.table.split import Split, folds_of, sample_rows, split_labels
+from counterpoise.table.train import (
+    Asked,
+    Training,
+    command_of,
+    decision_facts,
+    grower,
+    judge,
+    ordered,
+    row_weights,
+    versions_of,
+)
+from counterpoise.table.trials import Part, Trials
+from counterpoise.weights import ClassCounts
+
+_LEAST = 4
+"""Rows that must have a label, and rows that must not: to learn from, to set the threshold and to test on."""
+_FEW = 5
+_SHARE_FOR_RACES = 0.4
+"""Of the budget; the rest is for growing the models and measuring them."""
+_CELLS_PER_SECOND = 3e6
+_SECONDS_PER_FIT = 0.2
+_FULL = 8
+"""Contestants of the usual two learners with all of their losses."""
+_LEAST_RACED, _LEAST_GROWN = 1_000, 3_000
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What there is time for, the same for every label.
+
+    Parameters
+    ----------
+    every_loss
+        Whether all losses are raced, or plain cross-entropy only.
+    raced, grown
+        At most so many rows are raced on, and grown from.
+    folds
+        At most so many.
+    again
+        Whether the models are grown once more from all rows after they were measured.
+    """
+
+    every_loss: bool
+    raced: int
+    grown: int
+    folds: int
+    again: bool
+
+
+def plan(budget: float, labels: int, rows: int, features: int, learners: int) -> Plan:
+    """Decide what there is time for, by sizes alone: on any machine the same.
+
+    Parameters
+    ----------
+    budget
+        Seconds, about.
+    labels
+        How many.
+    rows
+        Of the label that is known most often.
+    features, learners
+        How many.
+
+    Examples
+    --------
+    >>> plan(300.0, 3, 1_000, 20, 2)
+    Plan(every_loss=True, raced=1000, grown=1000, folds=5, again=True)
+    >>> plan(300.0, 28, 40_000, 366, 2).every_loss
+    False
+    """
+    race_seconds = _SHARE_FOR_RACES * budget / labels
+    grow_seconds = (1 - _SHARE_FOR_RACES) * budget / labels
+
+    def seconds(fits: int, some: float) -> float:
+        return fits * (_SECONDS_PER_FIT + some * features / _CELLS_PER_SECOND)
+
+    def most(fits: int, within: float, least: int) -> int:
+        found = (within / fits - _SECONDS_PER_FIT) * _CELLS_PER_SECOND / features
+        return int(min(rows, max(least, found)))
+
+    every_loss = seconds(_FULL // 2 * learners * 5, 0.8 * rows) <= race_seconds
+    if every_loss or seconds(learners * 5, 0.8 * rows) <= race_seconds:
+        raced, folds = rows, 5
+    else:
+        raced, folds = most(learners * 3, 1.5 * race_seconds, _LEAST_RACED), 3
+    again = seconds(2 * learners, rows) <= grow_seconds
+    grown = rows if again else most(learners, grow_seconds, _LEAST_GROWN)
+    return Plan(every_loss, raced, grown, folds, again)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class MultilabelTraining:
+    """Everything that was found and decided: what the summary, the report and decision.json tell.
+
+    Parameters
+    ----------
+    table
+        Where the rows came from.
+    out
+        Where the results are, or None where they were not written.
+    asked
+        What was asked.
+    labels
+        The columns of labels, and what they hold.
+    goal
+        What was reached for, of each label.
+    split
+        Who learned, set the thresholds and judged.
+    schema
+        The columns used and dropped.
+    trainings
+        Of each label that was learned, by name.
+    not_learned
+        Of each other label the reason.
+    metrics
+        Means over the learned labels, on the test rows.
+    notes
+        What the reader should know besides.
+    command
+        What repeats all this.
+    versions
+        Of the software.
+    facts
+        All of decision.json, but for the fingerprints of the files.
+    """
+
+    table: Path
+    out: Path | None
+    asked: Asked
+    labels: ManyLabels
+    goal: Goal
+    split: Split
+    schema: Schema
+    trainings: Mapping[str, Training]
+    not_learned: Mapping[str, str]
+    metrics: Mapping[str, Measured]
+    notes: tuple[str, ...]
+    command: str
+    versions: dict[str, str]
+    facts: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def model(self) -> MultilabelModel:
+        """What predicts: the same that `counterpoise.load` gives after `save`."""
+        models = {name: one.model for name, one in self.trainings.items()}
+        return MultilabelModel(models, self.schema, self.labels.names, self.facts)
+
+    @property
+    def target(self) -> str:
+        """The columns of labels, as they were asked for."""
+        return self.asked.target
+
+    @property
+    def decision(self) -> dict[str, Ruling]:
+        """As `MultilabelModel.decision`."""
+        return self.model.decision
+
+    def __getitem__(self, label: str) -> Training:
+        """The training of one label alone."""
+        return self.trainings[label]
+
+    def predict(self, frame: Any) -> NDArray[np.int64]:
+        """As `MultilabelModel.predict`."""
+        return self.model.predict(frame)
+
+    def predict_proba(self, frame: Any) -> NDArray[np.float64]:
+        """As `MultilabelModel.predict_proba`."""
+        return self.model.predict_proba(frame)
+
+    def _repr_html_(self) -> str:
+        from counterpoise.table.multilabel_report import heart
+
+        return heart(self)
+
+    def save(self, directory: str | Path) -> None:
+        """Write the directory that `counterpoise.load` and `counterpoise predict` read: new, at once or not at all."""
+        bundle.write(Path(directory), _files(self))
+
+
+def train_labels(
+    table: Table, asked: Asked, out: Path | None, trials: Trials, progress: Progress
+) -> MultilabelTraining:
+    """Train, compare and decide for each label of `asked.targets`.
+
+    Raises
+    ------
+    UserError
+        For a column that is absent or cannot be used, a goal that names a class, or if no label can be learned.
+    """
+    begun = monotonic()
+    goal = _goal_of_each(asked.goal)
+    check_columns(table, asked.extra_columns)
+    labels = read_many_labels(table, asked.targets, asked.positive)
+    time, group, weight = (
+        ordered(table, asked.time),
+        ordered(table, asked.group),
+        row_weights(table, asked.weight),
+    )
+    kept = 0.2 if goal.constraints else 0.0
+    split = split_labels(labels.codes, seed=asked.seed, calibration=kept, time=time, group=group)
+    not_learned = _not_learned(labels, split, promises=bool(goal.constraints))
+    learned = [place for place, name in enumerate(labels.names) if name not in not_learned]
+    if not learned:
+        first, reason = next(iter(not_learned.items()))
+        raise UserError(f"none of the {len(labels.names)} labels can be learned; {first!r}: {reason}")
+    leave_out = [name for name in (asked.group, asked.weight) if name is not None]
+    schema = learn_schema(table, labels.names, split.train, leave_out=leave_out, time=asked.time)
+    matrix = to_matrix(table, schema)
+    progress("reading the table", 1.0)
+    rows = max(int(labels.known(place).sum()) for place in learned)
+    planned = plan(asked.budget, len(learned), rows, matrix.shape[1], len(asked.learners))
+    work = _Work(table, asked, out, labels, goal, split, schema, matrix, time, group, weight, planned)
+    trainings = {}
+    for done, place in enumerate(learned):
+        progress("learning the labels", done / len(learned))
+        deadline = begun + asked.budget * (done + _SHARE_FOR_RACES) / len(learned)
+        name = labels.names[place]
+        trainings[name] = _train_label(work, place, Part(trials, name), deadline)
+    progress("learning the labels", 1.0)
+    training = MultilabelTraining(
+        table=table.path,
+        out=out,
+        asked=asked,
+        labels=labels,
+        goal=goal,
+        split=split,
+        schema=schema,
+        trainings=trainings,
+        not_learned=not_learned,
+        metrics=_macro(trainings, split, asked.seed),
+        notes=_notes(work, trainings),
+        command=command_of(table.path, asked, asked.positive, goal),
+        versions=versions_of(asked.learners),
+    )
+    return replace(training, facts=_facts(training))
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Work:
+    """What all labels share."""
+
+    table: Table
+    asked: Asked
+    out: Path | None
+    labels: ManyLabels
+    goal: Goal
+    split: Split
+    schema: Schema
+    matrix: NDArray[np.float64]
+    time: NDArray[np.int64] | None
+    group: NDArray[np.int64] | None
+    weight: NDArray[np.float64] | None
+    plan: Plan
+
+
+def _train_label(work: _Work, place: int, trials: Trials, deadline: float) -> Training:
+    name, labels, known = work.labels.names[place], work.labels.of(place), work.labels.known(place)
+    asked = replace(work.asked, target=name, targets=())
+    split = _within(work.split, known)
+    rows = Rows(work.matrix, labels.codes, work.weight)
+    everywhere, learned = _counts(labels, known), _counts(labels, split.train)
+    raced = split.train[sample_rows(labels.codes[split.train], work.plan.raced, seed=asked.seed, least=100)]
+    fold = folds_of(
+        labels.codes[raced],
+        min(work.plan.folds, how_many_folds(_counts(labels, raced))),
+        seed=asked.seed,
+        time=None if work.time is None else work.time[raced],
+        group=None if work.group is None else work.group[raced],
+    )
+    course = Race(rows.at(raced), fold, learned, work.schema, work.goal, asked.seed, trials, deadline, _quiet)
+    verdict = race(course, candidates(asked.learners, learned, None if work.plan.every_loss else ()))
+    grow = grower(verdict, work.schema, asked, _quiet)
+    few = thinned(rows.at(split.train), work.plan.grown, seed=asked.seed)
+    members = grow(few, learned, "growing the model")
+    tested = (posterior(members, work.matrix[split.test]), naive(members, work.matrix[split.test]))
+    promises = len(split.calibration) > 0
+    held = split.calibration if promises else raced
+    scores = posterior(members, work.matrix[held]) if promises else verdict.winner.probability
+    judged = judge(labels, split.test, labels.codes[held], scores, tested, learned, work.goal, asked.seed)
+    slices: tuple[Slice, ...] = ()
+    if asked.slice is not None:
+        groups = work.table.frame[split.test].select(asked.slice)
+        decided = judged.probability >= judged.threshold
+        slices = slices_of(groups, judged.target, decided, classes=labels.classes)
+    if work.plan.again and not promises:
+        members = grow(rows.at(known), everywhere, "growing the model from all rows")
+    training = Training(
+        table=work.table.path,
+        out=work.out,
+        asked=asked,
+        labels=labels,
+        counts=everywhere,
+        goal=work.goal,
+        split=split,
+        schema=work.schema,
+        verdict=verdict,
+        judged=judged,
+        fitted=members,
+        notes=(f"The budget had no time for: {', '.join(verdict.left_out)}.",) if verdict.left_out else (),
+        command=command_of(work.table.path, work.asked, work.asked.positive, work.goal),
+        versions=versions_of(asked.learners),
+        slices=slices,
+    )
+    return replace(training, facts=decision_facts(training))
+
+
+def _quiet(step: str, done: float) -> None:
+    """A label's own steps are too many to be shown."""
+
+
+def _goal_of_each(goal: Goal | None) -> Goal:
+    found = goal or Goal("f1")
+    if "class" in found.needs:
+        raise UserError(
+            f"goal {str(found)!r} names a class, but each label has a goal of its own, which is about the rows that have "
+            "the label; leave 'of' and the name away"
+        )
+    found.check_served("several labels")
+    return found
+
+
+def _counts(labels: Labels, rows: NDArray[Any]) -> ClassCounts:
+    return ClassCounts(np.bincount(labels.codes[rows], minlength=2).tolist(), classes=list(labels.classes))
+
+
+def _within(split: Split, known: NDArray[np.bool_]) -> Split:
+    """The parts, of the rows where a label is known."""
+    train, held, tested = (rows[known[rows]] for rows in (split.train, split.calibration, split.test))
+    return Split(train, held, tested, split.how)
+
+
+def _not_learned(labels: ManyLabels, split: Split, *, promises: bool) -> dict[str, str]:
+    """The labels that cannot be learned, each with its reason."""
+    parts = [("training", split.train, 2), ("test", split.test, 1)]
+    parts += [("calibration", split.calibration, 1)] if promises else []
+    found: dict[str, str] = {}
+    for place, name in enumerate(labels.names):
+        codes = labels.codes[:, place]
+        for said, code in (("have it", 1), ("have it not", 0)):
+            n = int((codes == code).sum())
+            lacking = [part for part, rows, least in parts if int((codes[rows] == code).sum()) < least]
+            if n < _LEAST:
+                found.setdefault(name, f"{_rows(n)} {said}, and at least {_LEAST} must")
+            elif lacking:
+                found.setdefault(name, f"{_rows(n)} {said}, too few of them in the {lacking[0]} part ({split.how})")
+    return found
+
+
+def _rows(n: int) -> str:
+    return "no row" if n == 0 else "1 row" if n == 1 else f"{n:,} rows"
+
+
+def _macro(trainings: Mapping[str, Training], split: Split, seed: int) -> dict[str, Measured]:
+    tested = [
+        (np.searchsorted(split.test, one.split.test), one.judged.target, one.judged.probability, _cut(one))
+        for one in trainings.values()
+    ]
+    draws = drawn_measures(len(split.test), tested, seed=seed)
+    return {
+        f"macro_{name}": macro([one.judged.metrics[name] for one in trainings.values()], drawn)
+        for name, drawn in draws.items()
+    }
+
+
+def _cut(training: Training) -> float:
+    assert isinstance(training.judged.threshold, float)  # of two classes it is one number
+    return training.judged.threshold
+
+
+def _notes(work: _Work, trainings: Mapping[str, Training]) -> tuple[str, ...]:
+    planned, split = work.plan, work.split
+    found = []
+    if not planned.every_loss:
+        found.append("The budget had time for plain cross-entropy only; a larger one lets other losses take part.")
+    most = max(len(one.split.train) for one in trainings.values())
+    if planned.raced < most:
+        found.append(
+            f"The learners were compared on about {planned.raced:,} of up to {most:,} training rows of a label."
+        )
+    if planned.grown < most:
+        found.append(
+            f"The models grew from at most {planned.grown:,} training rows each: rows without the label were thinned "
+            "out, and those that are left count for all of them."
+        )
+    if planned.again and not len(split.calibration):
+        found.append(
+            "The figures are of models that learned without the test rows; the saved ones learned from all rows, in "
+            "the same way."
+        )
+    late = [name for name, one in trainings.items() if one.verdict.left_out]
+    if late:
+        found.append(f"Not every contestant had time to run for {_named(late)}.")
+    broken = [name for name, one in trainings.items() if one.verdict.health is not None and one.verdict.health.broken]
+    if broken:
+        found.append(f"LightGBM's defaults broke down on {_named(broken)}; its steadied settings took their place.")
+    few = [name for name, one in trainings.items() if int(one.judged.target.sum()) < _FEW]
+    if few:
+        found.append(f"Fewer than {_FEW} test rows have {_named(few)}: the figures of these labels say little.")
+    dropped = [f"{name} ({reason})" for name, reason in work.schema.dropped]
+    if dropped:
+        more = f", and {len(dropped) - 10} more" if len(dropped) > 10 else ""
+        found.append(f"Columns not used: {', '.join(dropped[:10])}{more}.")
+    return tuple(found)
+
+
+def _named(labels: list[str]) -> str:
+    """Some labels for the reader.
+
+    Examples
+    --------
+    >>> _named(["a", "b"]), _named(list("abcdefgh"))
+    ('the labels a, b', '8 labels (a, b, c, d, e, …)')
+    """
+    if len(labels) == 1:
+        return f"the label {labels[0]}"
+    return (
+        f"the labels {', '.join(labels)}" if len(labels) <= 5 else f"{len(labels)} labels ({', '.join(labels[:5])}, …)"
+    )
+
+
+def _facts(training: MultilabelTraining) -> dict[str, Any]:
+    """What decision.json holds, but for the fingerprints of the files."""
+    split = training.split
+    return {
+        "format": bundle.FORMAT,
+        "kind": MULTILABEL,
+        "goal": str(training.goal),
+        "target": list(training.labels.names),
+        "values": list(training.labels.values),
+        "labels": {
+            name: {
+                "folder": _folder(training, name),
+                **{key: one.facts[key] for key in ("threshold", "met", "promised", "reason", "counts", "metrics")},
+            }
+            for name, one in training.trainings.items()
+        },
+        "not_learned": dict(training.not_learned),
+        "metrics": {"test": {name: one.to_dict() for name, one in training.metrics.items()}},
+        "rows": {"train": len(split.train), "calibration": len(split.calibration), "test": len(split.test)},
+        "split": split.how,
+        "seed": training.asked.seed,
+        "schema": training.schema.to_dict(),
+        "notes": list(training.notes),
+        "command": training.command,
+        "versions": training.versions,
+    }
+
+
+def _folder(training: MultilabelTraining, label: str) -> str:
+    """Where a label's files are: any text may be the name of a column, and two may differ in case only."""
+    return f"{training.labels.names.index(label)}-{re.sub(r'[^A-Za-z0-9_-]+', '_', label)[:40]}"
+
+
+def _files(training: MultilabelTraining) -> dict[str, bytes]:
+    """Everything that the directory holds."""
+    from counterpoise.table.multilabel_report import card, page  # they need this file
+
+    files = bundle.model_files((), training.schema.arrays())
+    for name, one in training.trainings.items():
+        folder = _folder(training, name)
+        own = bundle.model_files(one.fitted, {})
+        own[bundle.DECISION] = bundle.to_json(_own_facts(one)).encode()
+        files |= {f"{folder}/{file}": data for file, data in own.items()}
+    facts = training.facts | {"files": {name: bundle.fingerprint(data) for name, data in sorted(files.items())}}
+    texts = {bundle.DECISION: bundle.to_json(facts), bundle.REPORT: page(training), bundle.CARD: card(training)}
+    return files | {name: text.encode() for name, text in texts.items()}
+
+
+def _own_facts(training: Training) -> dict[str, Any]:
+    """A label's decision.json: without what all labels share."""
+    return {name: fact for name, fact in training.facts.items() if name not in ("schema", "command", "versions")}

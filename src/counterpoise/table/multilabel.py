@@ -224,6 +224,8 @@ def train_labels(
     begun = monotonic()
     goal = _goal_of_each(asked.goal)
     check_columns(table, asked.extra_columns)
+    if {asked.group, asked.weight} & set(asked.targets):
+        raise UserError("targets, group and weight must be different columns")
     labels = read_many_labels(table, asked.targets, asked.positive)
     time, group, weight = (
         ordered(table, asked.time),
@@ -236,7 +238,8 @@ def train_labels(
     learned = [place for place, name in enumerate(labels.names) if name not in not_learned]
     if not learned:
         first, reason = next(iter(not_learned.items()))
-        raise UserError(f"none of the {len(labels.names)} labels can be learned; {first!r}: {reason}")
+        more = f"; and so on for {len(not_learned) - 1} more" if len(not_learned) > 1 else ""
+        raise UserError(f"no label can be learned; {first!r}: {reason}{more}")
     leave_out = [name for name in (asked.group, asked.weight) if name is not None]
     schema = learn_schema(table, labels.names, split.train, leave_out=leave_out, time=asked.time)
     matrix = to_matrix(table, schema)
@@ -346,8 +349,8 @@ def _goal_of_each(goal: Goal | None) -> Goal:
     found = goal or Goal("f1")
     if "class" in found.needs:
         raise UserError(
-            f"goal {str(found)!r} names a class, but each label has a goal of its own, which is about the rows that have "
-            "the label; leave 'of' and the name away"
+            f"goal {str(found)!r} names a class, but each label has a goal of its own, about the rows that have it; "
+            "leave 'of' and the name away"
         )
     found.check_served("several labels")
     return found

@@ -52,7 +52,7 @@ _FEW = 5
 _SHARE_FOR_RACES = 0.4
 """Of the budget; the rest is for growing the models and measuring them."""
 _CELLS_PER_SECOND = 3e6
-_SECONDS_PER_FIT = 0.2
+_SECONDS_PER_FIT = 0.1
 _FULL = 8
 """Contestants of the usual two learners with all of their losses."""
 _LEAST_RACED, _LEAST_GROWN = 1_000, 3_000
@@ -156,6 +156,15 @@ class MultilabelTraining:
         Of the software.
     facts
         All of decision.json, but for the fingerprints of the files.
+
+    Examples
+    --------
+    >>> import polars as pl, counterpoise as cp
+    >>> size, age = np.random.default_rng(0).normal(size=(2, 300))
+    >>> frame = pl.DataFrame({"size": size, "age": age, "y_large": size > 1.5, "y_old": age > 1.0})
+    >>> result = cp.train(frame, target="y_*", learners=["logistic"], budget=5)
+    >>> result.predict(pl.DataFrame({"size": [0.0, 3.0], "age": [2.5, 3.0]})).tolist()
+    [[0, 1], [1, 1]]
     """
 
     table: Path
@@ -305,7 +314,7 @@ def _train_label(work: _Work, place: int, trials: Trials, deadline: float) -> Tr
         group=None if work.group is None else work.group[raced],
     )
     course = Race(rows.at(raced), fold, learned, work.schema, work.goal, asked.seed, trials, deadline, _quiet)
-    verdict = race(course, candidates(asked.learners, learned, None if work.plan.every_loss else ()))
+    verdict = race(course, candidates(asked.learners, learned, asked.recipes if work.plan.every_loss else ()))
     grow = grower(verdict, work.schema, asked, _quiet)
     few = thinned(rows.at(split.train), work.plan.grown, seed=asked.seed)
     members = grow(few, learned, "growing the model")
@@ -432,7 +441,7 @@ def _notes(work: _Work, trainings: Mapping[str, Training]) -> tuple[str, ...]:
         found.append(f"LightGBM's defaults broke down on {_named(broken)}; its steadied settings took their place.")
     few = [name for name, one in trainings.items() if int(one.judged.target.sum()) < _FEW]
     if few:
-        found.append(f"Fewer than {_FEW} test rows have {_named(few)}: the figures of these labels say little.")
+        found.append(f"Figures that say little, since fewer than {_FEW} test rows have the label: {_named(few)}.")
     dropped = [f"{name} ({reason})" for name, reason in work.schema.dropped]
     if dropped:
         more = f", and {len(dropped) - 10} more" if len(dropped) > 10 else ""
@@ -446,13 +455,9 @@ def _named(labels: list[str]) -> str:
     Examples
     --------
     >>> _named(["a", "b"]), _named(list("abcdefgh"))
-    ('the labels a, b', '8 labels (a, b, c, d, e, …)')
+    ('a, b', '8 labels (a, b, c, d, e, …)')
     """
-    if len(labels) == 1:
-        return f"the label {labels[0]}"
-    return (
-        f"the labels {', '.join(labels)}" if len(labels) <= 5 else f"{len(labels)} labels ({', '.join(labels[:5])}, …)"
-    )
+    return ", ".join(labels) if len(labels) <= 5 else f"{len(labels)} labels ({', '.join(labels[:5])}, …)"
 
 
 def _facts(training: MultilabelTraining) -> dict[str, Any]:

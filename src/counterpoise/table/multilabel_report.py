@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 
 _MOST_ROWS = 40
 _FIGURES = ("precision", "recall", "f1", "average_precision")
+_TITLE = {"macro_f1": "macro F1", "macro_average_precision": "macro average precision"}
 _MEANING = {
     "macro_f1": "mean F1 of the labels",
     "macro_average_precision": "ranking: mean precision over all recalls, of the labels",
@@ -212,7 +213,7 @@ def _worst_first(training: "MultilabelTraining") -> list[tuple[str, "Training"]]
 
 def _expectations(training: "MultilabelTraining") -> Section:
     tiles = tuple(
-        Tile(name, name.replace("_", " "), f"{one.value:.3f}", f"{one.low:.3f} to {one.high:.3f}", _MEANING[name])
+        Tile(name, _TITLE[name], f"{one.value:.3f}", f"{one.low:.3f} to {one.high:.3f}", _MEANING[name])
         for name, one in training.metrics.items()
     )
     said = [

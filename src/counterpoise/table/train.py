@@ -323,7 +323,7 @@ def train(
     -------
     Training
         `.predict(frame)`, `.predict_proba(frame)`, `.decision`, `.save(directory)`; a notebook shows the heart of its
-        report.
+        report. Of several labels a `MultilabelTraining` with the same, a column per label.
 
     Raises
     ------

@@ -176,6 +176,8 @@ def test_a_damaged_label_is_refused(directory, tmp_path):
     copy = tmp_path / "copy"
     shutil.copytree(directory, copy)
     own = next(copy.glob("0-*/decision.json"))
+    with pytest.raises(UserError, match="is one label of the model in"):
+        cp.load(own.parent)
     own.write_text(own.read_text().replace('"threshold": 0.', '"threshold": 0.1'))
     with pytest.raises(UserError, match="checksum"):
         cp.load(copy)

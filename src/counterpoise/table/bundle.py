@@ -32,7 +32,7 @@ from counterpoise.recipes import from_dict
 from counterpoise.table.features import Schema
 from counterpoise.table.learners import LEARNERS
 from counterpoise.table.model import Member, Model, Ruling
-from counterpoise.table.multilabel_model import MULTILABEL, MultilabelModel
+from counterpoise.table.multilabel_model import LABEL, MULTILABEL, MultilabelModel
 
 DECISION, REPORT, CARD, TEXT = "decision.json", "report.html", "model_card.md", "text.safetensors"
 FORMAT = 2
@@ -177,6 +177,8 @@ def load(path: str | Path) -> Model | MultilabelModel:
         )
     if found < FORMAT:
         raise UserError(f"{path} was written by an older Counterpoise (format {found}); train again")
+    if facts.get("kind") == LABEL:
+        raise UserError(f"{path} is one label of the model in {path.parent}; load that, and take its label by name")
     try:
         files = {name: _checked(path, name, expected) for name, expected in facts["files"].items()}
         return (

@@ -27,11 +27,11 @@ from counterpoise.table.learners import Rows
 from counterpoise.table.learners.logistic import thinned
 from counterpoise.table.macro import drawn_measures, macro
 from counterpoise.table.model import Ruling, naive, posterior
-from counterpoise.table.multilabel_model import MULTILABEL, MultilabelModel
+from counterpoise.table.multilabel_model import LABEL, MULTILABEL, MultilabelModel
 from counterpoise.table.race import Progress, Race, candidates, how_many_folds, race
 from counterpoise.table.read import Labels, Table, check_columns
 from counterpoise.table.slices import Slice, slices_of
-from counterpoise.table.split import Split, folds_of, sample_rows, split_labels
+from counterpoise.table.split import Split, folds_of, split_labels
 from counterpoise.table.train import (
     Asked,
     Training,
@@ -307,7 +307,7 @@ def _train_label(work: _Work, place: int, trials: Trials, deadline: float) -> Tr
     split = _within(work.split, known)
     rows = Rows(work.matrix, labels.codes, work.weight)
     everywhere, learned = _counts(labels, known), _counts(labels, split.train)
-    raced = split.train[sample_rows(labels.codes[split.train], work.plan.raced, seed=asked.seed, least=100)]
+    raced, raced_for = _thinned(labels, split.train, work.plan.raced, asked.seed)
     fold = folds_of(
         labels.codes[raced],
         min(work.plan.folds, how_many_folds(_counts(labels, raced))),
@@ -315,16 +315,29 @@ def _train_label(work: _Work, place: int, trials: Trials, deadline: float) -> Tr
         time=None if work.time is None else work.time[raced],
         group=None if work.group is None else work.group[raced],
     )
-    course = Race(rows.at(raced), fold, learned, work.schema, work.goal, asked.seed, trials, deadline, _quiet)
+    course = Race(
+        _weighted(rows.at(raced), raced_for),
+        fold,
+        learned,
+        work.schema,
+        work.goal,
+        asked.seed,
+        trials,
+        deadline,
+        _quiet,
+    )
     verdict = race(course, candidates(asked.learners, learned, asked.recipes if work.plan.every_loss else ()))
+    if raced_for is not None:
+        verdict = replace(verdict, health=None)  # it is judged by class shares, which are not those of thinned rows
     grow = grower(verdict, work.schema, asked, _quiet)
-    few = thinned(rows.at(split.train), work.plan.grown, seed=asked.seed)
-    members = grow(few, learned, "growing the model")
+    grown, grown_for = _thinned(labels, split.train, work.plan.grown, asked.seed)
+    members = grow(_weighted(rows.at(grown), grown_for), learned, "growing the model")
     tested = (posterior(members, work.matrix[split.test]), naive(members, work.matrix[split.test]))
     promises = len(split.calibration) > 0
     held = split.calibration if promises else raced
     scores = posterior(members, work.matrix[held]) if promises else verdict.winner.probability
-    judged = judge(labels, split.test, labels.codes[held], scores, tested, learned, work.goal, asked.seed)
+    stands_for = None if promises else raced_for
+    judged = judge(labels, split.test, labels.codes[held], scores, tested, learned, work.goal, asked.seed, stands_for)
     slices: tuple[Slice, ...] = ()
     if asked.slice is not None:
         groups = work.table.frame[split.test].select(asked.slice)
@@ -371,6 +384,20 @@ def _counts(labels: Labels, rows: NDArray[Any]) -> ClassCounts:
     return ClassCounts(np.bincount(labels.codes[rows], minlength=2).tolist(), classes=list(labels.classes))
 
 
+def _thinned(
+    labels: Labels, rows: NDArray[np.int64], most: int, seed: int
+) -> tuple[NDArray[np.int64], NDArray[np.float64] | None]:
+    """About so many of the rows at most, all of a rare class among them, and how many each stands for; None: one."""
+    numbered = thinned(Rows(rows[:, None].astype(np.float64), labels.codes[rows]), most, seed=seed)
+    return numbered.matrix[:, 0].astype(np.int64), numbered.weight
+
+
+def _weighted(rows: Rows, stands_for: NDArray[np.float64] | None) -> Rows:
+    if stands_for is None:
+        return rows
+    return replace(rows, weight=stands_for if rows.weight is None else rows.weight * stands_for)
+
+
 def _within(split: Split, known: NDArray[np.bool_]) -> Split:
     """The parts, of the rows where a label is known."""
     train, held, tested = (rows[known[rows]] for rows in (split.train, split.calibration, split.test))
@@ -384,18 +411,15 @@ def _not_learned(labels: ManyLabels, split: Split, *, promises: bool) -> dict[st
     found: dict[str, str] = {}
     for place, name in enumerate(labels.names):
         codes = labels.codes[:, place]
-        for said, code in (("have it", 1), ("have it not", 0)):
+        for has, have, code in (("has it", "have it", 1), ("lacks it", "lack it", 0)):
             n = int((codes == code).sum())
+            said = f"{'no row' if n == 0 else '1 row'} {has}" if n < 2 else f"{n:,} rows {have}"
             lacking = [part for part, rows, least in parts if int((codes[rows] == code).sum()) < least]
             if n < _LEAST:
-                found.setdefault(name, f"{_rows(n)} {said}, and at least {_LEAST} must")
+                found.setdefault(name, f"{said}, and at least {_LEAST} must")
             elif lacking:
-                found.setdefault(name, f"{_rows(n)} {said}, too few of them in the {lacking[0]} part ({split.how})")
+                found.setdefault(name, f"{said}, too few of them in the {lacking[0]} part (split {split.how})")
     return found
-
-
-def _rows(n: int) -> str:
-    return "no row" if n == 0 else "1 row" if n == 1 else f"{n:,} rows"
 
 
 def _macro(trainings: Mapping[str, Training], split: Split, seed: int) -> dict[str, Measured]:
@@ -423,12 +447,13 @@ def _notes(work: _Work, trainings: Mapping[str, Training]) -> tuple[str, ...]:
     most = max(len(one.split.train) for one in trainings.values())
     if planned.raced < most:
         found.append(
-            f"The learners were compared on about {planned.raced:,} of up to {most:,} training rows of a label."
+            f"The learners were compared, and the thresholds chosen, on at most {planned.raced:,} of up to {most:,} "
+            "training rows of a label; of those without the label each stood for several."
         )
     if planned.grown < most:
         found.append(
-            f"The models grew from at most {planned.grown:,} training rows each: rows without the label were thinned "
-            "out, and those that are left count for all of them."
+            f"The models grew from at most {planned.grown:,} training rows each, in the same way: all rows with the "
+            "label, and a part of the others."
         )
     if planned.again and not len(split.calibration):
         found.append(
@@ -512,4 +537,6 @@ def _files(training: MultilabelTraining) -> dict[str, bytes]:
 
 def _own_facts(training: Training) -> dict[str, Any]:
     """A label's decision.json: without what all labels share."""
-    return {name: fact for name, fact in training.facts.items() if name not in ("schema", "command", "versions")}
+    return {name: fact for name, fact in training.facts.items() if name not in ("schema", "command", "versions")} | {
+        "kind": LABEL
+    }

@@ -12,8 +12,8 @@ from counterpoise.table.features import Schema, to_matrix
 from counterpoise.table.frames import table_of
 from counterpoise.table.model import Model, Ruling
 
-MULTILABEL = "multilabel"
-"""What decision.json calls this kind."""
+MULTILABEL, LABEL = "multilabel", "label"
+"""What decision.json calls this kind, and one of its labels."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)

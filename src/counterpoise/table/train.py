@@ -674,6 +674,7 @@ def judge(
     learned: ClassCounts,
     goal: Goal,
     seed: int,
+    weight_held: NDArray[np.float64] | None = None,
 ) -> Judged:
     """Choose the threshold on the rows held for it, and measure on the test rows what it does."""
     truth, (scores, plain) = labels.codes[test], tested
@@ -683,7 +684,7 @@ def judge(
         metrics, recall, precision = measure_multiclass(truth, scores, cut, goal, seed=seed)
         matrix = confusion_matrix(truth, decide_classes(scores, cut), len(labels.classes))
         return Judged(None, cut, True, several.reason, truth, scores, plain, metrics, recall, precision, matrix)
-    decision = choose_threshold(truth_held, scores_held, goal)
+    decision = choose_threshold(truth_held, scores_held, goal, sample_weight=weight_held)
     metrics = measure_binary(truth, scores, decision.threshold, goal, seed=seed)
     matrix = confusion_matrix(truth, scores >= decision.threshold, 2)
     at = (decision, decision.threshold, decision.met, decision.reason)

@@ -15,6 +15,10 @@ OUT = Path("demo-report")
 
 if __name__ == "__main__":
     shutil.rmtree(OUT, ignore_errors=True)  # this example's own output of an earlier run
+    shutil.rmtree(f"{OUT}.unfinished", ignore_errors=True)
     table = local_data.seattle_weather.filepath
+    print("What can this table show?\n")
+    main(["audit", table, "--target", "weather"])
+    print("\nWhich days bring snow?\n")
     words = ["train", table, "--target", "weather", "--positive", "snow", "--goal", "f1", "--out", str(OUT)]
     sys.exit(main(words))

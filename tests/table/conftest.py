@@ -59,7 +59,9 @@ def trained(table, tmp_path_factory):
     from counterpoise.table import train_table
 
     out = tmp_path_factory.mktemp("out") / "model"
-    facts = train_table(table, target="label", goal=Goal.parse("recall where precision >= 0.4"), out=out)
+    facts = train_table(
+        table, target="label", goal=Goal.parse("recall where precision >= 0.4"), learners=("lightgbm",), out=out
+    )
     return out, facts
 
 

@@ -3,6 +3,10 @@
 import json
 import math
 import re
+import warnings
+from datetime import datetime, timedelta
+from datetime import time as clock
+from decimal import Decimal
 from html.parser import HTMLParser
 from pathlib import Path
 
@@ -225,6 +229,42 @@ def test_facts_are_plain_json(tmp_path):
     assert again["schema"] == 1
     assert again["leaks"][0]["column"] == "copy"
     assert again["drift"]["time"] == "day"
+
+
+@pytest.mark.parametrize("rows", [6, 300])
+@pytest.mark.parametrize("time", [None, "day", "zoned", "clock", "span", "unsigned", "money"])
+def test_columns_of_every_type(rows, time):
+    rng = np.random.default_rng(0)
+    start = datetime(2024, 1, 1)
+    days = [start + timedelta(days=int(k)) for k in rng.integers(0, 99, rows)]
+    frame = pl.DataFrame(
+        {
+            "day": days,
+            "zoned": pl.Series(days).dt.replace_time_zone("Europe/Berlin"),
+            "clock": [clock(int(k)) for k in rng.integers(0, 23, rows)],
+            "span": [timedelta(int(k)) for k in rng.integers(0, 23, rows)],
+            "money": [Decimal(int(k)) / 4 for k in rng.integers(0, 23, rows)],
+            "bytes": [b"x"] * rows,
+            "lists": [[1, 2]] * rows,
+            "records": [{"a": 1}] * rows,
+            "category": pl.Series([None if k == 0 else f"c{k}" for k in range(rows)], dtype=pl.Categorical),
+            "infinite": np.where(rng.random(rows) < 0.5, np.inf, 1.0),
+            "nowhere": np.full(rows, np.nan),
+            "empty": pl.Series([None] * rows),
+            "unsigned": pl.Series([2**64 - 1 - k for k in range(rows)], dtype=pl.UInt64),
+            "huge": pl.Series([2**70 + k % 7 for k in range(rows)], dtype=pl.Int128),
+            "flag": [None if k % 3 == 0 else k % 2 == 0 for k in range(rows)],
+            "": rng.normal(size=rows),
+            "{{ name }}": rng.normal(size=rows),
+            "y": rng.permutation(np.arange(rows) % 3 == 0),
+        }
+    )
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        found = audited(frame, time=time)
+    json.dumps(found.to_dict(), allow_nan=False)
+    assert found.verdict in " ".join(screen(found).split())
+    assert "{{ name }}" in page(found) or time is None
 
 
 class Tags(HTMLParser):

@@ -112,6 +112,7 @@ def test_dates_after_the_time_of_the_row():
     "name, values, repeats",
     [
         ("row", range(500), False),
+        ("row", [2**62 + 3 * k for k in range(500)], False),
         ("row", [10.0 * k for k in range(500)], False),
         ("a", RNG.permutation(40_000)[:2000], False),
         ("code", [f"K{k:05d}" for k in range(500)], False),

@@ -7,11 +7,13 @@ import shutil
 from dataclasses import replace
 
 import numpy as np
+import polars as pl
 import pytest
 
 from counterpoise.decide.measured import share
 from counterpoise.goals import Goal
 from counterpoise.table.report import heart, render
+from counterpoise.table.slices import slices_of
 
 playwright = pytest.importorskip("playwright.sync_api", reason="Playwright is not installed")
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
@@ -47,6 +49,16 @@ def open_page(browser, tmp_path_factory):
 
     yield opened
     assert complaints == []
+
+
+def _grouped(training):
+    """The training with the rates of two groups: the widest tables side by side."""
+    judged = training.judged
+    decided = judged.probability >= judged.threshold if training.binary else judged.probability.argmax(axis=1)
+    half = pl.DataFrame({"side": ["left of the road", "right of the road"] * len(judged.target)})[: len(judged.target)]
+    classes, binary = training.labels.classes, training.binary
+    found = slices_of(half, judged.target, np.asarray(decided, int), classes=classes, binary=binary)
+    return replace(training, slices=found)
 
 
 def _text(page, key):
@@ -161,7 +173,7 @@ def test_bounds_are_judged_where_the_slider_is(open_page, trained):
 
 @pytest.mark.parametrize("name", ["trained", "graded"])
 def test_nothing_sticks_out_of_a_phone(open_page, request, name):
-    page = open_page(render(request.getfixturevalue(name)[1]), PHONE)
+    page = open_page(render(_grouped(request.getfixturevalue(name)[1])), PHONE)
     assert page.evaluate("document.documentElement.scrollWidth") <= PHONE[0]
     for one in page.locator("details").all():
         one.evaluate("element => { element.open = true }")
@@ -171,12 +183,18 @@ def test_nothing_sticks_out_of_a_phone(open_page, request, name):
             assert one.bounding_box()["height"] >= 24  # what a finger hits: WCAG 2.2, 2.5.8
 
 
-def test_it_prints_with_everything_open(open_page, graded):
-    page = open_page(render(graded[1]))
+@pytest.mark.parametrize("name", ["trained", "graded"])
+def test_it_prints_with_everything_open(open_page, request, name):
+    page = open_page(render(_grouped(request.getfixturevalue(name)[1])))
     page.evaluate("dispatchEvent(new Event('beforeprint'))")
     assert page.locator("details:not([open])").count() == 0
     page.evaluate("dispatchEvent(new Event('afterprint'))")
     assert page.locator("details[open]").count() == 0
+    page.set_viewport_size({"width": 680, "height": 1000})  # A4 less its margins
+    page.emulate_media(media="print")
+    assert page.evaluate("document.documentElement.scrollWidth") <= 680
+    for one in page.locator(".scroll").all():
+        assert one.evaluate("element => element.scrollWidth <= element.clientWidth")
     assert page.pdf(format="A4").startswith(b"%PDF")
 
 

@@ -76,7 +76,7 @@ def test_rows_are_predicted_one_by_one_as_together(trained, table, tmp_path):
 
 def test_same_seed_same_bytes(trained, table, tmp_path):
     out, facts = trained
-    train_table(table, target="label", goal=facts.goal, out=tmp_path / "again")
+    train_table(table, target="label", goal=facts.goal, learners=("lightgbm",), out=tmp_path / "again")
     for name in ("model.txt", "decision.json", "report.html"):
         assert (out / name).read_bytes() == (tmp_path / "again" / name).read_bytes()
 
@@ -96,8 +96,11 @@ def test_same_bytes_under_any_hash_seed(tmp_path, imbalanced):
         for seed in ("1", "2", "3")
     ]
     assert [run.wait() for run in runs] == [0, 0, 0]
-    for name in ("model.txt", "decision.json", "report.html"):
-        assert len({(tmp_path / seed / name).read_bytes() for seed in ("1", "2", "3")}) == 1, name
+    names = [sorted(str(f.relative_to(tmp_path / seed)) for f in (tmp_path / seed).rglob("*")) for seed in "123"]
+    assert names[0] == names[1] == names[2]
+    for name in names[0]:
+        if (tmp_path / "1" / name).is_file():
+            assert len({(tmp_path / seed / name).read_bytes() for seed in "123"}) == 1, name
 
 
 def test_the_parts_are_disjoint_and_the_threshold_is_the_calibration_parts(trained):
@@ -133,18 +136,6 @@ def test_several_classes_predict(graded, tmp_path):
     assert frame["decision"].dtype == pl.Int64
     np.testing.assert_allclose(frame.select(pl.sum_horizontal(frame.columns[:4])).to_series(), 1)
     assert sum(done.decided.values()) == 420
-
-
-def test_the_report_is_one_safe_page(tmp_path, imbalanced):
-    nasty = imbalanced(200).rename({"size": "<script>alert(1)</script>"})
-    nasty.write_parquet(tmp_path / "t.parquet")
-    train_table(tmp_path / "t.parquet", target="label", out=tmp_path / "out")
-    page = (tmp_path / "out" / "report.html").read_text()
-    assert "<script" not in page
-    assert "&lt;script&gt;" in page
-    assert page.count("<svg") == 5
-    assert "http://" not in page.replace("http://www.w3.org", "")
-    assert "counterpoise train" in page
 
 
 def entry(scores, loss="focal"):
@@ -320,9 +311,9 @@ def test_load_checks_that_the_files_belong_together(trained, tmp_path):
         (tmp_path / name).write_bytes((out / name).read_bytes())
     load(tmp_path)
     (tmp_path / "model.txt").write_text((out / "model.txt").read_text().replace("leaf_value=", "leaf_value=0", 1))
-    with pytest.raises(UserError, match="is not the model"):
+    with pytest.raises(UserError, match="is not the file"):
         load(tmp_path)
-    (tmp_path / "decision.json").write_text("{}")
+    (tmp_path / "decision.json").write_text('{"format": 2}')
     with pytest.raises(UserError, match="damaged"):
         load(tmp_path)
 

@@ -14,6 +14,7 @@ from rich.table import Table as Grid
 
 from counterpoise import __version__
 from counterpoise.cli.audit import audit
+from counterpoise.cli.compare import compare
 from counterpoise.errors import UserError, nearest_name
 from counterpoise.recipes import recipe_table
 from counterpoise.weights import NORMALIZATIONS, SCHEMES, ClassCounts, class_weights
@@ -68,6 +69,7 @@ def counterpoise(
 
 
 app.command()(audit)
+app.command()(compare)
 
 
 @app.command()
@@ -312,11 +314,12 @@ def _progress() -> Iterator[Any]:
     """A bar per step on standard error, gone at the end; where that is no terminal a line per finished step."""
     console = Console(stderr=True)
     if not console.is_terminal:
-        began = time.monotonic()
+        began, last = time.monotonic(), ""
 
         def log(step: str, done: float) -> None:
-            nonlocal began
-            if done >= 1:
+            nonlocal began, last
+            if done >= 1 and step != last:
+                last = step
                 verb, rest = step.split(" ", 1)
                 now = time.monotonic()
                 typer.echo(f"counterpoise: {_DONE[verb]} {rest}, {now - began:.0f} s", err=True)

@@ -43,7 +43,7 @@ class Command:
 class Grid:
     """A table: the first column names the row; `left` are the other columns of words, which stand left.
 
-    `tones` gives a row a tone: "good", "bad" or "".
+    `tones` gives a row a tone: "good", "bad" or ""; `notes` say what the rows are.
     """
 
     caption: str
@@ -51,6 +51,7 @@ class Grid:
     rows: tuple[tuple[str, ...], ...]
     left: tuple[int, ...] = ()
     tones: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

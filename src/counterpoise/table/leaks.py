@@ -203,7 +203,7 @@ def find_identifier(column: pl.Series) -> Identifier | None:
     if column.dtype.is_float():
         values = held.to_numpy()
         values = values[~np.isnan(values)]
-        if len(values) < _LEAST_UNIQUE or (values % 1 != 0).any():
+        if len(values) < _LEAST_UNIQUE or np.isinf(values).any() or (values % 1 != 0).any():
             return None
         held = pl.Series(values).cast(pl.Int64, strict=False).drop_nulls()
     text = held.dtype in (pl.String, pl.Categorical, pl.Enum)
@@ -231,7 +231,10 @@ def find_identifier(column: pl.Series) -> Identifier | None:
 
 
 def _counter(held: pl.Series, unique: int) -> str | None:
-    steps = np.diff(held.to_numpy().astype(np.float64))
+    whole = held.cast(pl.Int64, strict=False)
+    if whole.null_count():  # beyond 64 bits nobody counts rows
+        return None
+    steps = np.diff(whole.to_numpy())
     if unique == len(held) and (steps == steps[0]).all():
         return "it counts the rows"
     forward = float((steps == 1).mean())

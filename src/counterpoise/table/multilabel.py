@@ -33,19 +33,23 @@ from counterpoise.table.read import Labels, Table, check_columns
 from counterpoise.table.slices import Slice, slices_of
 from counterpoise.table.split import Split, folds_of, split_labels
 from counterpoise.table.train import (
+    DEFAULT_LEARNERS,
     Asked,
     Training,
     command_of,
+    counts_of,
     decision_facts,
     grower,
     judge,
     ordered,
     row_weights,
+    silent,
     versions_of,
 )
 from counterpoise.table.trials import Part, Trials
-from counterpoise.weights import ClassCounts
 
+LEARNERS_OF_MANY = ("lightgbm", "logistic")
+"""Those of the default learners that are quick enough to fit one label after another."""
 _LEAST = 4
 """Rows that must have a label, and rows that must not: to learn from, to set the threshold and to test on."""
 _FEW = 5
@@ -231,6 +235,8 @@ def train_labels(
         For a column that is absent or cannot be used, a goal that names a class, or if no label can be learned.
     """
     begun = monotonic()
+    if asked.learners == DEFAULT_LEARNERS:
+        asked = replace(asked, learners=LEARNERS_OF_MANY)
     goal = _goal_of_each(asked.goal)
     check_columns(table, asked.extra_columns)
     if {asked.group, asked.weight} & set(asked.targets):
@@ -306,11 +312,11 @@ def _train_label(work: _Work, place: int, trials: Trials, deadline: float) -> Tr
     asked = replace(work.asked, target=name, targets=())
     split = _within(work.split, known)
     rows = Rows(work.matrix, labels.codes, work.weight)
-    everywhere, learned = _counts(labels, known), _counts(labels, split.train)
+    everywhere, learned = counts_of(labels, np.flatnonzero(known)), counts_of(labels, split.train)
     raced, raced_for = _thinned(labels, split.train, work.plan.raced, asked.seed)
     fold = folds_of(
         labels.codes[raced],
-        min(work.plan.folds, how_many_folds(_counts(labels, raced))),
+        min(work.plan.folds, how_many_folds(counts_of(labels, raced))),
         seed=asked.seed,
         time=None if work.time is None else work.time[raced],
         group=None if work.group is None else work.group[raced],
@@ -324,12 +330,12 @@ def _train_label(work: _Work, place: int, trials: Trials, deadline: float) -> Tr
         asked.seed,
         trials,
         deadline,
-        _quiet,
+        silent,
     )
     verdict = race(course, candidates(asked.learners, learned, asked.recipes if work.plan.every_loss else ()))
     if raced_for is not None:
         verdict = replace(verdict, health=None)  # it is judged by class shares, which are not those of thinned rows
-    grow = grower(verdict, work.schema, asked, _quiet)
+    grow = grower(verdict, work.schema, asked, silent)
     grown, grown_for = _thinned(labels, split.train, work.plan.grown, asked.seed)
     members = grow(_weighted(rows.at(grown), grown_for), learned, "growing the model")
     tested = (posterior(members, work.matrix[split.test]), naive(members, work.matrix[split.test]))
@@ -365,10 +371,6 @@ def _train_label(work: _Work, place: int, trials: Trials, deadline: float) -> Tr
     return replace(training, facts=decision_facts(training))
 
 
-def _quiet(step: str, done: float) -> None:
-    """A label's own steps are too many to be shown."""
-
-
 def _goal_of_each(goal: Goal | None) -> Goal:
     found = goal or Goal("f1")
     if "class" in found.needs:
@@ -378,10 +380,6 @@ def _goal_of_each(goal: Goal | None) -> Goal:
         )
     found.check_served("several labels")
     return found
-
-
-def _counts(labels: Labels, rows: NDArray[Any]) -> ClassCounts:
-    return ClassCounts(np.bincount(labels.codes[rows], minlength=2).tolist(), classes=list(labels.classes))
 
 
 def _thinned(

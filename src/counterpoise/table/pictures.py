@@ -9,7 +9,8 @@ import io
 import json
 import re
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
@@ -166,6 +167,31 @@ def confusions(names: Sequence[str], matrix: NDArray[np.int64]) -> str:
     return _svg("confusions", figure)
 
 
+def advantages(groups: Sequence[tuple[str, Sequence[tuple[str, float, float, float]]]], axis: str) -> str:
+    """By how much each loss is ahead of the first of its learner: (label, difference, low, high) of each."""
+    lines = sum(len(rows) + 1 for _, rows in groups)
+    figure, axes = _figure(height=1.0 + 0.3 * lines)
+    places: list[int] = []
+    labels: list[str] = []
+    for name, rows in groups:
+        places.append(len(places))
+        labels.append(_short(name, 34))
+        for label, value, low, high in rows:
+            place = len(places)
+            colour = BLUE if low > 0 else ORANGE if high < 0 else MUTED
+            axes.plot([low, high], [place, place], color=colour, linewidth=1.6, solid_capstyle="butt")
+            axes.plot([value], [place], "o", color=colour, markersize=7)
+            places.append(place)
+            labels.append(_short(label, 34))
+    axes.axvline(0.0, color=INK, linewidth=1)
+    axes.set_yticks(places, labels)
+    for tick, label in zip(axes.get_yticklabels(), labels, strict=True):
+        tick.set_fontweight("bold" if label in {_short(name, 34) for name, _ in groups} else "normal")
+    axes.grid(visible=False, axis="y")
+    axes.set(xlabel=axis, ylim=(len(places) - 0.4, -0.6))
+    return _svg("advantages", figure)
+
+
 def _intervals(axes: Any, curve: Sequence[ReliabilityBin], floor: float, colour: str, mark: str, label: str) -> None:
     said = np.maximum([one.said for one in curve], floor)
     seen = np.maximum([one.found.value for one in curve], floor)
@@ -186,17 +212,16 @@ def _intervals(axes: Any, curve: Sequence[ReliabilityBin], floor: float, colour:
 
 
 def _bounds(axes: Any, bounds: Sequence[Constraint], lines: dict[str, Any]) -> None:
+    said: dict[str, Any] = {"va": "bottom", "color": RED, "fontsize": 9}
     ground = {"facecolor": "white", "edgecolor": "none", "alpha": 0.85, "pad": 1.0}
     for one in bounds:
         if one.rate not in lines:
             continue
         lines[one.rate](one.bound, color=RED, linewidth=1, linestyle="--")
         if lines[one.rate] == axes.axhline:
-            axes.annotate(str(one), (0.0, one.bound + 0.01), ha="left", va="bottom", color=RED, fontsize=9, bbox=ground)
+            axes.annotate(str(one), (0.0, one.bound + 0.01), ha="left", bbox=ground, **said)
         else:
-            axes.annotate(
-                str(one), (one.bound - 0.01, 0.02), ha="right", va="bottom", color=RED, fontsize=9, bbox=ground
-            )
+            axes.annotate(str(one), (one.bound - 0.01, 0.02), ha="right", bbox=ground, **said)
 
 
 def _probability_axis(axes: Any, places: NDArray[np.float64]) -> None:
@@ -270,7 +295,8 @@ def _rule(axes: Any, stops: Stops) -> str:
 
 def _places(axes: Any, x: NDArray[np.float64], y: NDArray[np.float64]) -> list[tuple[float, float]]:
     figure = axes.figure
-    figure.draw_without_rendering()  # lays the axes out
+    with _whatever_the_alphabet():
+        figure.draw_without_rendering()  # lays the axes out
     at = axes.transData.transform(np.column_stack([x, y]))
     return [(round(float(a), 1), round(float(figure.bbox.height - b), 1)) for a, b in at]
 
@@ -280,22 +306,26 @@ def _mark(shape: str, places: list[tuple[float, float]], now: int, kind: str) ->
     return f'<g class="{kind}"{track} transform="translate({places[now][0]:g} {places[now][1]:g})">{shape}</g>'
 
 
+@contextmanager
+def _whatever_the_alphabet() -> Iterator[None]:
+    """Without the warnings of letters that Matplotlib's font lacks: the reader's browser has them."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "Glyph .* missing from font")
+        yield
+
+
 def _svg(name: str, figure: Any, marks: str = "") -> str:
     """SVG without a size of its own, whose ids begin with the picture's name: the page holds several."""
     from matplotlib import rc_context
 
     text = io.StringIO()
-    with (
-        rc_context({"svg.hashsalt": "counterpoise", "svg.fonttype": "none"}),
-        warnings.catch_warnings(),
-    ):
-        warnings.filterwarnings("ignore", "Glyph .* missing from font")  # the reader's browser has it
+    with rc_context({"svg.hashsalt": "counterpoise", "svg.fonttype": "none"}), _whatever_the_alphabet():
         figure.savefig(text, format="svg", metadata={"Date": None, "Creator": None}, transparent=True)
     body = text.getvalue()
     body = body[body.index("<svg") :]
     body = re.sub(r"\s*<metadata>.*?</metadata>", "", body, flags=re.DOTALL)
     body = re.sub(r"<!--.*?-->\n?", "", body, flags=re.DOTALL)
-    body = re.sub(r'(\bid="|href="#|url\(#)', rf"\1{name}-", body)
+    body = re.sub(r"<[^>]*>", lambda tag: re.sub(r'(\bid="|href="#|url\(#)', rf"\1{name}-", tag[0]), body)
     opening, rest = body.split(">", 1)
     opening = re.sub(r' (width|height)="[^"]*"', "", opening)
     return f"{opening}>{rest.rstrip().removesuffix('</svg>')}{marks}</svg>"

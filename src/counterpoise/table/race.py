@@ -15,7 +15,6 @@ best one, the log loss decides, which wavers less.
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import partial
 from time import monotonic
 
 import numpy as np
@@ -47,6 +46,8 @@ Progress = Callable[[str, float], None]
 STANDARD_ERRORS = 2.0
 BLEND = "blend"
 _BIG = 60_000
+_LEAST_SCREENED = 4
+"""Rows of each of two classes in a fold: of fewer, one fold says nothing."""
 _LEAST_GAIN = 0.01
 """Of log loss: for less a blend is not worth its size."""
 _FEW = 4
@@ -222,8 +223,8 @@ def candidates(learners: Sequence[str], counts: ClassCounts, recipes: Sequence[s
 
     Examples
     --------
-    >>> [one.label for one in candidates(["lightgbm"], ClassCounts([90, 10]))][:2]
-    ['LightGBM, plain cross-entropy', 'LightGBM, weighted']
+    >>> [one.label for one in candidates(["lightgbm", "logistic"], ClassCounts([90, 10]))][:3]
+    ['LightGBM, plain cross-entropy', 'Logistic regression, plain cross-entropy', 'LightGBM, weighted']
     """
     found = []
     for name in learners:
@@ -234,12 +235,11 @@ def candidates(learners: Sequence[str], counts: ClassCounts, recipes: Sequence[s
                 found.append(Candidate(learner, default, loss, recipe))
         plain, recipe = learner.recipes(counts)[0]
         found += [Candidate(learner, setting, plain, recipe) for setting in others]
-    return found
+    return sorted(found, key=lambda one: not one.leads)  # so that a short budget has one of each learner
 
 
 def race(course: Race, contestants: Sequence[Candidate]) -> Verdict:
     """Let all contestants learn, and choose; the first one always finishes."""
-    finished = partial(_follow, course)
     going, left_out = _screened(course, list(contestants))
     entries: list[Entry] = []
     for place, one in enumerate(going):
@@ -247,10 +247,14 @@ def race(course: Race, contestants: Sequence[Candidate]) -> Verdict:
             left_out.append(one.label)
             continue
         step = f"comparing {one.label} ({place + 1} of {len(going)})"
-        followed = [finished(one, fold, step) for fold in range(course.folds)]
-        entries.append(_entry(course, one, followed))
+        entries.append(entered(course, one, step))
     health = _health(course, entries[0])
     return verdict_of(entries, course, health, tuple(left_out))
+
+
+def entered(course: Race, one: Candidate, step: str) -> Entry:
+    """How one contestant does on all folds; `step` is what the progress is told."""
+    return _entry(course, one, [_follow(course, one, fold, step) for fold in range(course.folds)])
 
 
 def how_many_folds(counts: ClassCounts) -> int:
@@ -304,7 +308,9 @@ def _posterior(
 
 def _screened(course: Race, contestants: list[Candidate]) -> tuple[list[Candidate], list[str]]:
     """Those that run on all folds, and the labels of those that the time is too short for."""
-    if len(contestants) <= _FEW:
+    rarest = int(np.bincount(course.rows.codes[course.fold == 0], minlength=len(course.counts.classes)).min())
+    alone = len(course.counts.classes) == 2 and rarest < _LEAST_SCREENED
+    if len(contestants) <= _FEW or alone:
         return contestants, []
     scored: list[tuple[bool, float, float, Candidate]] = []
     left_out: list[str] = []

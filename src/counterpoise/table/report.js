@@ -80,11 +80,11 @@
       const own = place === data.chosen;
       const threshold = short(data.threshold[place]);
       show("threshold", own ? `${threshold}, the model’s` : threshold);
-      const precision = flagged ? `precision ${percent(rate.precision)}` : "no alert";
-      slider.setAttribute(
-        "aria-valuetext",
-        `${threshold}${own ? ", the model’s" : ""}: ${precision}, recall ${percent(rate.recall)}, ${count(flagged)} alerts`
-      );
+      const brief = flagged
+        ? `precision ${percent(rate.precision)}, recall ${percent(rate.recall)}, ${count(flagged)} ${flagged === 1 ? "alert" : "alerts"}`
+        : "no alert, recall 0%";
+      show("brief", brief);
+      slider.setAttribute("aria-valuetext", `${threshold}${own ? ", the model’s" : ""}: ${brief}`);
       root.querySelectorAll("[data-kept]").forEach((one, bound) => {
         one.dataset.state = data.kept[bound][place];
         one.querySelector("b").textContent = data.kept[bound][place];

@@ -113,7 +113,7 @@ def _threshold(training: "Training") -> Section | None:
         "Move the threshold",
         "threshold",
         (
-            Paragraph(f"Chosen on the calibration rows: {judged.reason}."),
+            Paragraph(f"Chosen on {_where(training)}: {judged.reason}."),
             panel_of(training, stops),
             Figures(_rankings(training, stops, names)),
         ),
@@ -290,10 +290,15 @@ def _promise(training: "Training", constraint: Constraint) -> tuple[tuple[str, .
     return (str(constraint), f"{held:.3f}", interval(found, 3), state), "bad" if state == BROKEN else "good"
 
 
+def _where(training: "Training") -> str:
+    """The rows that the threshold was chosen on."""
+    return "the calibration rows" if len(training.split.calibration) else "the training rows that each fold held out"
+
+
 def _calibration(training: "Training") -> Section:
     judged = training.judged
-    before = judged.naive
-    if np.allclose(before, judged.probability, rtol=1e-6, atol=1e-12):
+    before: NDArray[np.float64] | None = judged.naive
+    if np.allclose(judged.naive, judged.probability, rtol=1e-6, atol=1e-12):
         before = None
     target, after, early = judged.target, judged.probability, before
     said, seen = f"probability of {training.labels.positive!s}", "share of positives seen"
@@ -478,16 +483,11 @@ def _data(training: "Training") -> Section | None:
 
 
 def _measures(training: "Training") -> Section:
-    rows = tuple(
-        (
-            name.replace("_", " "),
-            *_written(name, found),
-            _MEANING.get(name, ""),
-        )
-        for name, found in training.judged.metrics.items()
-    )
-    head = ("measure", "value", "95% interval", "what it is")
-    return Section("All measures on the test rows", "measures", (Grid("With 95% intervals", head, rows, left=(3,)),))
+    metrics = training.judged.metrics
+    rows = tuple((name.replace("_", " "), *_written(name, found)) for name, found in metrics.items())
+    notes = tuple(_MEANING.get(name, "") for name in metrics)
+    table = Grid("With 95% intervals", ("measure", "value", "95% interval"), rows, notes=notes)
+    return Section("All measures on the test rows", "measures", (table,))
 
 
 def _repeat(training: "Training") -> Section:

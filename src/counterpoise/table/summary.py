@@ -3,6 +3,7 @@
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from counterpoise.table.findings import STOP
 from counterpoise.table.report import percent
 
 if TYPE_CHECKING:
@@ -30,6 +31,8 @@ def summary_lines(training: "Training | MultilabelTraining") -> list[tuple[str, 
     dropped = [f"{name} ({reason})" for name, reason in training.schema.dropped]
     if dropped:
         found += f"; not used: {', '.join(dropped[:5])}" + (f" and {len(dropped) - 5} more" if len(dropped) > 5 else "")
+    if training.audit is not None and any(one.severity == STOP for one in training.audit.findings):
+        found += f". Beware: {training.audit.verdict}"
     if isinstance(judged.threshold, float):
         named = f"{judged.threshold:.4g} on the probability of {training.labels.positive!s}: {judged.reason}"
         shown = ["precision", "recall", "f1", "average_precision"]

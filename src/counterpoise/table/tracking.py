@@ -1,6 +1,7 @@
 """A training as an MLflow run, with a nested run for each contestant."""
 
 import importlib.util
+import os
 from typing import TYPE_CHECKING, Any
 
 from counterpoise.errors import UserError
@@ -15,7 +16,7 @@ EXPERIMENT = "counterpoise"
 def check_tracking() -> None:
     """Raise `UserError` if MLflow is not there: said before the work, not after it."""
     if importlib.util.find_spec("mlflow") is None:
-        raise UserError("mlflow is not installed: pip install mlflow-skinny")
+        raise UserError("mlflow is not installed: pip install 'counterpoise[mlflow]'")
 
 
 def track(training: "Training | MultilabelTraining", uri: str) -> str:
@@ -33,6 +34,8 @@ def track(training: "Training | MultilabelTraining", uri: str) -> str:
     UserError
         If the place does not answer; the directory of the training is written all the same.
     """
+    if "://" not in uri:  # a folder, which MLflow serves on request only
+        os.environ.setdefault("MLFLOW_ALLOW_FILE_STORE", "true")
     import mlflow
 
     from counterpoise.table.train import Training

@@ -42,7 +42,7 @@ from counterpoise.table.learners import LEARNERS, Job, Rows, installed
 from counterpoise.table.model import Member, Model, Ruling, naive, posterior
 from counterpoise.table.race import Progress, Race, Verdict, candidates, how_many_folds, race
 from counterpoise.table.read import Labels, Table, check_columns, read_labels, read_table
-from counterpoise.table.report import render
+from counterpoise.table.report import heart, render
 from counterpoise.table.slices import Slice, slices_of
 from counterpoise.table.split import Split, folds_of, sample_rows, split_rows
 from counterpoise.table.trials import Trials, Unfinished
@@ -51,7 +51,7 @@ from counterpoise.weights import ClassCounts
 if TYPE_CHECKING:
     from counterpoise.table.multilabel import MultilabelTraining
 
-DEFAULT_LEARNERS = ("lightgbm", "logistic")
+DEFAULT_LEARNERS = ("lightgbm", "logistic", "catboost")
 DEFAULT_BUDGET = 300.0
 _LEAST_OF_TWO = 4
 # What the comparison of losses may take, in rows x trees per round (x columns): minutes on two cores.
@@ -61,8 +61,8 @@ _SHARE_FOR_RACE = 0.6
 """Of the budget; the rest is for growing the model and measuring it."""
 
 
-def _silent(step: str, done: float) -> None:
-    pass
+def silent(step: str, done: float) -> None:
+    """The progress that nobody asked for."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -273,6 +273,9 @@ class Training:
         """As `Model.predict_proba`."""
         return self.model.predict_proba(frame)
 
+    def _repr_html_(self) -> str:
+        return heart(self)
+
     def save(self, directory: str | Path) -> None:
         """Write the directory that `counterpoise.load` and `counterpoise predict` read: new, at once or not at all."""
         bundle.write(Path(directory), _files(self))
@@ -291,7 +294,7 @@ def train(
     slice: str | None = None,
     budget: float = DEFAULT_BUDGET,
     seed: int = 0,
-    progress: Progress = _silent,
+    progress: Progress = silent,
 ) -> "Training | MultilabelTraining":
     """Train, compare and decide on a data frame.
 
@@ -353,7 +356,7 @@ def train_table(
     target: str,
     out: Path | None = None,
     resume: bool = False,
-    progress: Progress = _silent,
+    progress: Progress = silent,
     **asked: Any,
 ) -> "Training | MultilabelTraining":
     """Train, compare and decide on one table, and write the directory `out`.
@@ -412,20 +415,20 @@ def _train(
         return train_labels(table, replace(asked, targets=targets), out, trials, progress)
     positive, goal = asked.positive, asked.goal
     if goal is not None:
-        positive, goal = _class_of_interest(goal, positive)
+        positive, goal = class_of_interest(goal, positive)
     check_columns(table, asked.extra_columns)
     labels = read_labels(table, asked.target, positive)
-    counts = _counts(labels, np.arange(len(labels.codes)))
+    counts = counts_of(labels, np.arange(len(labels.codes)))
     if labels.positive is not None:
         goal = goal or Goal("f1")
-        _enough(labels, counts, asked.target)
+        enough_rows(labels, counts, asked.target)
     else:
         goal = goal or Goal("macro_f1")
         check_multiclass_goal(goal)
     time, group, weight = (ordered(table, asked.time), ordered(table, asked.group), row_weights(table, asked.weight))
     kept = 0.2 if goal.constraints else 0.0
     split = split_rows(labels.codes, seed=asked.seed, calibration=kept, time=time, group=group)
-    learned = _counts(labels, split.train)
+    learned = counts_of(labels, split.train)
     _both_sides(labels, split, learned, asked)
     schema = learn_schema(
         table,
@@ -441,7 +444,7 @@ def _train(
     raced = split.train[sample_rows(labels.codes[split.train], most, seed=asked.seed)]
     fold = folds_of(
         labels.codes[raced],
-        how_many_folds(_counts(labels, raced)),
+        how_many_folds(counts_of(labels, raced)),
         seed=asked.seed,
         time=None if time is None else time[raced],
         group=None if group is None else group[raced],
@@ -651,12 +654,14 @@ def _both_sides(labels: Labels, split: Split, learned: ClassCounts, asked: Asked
         raise UserError("no row is left to set the threshold on; the table needs more rows")
 
 
-def _counts(labels: Labels, rows: NDArray[np.int64]) -> ClassCounts:
+def counts_of(labels: Labels, rows: NDArray[np.int64]) -> ClassCounts:
+    """The rows of each class among some rows."""
     n = np.bincount(labels.codes[rows], minlength=len(labels.classes))
     return ClassCounts(n.tolist(), classes=list(labels.classes))
 
 
-def _enough(labels: Labels, counts: ClassCounts, target: str) -> None:
+def enough_rows(labels: Labels, counts: ClassCounts, target: str) -> None:
+    """Raise `UserError` if one of two classes is too small to learn from, to decide on and to test on."""
     for name, n in zip(labels.classes, counts.n.tolist(), strict=True):
         if n < _LEAST_OF_TWO:
             raise UserError(
@@ -752,7 +757,7 @@ def _notes(
     return tuple(notes)
 
 
-def _class_of_interest(goal: Goal, positive: str | None) -> tuple[str | None, Goal]:
+def class_of_interest(goal: Goal, positive: str | None) -> tuple[str | None, Goal]:
     """The positive class, and the goal without its name if it names one."""
     name = goal.class_of_interest
     alone = goal if name is None else goal.without_class()

@@ -121,6 +121,19 @@ class _EachStep:
         return self.raised is None
 
 
+def _with_every_class(rows: Rows, classes: int) -> Rows:
+    """The rows, and one of next to no weight for each class without any: CatBoost refuses a start for such a class."""
+    absent = np.setdiff1d(np.arange(classes), rows.codes)
+    if not len(absent):
+        return rows
+    weight = np.ones(len(rows.codes)) if rows.weight is None else rows.weight
+    return Rows(
+        np.vstack([rows.matrix, np.full((len(absent), rows.matrix.shape[1]), np.nan)]),
+        np.concatenate([rows.codes, absent]),
+        np.concatenate([weight, np.full(len(absent), 1e-9)]),
+    )
+
+
 def fit(job: Job) -> Followed:
     """Grow trees on some rows; with rows held out, until these have long stopped improving."""
     catboost = installed("catboost", "CatBoost")
@@ -129,7 +142,7 @@ def fit(job: Job) -> Followed:
     if weights is None:
         raise UserError(f"CatBoost does not run {job.recipe.name} here; choose cross-entropy, plain or weighted")
     start = np.asarray(job.recipe.initial_logits(job.counts), np.float64)
-    rows, most = job.rows, job.rounds or most_rounds(job.counts)
+    rows, most = _with_every_class(job.rows, classes), job.rounds or most_rounds(job.counts)
     settings = parameters(len(rows.codes), rows.matrix.shape[1], job.seed)
     settings |= {"iterations": most, "loss_function": "Logloss"}
     if classes > 2:

@@ -182,7 +182,11 @@ LIGHTGBM = Learner(
     title="LightGBM",
     packages=("lightgbm",),
     recipes=for_learned_start,
-    settings={"steadied": {}},
+    settings={
+        "steadied": {},
+        # random splits of sampled rows and columns err elsewhere, which a blend can use
+        "extra trees": {"extra_trees": True, "bagging_fraction": 0.8, "bagging_freq": 1, "feature_fraction": 0.8},
+    },
     fit=fit,
     load=load,
 )

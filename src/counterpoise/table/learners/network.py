@@ -115,7 +115,7 @@ def load(files: Mapping[str, bytes], schema: Schema, outputs: int) -> Network:
     encoding = Encoding.from_dict(json.loads(files[ENCODING]))
     steps = 1 + max((int(name.split(".")[0]) for name in tensors), default=-1)
     depth = len(tensors) // (2 * max(1, steps))
-    found = []
+    found: list[Layers] = []
     for step in range(steps):
         layers = tuple((tensors[f"{step}.{k}.weight"], tensors[f"{step}.{k}.bias"]) for k in range(depth))
         widths = [encoding.width, *(len(bias) for _, bias in layers)]

@@ -1,0 +1,82 @@
+"""`counterpoise compare`: every loss with every learner on one table."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich.table import Table as Grid
+
+if TYPE_CHECKING:
+    from counterpoise.table.compare import Comparison, Interval
+
+TablePath = Annotated[Path, typer.Argument(metavar="TABLE", help="A .csv, .tsv, .csv.gz or .parquet file.")]
+
+
+def compare(
+    table: TablePath,
+    target: Annotated[str, typer.Option(help="The column with the classes.")],
+    out: Annotated[Path, typer.Option(metavar="DIR", help="A new directory: comparison.csv and comparison.svg.")],
+    learner: Annotated[str | None, typer.Option(metavar="L,L,...", help="Default: all that are installed.")] = None,
+    recipe: Annotated[
+        str | None, typer.Option(metavar="R,R,...", help="Losses such as weighted,focal. Default: all.")
+    ] = None,
+    positive: Annotated[
+        str | None, typer.Option(help="The class of interest. Default: the rarer of two classes.")
+    ] = None,
+    goal: Annotated[str | None, typer.Option(help="As for train.")] = None,
+    seed: Annotated[int, typer.Option(help="Same seed, same folds.")] = 0,
+) -> None:
+    """Compare all losses and learners on one table, on the same folds."""
+    from counterpoise.cli.commands import _console, _needs_table_extra, _progress, _words
+
+    _needs_table_extra()
+    from counterpoise import goals
+    from counterpoise.table.compare import compare_table
+
+    with _progress() as progress:
+        done = compare_table(
+            table,
+            target=target,
+            out=out,
+            learners=None if learner is None else _words("--learner", learner),
+            recipes=None if recipe is None else _words("--recipe", recipe),
+            positive=positive,
+            goal=None if goal is None else goals.goal(goal),
+            seed=seed,
+            progress=progress,
+        )
+    _console().print(_grid(done))
+    for reason in done.left_out:
+        typer.echo(f"left out: {reason}")
+    sampled = "" if done.rows == done.total else f" of {done.total:,}"
+    typer.echo(f"{done.rows:,}{sampled} rows, {done.folds} folds. {done.sentence}")
+    typer.echo(f"{done.out / 'comparison.csv'}, {done.out / 'comparison.svg'}")
+
+
+def _grid(done: "Comparison") -> Grid:
+    from counterpoise.table.learners import LEARNERS
+    from counterpoise.table.learners.losses import PLAIN
+
+    grid = Grid("learner", "loss", box=None, pad_edge=False, padding=(0, 2, 0, 0))
+    for name in (done.goal.label, "ahead of plain", "mean rank", "log loss", "seconds"):
+        grid.add_column(name, justify="right")
+    before = ""
+    for line in done.lines:
+        shown = "" if line.learner == before else LEARNERS[line.learner].title
+        before = line.learner
+        settings = len(LEARNERS[line.learner].settings)
+        loss = f"{line.loss} ({line.setting})" if line.loss == PLAIN and settings > 1 else line.loss
+        grid.add_row(
+            shown,
+            loss,
+            f"{line.score.value:.3f}",
+            "" if line.ahead is None else _signed(line.ahead),
+            f"{line.rank:.1f}",
+            f"{line.log_loss:.4g}",
+            f"{line.seconds:.1f}",
+        )
+    return grid
+
+
+def _signed(found: "Interval") -> str:
+    return f"{found.value:+.3f} [{found.low:+.3f}, {found.high:+.3f}]"

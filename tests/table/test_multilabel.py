@@ -13,6 +13,8 @@ from sklearn.metrics import average_precision_score, f1_score, precision_score
 import counterpoise as cp
 from counterpoise.cli import main
 from counterpoise.errors import UserError
+from counterpoise.table import predict_table, stream
+from counterpoise.table.features import to_matrix
 from counterpoise.table.labels import named_labels, read_many_labels
 from counterpoise.table.macro import drawn_measures, macro
 from counterpoise.table.multilabel import plan
@@ -139,6 +141,7 @@ def test_a_bound_is_promised_or_not_for_each_label(bounded):
 def test_the_directory(directory, frame, tmp_path):
     facts = json.loads((directory / "decision.json").read_text())
     assert facts["kind"] == "multilabel"
+    assert list(facts["columns"]) == ["size", "wind", "kind"]
     assert facts["not_learned"] == {"y_few": "2 rows have it, and at least 4 must"}
     assert list(facts["labels"]) == ["y_tall", "y_bent", ODD]
     folders = {one["folder"] for one in facts["labels"].values()}
@@ -178,6 +181,11 @@ def test_a_damaged_label_is_refused(directory, tmp_path):
     own = next(copy.glob("0-*/decision.json"))
     with pytest.raises(UserError, match="is one label of the model in"):
         cp.load(own.parent)
+    whole = (copy / "decision.json").read_text()
+    (copy / "decision.json").write_text(whole.replace('"threshold": 0.', '"threshold": 0.1'))
+    with pytest.raises(UserError, match="was changed since training wrote it"):
+        cp.load(copy)
+    (copy / "decision.json").write_text(whole)
     own.write_text(own.read_text().replace('"threshold": 0.', '"threshold": 0.1'))
     with pytest.raises(UserError, match="checksum"):
         cp.load(copy)
@@ -199,6 +207,79 @@ def test_predict_writes_two_columns_per_label(directory, frame, tmp_path, capsys
     shown = capsys.readouterr().out
     assert f"y_tall {model.predict(frame)[:, 0].sum()}" in shown
     assert "ignored" not in shown
+
+
+def test_predict_in_blocks_leaves_rows_empty_and_tells_drift(directory, frame, tmp_path, monkeypatch):
+    monkeypatch.setattr(stream, "_BYTES", 512)
+    expected = cp.load(directory).predict_proba(frame.with_columns(pl.col("size") + 5))
+    cells = (frame["size"] + 5).cast(pl.String).to_list()
+    cells[7], cells[200] = "tall", "inf"
+    frame.with_columns(pl.Series("size", cells)).write_csv(tmp_path / "t.csv")
+    with pytest.warns(UserWarning, match="column 'size' has mean"):
+        done = predict_table(directory, tmp_path / "t.csv", tmp_path / "said.csv")
+    said = pl.read_csv(tmp_path / "said.csv")
+    assert (done.rows, done.unscored, done.ignored) == (400, 2, ())
+    for name in said.columns:
+        assert said[name].is_null().arg_true().to_list() == [7, 200]
+    assert tuple(done.decided.values()) == said[:, 3:].sum().row(0)
+    kept = np.delete(np.arange(400), [7, 200])
+    np.testing.assert_allclose(said[kept, :3].to_numpy(), expected[kept], rtol=1e-9)
+
+
+@pytest.mark.parametrize("prior", ["auto", "0.2", "0.2,0.3,0.5"])
+def test_a_prior_is_for_one_target(directory, path, tmp_path, prior, capsys):
+    assert main(["predict", str(directory), str(path), "-o", str(tmp_path / "p.csv"), "--prior", prior]) == 2
+    assert "the model decides on 3 labels, each with a share of its own; leave it away" in capsys.readouterr().err
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_each_label_explains_itself(directory, frame):
+    moved = cp.load(directory)["y_tall"].explain(frame[:50])
+    assert moved.shape == (50, 3)
+    strength = {name: float(moved[name].abs().mean()) for name in moved.columns}
+    assert max(strength, key=strength.get) == "size"
+
+
+def test_the_service_answers_probabilities_and_the_labels_decided(directory, frame):
+    pytest.importorskip("httpx")
+    testclient = pytest.importorskip("fastapi.testclient")
+    from counterpoise.table.serve import application
+
+    model, client = cp.load(directory), testclient.TestClient(application(directory))
+    rows = frame.select("size", "wind", "kind").to_dicts()
+    found = client.post("/predict", json={"rows": rows}).json()["predictions"]
+    np.testing.assert_allclose([list(one["probability"].values()) for one in found], model.predict_proba(frame))
+    assert {tuple(one["probability"]) for one in found} == {model.labels}
+    said = [[int(name in one["decision"]) for name in model.labels] for one in found]
+    np.testing.assert_array_equal(said, model.predict(frame))
+    assert max(len(one["decision"]) for one in found) > 1 > min(len(one["decision"]) for one in found)
+    health = client.get("/health").json()
+    assert (health["classes"], health["goal"]) == (list(model.labels), "f1")
+    described = client.get("/openapi.json").json()
+    assert described["info"]["title"] == "Counterpoise: 3 labels"
+    (one,) = (
+        answer["content"]["application/json"]["schema"]["properties"]["predictions"]["items"]["properties"]
+        for status, answer in described["paths"]["/predict"]["post"]["responses"].items()
+        if status == "200"
+    )
+    assert one["decision"]["items"]["enum"] == list(one["probability"]["properties"]) == list(model.labels)
+
+
+def test_one_label_is_exported_by_its_name(directory, frame, path, tmp_path, capsys):
+    onnxruntime = pytest.importorskip("onnxruntime")
+    pytest.importorskip("onnx")
+    to = ["export", str(directory), "--onnx", str(tmp_path / "m.onnx")]
+    assert main(to) == 2
+    assert "decides on several labels, and a file holds one; name one (--label): 'y_tall'" in capsys.readouterr().err
+    assert main([*to, "--label", "y_few"]) == 2
+    assert "has no label 'y_few'; name one (--label): 'y_tall', 'y_bent'" in capsys.readouterr().err
+    assert main([*to, "--label", ODD]) == 0
+    model = cp.load(directory)
+    session = onnxruntime.InferenceSession(tmp_path / "m.onnx")
+    matrix = to_matrix(read_table(path), model.schema)
+    probability, decision = session.run(None, {"features": matrix})
+    np.testing.assert_allclose(probability[:, 1], model.predict_proba(frame)[:, 2], atol=1e-5)
+    np.testing.assert_array_equal(decision, model.predict(frame)[:, 2])
 
 
 def test_the_terminal_says_what_was_not_learned(path, tmp_path, capsys):

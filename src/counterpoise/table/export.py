@@ -173,9 +173,7 @@ def _of_one_target(model: Model | MultilabelModel, directory: Path, label: str |
         return model
     if label in model.labels:
         return model[label]
-    found = (
-        f"has no label {label!r}" if label is not None else "decides on several labels, and a file holds one of them"
-    )
+    found = "decides on several labels, and a file holds one" if label is None else f"has no label {label!r}"
     named = ", ".join(map(repr, model.labels[:10])) + (", ..." if len(model.labels) > 10 else "")
     raise UserError(f"{directory} {found}; name one (--label): {named}")
 

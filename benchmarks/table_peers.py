@@ -186,15 +186,30 @@ def _label(estimator: Any, train: Any, target: NDArray[np.int64], test: Any) -> 
 
 
 def counterpoise(folder: Path, task: Task, setting: Setting) -> Answer:  # noqa: ARG001
-    """The command, as anybody would run it: no option but the target."""
+    """The command, as anybody would run it: no option but the target, or the columns of the labels."""
     place = {str(name): k for k, name in enumerate(task.classes)}
     with tempfile.TemporaryDirectory() as work:
         run, answers = f"{work}/run", Path(work) / "answers.parquet"
-        _counterpoise("train", str(folder / "train.parquet"), "--target", task.targets[0], "--out", run)
+        _counterpoise("train", str(folder / "train.parquet"), "--target", ",".join(task.targets), "--out", run)
         _counterpoise("predict", run, str(folder / "test.parquet"), "-o", str(answers))
         frame = pl.read_parquet(answers)
+    if task.kind == "multilabel":
+        return _of_labels(frame, folder, task)
     probability = frame.select(f"probability_{name}" for name in task.classes).to_numpy()
     return probability, frame["decision"].cast(pl.String).replace_strict(place, return_dtype=pl.Int64).to_numpy()
+
+
+def _of_labels(answers: pl.DataFrame, folder: Path, task: Task) -> Answer:
+    """A label that too few rows have is not learned: its share is the probability, and no row is flagged."""
+    target = codes_of(pl.read_parquet(folder / "train.parquet", columns=list(task.targets)), task)
+    share = np.ma.masked_less(target, 0).mean(axis=0).filled(0.0)
+    probability = np.tile(share, (answers.height, 1))
+    decision = np.zeros(probability.shape, np.int64)
+    for place, name in enumerate(task.targets):
+        if f"decision_{name}" in answers.columns:
+            probability[:, place] = answers[f"probability_{name}"].to_numpy()
+            decision[:, place] = answers[f"decision_{name}"].to_numpy()
+    return probability, decision
 
 
 def _counterpoise(*words: str) -> None:

@@ -112,6 +112,26 @@ def test_a_learner_answers_for_every_test_row(data, tmp_path, name, method):
     assert metrics.f1_score(*last) > 0.9 and np.isfinite(found.log_loss)  # the text says it
 
 
+def test_counterpoise_answers_for_every_label_also_for_one_that_cannot_be_learned(data, tmp_path, monkeypatch):
+    from counterpoise.cli import main
+
+    def quickly(*words):
+        assert main([*words, *(["--learner", "logistic", "--budget", "3s"] if words[0] == "train" else [])]) == 0
+
+    monkeypatch.setattr(table_peers, "_counterpoise", quickly)
+    task = _prepared(data, "several", tmp_path)
+    truth = codes_of(pl.read_parquet(tmp_path / "truth.parquet"), task)
+    train = pl.read_parquet(tmp_path / "train.parquet").with_columns(
+        y_first=pl.Series([1, None] + [0] * (task.rows - 2))
+    )
+    train.write_parquet(tmp_path / "train.parquet")
+    probability, decision = table_peers.counterpoise(tmp_path, task, table_peers.Setting(threads=1))
+    assert probability.shape == decision.shape == truth.shape
+    assert metrics.f1_score(truth[:, 1], decision[:, 1]) > 0.9  # the text says it
+    assert not decision[:, 0].any()
+    np.testing.assert_allclose(probability[:, 0], 1 / (task.rows - 1))
+
+
 def test_goal_values_are_scikit_learns():
     rng = np.random.default_rng(0)
     for kind, classes in (("binary", 2), ("multiclass", 5)):

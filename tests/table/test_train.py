@@ -322,5 +322,5 @@ def test_nothing_is_left_behind_by_a_failure(tmp_path):
     from counterpoise.table import bundle
 
     with pytest.raises(UserError):
-        bundle.write(tmp_path / "out", {"no/such/place": ""})
+        bundle.write(tmp_path / "out", {"file": b"", "file/in/it": b""})
     assert list(tmp_path.iterdir()) == []

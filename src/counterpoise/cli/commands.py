@@ -23,7 +23,7 @@ from counterpoise.recipes import recipe_table
 from counterpoise.weights import NORMALIZATIONS, SCHEMES, ClassCounts, class_weights
 
 if TYPE_CHECKING:
-    from counterpoise.table import Training
+    from counterpoise.table import MultilabelTraining, Training
 
 app = typer.Typer(
     name="counterpoise",
@@ -78,7 +78,7 @@ app.command()(compare)
 @app.command()
 def train(
     table: TablePath,
-    target: Annotated[str, typer.Option(help="The column with the classes.")],
+    target: Annotated[str, typer.Option(help="The column with the classes; labels: y_a,y_b or 'y_*'.")],
     positive: Annotated[
         str | None, typer.Option(help="The class of interest. Default: the rarer of two classes.")
     ] = None,
@@ -291,6 +291,7 @@ def _console() -> Console:
 _DONE = {
     "reading": "read",
     "screening": "screened",
+    "learning": "learned",
     "comparing": "compared",
     "growing": "grew",
     "measuring": "measured",
@@ -328,7 +329,7 @@ def _progress() -> Iterator[Any]:
         yield report
 
 
-def _show(training: "Training") -> None:
+def _show(training: "Training | MultilabelTraining") -> None:
     from counterpoise.table.summary import summary_lines
 
     for name, text in summary_lines(training):

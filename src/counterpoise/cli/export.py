@@ -9,6 +9,7 @@ import typer
 def export(
     directory: Annotated[Path, typer.Argument(metavar="DIR", help="What counterpoise train wrote.")],
     onnx: Annotated[Path, typer.Option("--onnx", metavar="FILE", help="A new .onnx file.")],
+    label: Annotated[str | None, typer.Option(help="Of a model of several labels: whose model.")] = None,
 ) -> None:
     """Write the model as ONNX: from a feature matrix to probabilities and decisions."""
     from counterpoise.cli.commands import _needs_table_extra
@@ -16,5 +17,5 @@ def export(
     _needs_table_extra()
     from counterpoise.table.export import export_onnx
 
-    size = export_onnx(directory, onnx)
+    size = export_onnx(directory, onnx, label=label)
     typer.echo(f"{onnx}: {size / 1e6:.1f} MB; it gives what the model gives (checked); its metadata describe the input")

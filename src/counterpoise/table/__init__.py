@@ -3,6 +3,8 @@
 from counterpoise.table.audit import Audit, audit_table
 from counterpoise.table.bundle import load
 from counterpoise.table.model import Model
+from counterpoise.table.multilabel import MultilabelTraining
+from counterpoise.table.multilabel_model import MultilabelModel
 from counterpoise.table.predict import predict_table
 from counterpoise.table.repair import Repair, repair_table
 from counterpoise.table.train import Training, train, train_table
@@ -10,6 +12,8 @@ from counterpoise.table.train import Training, train, train_table
 __all__ = [
     "Audit",
     "Model",
+    "MultilabelModel",
+    "MultilabelTraining",
     "Repair",
     "Training",
     "audit_table",

@@ -8,6 +8,9 @@
                     0-lightgbm/model.txt, 1-logistic/network.safetensors, …
     text.safetensors   of a table with free text: its words and components
 
+Of several labels decision.json has the columns and the folder of each label; a folder holds the label's own
+decision.json and model.
+
 Nothing in it is a pickle. It appears at once or not at all: it is written beside its place and then renamed into it.
 """
 
@@ -29,6 +32,7 @@ from counterpoise.recipes import from_dict
 from counterpoise.table.features import Schema
 from counterpoise.table.learners import LEARNERS
 from counterpoise.table.model import Member, Model, Ruling
+from counterpoise.table.multilabel_model import LABEL, MULTILABEL, MultilabelModel
 
 DECISION, REPORT, CARD, TEXT = "decision.json", "report.html", "model_card.md", "text.safetensors"
 SEAL = "sha256"
@@ -101,7 +105,7 @@ def write(out: Path, files: Mapping[str, bytes]) -> None:
         partial.mkdir()
         for name, data in files.items():
             place = partial / name
-            place.parent.mkdir(exist_ok=True)
+            place.parent.mkdir(parents=True, exist_ok=True)
             place.write_bytes(data)
         refuse_existing(out)  # the work took minutes; renaming fails on all but an empty directory
         partial.rename(out)
@@ -146,7 +150,7 @@ def fingerprint(data: bytes) -> str:
     return hashlib.sha256(data).hexdigest()
 
 
-def load(path: str | Path) -> Model:
+def load(path: str | Path) -> Model | MultilabelModel:
     """Read a directory that `counterpoise train` wrote, and check that its files belong together.
 
     Parameters
@@ -157,7 +161,7 @@ def load(path: str | Path) -> Model:
     Returns
     -------
     Model
-        It predicts, decides and explains.
+        It predicts, decides and explains; of several labels a `MultilabelModel`.
 
     Raises
     ------
@@ -187,9 +191,13 @@ def load(path: str | Path) -> Model:
         raise UserError(f"{path} was written by an older Counterpoise (format {found}); train again")
     if facts != sealed({name: value for name, value in facts.items() if name != SEAL}):
         raise UserError(f"{path / DECISION} was changed since training wrote it (its checksum differs); train again")
+    if facts.get("kind") == LABEL:
+        raise UserError(f"{path} is one label of the model in {path.parent}; load that, and take its label by name")
     try:
         files = {name: _checked(path, name, expected) for name, expected in facts["files"].items()}
-        return _model(facts, files)
+        if facts.get("kind") == MULTILABEL:
+            return _several(facts, files)
+        return _model(facts, files, _schema(facts, files))
     except UserError:
         raise
     except Exception as error:  # each format's library has errors of its own
@@ -218,10 +226,23 @@ def _checked(path: Path, name: str, expected: str) -> bytes:
     return data
 
 
-def _model(facts: dict[str, Any], files: dict[str, bytes]) -> Model:
+def _schema(facts: dict[str, Any], files: dict[str, bytes]) -> Schema:
     from safetensors.numpy import load as arrays_of
 
-    schema = Schema.from_dict(facts["schema"], arrays_of(files[TEXT]) if TEXT in files else None)
+    return Schema.from_dict(facts["schema"], arrays_of(files[TEXT]) if TEXT in files else None)
+
+
+def _several(facts: dict[str, Any], files: dict[str, bytes]) -> MultilabelModel:
+    schema = _schema(facts, files)
+    models = {}
+    for label, said in facts["labels"].items():
+        folder = f"{said['folder']}/"
+        own = {name.removeprefix(folder): data for name, data in files.items() if name.startswith(folder)}
+        models[label] = _model(json.loads(own.pop(DECISION)), own, schema)
+    return MultilabelModel(models, schema, tuple(facts["target"]), facts)
+
+
+def _model(facts: dict[str, Any], files: dict[str, bytes], schema: Schema) -> Model:
     classes = tuple(facts["classes"])
     outputs = 1 if len(classes) == 2 else len(classes)
     threshold = facts["threshold"]

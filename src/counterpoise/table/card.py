@@ -11,17 +11,17 @@ def model_card(training: "Training") -> str:
     """One page of Markdown (the sections of Mitchell et al., Model Cards for Model Reporting, 2019)."""
     judged, split = training.judged, training.split
     classes = ", ".join(
-        f"{_plain(name)} {n:,}" for name, n in zip(training.labels.classes, training.counts.n.tolist(), strict=True)
+        f"{plain(name)} {n:,}" for name, n in zip(training.labels.classes, training.counts.n.tolist(), strict=True)
     )
     lines = [
-        f"# Model card: {_plain(training.target)} in {_plain(training.table.name)}",
+        f"# Model card: {plain(training.target)} in {plain(training.table.name)}",
         "",
         "## Model",
         "",
-        *(f"- {_plain(label)}: {share:.0%}" for label, share in training.members),
+        *(f"- {plain(label)}: {share:.0%}" for label, share in training.members),
         f"- Goal: {training.goal}",
-        f"- Decision: {_plain(judged.reason)}",
-        f"- Verdict: {_plain(training.verdict.sentence)}",
+        f"- Decision: {plain(judged.reason)}",
+        f"- Verdict: {plain(training.verdict.sentence)}",
         f"- Written by: {', '.join(f'{name} {version}' for name, version in training.versions.items())}",
         "",
         "## Data",
@@ -29,8 +29,8 @@ def model_card(training: "Training") -> str:
         f"- {training.counts.total:,} rows; {classes}",
         f"- Learned from {len(split.train):,}, threshold on {len(split.calibration) or len(split.train):,}, tested on "
         f"{len(split.test):,} rows; split {split.how}",
-        f"- Columns used: {', '.join(_plain(one.name) for one in training.schema.columns)}",
-        f"- Columns not used: {', '.join(f'{_plain(n)} ({why})' for n, why in training.schema.dropped) or 'none'}",
+        f"- Columns used: {', '.join(plain(one.name) for one in training.schema.columns)}",
+        f"- Columns not used: {', '.join(f'{plain(n)} ({why})' for n, why in training.schema.dropped) or 'none'}",
         "",
         "## Figures on the test rows, with 95% intervals",
         "",
@@ -44,8 +44,8 @@ def model_card(training: "Training") -> str:
         "## Use and limits",
         "",
         "- Meant for rows of the same kind as the table's; probabilities and threshold assume that "
-        f"{_plain(training.target)} is as frequent there.",
-        *(f"- {_plain(note)}" for note in training.notes),
+        f"{plain(training.target)} is as frequent there.",
+        *(f"- {plain(note)}" for note in training.notes),
         "",
         "## Repeat",
         "",
@@ -55,7 +55,7 @@ def model_card(training: "Training") -> str:
     return "\n".join(lines)
 
 
-def _plain(text: object) -> str:
+def plain(text: object) -> str:
     """What a table says, so that it is neither markup nor a new line of the card."""
     found = " ".join(str(text).split())
     return re.sub(r"[&<|`[*_]", lambda sign: f"&#{ord(sign[0])};", found)

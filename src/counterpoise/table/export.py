@@ -17,6 +17,7 @@ from counterpoise.table.learners.lightgbm import Trees as LightGBMTrees
 from counterpoise.table.learners.network import Network
 from counterpoise.table.learners.xgboost import Trees as XGBoostTrees
 from counterpoise.table.model import Member, Model
+from counterpoise.table.multilabel_model import MultilabelModel
 from counterpoise.table.onnx_graph import TREES, Graph, Value, encoded, network, posterior
 from counterpoise.table.onnx_trees import of_lightgbm, of_xgboost
 from counterpoise.table.write import whole_file
@@ -30,7 +31,7 @@ _ROWS_TO_CHECK = 500
 _TOLERANCE = 1e-5
 
 
-def export_onnx(directory: str | Path, out: str | Path) -> int:
+def export_onnx(directory: str | Path, out: str | Path, *, label: str | None = None) -> int:
     """Write a model as ONNX, and check on made-up rows that it gives the model's probabilities.
 
     Parameters
@@ -39,6 +40,8 @@ def export_onnx(directory: str | Path, out: str | Path) -> int:
         What `counterpoise train` wrote.
     out
         A new file.
+    label
+        Of a model of several labels the one whose model is written.
 
     Returns
     -------
@@ -48,13 +51,13 @@ def export_onnx(directory: str | Path, out: str | Path) -> int:
     Raises
     ------
     UserError
-        If a member of the model cannot be exported (CatBoost), `onnx` or `onnxruntime` is not installed, or the file
-        exists.
+        If a member of the model cannot be exported (CatBoost), `onnx` or `onnxruntime` is not installed, the file
+        exists, or the label is missing or none of the model's.
     """
     installed()
     place = Path(out)
     refuse_existing(place)
-    model = load(directory)
+    model = _of_one_target(load(directory), Path(directory), label)
     data = to_onnx(model)
     check(model, data)
     with whole_file(place) as partial:
@@ -161,6 +164,18 @@ def installed() -> None:
     for name in ("onnx", "onnxruntime"):
         if importlib.util.find_spec(name) is None:
             raise UserError(f"{name} is not installed: pip install 'counterpoise[onnx]'")
+
+
+def _of_one_target(model: Model | MultilabelModel, directory: Path, label: str | None) -> Model:
+    if isinstance(model, Model):
+        if label is not None:
+            raise UserError(f"{directory} decides on one target, {model.target!r}, and has no labels; leave label away")
+        return model
+    if label in model.labels:
+        return model[label]
+    found = "decides on several labels, and a file holds one" if label is None else f"has no label {label!r}"
+    named = ", ".join(map(repr, model.labels[:10])) + (", ..." if len(model.labels) > 10 else "")
+    raise UserError(f"{directory} {found}; name one (--label): {named}")
 
 
 def _logits(features: Value, member: Member) -> Value:

@@ -17,6 +17,7 @@ from counterpoise.errors import UserError
 from counterpoise.table.bundle import load, refuse_existing
 from counterpoise.table.features import Categories, to_matrix
 from counterpoise.table.model import Model
+from counterpoise.table.multilabel_model import MultilabelModel
 from counterpoise.table.shift import Columns, Scores
 from counterpoise.table.stream import Block, Problem, ahead, blocks, columns_of
 from counterpoise.table.write import appended, check_place, whole_file
@@ -39,7 +40,7 @@ class Prediction:
     rows
         Its rows.
     decided
-        How many rows went to each class.
+        How many rows went to each class, or have each label.
     ignored
         Columns of the table that the model does not use.
     unscored
@@ -71,12 +72,14 @@ def predict_table(
     table
         CSV or Parquet, or a folder of the latter, with the columns of the training table; the target may be absent.
     out
-        A new .parquet or .csv file: `probability_<class>` for each class, and `decision`. A row with a cell that the
-        model cannot use, such as a word among numbers, is empty there; beside it, `<out>.problems.csv` then says for
-        each such row (counted from 1) why.
+        A new .parquet or .csv file: `probability_<class>` for each class, and `decision`; of several labels
+        `probability_<label>` and `decision_<label>` (1 or 0) for each. A row with a cell that the model cannot use,
+        such as a word among numbers, is empty there; beside it, `<out>.problems.csv` then says for each such row
+        (counted from 1) why.
     prior
         Class shares of these rows, to which the probabilities are adjusted before they become decisions: of two classes
-        the share of positives, else one per class; or "auto" to estimate them, which reads the table twice.
+        the share of positives, else one per class; or "auto" to estimate them, which reads the table twice. Not for
+        several labels, nor are shifts of their shares warned of.
 
     Raises
     ------
@@ -110,11 +113,12 @@ def predict_table(
         if not scoring.unscored:
             text.unlink()
     known = {column.name for column in model.schema.columns} | {name for name, _ in model.schema.dropped}
+    known |= {model.target} if isinstance(model, Model) else set(model.target)
     return Prediction(
         out,
         scoring.rows,
         {str(name): int(count) for name, count in zip(model.classes, scoring.decided, strict=True)},
-        tuple(name for name in given if name not in known and name != model.target),
+        tuple(name for name in given if name not in known),
         scoring.unscored,
         reasons if scoring.unscored else None,
         None if shares is None else tuple(shares.tolist()),
@@ -134,7 +138,7 @@ class Scoring:
         What the probabilities are adjusted to (C,), or None.
     """
 
-    def __init__(self, model: Model, path: Path, shares: NDArray[np.float64] | None = None) -> None:
+    def __init__(self, model: Model | MultilabelModel, path: Path, shares: NDArray[np.float64] | None = None) -> None:
         self.rows = 0
         self.unscored = 0
         self.decided = np.zeros(len(model.classes), np.int64)
@@ -147,7 +151,7 @@ class Scoring:
         self._first: dict[str, str] = {}
 
     def score(self, block: Block) -> pl.DataFrame:
-        """A row of probabilities and a decision for each row; empty where it could not be scored."""
+        """Probabilities and decisions for each row; empty where it could not be scored."""
         self._count_problems(block)
         matrix = to_matrix(block.table, self._model.schema)
         self._categories.add(block.table)
@@ -155,14 +159,20 @@ class Scoring:
         scored = np.ones(len(matrix), np.bool_)
         scored[[problem.row for problem in block.problems]] = False
         probability = self._model.probability(matrix)
-        self.scores.add(probability[scored])
-        if self._shares is not None:
-            probability = adjust_prior(probability, training_shares(self._model), to=self._shares)
-        places = self._model.decision.apply(probability)
         self.rows += len(matrix)
         self.unscored += int((~scored).sum())
-        self.decided += np.bincount(places[scored], minlength=len(self.decided))
-        return _frame(self._model, probability, places, scored)
+        if isinstance(self._model, MultilabelModel):
+            labels = self._model.decide(probability)
+            self.decided += labels[scored].sum(axis=0)
+            frame = self._model.written(probability, labels)
+        else:
+            self.scores.add(probability[scored])
+            if self._shares is not None:
+                probability = adjust_prior(probability, training_shares(self._model), to=self._shares)
+            places = self._model.decision.apply(probability)
+            self.decided += np.bincount(places[scored], minlength=len(self.decided))
+            frame = _written(self._model, probability, places)
+        return frame if scored.all() else frame.select(pl.when(pl.Series(scored)).then(pl.all()))
 
     def check_columns(self) -> None:
         """Raise `UserError` if a column is wrong as a whole."""
@@ -182,7 +192,7 @@ class Scoring:
         said += drifts[:_MOST_DRIFTS]
         if len(drifts) > _MOST_DRIFTS:
             said.append(f"{len(drifts) - _MOST_DRIFTS} more columns are not as they were in training")
-        if self._shares is None:
+        if self._shares is None and isinstance(self._model, Model):
             shift = self.scores.prior_shift(training_shares(self._model), self._model.classes)
             said += [] if shift is None else [shift]
         return said
@@ -203,8 +213,13 @@ def training_shares(model: Model) -> NDArray[np.float64]:
     return np.asarray(counts / counts.sum())
 
 
-def _shares(model: Model, table: Path, prior: str | float | Sequence[float]) -> NDArray[np.float64]:
+def _shares(model: Model | MultilabelModel, table: Path, prior: str | float | Sequence[float]) -> NDArray[np.float64]:
     """The class shares of the rows, given or estimated."""
+    if isinstance(model, MultilabelModel):
+        raise UserError(
+            f"prior is for one target, but the model decides on {len(model.labels)} labels, each with a share of its "
+            "own; leave it away"
+        )
     before = training_shares(model)
     if prior == AUTO:
         scoring = Scoring(model, table)
@@ -228,12 +243,9 @@ def _by_row(problems: list[Problem]) -> list[tuple[int, str]]:
     return [(row, "; ".join(why)) for row, why in sorted(found.items())]
 
 
-def _frame(
-    model: Model, probability: NDArray[np.float64], places: NDArray[np.int64], scored: NDArray[np.bool_]
-) -> pl.DataFrame:
+def _written(model: Model, probability: NDArray[np.float64], places: NDArray[np.int64]) -> pl.DataFrame:
     classes: Any = pl.Series("decision", list(model.classes))
-    frame = pl.DataFrame(
+    return pl.DataFrame(
         [pl.Series(f"probability_{name}", probability[:, place]) for place, name in enumerate(model.classes)]
         + [classes.gather(places)]
     )
-    return frame if scored.all() else frame.select(pl.when(pl.Series(scored)).then(pl.all()))

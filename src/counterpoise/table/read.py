@@ -181,7 +181,7 @@ def read_labels(table: Table, target: str, positive: str | None = None) -> Label
     (('b', 'a'), array([0, 1, 0, 1, 0]))
     """
     check_columns(table, [target])
-    column = _plain_target(table, target)
+    column = plain_target(table, target)
     missing = np.flatnonzero(column.is_null().to_numpy())
     if len(missing):
         raise UserError(
@@ -295,7 +295,8 @@ def _read_folder(path: Path) -> pl.DataFrame:
     return pl.concat([part.select(parts[0].columns) for part in parts], how="vertical_relaxed")
 
 
-def _plain_target(table: Table, target: str) -> pl.Series:
+def plain_target(table: Table, target: str) -> pl.Series:
+    """The cells of a target as classes: whole numbers, flags or text, and null where one is missing."""
     column = table.frame[target]
     if column.dtype.is_float():
         column = column.fill_nan(None)

@@ -13,12 +13,14 @@ from counterpoise.table.sentences import headline, percent, promise
 if TYPE_CHECKING:
     from counterpoise.table.train import Training
 
-__all__ = ["headline", "heart", "percent", "render"]
+__all__ = ["fingerprint_of_script", "headline", "heart", "percent", "render", "shown"]
 
 
 def render(training: "Training") -> str:
     """The page as HTML, with everything in it: no script, style, letter or picture comes from elsewhere."""
-    return _shown("report.html.j2", training=training, sections=sections_of(training), fingerprint=_fingerprint())
+    return _shown(
+        "report.html.j2", training=training, sections=sections_of(training), fingerprint=fingerprint_of_script()
+    )
 
 
 def heart(training: "Training") -> str:
@@ -30,13 +32,13 @@ def heart(training: "Training") -> str:
 
 
 def _shown(name: str, training: "Training", **facts: Any) -> str:
-    shown = {
-        "headline": headline(training),
-        "promise": promise(training),
-        "style": _text("report.css"),
-        "script": _text("report.js"),
-    }
-    return str(_environment().get_template(name).render(training=training, **shown, **facts))
+    return shown(name, training=training, headline=headline(training), promise=promise(training), **facts)
+
+
+def shown(name: str, **facts: Any) -> str:
+    """A template of this package, filled, with the page's style and script."""
+    page = {"style": _text("report.css"), "script": _text("report.js")}
+    return str(_environment().get_template(name).render(**page, **facts))
 
 
 @cache
@@ -57,6 +59,6 @@ def _text(name: str) -> str:
     return files("counterpoise.table").joinpath(name).read_text(encoding="utf-8")
 
 
-def _fingerprint() -> str:
+def fingerprint_of_script() -> str:
     """Of the page's one script, the only one that its policy lets run: foreign text that slipped through cannot."""
     return base64.b64encode(hashlib.sha256(_text("report.js").encode()).digest()).decode()

@@ -11,12 +11,16 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 from counterpoise import __version__
 from counterpoise.errors import UserError
 from counterpoise.table.bundle import REPORT, load
 from counterpoise.table.features import to_matrix
 from counterpoise.table.json_rows import Mistake, RefusedError, row_schema, rows_of, table_of_rows
 from counterpoise.table.model import Model
+from counterpoise.table.multilabel_model import MultilabelModel
 
 if TYPE_CHECKING:
     from fastapi import FastAPI
@@ -48,7 +52,7 @@ def application(directory: str | Path, *, most_rows: int = MOST_ROWS, most_bytes
 
     model = load(directory)
     report = Path(directory, REPORT)
-    app = FastAPI(title=f"Counterpoise: {model.target}", version=__version__, docs_url=None, redoc_url=None)
+    app = FastAPI(title=f"Counterpoise: {_served(model)}", version=__version__, docs_url=None, redoc_url=None)
     cores = anyio.CapacityLimiter(os.cpu_count() or 1)
 
     @app.get("/health", summary="What is served")
@@ -57,7 +61,7 @@ def application(directory: str | Path, *, most_rows: int = MOST_ROWS, most_bytes
             "status": "ok",
             "target": model.target,
             "classes": [str(name) for name in model.classes],
-            "goal": str(model.decision.goal),
+            "goal": model.facts["goal"],
         }
 
     @app.get("/", summary="The report of the training", response_class=HTMLResponse)
@@ -66,7 +70,7 @@ def application(directory: str | Path, *, most_rows: int = MOST_ROWS, most_bytes
             return HTMLResponse(f"{REPORT} is not in the directory of the model", status_code=404)
         return HTMLResponse(report.read_bytes())
 
-    @app.post("/predict", summary="A probability per class and a decision for each row", openapi_extra=_openapi(model))
+    @app.post("/predict", summary=_summary(model), openapi_extra=_openapi(model))
     async def predict(request: Request) -> JSONResponse:
         body = await _limited(request, most_bytes)
         if body is None:
@@ -76,7 +80,7 @@ def application(directory: str | Path, *, most_rows: int = MOST_ROWS, most_bytes
     return app
 
 
-def answer(model: Model, body: bytes, most_rows: int) -> tuple[dict[str, Any], int]:
+def answer(model: Model | MultilabelModel, body: bytes, most_rows: int) -> tuple[dict[str, Any], int]:
     """What a request gets, and its HTTP status."""
     try:
         rows = rows_of(body)
@@ -87,8 +91,8 @@ def answer(model: Model, body: bytes, most_rows: int) -> tuple[dict[str, Any], i
         return {"detail": [_detail(one) for one in refused.mistakes]}, 422
 
 
-def predictions(model: Model, rows: list[Any]) -> list[dict[str, Any]]:
-    """A probability per class, by its name, and a decision for each row.
+def predictions(model: Model | MultilabelModel, rows: list[Any]) -> list[dict[str, Any]]:
+    """A probability per class, by its name, and a decision for each row; of several labels those that it has.
 
     Raises
     ------
@@ -96,11 +100,10 @@ def predictions(model: Model, rows: list[Any]) -> list[dict[str, Any]]:
         As `table_of_rows`.
     """
     probability = model.probability(to_matrix(table_of_rows(rows, model.schema), model.schema))
-    places = model.decision.apply(probability)
     names = [str(name) for name in model.classes]
     return [
-        {"probability": dict(zip(names, own, strict=True)), "decision": model.classes[place]}
-        for own, place in zip(probability.tolist(), places.tolist(), strict=True)
+        {"probability": dict(zip(names, own, strict=True)), "decision": decision}
+        for own, decision in zip(probability.tolist(), _decisions(model, probability), strict=True)
     ]
 
 
@@ -169,9 +172,35 @@ def _detail(mistake: Mistake) -> dict[str, Any]:
     return {"loc": ["body", *mistake.place], "msg": mistake.message, "type": "value_error"}
 
 
-def _openapi(model: Model) -> dict[str, Any]:
-    names = [str(name) for name in model.classes]
+def _decisions(model: Model | MultilabelModel, probability: NDArray[np.float64]) -> list[Any]:
+    """Of each row its class, or a list of its labels."""
+    if isinstance(model, Model):
+        return [model.classes[place] for place in model.decision.apply(probability).tolist()]
+    return [
+        [label for label, has in zip(model.labels, row, strict=True) if has]
+        for row in model.decide(probability).tolist()
+    ]
+
+
+def _served(model: Model | MultilabelModel) -> str:
+    return model.target if isinstance(model, Model) else f"{len(model.labels)} labels"
+
+
+def _summary(model: Model | MultilabelModel) -> str:
+    if isinstance(model, Model):
+        return "A probability per class and a decision for each row"
+    return "A probability per label and the labels decided for each row"
+
+
+def _decision_schema(model: Model | MultilabelModel) -> dict[str, Any]:
+    if isinstance(model, MultilabelModel):
+        return {"type": "array", "items": {"type": "string", "enum": list(model.labels)}, "uniqueItems": True}
     kinds = {bool: "boolean", int: "integer", float: "number", str: "string"}
+    return {"type": kinds[type(model.classes[0])], "enum": list(model.classes)}
+
+
+def _openapi(model: Model | MultilabelModel) -> dict[str, Any]:
+    names = [str(name) for name in model.classes]
     one = {
         "type": "object",
         "properties": {
@@ -179,7 +208,7 @@ def _openapi(model: Model) -> dict[str, Any]:
                 "type": "object",
                 "properties": {name: {"type": "number", "minimum": 0, "maximum": 1} for name in names},
             },
-            "decision": {"type": kinds[type(model.classes[0])], "enum": list(model.classes)},
+            "decision": _decision_schema(model),
         },
     }
     asked = {"type": "object", "properties": {"rows": {"type": "array", "items": row_schema(model.schema)}}}

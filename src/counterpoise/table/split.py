@@ -93,6 +93,78 @@ def split_rows(
     return Split(train, held, tested_rows)
 
 
+def split_labels(
+    labels: ArrayLike,
+    *,
+    seed: int,
+    calibration: float = 0.2,
+    test: float = 0.2,
+    time: ArrayLike | None = None,
+    group: ArrayLike | None = None,
+) -> Split:
+    """One split of the rows for many labels, in which each part gets its share of every label's positives.
+
+    Iterative stratification (Sechidis, Tsoumakas and Vlahavas, On the stratification of multi-label data, ECML 2011):
+    the label with the fewest rows left deals these first, each to the part that still lacks most of them.
+
+    Parameters
+    ----------
+    labels
+        (N, L): 1 where a row has the label, another number where it has not or where that is not known.
+    seed, calibration, test, time, group
+        As in `split_rows`.
+
+    Raises
+    ------
+    UserError
+        If time or group leave a part without rows.
+
+    Examples
+    --------
+    >>> has = np.zeros((100, 2), int)
+    >>> has[:10, 0], has[5:9, 1] = 1, 1
+    >>> parts = split_labels(has, seed=0, calibration=0)
+    >>> has[parts.train].sum(axis=0), has[parts.test].sum(axis=0)
+    (array([8, 3]), array([2, 1]))
+    """
+    positive = np.asarray(labels) == 1
+    if time is not None or group is not None:
+        codes = _rarest(positive)
+        return split_rows(codes, seed=seed, calibration=calibration, test=test, time=time, group=group)
+    share = np.array([1 - calibration - test, calibration, test])
+    part = _iterative(positive, share, np.random.default_rng(seed))
+    train, held, tested = (np.flatnonzero(part == place) for place in range(3))
+    return Split(train, held, tested, "at random, each label by itself, the rarest first")
+
+
+def _rarest(positive: NDArray[np.bool_]) -> NDArray[np.int64]:
+    """Of each row its rarest label, counted from 1; 0 where it has none."""
+    rank = np.argsort(np.argsort(positive.sum(axis=0), kind="stable"))
+    held = np.where(positive, rank, positive.shape[1])
+    return np.where(positive.any(axis=1), held.argmin(axis=1) + 1, 0)
+
+
+def _iterative(positive: NDArray[np.bool_], share: NDArray[np.float64], rng: np.random.Generator) -> NDArray[np.int64]:
+    """The part of each row."""
+    part = np.full(len(positive), -1, np.int64)
+    open_parts = np.flatnonzero(share > 0)
+    wanted = share[:, None] * positive.sum(axis=0)
+    room = share * len(positive)
+    held = [np.flatnonzero(row) for row in positive]
+    while (left := positive[part < 0].sum(axis=0)).any():
+        label = int(np.argmin(np.where(left > 0, left, len(part) + 1)))
+        for row in rng.permutation(np.flatnonzero(positive[:, label] & (part < 0))).tolist():
+            taken = max(open_parts.tolist(), key=lambda one: (wanted[one, label], room[one]))
+            part[row] = taken
+            wanted[taken, held[row]] -= 1
+            room[taken] -= 1
+    rest = rng.permutation(np.flatnonzero(part < 0))
+    ends = np.round(np.cumsum(np.maximum(room, 0)) / max(1.0, np.maximum(room, 0).sum()) * len(rest)).astype(np.int64)
+    for place, rows in enumerate(np.split(rest, ends[:-1])):
+        part[rows] = place
+    return part
+
+
 def _by_time(time: NDArray[np.generic], calibration: float, test: float, group: NDArray[np.int64] | None) -> Split:
     order = np.argsort(time, kind="stable")
     ordered = time[order]

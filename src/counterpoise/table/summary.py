@@ -8,11 +8,17 @@ from counterpoise.table.findings import STOP
 from counterpoise.table.report import percent
 
 if TYPE_CHECKING:
+    from counterpoise.table.multilabel import MultilabelTraining
     from counterpoise.table.train import Training
 
 
-def summary_lines(training: "Training") -> list[tuple[str, str]]:
+def summary_lines(training: "Training | MultilabelTraining") -> list[tuple[str, str]]:
     """What the command says at the end, in five lines."""
+    from counterpoise.table.multilabel import MultilabelTraining
+    from counterpoise.table.multilabel_report import summary_lines as of_labels
+
+    if isinstance(training, MultilabelTraining):
+        return of_labels(training)
     counts, judged, metrics = training.counts, training.judged, training.judged.metrics
     listed = ", ".join(
         f"{name} {n:,} ({percent(float(share))})"

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from counterpoise.errors import UserError
 
 if TYPE_CHECKING:
+    from counterpoise.table.multilabel import MultilabelTraining
     from counterpoise.table.train import Training
 
 EXPERIMENT = "counterpoise"
@@ -18,8 +19,8 @@ def check_tracking() -> None:
         raise UserError("mlflow is not installed: pip install 'counterpoise[mlflow]'")
 
 
-def track(training: "Training", uri: str) -> str:
-    """Log what was asked, found and written, and give the identity of the run.
+def track(training: "Training | MultilabelTraining", uri: str) -> str:
+    """Log what was asked, found and written, and give the identity of the run; of several labels with a run for each.
 
     Parameters
     ----------
@@ -37,17 +38,24 @@ def track(training: "Training", uri: str) -> str:
         os.environ.setdefault("MLFLOW_ALLOW_FILE_STORE", "true")
     import mlflow
 
+    from counterpoise.table.train import Training
+
     try:
         mlflow.set_tracking_uri(uri)
         mlflow.set_experiment(EXPERIMENT)
         with mlflow.start_run(run_name=f"{training.table.name}, {training.goal}") as run:
             mlflow.log_params(_parameters(training))
-            mlflow.log_metrics({f"test_{name}": one.value for name, one in training.judged.metrics.items()})
-            mlflow.set_tag("verdict", training.verdict.sentence)
-            for entry in training.verdict.entries:
-                with mlflow.start_run(run_name=entry.label, nested=True):
-                    mlflow.log_params({"learner": entry.learner, "loss": entry.loss, "rounds": entry.rounds})
-                    mlflow.log_metrics({"score": entry.score, "log_loss": entry.log_loss})
+            if isinstance(training, Training):
+                _log_result(training)
+                for entry in training.verdict.entries:
+                    with mlflow.start_run(run_name=entry.label, nested=True):
+                        mlflow.log_params({"learner": entry.learner, "loss": entry.loss, "rounds": entry.rounds})
+                        mlflow.log_metrics({"score": entry.score, "log_loss": entry.log_loss})
+            else:
+                mlflow.log_metrics({f"test_{name}": one.value for name, one in training.metrics.items()})
+                for label, one in training.trainings.items():
+                    with mlflow.start_run(run_name=label, nested=True):
+                        _log_result(one)
             if training.out is not None:
                 mlflow.log_artifacts(str(training.out))
     except Exception as error:  # a server can fail in any way, after minutes of work that is safe
@@ -56,13 +64,20 @@ def track(training: "Training", uri: str) -> str:
     return str(run.info.run_id)
 
 
-def _parameters(training: "Training") -> dict[str, Any]:
+def _log_result(training: "Training") -> None:
+    import mlflow
+
+    mlflow.log_param("chosen", training.verdict.winner.label)
+    mlflow.log_metrics({f"test_{name}": one.value for name, one in training.judged.metrics.items()})
+    mlflow.set_tag("verdict", training.verdict.sentence)
+
+
+def _parameters(training: "Training | MultilabelTraining") -> dict[str, Any]:
     return {
         "table": training.table.name,
         "target": training.target,
         "goal": str(training.goal),
-        "chosen": training.verdict.winner.label,
         "learners": ", ".join(training.asked.learners),
-        "seed": training.seed,
-        "rows": training.counts.total,
+        "seed": training.asked.seed,
+        "rows": sum(map(len, (training.split.train, training.split.calibration, training.split.test))),
     }

@@ -16,7 +16,7 @@ from importlib.metadata import PackageNotFoundError, version
 from numbers import Integral, Real
 from pathlib import Path
 from time import monotonic
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import polars as pl
@@ -40,6 +40,7 @@ from counterpoise.table.features import Schema, learn_schema, to_matrix
 from counterpoise.table.findings import LEAST_OF_TWO
 from counterpoise.table.frames import FRAME, table_of
 from counterpoise.table.importance import Importance, importance_of
+from counterpoise.table.labels import named_labels
 from counterpoise.table.learners import LEARNERS, Job, Rows, installed
 from counterpoise.table.model import Member, Model, Ruling, naive, posterior
 from counterpoise.table.race import Progress, Race, Verdict, candidates, how_many_folds, race
@@ -50,6 +51,9 @@ from counterpoise.table.slices import Slice, slices_of
 from counterpoise.table.split import Split, folds_of, sample_rows, split_rows
 from counterpoise.table.trials import Trials, Unfinished
 from counterpoise.weights import ClassCounts
+
+if TYPE_CHECKING:
+    from counterpoise.table.multilabel import MultilabelTraining
 
 DEFAULT_LEARNERS = ("lightgbm", "logistic", "catboost")
 DEFAULT_BUDGET = 300.0
@@ -72,9 +76,11 @@ class Asked:
     Parameters
     ----------
     target
-        The column with the classes.
+        The column with the classes; or names with commas between them, and patterns such as y_*, of columns of labels
+        that a row may have at once.
     positive
-        The class of interest; None: of two the rarer.
+        The class of interest; None: of two the rarer. Of labels the value of a row that has one; None: 1, true, or the
+        rarer value.
     goal
         What to reach; None: f1, or macro_f1 with more than two classes.
     learners
@@ -88,6 +94,8 @@ class Asked:
         Seconds that the whole may take, about.
     seed
         Same seed, same files.
+    targets
+        The columns of labels where they are listed already.
     """
 
     target: str
@@ -101,6 +109,7 @@ class Asked:
     slice: str | None = None
     budget: float = DEFAULT_BUDGET
     seed: int = 0
+    targets: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         if not isinstance(self.seed, Integral):
@@ -289,7 +298,7 @@ class Training:
 def train(
     frame: Any,
     *,
-    target: str,
+    target: str | Sequence[str],
     positive: str | float | bool | None = None,
     goal: Goal | str | None = None,
     learners: Sequence[str] = DEFAULT_LEARNERS,
@@ -300,7 +309,7 @@ def train(
     budget: float = DEFAULT_BUDGET,
     seed: int = 0,
     progress: Progress = silent,
-) -> Training:
+) -> "Training | MultilabelTraining":
     """Train, compare and decide on a data frame.
 
     Parameters
@@ -308,7 +317,8 @@ def train(
     frame
         pandas or Polars; or the path of a CSV or Parquet file.
     target
-        The column with the classes.
+        The column with the classes. A list of columns, names with commas between them or a pattern such as "y_*": a row
+        may have several of these labels at once; a cell is 1 or 0, or missing where that is not known.
     positive
         The class of interest; of two the default is the rarer, and of more than two it makes the others one class.
     goal
@@ -330,7 +340,7 @@ def train(
     -------
     Training
         `.predict(frame)`, `.predict_proba(frame)`, `.decision`, `.save(directory)`; a notebook shows the heart of its
-        report.
+        report. Of several labels a `MultilabelTraining` with the same, a column per label.
 
     Raises
     ------
@@ -348,8 +358,9 @@ def train(
     """
     table = read_table(Path(frame)) if isinstance(frame, str | Path) else table_of(frame)
     aim = Goal.parse(goal) if isinstance(goal, str) else goal
+    listed = tuple(target) if isinstance(target, list | tuple) else ()
     asked = Asked(
-        target=_name("target", target) or "",
+        target=",".join(listed) if listed else _name("target", target) or "",
         positive=None if positive is None else str(positive),
         goal=aim,
         learners=(learners,) if isinstance(learners, str) else tuple(learners),
@@ -359,6 +370,7 @@ def train(
         slice=_name("slice", slice),
         budget=budget,
         seed=seed,
+        targets=listed,
     )
     return _train(table, asked, None, Trials(), progress)
 
@@ -378,7 +390,7 @@ def train_table(
     resume: bool = False,
     progress: Progress = silent,
     **asked: Any,
-) -> Training:
+) -> "Training | MultilabelTraining":
     """Train, compare and decide on one table, and write the directory `out`.
 
     Parameters
@@ -386,7 +398,7 @@ def train_table(
     path
         CSV or Parquet.
     target
-        The column with the classes.
+        The column with the classes, or columns of labels, as in `Asked`.
     out
         A new directory; by default `counterpoise-<name of the table>`.
     resume
@@ -431,8 +443,14 @@ def _content(table: Table) -> bytes:
     return repr(frame.schema).encode() + rows.tobytes()
 
 
-def _train(table: Table, asked: Asked, out: Path | None, trials: Trials, progress: Progress) -> Training:
+def _train(
+    table: Table, asked: Asked, out: Path | None, trials: Trials, progress: Progress
+) -> "Training | MultilabelTraining":
     begun = monotonic()
+    if targets := asked.targets or named_labels(table, asked.target):
+        from counterpoise.table.multilabel import train_labels  # it trains each label as a target of its own
+
+        return train_labels(table, replace(asked, targets=targets), out, trials, progress)
     positive, goal = asked.positive, asked.goal
     if goal is not None:
         positive, goal = class_of_interest(goal, positive)
@@ -451,7 +469,7 @@ def _train(table: Table, asked: Asked, out: Path | None, trials: Trials, progres
                 "at least one class needs 3"
             )
     time = None if asked.time is None else time_places(table.frame[asked.time])
-    group, weight = _groups(table, asked.group), _weights(table, asked.weight)
+    group, weight = group_places(table, asked.group), row_weights(table, asked.weight)
     kept = 0.2 if goal.constraints else 0.0
     split = split_rows(labels.codes, seed=asked.seed, calibration=kept, time=time, group=group)
     learned = counts_of(labels, split.train)
@@ -478,15 +496,15 @@ def _train(table: Table, asked: Asked, out: Path | None, trials: Trials, progres
     deadline = begun + _SHARE_FOR_RACE * asked.budget
     course = Race(rows.at(raced), fold, learned, schema, goal, asked.seed, trials, deadline, progress)
     verdict = race(course, candidates(asked.learners, learned, asked.recipes))
-    grow = _grower(verdict, schema, asked, progress)
+    grow = grower(verdict, schema, asked, progress)
     members = measured = grow(rows.at(split.train), learned, "growing the model")
     progress("measuring on the test rows", 0.0)
     held = split.calibration if len(split.calibration) else raced
     scores = posterior(members, rows.matrix[held]) if len(split.calibration) else verdict.winner.probability
     tested = (posterior(members, rows.matrix[split.test]), naive(members, rows.matrix[split.test]))
-    judged = _judge(labels, split.test, labels.codes[held], scores, tested, learned, goal, asked.seed)
+    judged = judge(labels, split.test, labels.codes[held], scores, tested, learned, goal, asked.seed)
     if group is not None and judged.decision is not None and judged.decision.promised:
-        judged = _without_promise(judged, goal, group[held])
+        judged = without_promise(judged, goal, group[held])
     importance = importance_of(
         lambda frame: posterior(measured, to_matrix(Table(frame, table.path, table.typed), schema)),
         table.frame[split.test],
@@ -523,8 +541,8 @@ def _train(table: Table, asked: Asked, out: Path | None, trials: Trials, progres
         judged=judged,
         fitted=members,
         notes=notes,
-        command=_command(table.path, asked, positive, goal),
-        versions=_versions(asked.learners),
+        command=command_of(table.path, asked, positive, goal),
+        versions=versions_of(asked.learners),
         importance=importance,
         slices=slices,
         audit=audited,
@@ -533,7 +551,7 @@ def _train(table: Table, asked: Asked, out: Path | None, trials: Trials, progres
     return replace(training, facts=decision_facts(training) | {"columns": columns})
 
 
-def _grower(
+def grower(
     verdict: Verdict, schema: Schema, asked: Asked, progress: Progress
 ) -> Callable[[Rows, ClassCounts, str], tuple[Member, ...]]:
     """What fits the members of the winner on some rows."""
@@ -636,7 +654,7 @@ def decision_facts(training: Training) -> dict[str, Any]:
     }
 
 
-def _groups(table: Table, name: str | None) -> NDArray[np.int64] | None:
+def group_places(table: Table, name: str | None) -> NDArray[np.int64] | None:
     """The place of each row's group; rows without one are a group."""
     if name is None:
         return None
@@ -647,7 +665,8 @@ def _groups(table: Table, name: str | None) -> NDArray[np.int64] | None:
     return places
 
 
-def _weights(table: Table, name: str | None) -> NDArray[np.float64] | None:
+def row_weights(table: Table, name: str | None) -> NDArray[np.float64] | None:
+    """How much each row counts, 1 on average; None where no column says so."""
     if name is None:
         return None
     column = table.frame[name].cast(pl.Float64, strict=False)
@@ -699,7 +718,7 @@ def enough_rows(labels: Labels, counts: ClassCounts, target: str) -> None:
             )
 
 
-def _judge(
+def judge(
     labels: Labels,
     test: NDArray[np.int64],
     truth_held: NDArray[np.int64],
@@ -708,7 +727,9 @@ def _judge(
     learned: ClassCounts,
     goal: Goal,
     seed: int,
+    weight_held: NDArray[np.float64] | None = None,
 ) -> Judged:
+    """Choose the threshold on the rows held for it, and measure on the test rows what it does."""
     truth, (scores, plain) = labels.codes[test], tested
     if labels.positive is None:
         several = choose_class_thresholds(truth_held, scores_held, goal, prior=learned.prior)
@@ -716,14 +737,14 @@ def _judge(
         metrics, recall, precision = measure_multiclass(truth, scores, cut, goal, seed=seed)
         matrix = confusion_matrix(truth, decide_classes(scores, cut), len(labels.classes))
         return Judged(None, cut, True, several.reason, truth, scores, plain, metrics, recall, precision, matrix)
-    decision = choose_threshold(truth_held, scores_held, goal)
+    decision = choose_threshold(truth_held, scores_held, goal, sample_weight=weight_held)
     metrics = measure_binary(truth, scores, decision.threshold, goal, seed=seed)
     matrix = confusion_matrix(truth, scores >= decision.threshold, 2)
     at = (decision, decision.threshold, decision.met, decision.reason)
     return Judged(*at, truth, scores, plain, metrics, [], [], matrix)
 
 
-def _without_promise(judged: Judged, goal: Goal, group: NDArray[np.int64]) -> Judged:
+def without_promise(judged: Judged, goal: Goal, group: NDArray[np.int64]) -> Judged:
     """The same threshold, and nothing promised where calibration rows share a group: they are not independent."""
     assert judged.decision is not None
     sizes = np.bincount(group)[1:]  # rows without a group belong to nobody
@@ -810,7 +831,7 @@ def class_of_interest(goal: Goal, positive: str | None) -> tuple[str | None, Goa
     return positive if name is None else name, alone
 
 
-def _command(path: Path, asked: Asked, positive: str | None, goal: Goal) -> str:
+def command_of(path: Path, asked: Asked, positive: str | None, goal: Goal) -> str:
     """What repeats it: a command, or for a frame the call."""
     if path == FRAME:
         chosen: dict[str, Any] = {
@@ -835,7 +856,8 @@ def _command(path: Path, asked: Asked, positive: str | None, goal: Goal) -> str:
     return shlex.join([*words, "--seed", str(asked.seed)])
 
 
-def _versions(learners: Sequence[str]) -> dict[str, str]:
+def versions_of(learners: Sequence[str]) -> dict[str, str]:
+    """Of the software that took part."""
     found = {"python": platform.python_version()}
     packages = [package for name in learners for package in LEARNERS[name].packages]
     for name in dict.fromkeys(("counterpoise", "lightgbm", "numpy", "polars", "scipy", *packages)):

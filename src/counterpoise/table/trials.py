@@ -45,6 +45,30 @@ class Trials:
         self._held[key] = arrays
 
 
+class Part(Trials):
+    """The trials of one part of the work, among those of all.
+
+    Examples
+    --------
+    >>> whole = Trials()
+    >>> Part(whole, "label a").put("fold 1", {"curve": np.zeros(3)})
+    >>> Part(whole, "label b").get("fold 1"), list(Part(whole, "label a").get("fold 1"))
+    (None, ['curve'])
+    """
+
+    def __init__(self, whole: Trials, name: str) -> None:
+        super().__init__()
+        self._whole, self._name = whole, name
+
+    def get(self, key: str) -> Arrays | None:
+        """As of the whole."""
+        return self._whole.get(f"{self._name}\0{key}")
+
+    def put(self, key: str, arrays: Arrays) -> None:
+        """As of the whole."""
+        self._whole.put(f"{self._name}\0{key}", arrays)
+
+
 class Unfinished(Trials):
     """The same on disk: a context that holds the lock, and removes everything when `done` was called.
 

@@ -1,0 +1,93 @@
+"""A trained model of several labels that a row may have at once: one classifier of two classes for each."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import polars as pl
+from numpy.typing import ArrayLike, NDArray
+
+from counterpoise.table.features import Schema, to_matrix
+from counterpoise.table.frames import table_of
+from counterpoise.table.model import Model, Ruling
+
+MULTILABEL, LABEL = "multilabel", "label"
+"""What decision.json calls this kind, and one of its labels."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class MultilabelModel:
+    """A classifier of table rows: what `counterpoise.load` gives for several labels.
+
+    Parameters
+    ----------
+    models
+        Of each label, by its column's name: whether a row has it. All read the same features.
+    schema
+        How columns become features.
+    target
+        The columns of the labels; those that could not be learned are among them, but have no model.
+    facts
+        All of decision.json.
+    """
+
+    models: Mapping[str, Model]
+    schema: Schema
+    target: tuple[str, ...]
+    facts: Mapping[str, Any]
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """In the order of the probabilities."""
+        return tuple(self.models)
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """The same."""
+        return self.labels
+
+    @property
+    def decision(self) -> dict[str, Ruling]:
+        """Of each label: how its probability becomes a decision."""
+        return {name: model.decision for name, model in self.models.items()}
+
+    def __getitem__(self, label: str) -> Model:
+        """The model of one label alone: it explains, too."""
+        return self.models[label]
+
+    def predict_proba(self, frame: Any) -> NDArray[np.float64]:
+        """The probability that a row has each label (N, L), in the order of `labels`.
+
+        Parameters
+        ----------
+        frame
+            pandas or Polars, with the columns of the training table; those of the labels may be absent.
+
+        Raises
+        ------
+        UserError
+            If a column is absent, or holds what the model cannot use.
+        """
+        return self.probability(to_matrix(table_of(frame), self.schema))
+
+    def predict(self, frame: Any) -> NDArray[np.int64]:
+        """1 where a row is decided to have a label, else 0 (N, L), at the thresholds of `decision`."""
+        return self.decide(self.predict_proba(frame))
+
+    def probability(self, matrix: NDArray[np.float64]) -> NDArray[np.float64]:
+        """As `predict_proba`, from the feature matrix."""
+        return np.stack([model.probability(matrix)[:, 1] for model in self.models.values()], axis=1)
+
+    def decide(self, probability: ArrayLike) -> NDArray[np.int64]:
+        """As `predict`, from probabilities (N, L)."""
+        found = np.asarray(probability, np.float64)
+        rulings = self.decision.values()
+        return np.stack([ruling.apply(found[:, place]) for place, ruling in enumerate(rulings)], axis=1)
+
+    def written(self, probability: NDArray[np.float64], decided: NDArray[np.int64]) -> pl.DataFrame:
+        """What a file of predictions holds of rows with these probabilities and decisions (N, L)."""
+        return pl.DataFrame(
+            {f"probability_{name}": probability[:, place] for place, name in enumerate(self.labels)}
+            | {f"decision_{name}": decided[:, place] for place, name in enumerate(self.labels)}
+        )

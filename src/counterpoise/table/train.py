@@ -372,6 +372,8 @@ def train_table(
     place = out if out is not None else Path(f"counterpoise-{path.name.split('.')[0]}")
     bundle.refuse_existing(place)
     what = Asked(target, **asked)
+    if what.goal is not None:
+        class_of_interest(what.goal, what.positive)  # a goal that is refused is refused before a long read
     progress("reading the table", 0.0)
     table = read_table(path)
     run = {name: str(value) for name, value in asdict(what).items() if name not in ("budget", "goal")}

@@ -158,7 +158,7 @@ class Model:
         whole = self.probability(matrix)
         places = self.decision.apply(whole) if len(self.classes) > 2 else np.ones(len(matrix), np.int64)
         own = _log_odds(whole, places)
-        typical = {name: one["typical"] for name, one in self.facts["columns"].items() if "typical" in one}
+        typical = {name: one["typical"] for name, one in self.facts.get("columns", {}).items() if "typical" in one}
         moved = {}
         for name, features in self.schema.features_of.items():
             hidden = matrix.copy()

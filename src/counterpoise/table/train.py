@@ -416,7 +416,7 @@ def train_table(
     place = out if out is not None else Path(f"counterpoise-{path.name.split('.')[0]}")
     what = Asked(target, **asked)
     if what.goal is not None:
-        class_of_interest(what.goal, what.positive)
+        class_of_interest(what.goal, what.positive)  # a goal that is refused is refused before a long read
     bundle.refuse_existing(place)
     progress("reading the table", 0.0)
     table = read_table(path)

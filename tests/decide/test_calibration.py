@@ -195,7 +195,23 @@ def test_other_names_of_methods():
     target, honest = scored(600)
     assert calibrate(target, honest, "identity").method == "none"
     assert calibrate(target, honest, "logistic").method == "platt"
+    assert calibrate(target, honest, "sigmoid").method == "platt"
     assert calibrate(target, honest, "vector").method == "beta"
+
+
+@pytest.mark.parametrize("score", [0.3, 0.3 * (1 + 1e-9 * np.arange(800)), 1e-300])
+@pytest.mark.parametrize("method", ["temperature", "platt", "beta"])
+def test_scores_that_say_nothing_become_the_share_of_positives(method, score):
+    target = np.arange(800) % 5 == 0
+    score = np.broadcast_to(score, 800)
+    np.testing.assert_allclose(calibrate(target, score, method)(score), 0.2, atol=1e-3)
+
+
+@pytest.mark.parametrize("method", ["platt", "vector"])
+def test_rows_that_say_nothing_become_the_shares_of_the_classes(method):
+    target = np.arange(800) % 5 // 2  # 0.4, 0.4, 0.2
+    rows = np.tile([0.5, 0.3, 0.2], (800, 1))
+    np.testing.assert_allclose(calibrate(target, rows, method)(rows[0:1]), [[0.4, 0.4, 0.2]], atol=1e-5)
 
 
 def test_zeros_and_ones_and_separable_scores():

@@ -103,6 +103,13 @@ def test_masked_values_are_refused_and_unmasked_ones_are_not(argument):
         decide.choose_threshold(**{**given, argument: whole})
 
 
+@pytest.mark.parametrize("kind", ["datetime64[ns]", "timedelta64[ns]"])
+def test_times_are_no_weights(kind):
+    times = np.arange(1, 201).astype(kind)
+    with pytest.raises(UserError, match="sample_weight must be numbers, but holds"):
+        decide.choose_threshold(TARGET, SCORE, "f1", sample_weight=times)
+
+
 def test_text_labels_say_how_to_encode_them():
     pandas = pytest.importorskip("pandas")
     text = np.where(TARGET, "fraud", "fine")

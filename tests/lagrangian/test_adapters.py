@@ -73,6 +73,17 @@ def silent_network():
     return model
 
 
+class HeadFirst(torch.nn.Module):
+    """A model whose logit comes from the layer that was registered first."""
+
+    def __init__(self):
+        super().__init__()
+        self.head, self.body = silent_network(), torch.nn.Linear(2, 1)
+
+    def forward(self, features):
+        return self.head(features) + 0 * self.body(features)
+
+
 @pytest.mark.parametrize("seed", [0, 1])
 @pytest.mark.parametrize("text", ["recall where precision >= 0.95", "precision where recall >= 0.9"])
 def test_torch_keeps_a_feasible_model_after_two_epochs(text, seed):
@@ -106,9 +117,14 @@ def test_keep_best_shifts_the_bias_it_finds_or_is_given():
     assert float(model.bias) == pytest.approx(-50 - keep.threshold)
     assert criterion.judge(model(part.x), part.y).value == pytest.approx(keep.best.value) and keep.best.value > 0.5
 
+    first = HeadFirst()
+    given = KeepBest(first, criterion, bias=first.head.bias)
+    assert given.update(first(part.x), part.y)
+    given.restore()
+    reached = criterion.judge(first(part.x), part.y)
+    assert reached.feasible and reached.value == pytest.approx(given.best.value) and reached.value > 0.5
+
     headless = torch.nn.Sequential(silent_network(), torch.nn.Linear(1, 1, bias=False))
-    given = KeepBest(headless, criterion, bias=headless[0].bias)
-    assert given._output_bias() is headless[0].bias
     alone = KeepBest(headless, criterion)
     alone.update(torch.full((2, 1), -1.0), torch.tensor([1, 0]))
     assert alone.threshold == 0 and not alone.best.feasible
@@ -243,3 +259,11 @@ def test_keras_on(backend, tmp_path):
     )
     assert done.returncode == 0, done.stdout + done.stderr[-4000:]
     assert "all checks passed" in done.stdout
+
+
+def test_what_is_no_tensor_and_no_goal_loss_is_said():
+    criterion = GoalLoss("recall where precision >= 0.5", [90, 10])
+    with pytest.raises(cp.UserError, match="logits are ndarray; pass the model's output"):
+        criterion(np.zeros(2), torch.tensor([0, 1]))
+    with pytest.raises(cp.UserError, match="BCEWithLogitsLoss, which judges no goal"):
+        KeepBest(torch.nn.Linear(2, 1), torch.nn.BCEWithLogitsLoss())

@@ -20,6 +20,7 @@ from counterpoise.table.audit import _gain, audit, audit_table
 from counterpoise.table.audit_page import page, screen
 from counterpoise.table.read import Table, read_labels
 from counterpoise.table.split import Split
+from counterpoise.table.train import train_table
 
 DATA = Path(__file__).parents[3] / "shared" / "data"
 
@@ -210,6 +211,26 @@ def test_columns_that_cannot_be(options, message):
 def test_a_target_alone_is_no_table():
     with pytest.raises(UserError, match="no column besides 'y'"):
         audited(clean(100)[0].select("y"))
+
+
+def test_what_training_refuses_stops_here_as_well(tmp_path):
+    frame, rng = clean(300)
+    mixed = ["big" if k == 7 else f"{value:.3f}" for k, value in enumerate(rng.normal(size=300))]
+    frame.with_columns(mixed=pl.Series(mixed), far=pl.Series([math.inf, *range(299)])).write_csv(tmp_path / "t.csv")
+    found = audit_table(tmp_path / "t.csv", target="y")
+    assert found.refused == (
+        "column 'mixed' holds numbers, but data row 8 holds 'big'; correct it, or leave it empty if it is missing",
+        "column 'far' is infinite in data row 1; put a number there, or leave it empty",
+    )
+    assert found.verdict.startswith("Not as it is: 2 columns have cells that cannot be used.")
+    with pytest.raises(UserError, match="data row 8 holds 'big'"):
+        train_table(tmp_path / "t.csv", target="y", learners=("lightgbm",), out=tmp_path / "o")
+
+
+@pytest.mark.parametrize(("rare", "stops"), [(2, True), (3, True), (4, False)])
+def test_so_few_rows_that_training_refuses_them(rare, stops):
+    frame = pl.DataFrame({"x": range(50), "y": [0] * (50 - rare) + [1] * rare})
+    assert ("too few rows of '1'" in titles(audited(frame))) == stops
 
 
 def test_many_columns_and_many_classes():

@@ -81,6 +81,14 @@ def test_what_is_no_table(tmp_path, content, message):
     refused(made(tmp_path, content), message)
 
 
+def test_dates_with_dots_have_the_day_first(tmp_path):
+    rows = "day,at,version\n31.01.2024,1.2.2024 10:30,1.2.3\n,,\n1.2.2024,2.2.2024 0:05,2.0.1\n"
+    frame = read_table(made(tmp_path, rows)).frame
+    assert frame.dtypes == [pl.Date, pl.Datetime, pl.String]
+    assert frame["day"].dt.to_string().to_list() == ["2024-01-31", None, "2024-02-01"]
+    assert frame["at"].dt.day().to_list() == [1, None, 2]
+
+
 def test_zst_by_name(tmp_path):
     refused(made(tmp_path, b"\x28\xb5\x2f\xfd...", "t.csv.zst"), "unpack it first: zstd -d")
     refused(made(tmp_path, b"a,b\n1,2\n", "t.csv.zst"), "is not compressed as its name says; rename it to t.csv")

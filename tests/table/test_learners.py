@@ -20,7 +20,8 @@ from counterpoise.table.learners import LEARNERS, Job, Rows
 from counterpoise.table.learners.catboost import class_weights
 from counterpoise.table.learners.curve import posterior
 from counterpoise.table.learners.epochs import HIDDEN
-from counterpoise.table.learners.logistic import PATH, thinned
+from counterpoise.table.learners.logistic import PATH
+from counterpoise.table.learners.thinning import thinned
 from counterpoise.weights import ClassCounts
 
 SCHEMA = Schema(
@@ -134,7 +135,7 @@ def test_same_seed_same_files(name, classes):
 def test_leaves_the_random_numbers_of_others_alone(name):
     np.random.seed(5)  # noqa: NPY002
     before = np.random.get_state()[1].copy()  # noqa: NPY002
-    LEARNERS[name].fit(dataclasses.replace(job_of(name, 2), rounds=1))
+    LEARNERS[name].fit(replace(job_of(name, 2), rounds=1))
     assert (np.random.get_state()[1] == before).all()  # noqa: NPY002
 
 
@@ -146,7 +147,7 @@ def test_a_row_of_weight_two_counts_as_two(name):
     counts = ClassCounts(np.bincount(repeated.codes))
     means = []
     for given in (dataclasses.replace(rows, weight=twice.astype(np.float64)), repeated, rows):
-        job = dataclasses.replace(job_of(name, 2, rows=given), counts=counts)
+        job = replace(job_of(name, 2, rows=given), counts=counts)
         means.append(posterior(job.recipe, LEARNERS[name].fit(job).model.logits(rows.matrix)).mean())
     weighted, doubled, once = means
     assert abs(weighted - doubled) < 0.4 * abs(once - doubled)
@@ -169,7 +170,7 @@ def test_stops_when_rows_held_out_have_long_stopped_improving(name):
     rng = np.random.default_rng(0)
     noise = Rows(rng.normal(size=(150, 3)) * [1, 1, 0], rng.permutation(np.repeat([0, 1], [110, 40])))
     other = Rows(rng.normal(size=(150, 3)) * [1, 1, 0], rng.permutation(np.repeat([0, 1], [110, 40])))
-    job = dataclasses.replace(job_of(name, 2, rows=noise, held_out=other), rounds=None)
+    job = replace(job_of(name, 2, rows=noise, held_out=other), rounds=None)
     curve = LEARNERS[name].fit(job).curve
     assert len(curve) < 200
     assert int(np.argmin(curve)) < 60
@@ -196,7 +197,7 @@ def test_says_how_far_it_is_and_can_be_stopped(name):
 def test_a_network_with_nothing_to_see_gives_the_constant(name):
     rows = rows_of(2)
     rows = Rows(np.full_like(rows.matrix, np.nan), rows.codes)
-    job = dataclasses.replace(job_of(name, 2, rows=rows), rounds=1)
+    job = replace(job_of(name, 2, rows=rows), rounds=1)
     probability = posterior(job.recipe, LEARNERS[name].fit(job).model.logits(rows.matrix))
     np.testing.assert_allclose(probability, job.counts.prior[1], atol=0.06)
 
@@ -226,13 +227,12 @@ def test_the_file_of_a_network_is_what_its_framework_computes(name):
 
 def test_a_place_of_the_path_is_scikit_learns_logistic_regression():
     linear = pytest.importorskip("sklearn.linear_model")
-    job, _ = fitted("logistic", 2)
-    model = LEARNERS["logistic"].fit(replace(job, rounds=None, held_out=job.rows)).model
-    encoded = model.encoding.apply(job.rows.matrix).astype(np.float64)
-    for place in (1, job.rounds):
+    for place in (1, STEPS["logistic"]):
+        job = replace(job_of("logistic", 2), rounds=place)
+        model = LEARNERS["logistic"].fit(job).model
+        encoded = model.encoding.apply(job.rows.matrix).astype(np.float64)
         other = linear.LogisticRegression(C=PATH[place - 1], tol=1e-8, max_iter=1000).fit(encoded, job.rows.codes)
-        logits = model.logits(job.rows.matrix, place)
-        np.testing.assert_allclose(logits, other.decision_function(encoded), atol=2e-3)
+        np.testing.assert_allclose(model.logits(job.rows.matrix), other.decision_function(encoded), atol=2e-3)
 
 
 def test_thinned_rows_give_nearly_the_same_model(monkeypatch):
@@ -243,6 +243,19 @@ def test_thinned_rows_give_nearly_the_same_model(monkeypatch):
     monkeypatch.setattr("counterpoise.table.learners.logistic.MOST_CELLS", 2500 * 8)
     few = LEARNERS["logistic"].fit(job).model.logits(rows.matrix)
     assert 0 < np.abs(few - whole).mean() < 0.25
+
+
+@pytest.mark.parametrize("name", ["lightgbm", "xgboost", "catboost"])
+def test_a_booster_of_thinned_rows_is_about_as_good(name, monkeypatch):
+    rows, new = rows_of(3, count=6000), rows_of(3, count=2000, seed=1)
+    job = job_of(name, 3, rows=rows)
+    whole = LEARNERS[name].fit(job).model.logits(new.matrix)
+    monkeypatch.setattr("counterpoise.table.learners.thinning.MOST_CELLS", 0)
+    monkeypatch.setattr("counterpoise.table.learners.thinning.FEWEST_ROWS", 2500)
+    few = LEARNERS[name].fit(job).model.logits(new.matrix)
+    assert not np.array_equal(few, whole)
+    losses = [log_losses(new.codes, posterior(job.recipe, logits)).mean() for logits in (few, whole)]
+    assert losses[0] < 1.1 * losses[1]
 
 
 def test_thinning_keeps_the_rare_class_and_the_weight():
@@ -261,7 +274,7 @@ def test_catboost_takes_weighted_cross_entropy_only():
     assert all(class_weights(recipe, 3) is None for recipe in others)
     pytest.importorskip("catboost")
     with pytest.raises(UserError, match="CatBoost does not run"):
-        LEARNERS["catboost"].fit(dataclasses.replace(job_of("catboost", 2), recipe=sigmoid.focal()))
+        LEARNERS["catboost"].fit(replace(job_of("catboost", 2), recipe=sigmoid.focal()))
 
 
 def test_the_first_recipe_is_plain_and_every_one_has_a_posterior():

@@ -213,7 +213,9 @@ def test_two_hearts_in_one_notebook_do_not_disturb_each_other(open_page, trained
 def test_a_name_that_is_a_script_does_not_run(open_page, trained):
     facts = trained[1]
     nasty = "</script><script>alert(1)</script><img src=x onerror=alert(2)>"
-    named = replace(facts, target=nasty, labels=replace(facts.labels, classes=("no", nasty)))
+    named = replace(
+        facts, asked=replace(facts.asked, target=nasty), labels=replace(facts.labels, classes=("no", nasty))
+    )
     for html in (render(named), f"<!doctype html><body>{heart(named)}</body>"):
         page = open_page(html)
         page.wait_for_timeout(100)

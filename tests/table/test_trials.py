@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -115,3 +116,13 @@ def test_a_torn_trial_is_done_again(tmp_path):
 def test_a_mistake_leaves_nothing(table, tmp_path):
     assert main(["train", str(table), "--target", "nothing", "--out", str(tmp_path / "out")]) == 2
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_place_that_takes_no_files_is_not_called_taken():
+    if not Path("/proc/self").is_dir():
+        pytest.skip("needs a directory that takes no files whoever asks")
+    with (
+        pytest.raises(UserError, match="cannot write beside /proc/x"),
+        Unfinished(Path("/proc/x"), {}, resume=False),
+    ):
+        pass

@@ -9,6 +9,7 @@ from counterpoise.decide.rows import one_number, real_numbers
 from counterpoise.errors import UserError
 
 POWER = 0.8
+_MOST_ROWS = 1 << 60
 
 
 def special() -> Any:
@@ -87,6 +88,8 @@ def rows_needed(share: float, bound: float, confidence: float = 0.95) -> int | N
     high = 1
     while not _enough(np.array([high]), share, bound, level)[0]:
         high *= 2
+        if high > _MOST_ROWS:
+            raise UserError(f"share {share} is too near to bound {bound}: more than {_MOST_ROWS:.0e} rows are needed")
     rows = np.unique(np.linspace(high // 2 + 1, high, 100_000).astype(np.int64))
     return int(rows[np.argmax(_enough(rows, share, bound, level))])
 

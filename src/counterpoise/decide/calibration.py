@@ -21,7 +21,7 @@ from counterpoise.errors import UserError, nearest_name
 Map = ScalingMap | IsotonicMap | VennAbersMap
 
 METHODS = ("auto", "none", "temperature", "platt", "beta", "vector", "isotonic", "venn_abers")
-_ALIASES = {"identity": "none", "logistic": "platt"}
+_ALIASES = {"identity": "none", "logistic": "platt", "sigmoid": "platt"}
 _ONE_VERSUS_REST: dict[str, type[IsotonicMap] | type[VennAbersMap]] = {
     "isotonic": IsotonicMap,
     "venn_abers": VennAbersMap,
@@ -153,8 +153,8 @@ def calibrate(
     probability
         The model's, (N,) of class 1 or (N, C), in [0, 1].
     method
-        "none" (or "identity"); "temperature"; "platt" (or "logistic"); "beta" and "vector", one method that is called
-        beta for two classes and vector with more; "isotonic" (scikit-learn's) and "venn_abers", with more than two
+        "none" (or "identity"); "temperature"; "platt" (or "logistic", or scikit-learn's "sigmoid"); "beta" and
+        "vector", one method that is called beta for two classes and vector with more; "isotonic" (scikit-learn's) and "venn_abers", with more than two
         classes each against the rest, and normalised. "auto" takes the simplest method whose log loss in stratified
         5-fold cross-validation is no worse than the best one's by more than luck, so probabilities that are honest
         already stay as they are.
@@ -177,7 +177,9 @@ def calibrate(
 
     Notes
     -----
-    Not in the race of "auto": "isotonic", whose probabilities of 0 and 1 one row can refute.
+    Not in the race of "auto": "isotonic", whose probabilities of 0 and 1 one row can refute. With two classes and more
+    than about 10,000 rows the race fits its maps on groups of rows with neighbouring scores, to save time; each is
+    judged on single rows, and the one that is chosen is fitted on all of them.
 
     References
     ----------

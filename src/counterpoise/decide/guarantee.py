@@ -2,7 +2,8 @@
 
 The rows are taken for independent draws from one distribution, which new rows come from too; nothing else is
 assumed. The chance is over the rows given: of a hundred sets of rows at most about five give, with 95 % confidence, a
-threshold that is promised and breaks a bound. (Where promises are rarely made, a larger share of them may be wrong.)
+threshold that is promised and breaks a bound; of precision joined with bounds from above less is proven, see there.
+(Where promises are rarely made, a larger share of them may be wrong.)
 
 One bound, one threshold. Fix a rank k and let v be the score of the row that follows the k highest. Given v, the
 rows above v are independent draws from the distribution above v, so that the positives among them are binomial with
@@ -19,7 +20,7 @@ Precision is not monotone, so its thresholds are tested in a fixed sequence from
 a level: its own part of 1 - confidence plus, if the test before it rejected, all that this one had (Wiens and
 Dmitrienko 2005, the fallback procedure; with a single start Bauer 1991, used for thresholds by Angelopoulos et al.
 2021, Learn then Test, and with a binomial bound by Geifman and El-Yaniv 2017). A threshold is certified if its test
-rejects. Bounds from above join as an intersection-union test: a threshold's p-value is then the largest of theirs.
+rejects.
 
 Why this holds although the thresholds are ranks of the same rows: let the bad set be the thresholds whose precision is
 below p. At each of its ends precision is exactly p, hence also in each slab of scores between two ends. Given how
@@ -37,7 +38,14 @@ asks for. This one threshold is a fixed number, so it disturbs nothing above; it
 rest is spread over the ranks that double, for scores that are no probabilities. Steps of 3 % are fine enough to lose
 little, and coarse enough not to stop at a run of bad luck.
 
-A bound from below (recall) and bounds from above hem thresholds in from both sides: each side gets half of the level.
+Precision joined with specificity, FPR or alerts is an intersection-union test: a threshold's p-value is the largest of
+theirs. Some threshold that breaks one of the latter is certified with probability at most 1 - confidence, and so is, by
+the above, some threshold that lacks precision. If precision crosses its bound only once, one of these two sets is all
+that is bad, and a wrong promise has at most that probability. In general it has at most twice that, by a union bound
+(`docs/guarantees.md`); simulated it stayed below 1 - confidence (`benchmarks/guarantee.py`).
+
+A bound from below (recall) and bounds from above hem thresholds in from both sides: each side gets half of the level,
+and what each side may do wrong adds up.
 """
 
 from collections.abc import Sequence
@@ -196,12 +204,15 @@ def _fallback(surprise: NDArray[np.float64], levels: NDArray[np.float64]) -> NDA
 
 
 def missing_positives(rows: Sweep, constraints: Sequence[Constraint], confidence: float) -> int | None:
-    """About how many more positives, with as many negatives for each, would do in four cases of five.
+    """About how many more positives, with as many negatives for each, would do for a promise.
 
     Rates that one test settles are kept by going far enough with the threshold, so only the number of rows counts. For
     precision, or bounds from both sides, the rates seen at a threshold are taken for the true ones, those of few rows
     with half a row right and half a row wrong added; the sample size of each bound's test follows by the normal
     approximation (Fleiss 1981), and the threshold that needs the fewest counts. None where no number of rows would do.
+
+    It aims at four cases of five. But the threshold that looks best mostly looks better than it is: simulated, as many
+    rows gave a promise in half of the cases (two bounds that are hard to join) to nearly all of them.
     """
     below = [one for one in constraints if one.rate == "recall"]
     both = bool(below) and len(below) < len(constraints)
@@ -254,7 +265,7 @@ def _times_at_the_end(rows: Sweep, constraint: Constraint, level: float) -> floa
     low, high = 0.0, 1.0
     while not passes(high):
         low, high = high, 2 * high
-    while high - low > 1:
+    while high - low > max(1.0, np.spacing(high)):  # beyond 2^53 neighbours are further apart than 1
         middle = np.ceil((low + high) / 2)
         low, high = (low, middle) if passes(middle) else (middle, high)
     others = 1 - trials / float(rows.flagged[-1])

@@ -16,7 +16,7 @@ from counterpoise.errors import UserError
 _TOLERANCE = 1e-10
 _MOST_STEPS = 200
 _FEWEST = 10
-"""Labelled rows that the unlabelled ones must be worth: of fewer a share is off by a sixth or more."""
+"""Labelled rows that the unlabelled ones must be worth: of fewer, a share of a half is off by a sixth (one sigma)."""
 
 
 def adjust_prior(probability: ArrayLike, prior: Any, *, to: Any, multilabel: bool = False) -> Float64Array:

@@ -135,6 +135,8 @@ def real_numbers(name: str, values: ArrayLike) -> NDArray[np.float64]:
         row = np.argwhere(np.ma.getmaskarray(np.ma.asanyarray(values)))[0][0]
         raise UserError(f"{name} is masked in row {row}; leave masked rows out, in all arrays alike, or fill them")
     array = as_array(name, values)
+    if array.dtype.kind in "mM":  # nanoseconds would pass for whole numbers
+        raise UserError(f"{name} must be numbers, but holds {array.dtype}")
     try:
         return np.asarray(array if array.dtype.kind in "biuf" else array.astype(object), np.float64)
     except (TypeError, ValueError, OverflowError):

@@ -80,7 +80,8 @@ class ScalingMap:
         # the search sees centred and standardised log probabilities, else scale and offset are nearly one variable
         centre = log_p @ weight / total if offsets else np.zeros(classes)
         log_p = log_p - centre[:, None]
-        spread = float(np.sqrt((log_p**2 @ weight).mean() / total)) or 1.0
+        # the prior's part: scores that are all alike say nothing of the scale, which the prior then sets to 1
+        spread = float(np.sqrt((log_p**2 @ weight).mean() / total + 1 / (SCALE_SPREAD**2 * total)))
 
         def parts(variables: Float64Array) -> tuple[Float64Array, Float64Array]:
             offset = np.zeros(classes)

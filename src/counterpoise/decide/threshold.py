@@ -35,8 +35,8 @@ class Decision:
     reason
         For the reader: what is promised, or why nothing is.
     missing_positives
-        About how many more positives would do for a promise in four cases of five, with as many more negatives for
-        each; 0 where it is made, None where no number would or rows count differently.
+        About how many more positives would mostly do for a promise, with as many more negatives for each; 0 where it
+        is made, None where no number would or rows count differently.
     rates
         What the threshold does on the rows it was chosen on: each rate's value and the ends of its two-sided 95 %
         interval.
@@ -99,7 +99,9 @@ def choose_threshold(
         What to reach. A ranking goal takes the threshold of the best F1.
     confidence
         Of the promise, at least 0.5 and below 1: the probability, over the rows given here, that no threshold is
-        promised that breaks a constraint on endlessly many new rows of the same kind.
+        promised that breaks a constraint on endlessly many new rows of the same kind. Where precision is bounded
+        together with specificity, fpr or alerts, and crosses its bound more than once, the proof leaves twice the risk:
+        see `counterpoise.decide.guarantee`.
     sample_weight
         How much each row counts, (N,). Rows that count differently get no promise.
 

@@ -108,6 +108,16 @@ def keep_best(
     goal, counts
         As in `goal_loss`.
 
+    Returns
+    -------
+    Kept
+        `kept` itself where this epoch is no better.
+
+    Raises
+    ------
+    UserError
+        As `goal_loss`; for a logit that is NaN.
+
     Examples
     --------
     >>> import jax.numpy as jnp

@@ -66,6 +66,8 @@ class GoalLoss(torch.nn.Module):
         self, logits: torch.Tensor, target: torch.Tensor, sample_weight: torch.Tensor | None = None
     ) -> torch.Tensor:
         """The mean loss of a batch; target 0 or 1 of the logits' shape, sample_weight (N,) or of that shape."""
+        if not isinstance(logits, torch.Tensor):
+            raise UserError(f"logits are {type(logits).__name__}; pass the model's output, a torch.Tensor")
         learn = self.training and torch.is_grad_enabled()
         state = GoalState(*(getattr(self, name) for name in GoalState._fields))
         if logits.device.type == "cpu" and not torch.compiler.is_compiling():
@@ -126,13 +128,14 @@ class KeepBest:
     criterion
         Its `GoalLoss`.
     bias
-        What is added to the logit, one element; default the bias of the model's last layer. Where there is none, 0 is
-        the only threshold.
+        What is added to the logit, one element; default the bias of the layer with parameters that the model registered
+        last, if it has one element. Pass it where another layer gives the logit. Where there is none, 0 is the only
+        threshold. A bias that the model scales afterwards cannot take the threshold: pass no rows to `update` then.
 
     Raises
     ------
     UserError
-        For a bias of more than one element; by `restore` where nothing was kept.
+        For a bias of more than one element, or a criterion that is no `GoalLoss`; by `restore` where nothing was kept.
 
     Examples
     --------
@@ -148,6 +151,8 @@ class KeepBest:
     def __init__(self, model: torch.nn.Module, criterion: GoalLoss, bias: torch.nn.Parameter | None = None) -> None:
         if bias is not None and bias.numel() != 1:
             raise UserError(f"bias has shape {tuple(bias.shape)}; pass the one element that is added to the logit")
+        if not hasattr(criterion, "judge"):
+            raise UserError(f"criterion is {type(criterion).__name__}, which judges no goal; pass the GoalLoss")
         self.model, self.criterion, self.bias = model, criterion, bias
         self.best: Progress | None = None
         self.threshold = 0.0

@@ -41,6 +41,11 @@ def judged_at_best(logits: Array, target: Array, lagrangian: Lagrangian, sample_
     lagrangian
         What to reach.
 
+    Raises
+    ------
+    UserError
+        For a logit that is NaN, a target other than 0 and 1.
+
     Examples
     --------
     >>> lagrangian = Lagrangian("recall where precision >= 0.9", [50, 50])

@@ -33,7 +33,6 @@ from counterpoise.decide.multiclass import decide_classes
 from counterpoise.decide.threshold import decision_at, known_threshold
 from counterpoise.errors import UserError, nearest_name
 from counterpoise.goals import CostMatrix, Goal
-from counterpoise.goals import goal as parsed
 from counterpoise.goals.goal import MULTICLASS
 
 _CROSS_FITTED = (
@@ -63,7 +62,8 @@ class GoalClassifier(MetaEstimatorMixin, ClassifierMixin, BaseEstimator):  # typ
     calibration
         Of the probabilities, a method of `counterpoise.decide.calibrate`; "none" leaves them.
     positive
-        The class that the goal means, if there are two: default the rarer one, of equals `classes_[1]`.
+        The class that the goal means: default, of two, the one with fewer rows, of equals `classes_[1]`. A cost matrix
+        means all classes and takes none.
     random_state
         Of the rows set aside.
 
@@ -159,10 +159,8 @@ class GoalClassifier(MetaEstimatorMixin, ClassifierMixin, BaseEstimator):  # typ
             For a goal that cannot be read or does not suit the classes, an estimator without probabilities, too few
             rows of a class.
         """
-        self.goal_ = parsed(self.goal) if isinstance(self.goal, str) else self.goal
+        self.goal_ = Goal.parse(self.goal)
         checked_confidence(self.confidence)
-        if not isinstance(self.goal_, Goal):
-            raise UserError(f"goal is {self.goal!r}; pass a text such as 'recall where precision >= 0.5'")
         _check_served(self.goal_)
         if not hasattr(self.estimator, "predict_proba"):
             raise UserError(
@@ -250,6 +248,10 @@ class GoalClassifier(MetaEstimatorMixin, ClassifierMixin, BaseEstimator):  # typ
         self.calibrator_ = _calibrator(truth, scores[:, 1] if two else scores, self.calibration, weight)
         self.positive_, self.threshold_, self.known_ = None, None, isinstance(self.goal_.costs, CostMatrix)
         if isinstance(self.goal_.costs, CostMatrix):
+            if self.positive is not None:
+                raise UserError(
+                    f"positive is {self.positive!r}, but a cost matrix means all classes; leave positive out"
+                )
             names = tuple(map(str, self.classes_))
             self.decision_ = CostMatrix(names, self.goal_.costs.for_classes(names).tolist())
             return
@@ -362,7 +364,7 @@ class GoalClassifier(MetaEstimatorMixin, ClassifierMixin, BaseEstimator):  # typ
         of_estimator = get_tags(self.estimator)
         tags.input_tags.sparse = of_estimator.input_tags.sparse
         tags.input_tags.allow_nan = of_estimator.input_tags.allow_nan
-        goal = parsed(self.goal) if isinstance(self.goal, str) else self.goal
+        goal = Goal.parse(self.goal)
         tags.classifier_tags.multi_class = goal.objective in MULTICLASS or bool(goal.classes)
         return tags
 

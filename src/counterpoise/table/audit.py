@@ -16,6 +16,7 @@ from counterpoise.decide.binomial import POWER, least_right, p_value
 from counterpoise.decide.measured import share
 from counterpoise.errors import UserError
 from counterpoise.table.drift import Drift, Moved, late_rows, most_moved_class, periods_of, spelled, time_places
+from counterpoise.table.features import refused_cells
 from counterpoise.table.findings import Finding, findings_of, verdict_of
 from counterpoise.table.leaks import Identifier, Leak, find_identifier, find_late_times, find_leak
 from counterpoise.table.read import Labels, Table, check_columns, read_labels, read_table
@@ -156,6 +157,8 @@ class Audit:
         What changes over time, where a time was named.
     groups
         Where a group was named.
+    refused
+        Columns that training refuses as they are, each with its cell in a sentence.
     findings
         The same in words, the gravest first.
     verdict
@@ -177,6 +180,7 @@ class Audit:
     identifiers: tuple[Identifier, ...]
     drift: Drift | None
     groups: Groups | None
+    refused: tuple[str, ...] = ()
     findings: tuple[Finding, ...] = ()
     verdict: str = ""
 
@@ -282,6 +286,7 @@ def audit(
         identifiers=tuple(identifiers),
         drift=None if time is None or places is None else _drift(frame[time], places, codes, names, moved),
         groups=None if group is None else _groups(frame[group], parts),
+        refused=tuple(why for name in columns if name != group and (why := refused_cells(table, frame[name]))),
     )
     found = replace(found, findings=findings_of(found))
     return replace(found, verdict=verdict_of(found))

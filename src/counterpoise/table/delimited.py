@@ -41,8 +41,15 @@ MISSING_NUMBER = (
     "unknown",
     "missing",
 )
-DATES = ("%Y-%m-%d", "%Y/%m/%d")
-DATETIMES = ("%Y-%m-%d %H:%M:%S", "%Y-%m-%dT%H:%M:%S", "%Y-%m-%d %H:%M", "%Y-%m-%dT%H:%M:%S%.f")
+DATES = ("%Y-%m-%d", "%Y/%m/%d", "%d.%m.%Y")
+DATETIMES = (
+    "%Y-%m-%d %H:%M:%S",
+    "%Y-%m-%dT%H:%M:%S",
+    "%Y-%m-%d %H:%M",
+    "%Y-%m-%dT%H:%M:%S%.f",
+    "%d.%m.%Y %H:%M:%S",
+    "%d.%m.%Y %H:%M",
+)
 SUFFIXES = (".csv", ".tsv", ".txt")
 PACKED = (".gz", ".zip", ".zst", ".bz2", ".xz")
 _UNPACK = {

@@ -335,6 +335,27 @@ class Categories:
         return sentences
 
 
+def refused_cells(table: Table, column: pl.Series) -> str | None:
+    """Why training would refuse a column as it is, or None.
+
+    Examples
+    --------
+    >>> from pathlib import Path
+    >>> table = Table(pl.DataFrame({"size": ["1.5", "2.5", "big"]}), Path("t.csv"), typed=False)
+    >>> refused_cells(table, table.frame["size"])
+    "column 'size' holds numbers, but data row 3 holds 'big'; correct it, or leave it empty if it is missing"
+    """
+    kind = _kind(column)
+    try:
+        if kind == CATEGORY and not table.typed:
+            _refuse_stray_text(column)
+        if kind == NUMBER:
+            _number(column, table)
+    except UserError as error:
+        return str(error).removeprefix(f"{table.path}: ")
+    return None
+
+
 def _learn_column(
     table: Table, whole: pl.Series, rows: NDArray[np.int64], targets: tuple[str, ...], *, in_time: bool
 ) -> Column | Text | str:

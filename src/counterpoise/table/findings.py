@@ -10,6 +10,8 @@ if TYPE_CHECKING:
     from counterpoise.table.leaks import Identifier, Leak
 
 STOP, LOOK, NOTE = "stop", "look", "note"
+LEAST_OF_TWO = 4
+"""Rows of each of two classes, below which nothing can be learned, decided and tested."""
 _FEW_TESTED = 30
 _MANY_COPIES = 0.01
 _MANY_MISSING = 0.5
@@ -41,6 +43,7 @@ class Finding:
 def findings_of(audit: "Audit") -> tuple[Finding, ...]:
     """All that is worth saying, the gravest first."""
     found = [
+        *_refused(audit),
         *_leaks(audit),
         *_few(audit),
         *_copies(audit),
@@ -119,6 +122,28 @@ def _leaks(audit: "Audit") -> list[Finding]:
     if of_class:
         title = _columns(len(of_class), "alone tells one class from all others", "alone tell one class from all others")
         found.append(Finding(NOTE, title, _reasons(of_class), ""))
+    return found
+
+
+def _refused(audit: "Audit") -> list[Finding]:
+    """What training would not take."""
+    found = []
+    scarce = min(audit.classes, key=lambda one: one.rows)
+    if len(audit.classes) == 2 and scarce.rows < LEAST_OF_TWO:
+        found.append(
+            Finding(
+                STOP,
+                f"too few rows of {scarce.name!r}",
+                f"{scarce.rows:,} rows are of class {scarce.name!r}; of two classes each needs at least "
+                f"{LEAST_OF_TWO}, to learn from, to set the threshold and to test on.",
+                "Collect more rows of it.",
+            )
+        )
+    if audit.refused:
+        title = _columns(len(audit.refused), "has cells that cannot be used", "have cells that cannot be used")
+        more = f" And {len(audit.refused) - _SHOWN} more." if len(audit.refused) > _SHOWN else ""
+        said = " ".join(f"{one}.".replace("column", "Column", 1) for one in audit.refused[:_SHOWN])
+        found.append(Finding(STOP, title, said + more, "Correct these cells: training refuses them."))
     return found
 
 

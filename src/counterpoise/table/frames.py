@@ -15,7 +15,8 @@ from counterpoise.errors import UserError
 from counterpoise.table.delimited import refuse_twice
 from counterpoise.table.read import Table, quoted
 
-_NAME = Path("the frame")
+FRAME = Path("the frame")
+"""Stands for the path of a table that has none."""
 
 
 def table_of(frame: Any) -> Table:
@@ -57,13 +58,13 @@ def table_of(frame: Any) -> Table:
             place = int(column.is_not_null().arg_max() or 0)
             raise _no_cell(column.name, place, column.dtype, column[place] if column.null_count() < len(column) else "")
     if read.height == 0:
-        raise UserError(f"{_NAME} has no rows")
-    return Table(read, _NAME, typed=True)
+        raise UserError(f"{FRAME} has no rows")
+    return Table(read, FRAME, typed=True)
 
 
 def _of_pandas(frame: Any) -> pl.DataFrame:
     names = [str(name) for name in frame.columns]
-    refuse_twice(names, _NAME)
+    refuse_twice(names, FRAME)
     return pl.DataFrame([_of_column(name, frame.iloc[:, place]) for place, name in enumerate(names)])
 
 
@@ -135,6 +136,6 @@ def _spelled(cell: Any) -> str | None:
 
 def _no_cell(name: str, place: int, kind: object, cell: Any) -> UserError:
     return UserError(
-        f"{_NAME}: column {name!r} holds {kind} in row {place + 1} ({quoted(cell)}); a cell is a number, a "
+        f"{FRAME}: column {name!r} holds {kind} in row {place + 1} ({quoted(cell)}); a cell is a number, a "
         "flag, a date, text or missing: make columns of it, or leave it out"
     )

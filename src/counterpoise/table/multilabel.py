@@ -21,10 +21,11 @@ from counterpoise.decide.measured import Measured
 from counterpoise.errors import UserError
 from counterpoise.goals import Goal
 from counterpoise.table import bundle
+from counterpoise.table.drift import time_places
 from counterpoise.table.features import Schema, learn_schema, to_matrix
 from counterpoise.table.labels import ManyLabels, read_many_labels
 from counterpoise.table.learners import Rows
-from counterpoise.table.learners.logistic import thinned
+from counterpoise.table.learners.thinning import thinned
 from counterpoise.table.macro import drawn_measures, macro
 from counterpoise.table.model import Ruling, naive, posterior
 from counterpoise.table.multilabel_model import LABEL, MULTILABEL, MultilabelModel
@@ -40,12 +41,13 @@ from counterpoise.table.train import (
     command_of,
     counts_of,
     decision_facts,
+    groups_of,
     grower,
     judge,
-    ordered,
     row_weights,
     silent,
     versions_of,
+    without_promise,
 )
 from counterpoise.table.trials import Part, Trials
 
@@ -243,11 +245,8 @@ def train_labels(
     if {asked.group, asked.weight} & set(asked.targets):
         raise UserError("targets, group and weight must be different columns")
     labels = read_many_labels(table, asked.targets, asked.positive)
-    time, group, weight = (
-        ordered(table, asked.time),
-        ordered(table, asked.group),
-        row_weights(table, asked.weight),
-    )
+    time = None if asked.time is None else time_places(table.frame[asked.time])
+    group, weight = groups_of(table, asked.group), row_weights(table, asked.weight)
     kept = 0.2 if goal.constraints else 0.0
     split = split_labels(labels.codes, seed=asked.seed, calibration=kept, time=time, group=group)
     not_learned = _not_learned(labels, split, promises=bool(goal.constraints))
@@ -346,6 +345,8 @@ def _train_label(work: _Work, place: int, trials: Trials, deadline: float) -> Tr
     scores = posterior(members, work.matrix[held]) if promises else verdict.winner.probability
     stands_for = None if promises else raced_for
     judged = judge(labels, split.test, labels.codes[held], scores, tested, learned, work.goal, asked.seed, stands_for)
+    if work.group is not None and judged.decision is not None and judged.decision.promised:
+        judged = without_promise(judged, work.goal, work.group[held])
     slices: tuple[Slice, ...] = ()
     if asked.slice is not None:
         groups = work.table.frame[split.test].select(asked.slice)

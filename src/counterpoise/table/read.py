@@ -339,6 +339,11 @@ def _place(classes: tuple[str | int | float | bool, ...], positive: str, target:
     wanted = positive.lower() if isinstance(classes[0], bool) else positive
     if wanted in spelled:
         return spelled.index(wanted)
+    if not isinstance(classes[0], (str, bool)):  # 1.0 is the class 1
+        number = numbers(pl.Series([positive]))[0]
+        alike = [place for place, value in enumerate(classes) if value == number]
+        if alike:
+            return alike[0]
     raise UserError(
         f"target {target!r} never is {positive!r}; its values: "
         + ", ".join(spelled[:20])

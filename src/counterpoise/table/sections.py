@@ -99,9 +99,8 @@ def _expectations(training: "Training") -> Section:
 
 
 def _notes(training: "Training") -> Section | None:
-    if not training.notes and not training.health:
-        return None
-    return Section("Worth knowing", "notes", (Bullets((*training.health, *training.notes)),))
+    said = tuple(dict.fromkeys((*training.health, *training.notes)))
+    return Section("Worth knowing", "notes", (Bullets(said),)) if said else None
 
 
 def _threshold(training: "Training") -> Section | None:

@@ -1,5 +1,6 @@
 """The terminal's face of the report: what `counterpoise train` says at the end."""
 
+import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -50,6 +51,7 @@ def summary_lines(training: "Training | MultilabelTraining") -> list[tuple[str, 
         ("test", f"{tested} (95% intervals)"),
         (
             "report",
-            f"{place / 'report.html'}; next: counterpoise predict {place} NEW_TABLE -o predictions.parquet",
+            f"{place / 'report.html'}; next: counterpoise predict {shlex.quote(str(place))} NEW_TABLE -o "
+            "predictions.parquet",
         ),
     ]

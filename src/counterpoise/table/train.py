@@ -13,6 +13,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from functools import partial
 from importlib.metadata import PackageNotFoundError, version
+from numbers import Integral, Real
 from pathlib import Path
 from time import monotonic
 from typing import TYPE_CHECKING, Any
@@ -34,8 +35,10 @@ from counterpoise.goals import Goal
 from counterpoise.table import bundle
 from counterpoise.table.audit import Audit, audit
 from counterpoise.table.card import model_card
+from counterpoise.table.drift import time_places
 from counterpoise.table.features import Schema, learn_schema, to_matrix
-from counterpoise.table.frames import table_of
+from counterpoise.table.findings import LEAST_OF_TWO
+from counterpoise.table.frames import FRAME, table_of
 from counterpoise.table.importance import Importance, importance_of
 from counterpoise.table.labels import named_labels
 from counterpoise.table.learners import LEARNERS, Job, Rows, installed
@@ -54,7 +57,6 @@ if TYPE_CHECKING:
 
 DEFAULT_LEARNERS = ("lightgbm", "logistic", "catboost")
 DEFAULT_BUDGET = 300.0
-_LEAST_OF_TWO = 4
 _LEAST_OF_SEVERAL = 3
 # What the comparison of losses may take, in rows x trees per round (x columns): minutes on two cores.
 _MOST_SCORES = 250_000
@@ -110,8 +112,12 @@ class Asked:
     targets: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
+        if not isinstance(self.seed, Integral):
+            raise UserError(f"seed is {self.seed!r}; it must be a whole number")
         if self.seed < 0:
             raise UserError(f"seed is {self.seed}; it must be 0 or more")
+        if not isinstance(self.budget, Real):
+            raise UserError(f"budget is {self.budget!r}; it is a number of seconds")
         if not self.budget > 0:
             raise UserError(f"budget is {self.budget:g} s; it must be more than 0, such as 5m")
         if not self.learners:
@@ -123,6 +129,8 @@ class Asked:
         named = [name for name in (self.target, self.group, self.weight) if name is not None]
         if len(set(named)) < len(named):
             raise UserError("target, group and weight must be different columns")
+        if self.time == self.target:
+            raise UserError(f"time is {self.time!r}, which is the target; name another column")
 
     @property
     def extra_columns(self) -> list[str]:
@@ -275,6 +283,10 @@ class Training:
         """As `Model.predict_proba`."""
         return self.model.predict_proba(frame)
 
+    def explain(self, frame: Any) -> pl.DataFrame:
+        """As `Model.explain`."""
+        return self.model.explain(frame)
+
     def _repr_html_(self) -> str:
         return heart(self)
 
@@ -287,7 +299,7 @@ def train(
     frame: Any,
     *,
     target: str | Sequence[str],
-    positive: str | None = None,
+    positive: str | float | bool | None = None,
     goal: Goal | str | None = None,
     learners: Sequence[str] = DEFAULT_LEARNERS,
     time: str | None = None,
@@ -346,10 +358,28 @@ def train(
     """
     table = read_table(Path(frame)) if isinstance(frame, str | Path) else table_of(frame)
     aim = Goal.parse(goal) if isinstance(goal, str) else goal
-    listed = () if isinstance(target, str) else tuple(target)
-    text = target if isinstance(target, str) else ",".join(target)
-    asked = Asked(text, positive, aim, tuple(learners), None, time, group, weight, slice, budget, seed, listed)
+    listed = () if isinstance(target, str | Integral) else tuple(target)
+    asked = Asked(
+        target=",".join(map(str, listed)) if listed else _name("target", target) or "",
+        positive=None if positive is None else str(positive),
+        goal=aim,
+        learners=(learners,) if isinstance(learners, str) else tuple(learners),
+        time=_name("time", time),
+        group=_name("group", group),
+        weight=_name("weight", weight),
+        slice=_name("slice", slice),
+        budget=budget,
+        seed=seed,
+        targets=tuple(_name("target", one) or "" for one in listed),
+    )
     return _train(table, asked, None, Trials(), progress)
+
+
+def _name(option: str, column: Any) -> str | None:
+    """The name of a column, which pandas also makes of numbers."""
+    if column is not None and not isinstance(column, (str, Integral)):
+        raise UserError(f"{option} is a {type(column).__name__}; name a column")
+    return None if column is None else str(column)
 
 
 def train_table(
@@ -390,7 +420,11 @@ def train_table(
     bundle.refuse_existing(place)
     progress("reading the table", 0.0)
     table = read_table(path)
-    run = {name: str(value) for name, value in asdict(what).items() if name not in ("budget", "goal")}
+    run = {
+        name: ",".join(value) if isinstance(value, tuple) else str(value)
+        for name, value in asdict(what).items()
+        if name not in ("budget", "goal")
+    }
     run |= {"goal": str(what.goal), "table": bundle.fingerprint(_content(table))}
     with Unfinished(place, run, resume=resume) as trials:
         training = _train(table, what, place, trials, progress)
@@ -434,7 +468,8 @@ def _train(
                 f"target {asked.target!r}: no class has more than 2 rows, so none is left to set the thresholds on; "
                 "at least one class needs 3"
             )
-    time, group, weight = (ordered(table, asked.time), ordered(table, asked.group), row_weights(table, asked.weight))
+    time = None if asked.time is None else time_places(table.frame[asked.time])
+    group, weight = groups_of(table, asked.group), row_weights(table, asked.weight)
     kept = 0.2 if goal.constraints else 0.0
     split = split_rows(labels.codes, seed=asked.seed, calibration=kept, time=time, group=group)
     learned = counts_of(labels, split.train)
@@ -468,6 +503,8 @@ def _train(
     scores = posterior(members, rows.matrix[held]) if len(split.calibration) else verdict.winner.probability
     tested = (posterior(members, rows.matrix[split.test]), naive(members, rows.matrix[split.test]))
     judged = judge(labels, split.test, labels.codes[held], scores, tested, learned, goal, asked.seed)
+    if group is not None and judged.decision is not None and judged.decision.promised:
+        judged = without_promise(judged, goal, group[held])
     importance = importance_of(
         lambda frame: posterior(measured, to_matrix(Table(frame, table.path, table.typed), schema)),
         table.frame[split.test],
@@ -617,8 +654,8 @@ def decision_facts(training: Training) -> dict[str, Any]:
     }
 
 
-def ordered(table: Table, name: str | None) -> NDArray[np.int64] | None:
-    """The place of each row's value among the sorted ones; empty cells come first."""
+def groups_of(table: Table, name: str | None) -> NDArray[np.int64] | None:
+    """The place of each row's group; rows without one are a group."""
     if name is None:
         return None
     column = table.frame[name]
@@ -633,7 +670,7 @@ def row_weights(table: Table, name: str | None) -> NDArray[np.float64] | None:
     if name is None:
         return None
     column = table.frame[name].cast(pl.Float64, strict=False)
-    wrong = (~(column > 0) | column.is_infinite()).fill_null(True)
+    wrong = (~(column > 0) | ~column.is_finite()).fill_null(True)  # Polars takes NaN for more than any number
     if wrong.any():
         place = int(wrong.arg_max() or 0)
         raise UserError(
@@ -674,10 +711,10 @@ def counts_of(labels: Labels, rows: NDArray[np.int64]) -> ClassCounts:
 def enough_rows(labels: Labels, counts: ClassCounts, target: str) -> None:
     """Raise `UserError` if one of two classes is too small to learn from, to decide on and to test on."""
     for name, n in zip(labels.classes, counts.n.tolist(), strict=True):
-        if n < _LEAST_OF_TWO:
+        if n < LEAST_OF_TWO:
             raise UserError(
                 f"target {target!r}: class {name!r} has {n} rows; with two classes each needs at least "
-                f"{_LEAST_OF_TWO}, to learn from, to set the threshold and to test on"
+                f"{LEAST_OF_TWO}, to learn from, to set the threshold and to test on"
             )
 
 
@@ -705,6 +742,22 @@ def judge(
     matrix = confusion_matrix(truth, scores >= decision.threshold, 2)
     at = (decision, decision.threshold, decision.met, decision.reason)
     return Judged(*at, truth, scores, plain, metrics, [], [], matrix)
+
+
+def without_promise(judged: Judged, goal: Goal, group: NDArray[np.int64]) -> Judged:
+    """The same threshold, and nothing promised where calibration rows share a group: they are not independent."""
+    assert judged.decision is not None
+    sizes = np.bincount(group)[1:]  # rows without a group belong to nobody
+    if sizes.max(initial=0) < 2:
+        return judged
+    bounds = " and ".join(map(str, goal.constraints))
+    reason = (
+        f"{goal.label} is best here ({judged.decision.value:.3g}) among the thresholds that would keep {bounds} on new "
+        f"rows were all rows independent; but {int(sizes.sum()):,} rows are of only {int((sizes > 0).sum()):,} groups, "
+        "so this cannot be promised"
+    )
+    decision = replace(judged.decision, promised=False, missing_positives=None, reason=reason)
+    return replace(judged, decision=decision, reason=reason)
 
 
 def _notes(
@@ -779,7 +832,18 @@ def class_of_interest(goal: Goal, positive: str | None) -> tuple[str | None, Goa
 
 
 def command_of(path: Path, asked: Asked, positive: str | None, goal: Goal) -> str:
-    """What to type to have the same again."""
+    """What repeats it: a command, or for a frame the call."""
+    if path == FRAME:
+        chosen: dict[str, Any] = {
+            "target": asked.target,
+            "positive": positive,
+            "goal": str(goal),
+            "learners": list(asked.learners),
+        }
+        chosen |= {name: getattr(asked, name) for name in ("time", "group", "weight", "slice")}
+        chosen |= {"budget": None if asked.budget == DEFAULT_BUDGET else asked.budget, "seed": asked.seed}
+        said = ", ".join(f"{name}={value!r}" for name, value in chosen.items() if value is not None)
+        return f"counterpoise.train(frame, {said})"
     words = ["counterpoise", "train", str(path), "--target", asked.target]
     if positive is not None:
         words += ["--positive", positive]

@@ -101,6 +101,8 @@ class Unfinished(Trials):
             self.place.parent.mkdir(parents=True, exist_ok=True)
             self._lock.acquire(blocking=False)
         except Timeout:
+            if not Path(self._lock.lock_file).exists():  # a place that takes no files looks like one that is taken
+                raise UserError(f"cannot write beside {self.place}: no file can be made there") from None
             raise UserError(
                 f"another run is writing {self.place.with_suffix('')}; wait for it, or name another --out"
             ) from None

@@ -24,6 +24,7 @@ from counterpoise.table.learners.curvature import plain_scale, repeated
 from counterpoise.table.learners.curve import Curve
 from counterpoise.table.learners.learner import Followed, Job, Learner
 from counterpoise.table.learners.losses import for_learned_start
+from counterpoise.table.learners.thinning import for_trees
 from counterpoise.weights import ClassCounts
 
 MOST_ROUNDS = 600
@@ -115,9 +116,9 @@ class Trees:
 def fit(job: Job) -> Followed:
     """Grow trees on some rows; with rows held out, until these have long stopped improving."""
     lightgbm = library()
-    recipe, rows, held_out = job.recipe, job.rows, job.held_out
+    recipe, held_out, classes = job.recipe, job.held_out, len(job.counts.classes)
+    rows = for_trees(job.rows, classes, seed=job.seed)
     start = np.asarray(recipe.initial_logits(job.counts), np.float64)
-    classes = len(job.counts.classes)
     objective = Objective(recipe, scale=plain_scale(recipe, start, job.counts), floor=FLOOR, max_step=math.inf)
     settings = parameters(len(rows.codes), rows.matrix.shape[1], job.seed) | {"objective": objective}
     if isinstance(recipe, SoftmaxRecipe):

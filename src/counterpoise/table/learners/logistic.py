@@ -13,42 +13,16 @@ from numpy.typing import NDArray
 from counterpoise.table.encoding import Encoding
 from counterpoise.table.learners.curvature import plain_scale
 from counterpoise.table.learners.curve import Curve
-from counterpoise.table.learners.learner import Followed, Job, Learner, Rows
+from counterpoise.table.learners.learner import Followed, Job, Learner
 from counterpoise.table.learners.losses import for_learned_start
 from counterpoise.table.learners.network import Layers, Network, constant_fit, forward, load
+from counterpoise.table.learners.thinning import thinned
 
 PATH = np.geomspace(3e-4, 10.0, 8)
 MOST_ITERATIONS = 60
 TOLERANCE = 1e-5
 MOST_CELLS = 24_000_000
 """So many encoded cells are learned from (rows x columns, times the root of the number of logits); see `thinned`."""
-
-
-def thinned(rows: Rows, most: int, *, seed: int) -> Rows:
-    """About so many of the rows: the largest classes are thinned out, and what is left of them counts for them all.
-
-    Examples
-    --------
-    >>> rows = Rows(np.zeros((1000, 1)), np.repeat([0, 1], [990, 10]))
-    >>> few = thinned(rows, 100, seed=0)
-    >>> np.bincount(few.codes), np.bincount(few.codes, weights=few.weight)
-    (array([90, 10]), array([990.,  10.]))
-    """
-    if len(rows.codes) <= most:
-        return rows
-    counts = np.bincount(rows.codes)
-    low, high = 1, int(counts.max())
-    while low < high:
-        middle = (low + high + 1) // 2
-        low, high = (middle, high) if np.minimum(counts, middle).sum() <= most else (low, middle - 1)
-    rng = np.random.default_rng(seed)
-    kept = [
-        rng.choice(np.flatnonzero(rows.codes == place), min(count, low), replace=False)
-        for place, count in enumerate(counts.tolist())
-    ]
-    few = rows.at(np.sort(np.concatenate(kept)))
-    weight = np.ones(len(few.codes)) if few.weight is None else few.weight
-    return Rows(few.matrix, few.codes, weight * (counts / np.minimum(counts, low).clip(1))[few.codes])
 
 
 def fit(job: Job) -> Followed:

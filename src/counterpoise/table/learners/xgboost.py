@@ -22,6 +22,7 @@ from counterpoise.table.learners.curve import Curve
 from counterpoise.table.learners.learner import Followed, Job, Learner, Rows
 from counterpoise.table.learners.lightgbm import FLOOR, PATIENCE, most_rounds, threads
 from counterpoise.table.learners.losses import for_learned_start
+from counterpoise.table.learners.thinning import for_trees
 from counterpoise.xgboost import Objective
 
 MODEL = "model.ubj"
@@ -80,7 +81,7 @@ class Trees:
 def fit(job: Job) -> Followed:
     """Grow trees on some rows; with rows held out, until these have long stopped improving."""
     xgboost = installed("xgboost", "XGBoost")
-    recipe, rows = job.recipe, job.rows
+    recipe, rows = job.recipe, for_trees(job.rows, len(job.counts.classes), seed=job.seed)
     start = np.asarray(recipe.initial_logits(job.counts), np.float64)
     scale = plain_scale(recipe, start, job.counts)
     settings = parameters(len(rows.codes), rows.matrix.shape[1], job.seed) | {"base_score": start.tolist()}

@@ -374,6 +374,20 @@ def test_groups_stay_together(frame):
     assert set(group[found.split.train]) & set(group[found.split.test]) == set()
 
 
+def test_nothing_is_promised_of_rows_that_hang_together(frame):
+    grouped = frame.with_columns(site=np.repeat(np.arange(80), 5))
+    asked = FAST | {"target": ["y_tall", ODD], "goal": "recall where precision >= 0.3"}
+    alone, together = cp.train(grouped, **asked), cp.train(grouped, group="site", **asked)
+    assert any(ruling.promised for ruling in alone.decision.values())
+    assert not any(ruling.promised for ruling in together.decision.values())
+
+
+def test_a_frame_is_trained_again_by_its_call(result, frame):
+    assert result.command.startswith("counterpoise.train(frame, target='y_*', goal='f1', learners=['logistic']")
+    again = eval(result.command, {"counterpoise": cp, "frame": frame})
+    np.testing.assert_array_equal(again.predict_proba(frame), result.predict_proba(frame))
+
+
 def test_the_plan_keeps_to_the_budget():
     small, large = plan(300.0, 3, 500, 20, 2), plan(300.0, 28, 43_000, 366, 2)
     assert small.every_loss and small.again

@@ -358,15 +358,9 @@ def train(
     """
     table = read_table(Path(frame)) if isinstance(frame, str | Path) else table_of(frame)
     aim = Goal.parse(goal) if isinstance(goal, str) else goal
-<<<<<<< HEAD
     listed = tuple(target) if isinstance(target, list | tuple) else ()
     asked = Asked(
-        target=",".join(listed) if listed else _name("target", target) or "",
-=======
-    listed = () if isinstance(target, str | Integral) else tuple(target)
-    asked = Asked(
         target=",".join(map(str, listed)) if listed else _name("target", target) or "",
->>>>>>> 8c983ec4d31dee559c66302ec49b9eab09e54dcb
         positive=None if positive is None else str(positive),
         goal=aim,
         learners=(learners,) if isinstance(learners, str) else tuple(learners),
@@ -376,11 +370,7 @@ def train(
         slice=_name("slice", slice),
         budget=budget,
         seed=seed,
-<<<<<<< HEAD
-        targets=listed,
-=======
         targets=tuple(_name("target", one) or "" for one in listed),
->>>>>>> 8c983ec4d31dee559c66302ec49b9eab09e54dcb
     )
     return _train(table, asked, None, Trials(), progress)
 
@@ -479,11 +469,7 @@ def _train(
                 "at least one class needs 3"
             )
     time = None if asked.time is None else time_places(table.frame[asked.time])
-<<<<<<< HEAD
-    group, weight = group_places(table, asked.group), row_weights(table, asked.weight)
-=======
     group, weight = groups_of(table, asked.group), row_weights(table, asked.weight)
->>>>>>> 8c983ec4d31dee559c66302ec49b9eab09e54dcb
     kept = 0.2 if goal.constraints else 0.0
     split = split_rows(labels.codes, seed=asked.seed, calibration=kept, time=time, group=group)
     learned = counts_of(labels, split.train)
@@ -668,11 +654,7 @@ def decision_facts(training: Training) -> dict[str, Any]:
     }
 
 
-<<<<<<< HEAD
-def group_places(table: Table, name: str | None) -> NDArray[np.int64] | None:
-=======
 def groups_of(table: Table, name: str | None) -> NDArray[np.int64] | None:
->>>>>>> 8c983ec4d31dee559c66302ec49b9eab09e54dcb
     """The place of each row's group; rows without one are a group."""
     if name is None:
         return None

@@ -64,10 +64,10 @@ def test_a_log_shows_life(tmp_path, capsys):
     lines = [re.sub(r", \d+ s$", "", line) for line in capsys.readouterr().err.splitlines()]
     assert lines == [
         "counterpoise: read the table",
-        "counterpoise: compared Logistic regression, plain cross-entropy (1 of 4)",
-        "counterpoise: compared Logistic regression, weighted (2 of 4)",
-        "counterpoise: compared Logistic regression, weighted, square root (3 of 4)",
-        "counterpoise: compared Logistic regression, focal (4 of 4)",
+        "counterpoise: compared Logistic regression, plain cross-entropy",
+        "counterpoise: compared Logistic regression, weighted",
+        "counterpoise: compared Logistic regression, weighted, square root",
+        "counterpoise: compared Logistic regression, focal",
         "counterpoise: grew the model",
         "counterpoise: measured on the test rows",
         "counterpoise: grew the model from all rows",

@@ -18,7 +18,7 @@ from numpy.typing import ArrayLike, NDArray
 from counterpoise.errors import UserError
 from counterpoise.losses import loss
 from counterpoise.losses.arguments import check_recipe
-from counterpoise.losses.kernel import OWN_THREADS
+from counterpoise.losses.kernel import OWN_THREADS, region_of
 from counterpoise.losses.on_numpy import newton_slopes
 from counterpoise.recipes import Recipe, SigmoidRecipe, SoftmaxRecipe
 from counterpoise.weights import ClassCounts
@@ -44,6 +44,18 @@ def installed(module: str, title: str) -> Any:
         return importlib.import_module(module)
     except ImportError:
         raise UserError(f"{title} is not installed: pip install 'counterpoise[boosting]'") from None
+
+
+def threads_of(host: Any) -> int:
+    """Whose threads compute an objective: the host's own, where its loaded library says which file it is.
+
+    Examples
+    --------
+    >>> threads_of(None)
+    0
+    """
+    place = getattr(host, "_name", None)
+    return region_of(place) if isinstance(place, str) and place else OWN_THREADS
 
 
 def is_plain(recipe: Recipe) -> bool:

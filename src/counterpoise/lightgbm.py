@@ -14,8 +14,16 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from counterpoise.boosting import RecipeObjective, installed, mean_loss, newton, one_constant, probabilities, target_of
-from counterpoise.losses.kernel import region_of
+from counterpoise.boosting import (
+    RecipeObjective,
+    installed,
+    mean_loss,
+    newton,
+    one_constant,
+    probabilities,
+    target_of,
+    threads_of,
+)
 from counterpoise.recipes import Recipe
 
 _SEVERAL = "give LightGBM the parameter num_class"
@@ -73,7 +81,7 @@ class Objective(RecipeObjective):
             If logits and recipe are of different families, labels name no class, or all are of one class.
         """
         logits, label, weight = _arguments(first, second, weight)
-        region = region_of(library().basic._LIB._name)
+        region = threads_of(getattr(library().basic, "_LIB", None))
         return self._slopes(logits, label, weight, factor=_factor(logits), several=_SEVERAL, region=region)
 
     def metric(self, first: Any, second: Any, weight: Any = None) -> tuple[str, float, bool]:

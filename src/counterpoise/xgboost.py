@@ -23,9 +23,9 @@ from counterpoise.boosting import (
     one_constant,
     probabilities,
     target_of,
+    threads_of,
 )
 from counterpoise.errors import UserError
-from counterpoise.losses.kernel import region_of
 from counterpoise.recipes import SoftmaxRecipe
 
 _OWN_SHARE = 1e-6
@@ -74,7 +74,7 @@ class Objective(RecipeObjective):
         logits, label, weight = _arguments(first, second, sample_weight)
         # XGBoost's softmax objectives double their curvature
         factor = 2.0 if logits.ndim == 2 else 1.0
-        region = region_of(installed("xgboost", "XGBoost").core._LIB._name)
+        region = threads_of(getattr(installed("xgboost", "XGBoost").core, "_LIB", None))
         return self._slopes(logits, label, weight, factor=factor, several=_SEVERAL, region=region)
 
     def metric(self, first: Any, second: Any, sample_weight: Any = None) -> Any:

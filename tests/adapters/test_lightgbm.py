@@ -306,3 +306,15 @@ def test_the_start_counts_weights_and_soft_labels():
 def test_start_says_what_is_wrong_with_labels(label, weight, message):
     with pytest.raises(cp.UserError, match=message):
         Objective(PLAIN[2]).start(label, weight)
+
+
+def test_the_objective_runs_on_the_hosts_own_threads():
+    import sys
+
+    from counterpoise.boosting import threads_of
+    from counterpoise.losses.kernel import OWN_THREADS
+
+    if sys.platform != "linux":
+        pytest.skip("only on Linux do the wheels share libgomp's entry point")
+    assert threads_of(lightgbm.basic._LIB) != OWN_THREADS
+    assert threads_of(object()) == OWN_THREADS

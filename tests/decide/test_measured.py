@@ -80,7 +80,7 @@ def test_thresholds_lift_a_rare_class():
     z = 1.5 * (2 * truth - 1) + rng.normal(size=2000) * 1.2
     odds = np.exp(2 * 1.5 / 1.44 * z) / 9
     probability = np.stack([1 / (1 + odds), odds / (1 + odds)], axis=1)
-    chosen = choose_class_thresholds(truth, probability, [0.9, 0.1], Goal("balanced_accuracy"))
+    chosen = choose_class_thresholds(truth, probability, "balanced_accuracy", prior=[0.9, 0.1])
     assert 0.7 <= chosen.tau <= 1.3
     plain = summary(confusion_matrix(truth, probability.argmax(1), 2), "balanced_accuracy")
     assert chosen.value > plain
@@ -173,7 +173,7 @@ def test_bad_rows_are_refused(target, score, threshold, message):
 def test_bad_classes_are_refused(target, score, prior, message):
     goal = Goal("macro_f1")
     with pytest.raises(UserError) as error:
-        choose_class_thresholds(target, score, prior, goal)
+        choose_class_thresholds(target, score, goal, prior=prior)
     assert message.format("prior") in str(error.value)
     with pytest.raises(UserError) as error:
         measure_multiclass(target, score, prior, goal)
@@ -183,7 +183,7 @@ def test_bad_classes_are_refused(target, score, prior, message):
 def test_a_binary_goal_is_refused():
     goal = Goal.parse("recall where precision >= 0.5")
     with pytest.raises(UserError, match="needs two classes"):
-        choose_class_thresholds([0, 1, 2], np.eye(3), [1 / 3] * 3, goal)
+        choose_class_thresholds([0, 1, 2], np.eye(3), goal)
 
 
 def test_log_loss_interval_of_several_classes_holds_the_truth():

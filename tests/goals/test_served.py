@@ -11,7 +11,7 @@ MULTICLASS = ([0, 1, 2], [[0.8, 0.1, 0.1], [0.1, 0.8, 0.1], [0.1, 0.1, 0.8]])
 USERS = {
     "choose_threshold": lambda goal: choose_threshold(*BINARY, goal),
     "measure_binary": lambda goal: measure_binary(*BINARY, 0.5, goal),
-    "choose_class_thresholds": lambda goal: choose_class_thresholds(*MULTICLASS, [1 / 3] * 3, goal),
+    "choose_class_thresholds": lambda goal: choose_class_thresholds(*MULTICLASS, goal),
     "measure_multiclass": lambda goal: measure_multiclass(*MULTICLASS, [1 / 3] * 3, goal),
 }
 GOALS = {

@@ -110,7 +110,7 @@ CELLS = [
     ("number", "inf", "is infinite"),
     ("number", "2024-01-01", "'2024-01-01' is not a number"),
     ("flag", "maybe", "'maybe' is not a flag"),
-    ("date", "31.12.2024", "'31.12.2024' is not a date"),
+    ("date", "12-31-2024", "'12-31-2024' is not a date"),
     ("datetime", "noon", "'noon' is not a datetime"),
 ]
 

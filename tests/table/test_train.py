@@ -314,7 +314,7 @@ def test_load_checks_that_the_files_belong_together(trained, tmp_path):
     with pytest.raises(UserError, match="is not the file"):
         load(tmp_path)
     (tmp_path / "decision.json").write_text('{"format": 2}')
-    with pytest.raises(UserError, match="damaged"):
+    with pytest.raises(UserError, match="was changed since training wrote it"):
         load(tmp_path)
 
 

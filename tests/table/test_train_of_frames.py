@@ -16,9 +16,12 @@ def trained_frame(imbalanced):
     return frame, cp.train(frame, target="label", learners="lightgbm", budget=4)
 
 
-def test_explain_names_every_column_and_adds_nothing_for_a_missing_cell(trained_frame, tmp_path):
+def test_explain_names_every_column_and_adds_nothing_for_a_typical_cell(trained_frame, tmp_path):
     frame, result = trained_frame
-    some = frame.head(20).with_columns(pl.when(pl.int_range(pl.len()) > 2).then("size").alias("size"))
+    typical = result.model.facts["columns"]["size"]["typical"]
+    some = frame.head(20).with_columns(
+        pl.when(pl.int_range(pl.len()) > 2).then("size").otherwise(typical).alias("size")
+    )
     moved = result.explain(some)
     assert moved.columns == ["size", "wind speed [m/s]", "kind", "wet", "day"]
     assert moved["size"][:3].to_list() == [0, 0, 0]

@@ -154,10 +154,10 @@ def calibrate(
         The model's, (N,) of class 1 or (N, C), in [0, 1].
     method
         "none" (or "identity"); "temperature"; "platt" (or "logistic", or scikit-learn's "sigmoid"); "beta" and
-        "vector", one method that is called beta for two classes and vector with more; "isotonic" (scikit-learn's) and "venn_abers", with more than two
-        classes each against the rest, and normalised. "auto" takes the simplest method whose log loss in stratified
-        5-fold cross-validation is no worse than the best one's by more than luck, so probabilities that are honest
-        already stay as they are.
+        "vector", one method that is called beta for two classes and vector with more; "isotonic" (scikit-learn's) and
+        "venn_abers", with more than two classes each against the rest, and normalised. "auto" takes the simplest method
+        whose log loss in stratified 5-fold cross-validation is no worse than the best one's by more than luck, so
+        probabilities that are honest already stay as they are.
     sample_weight
         (N,), >= 0: how much each row counts. Whole numbers repeat their rows; others are scaled to mean 1.
     seed

@@ -40,6 +40,14 @@ class ClassThresholds:
     value: float
     reason: str
 
+    def apply(self, probability: ArrayLike) -> NDArray[np.int64]:
+        """The place of the class that each row of probabilities (N, C) goes to."""
+        scores = real_numbers("probability", probability)
+        if scores.ndim != 2 or scores.shape[1] != len(self.threshold):
+            raise UserError(f"probability has shape {scores.shape}; it must be (N, {len(self.threshold)})")
+        check_class_probability(scores)
+        return decide_classes(scores, self.threshold)
+
 
 def check_multiclass_goal(goal: Goal) -> None:
     """Refuse a goal that has no meaning for more than two classes.
@@ -115,8 +123,9 @@ def summary(matrix: ArrayLike, objective: str) -> NDArray[np.float64]:
 def choose_class_thresholds(
     target: ArrayLike,
     probability: ArrayLike,
-    prior: ArrayLike,
-    goal: Goal | str,
+    goal: Goal | str = "macro_f1",
+    *,
+    prior: ArrayLike | None = None,
     sample_weight: ArrayLike | None = None,
 ) -> ClassThresholds:
     """The power of the prior that serves `goal` best; among equals the smallest.
@@ -127,19 +136,20 @@ def choose_class_thresholds(
         Class places, (N,).
     probability
         (N, C).
-    prior
-        The training prior, (C,).
     goal
         One of macro_f1, balanced_accuracy, g_mean and mcc.
+    prior
+        The training prior, (C,); by default the shares of the target, where a class without rows counts as half a row.
     sample_weight
         How much each row counts, (N,), >= 0.
 
     Examples
     --------
-    >>> chosen = choose_class_thresholds([0, 0, 1], [[0.9, 0.1], [0.8, 0.2], [0.6, 0.4]], [0.7, 0.3],
-    ...                                  Goal("macro_f1"))
+    >>> chosen = choose_class_thresholds([0, 0, 1], [[0.9, 0.1], [0.8, 0.2], [0.6, 0.4]], prior=[0.7, 0.3])
     >>> chosen.tau, chosen.value
     (0.5, 1.0)
+    >>> chosen.apply([[0.6, 0.4], [0.9, 0.1]])
+    array([1, 0])
     """
     goal = Goal.parse(goal)
     check_multiclass_goal(goal)
@@ -149,6 +159,9 @@ def choose_class_thresholds(
         if sample_weight.shape != truth.shape:
             raise UserError(f"sample_weight has shape {sample_weight.shape}; pass one number per row, {truth.shape}")
         check_weight(sample_weight)
+    if prior is None:
+        counted = np.maximum(np.bincount(truth, sample_weight, minlength=scores.shape[1]), 0.5)
+        prior = counted / counted.sum()
     shares = positive_per_class("prior", prior, scores.shape[1])
     values = []
     for tau in TAUS:

@@ -258,7 +258,9 @@ class GoalClassifier(MetaEstimatorMixin, ClassifierMixin, BaseEstimator):  # typ
         self.positive_ = self._class_of_interest(truth)
         if self.positive_ is None:
             count = np.bincount(truth, weight, minlength=len(self.classes_))
-            self.decision_ = choose_class_thresholds(truth, scores, count / count.sum(), self.goal_, weight)
+            self.decision_ = choose_class_thresholds(
+                truth, scores, self.goal_, prior=count / count.sum(), sample_weight=weight
+            )
             return
         place = int(np.flatnonzero(self.classes_ == self.positive_)[0])
         goal = self.goal_ if self.goal_.class_of_interest is None else self.goal_.without_class()

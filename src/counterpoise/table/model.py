@@ -137,7 +137,9 @@ class Model:
         return mixed if mixed.ndim == 2 else np.stack([1 - mixed, mixed], axis=1)
 
     def explain(self, frame: Any) -> pl.DataFrame:
-        """How much each column moved each row: log odds with its value, less those where its value is missing.
+        """How much each column moved each row: log odds with its value, less those with a typical value in its place.
+
+        Typical is the median of the training rows, of categories the most frequent one.
 
         Parameters
         ----------
@@ -156,10 +158,11 @@ class Model:
         whole = self.probability(matrix)
         places = self.decision.apply(whole) if len(self.classes) > 2 else np.ones(len(matrix), np.int64)
         own = _log_odds(whole, places)
+        typical = {name: one["typical"] for name, one in self.facts.get("columns", {}).items() if "typical" in one}
         moved = {}
         for name, features in self.schema.features_of.items():
             hidden = matrix.copy()
-            hidden[:, features] = np.nan
+            hidden[:, features] = [typical.get(self.schema.features[place], np.nan) for place in features]
             moved[name] = own - _log_odds(self.probability(hidden), places)
         return pl.DataFrame(moved)
 

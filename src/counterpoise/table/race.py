@@ -428,7 +428,7 @@ def fold_scores(
     for held in range(int(fold.max()) + 1):
         here, rest = fold == held, fold != held
         if probability.ndim == 2:
-            choice = choose_class_thresholds(codes[rest], probability[rest], counts.prior, goal)
+            choice = choose_class_thresholds(codes[rest], probability[rest], goal, prior=counts.prior)
             for threshold, found in ((choice.threshold, tuned), (thresholds_of(counts.prior, 0.0), untuned)):
                 chosen = decide_classes(probability[here], threshold)
                 matrix = confusion_matrix(codes[here], chosen, probability.shape[1])
@@ -568,6 +568,8 @@ def _about_losses(entries: Sequence[Entry], single: Entry, goal: Goal) -> str:
     tuned = "" if goal.ranking else " with a tuned threshold"
     if single.probability.ndim == 2:
         tuned = " with tuned thresholds"
+    if all(entry.loss in (PLAIN, "") for entry in entries):
+        return "Plain cross-entropy alone was compared: no other loss took part, or the budget had no time for it."
     if single.loss == PLAIN:
         return f"No loss beat plain cross-entropy{tuned} on this table."
     plain = next(entry for entry in entries if entry.learner == single.learner)

@@ -73,9 +73,10 @@ def promise(training: "Training") -> str:
 
 def not_promised(training: "Training") -> tuple[str, ...]:
     """What a reader might take for granted, and should not."""
+    split = " If the rows have a time or belong to groups, a random split flatters."
     said = [
-        "That these figures hold on rows of another kind: the test rows come from the same table. If the "
-        "rows have a time or belong to groups, a random split flatters.",
+        "That these figures hold on rows of another kind: the test rows come from the same table."
+        + ("" if training.asked.time or training.asked.group else split),
         f"More than the intervals say: they are what {len(training.split.test):,} test rows allow to say "
         "with 95% confidence, one measure at a time.",
     ]

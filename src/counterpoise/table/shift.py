@@ -1,6 +1,6 @@
 """Whether new rows are like those that a model learned from: their columns, and their share of each class."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
 import numpy as np
@@ -20,8 +20,8 @@ _SHARE_CHANGED = 1.25
 _CHANCE = 1e-3
 
 
-def column_facts(matrix: Floats, features: list[str]) -> dict[str, dict[str, float]]:
-    """Of each feature its share of missing values, its mean and its standard deviation, for decision.json.
+def column_facts(matrix: Floats, features: list[str], categorical: Collection[int] = ()) -> dict[str, dict[str, float]]:
+    """Of each feature its share of missing values, mean, standard deviation and typical value, for decision.json.
 
     Parameters
     ----------
@@ -29,15 +29,24 @@ def column_facts(matrix: Floats, features: list[str]) -> dict[str, dict[str, flo
         The training rows (N, F), NaN where a value is missing.
     features
         The names of its columns.
+    categorical
+        Places of those that are codes: typical is the most frequent, and elsewhere the median.
 
     Examples
     --------
-    >>> column_facts(np.array([[1.0], [3.0], [np.nan], [np.nan]]), ["size"])
-    {'size': {'missing': 0.5, 'mean': 2.0, 'deviation': 1.0}}
+    >>> column_facts(np.array([[1.0], [3.0], [3.0], [np.nan]]), ["size"])["size"]["typical"]
+    3.0
     """
     seen = Columns(features)
     seen.add(matrix)
-    return seen.facts()
+    found = seen.facts()
+    for place, name in enumerate(features):
+        column = matrix[:, place]
+        held = column[~np.isnan(column)]
+        if len(held):
+            typical = np.bincount(held.astype(np.int64)).argmax() if place in categorical else np.median(held)
+            found[name]["typical"] = float(typical)
+    return found
 
 
 class Columns:

@@ -358,9 +358,9 @@ def train(
     """
     table = read_table(Path(frame)) if isinstance(frame, str | Path) else table_of(frame)
     aim = Goal.parse(goal) if isinstance(goal, str) else goal
-    listed = () if isinstance(target, str | Integral) else tuple(target)
+    listed = tuple(_name("target", one) or "" for one in target) if isinstance(target, list | tuple) else ()
     asked = Asked(
-        target=",".join(map(str, listed)) if listed else _name("target", target) or "",
+        target=",".join(listed) if listed else _name("target", target) or "",
         positive=None if positive is None else str(positive),
         goal=aim,
         learners=(learners,) if isinstance(learners, str) else tuple(learners),
@@ -370,7 +370,7 @@ def train(
         slice=_name("slice", slice),
         budget=budget,
         seed=seed,
-        targets=tuple(_name("target", one) or "" for one in listed),
+        targets=listed,
     )
     return _train(table, asked, None, Trials(), progress)
 
@@ -416,7 +416,7 @@ def train_table(
     place = out if out is not None else Path(f"counterpoise-{path.name.split('.')[0]}")
     what = Asked(target, **asked)
     if what.goal is not None:
-        class_of_interest(what.goal, what.positive)
+        class_of_interest(what.goal, what.positive)  # a goal that is refused is refused before a long read
     bundle.refuse_existing(place)
     progress("reading the table", 0.0)
     table = read_table(path)
@@ -469,7 +469,7 @@ def _train(
                 "at least one class needs 3"
             )
     time = None if asked.time is None else time_places(table.frame[asked.time])
-    group, weight = groups_of(table, asked.group), row_weights(table, asked.weight)
+    group, weight = group_places(table, asked.group), row_weights(table, asked.weight)
     kept = 0.2 if goal.constraints else 0.0
     split = split_rows(labels.codes, seed=asked.seed, calibration=kept, time=time, group=group)
     learned = counts_of(labels, split.train)
@@ -547,7 +547,7 @@ def _train(
         slices=slices,
         audit=audited,
     )
-    columns = column_facts(rows.matrix[split.train], schema.features)
+    columns = column_facts(rows.matrix[split.train], schema.features, frozenset(schema.categorical))
     return replace(training, facts=decision_facts(training) | {"columns": columns})
 
 
@@ -654,7 +654,7 @@ def decision_facts(training: Training) -> dict[str, Any]:
     }
 
 
-def groups_of(table: Table, name: str | None) -> NDArray[np.int64] | None:
+def group_places(table: Table, name: str | None) -> NDArray[np.int64] | None:
     """The place of each row's group; rows without one are a group."""
     if name is None:
         return None
@@ -732,7 +732,7 @@ def judge(
     """Choose the threshold on the rows held for it, and measure on the test rows what it does."""
     truth, (scores, plain) = labels.codes[test], tested
     if labels.positive is None:
-        several = choose_class_thresholds(truth_held, scores_held, learned.prior, goal)
+        several = choose_class_thresholds(truth_held, scores_held, goal, prior=learned.prior)
         cut = several.threshold
         metrics, recall, precision = measure_multiclass(truth, scores, cut, goal, seed=seed)
         matrix = confusion_matrix(truth, decide_classes(scores, cut), len(labels.classes))

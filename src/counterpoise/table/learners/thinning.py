@@ -5,7 +5,7 @@ import numpy as np
 from counterpoise.table.learners.learner import Rows
 
 MOST_CELLS = 20_000_000
-"""So many are boosted on: rows x columns x trees per round. `kdd99` with its 23 classes then takes about half a second a round."""
+"""So many are boosted on: rows x columns x trees per round; of 23 classes a round then takes about half a second."""
 FEWEST_ROWS = 20_000
 
 

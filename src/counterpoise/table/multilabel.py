@@ -41,7 +41,7 @@ from counterpoise.table.train import (
     command_of,
     counts_of,
     decision_facts,
-    groups_of,
+    group_places,
     grower,
     judge,
     row_weights,
@@ -246,7 +246,7 @@ def train_labels(
         raise UserError("targets, group and weight must be different columns")
     labels = read_many_labels(table, asked.targets, asked.positive)
     time = None if asked.time is None else time_places(table.frame[asked.time])
-    group, weight = groups_of(table, asked.group), row_weights(table, asked.weight)
+    group, weight = group_places(table, asked.group), row_weights(table, asked.weight)
     kept = 0.2 if goal.constraints else 0.0
     split = split_labels(labels.codes, seed=asked.seed, calibration=kept, time=time, group=group)
     not_learned = _not_learned(labels, split, promises=bool(goal.constraints))

@@ -358,9 +358,9 @@ def train(
     """
     table = read_table(Path(frame)) if isinstance(frame, str | Path) else table_of(frame)
     aim = Goal.parse(goal) if isinstance(goal, str) else goal
-    listed = tuple(target) if isinstance(target, list | tuple) else ()
+    listed = tuple(_name("target", one) or "" for one in target) if isinstance(target, list | tuple) else ()
     asked = Asked(
-        target=",".join(map(str, listed)) if listed else _name("target", target) or "",
+        target=",".join(listed) if listed else _name("target", target) or "",
         positive=None if positive is None else str(positive),
         goal=aim,
         learners=(learners,) if isinstance(learners, str) else tuple(learners),
@@ -370,7 +370,7 @@ def train(
         slice=_name("slice", slice),
         budget=budget,
         seed=seed,
-        targets=tuple(_name("target", one) or "" for one in listed),
+        targets=listed,
     )
     return _train(table, asked, None, Trials(), progress)
 
@@ -469,7 +469,7 @@ def _train(
                 "at least one class needs 3"
             )
     time = None if asked.time is None else time_places(table.frame[asked.time])
-    group, weight = groups_of(table, asked.group), row_weights(table, asked.weight)
+    group, weight = group_places(table, asked.group), row_weights(table, asked.weight)
     kept = 0.2 if goal.constraints else 0.0
     split = split_rows(labels.codes, seed=asked.seed, calibration=kept, time=time, group=group)
     learned = counts_of(labels, split.train)
@@ -654,7 +654,7 @@ def decision_facts(training: Training) -> dict[str, Any]:
     }
 
 
-def groups_of(table: Table, name: str | None) -> NDArray[np.int64] | None:
+def group_places(table: Table, name: str | None) -> NDArray[np.int64] | None:
     """The place of each row's group; rows without one are a group."""
     if name is None:
         return None

@@ -9,8 +9,8 @@ Nadeau and Bengio's (Inference for the generalization error, Machine Learning 20
 rows and their naive spread understates the noise.
 
 Each learner's reference runs on all folds. Of many other contestants all run on the first fold, and the better half
-goes on (successive halving). What is left may be blended; the blend's shares are found on the other folds too. Where
-the goal's score cannot tell contestants from the best one, the log loss decides, which wavers less.
+goes on (successive halving). The best of each learner may be blended; the blend's shares are found on the other folds
+too. Where the goal's score cannot tell contestants from the best one, the log loss decides, which wavers less.
 """
 
 from collections.abc import Callable, Sequence
@@ -485,8 +485,9 @@ def verdict_of(
     said = _about_losses(entries, single, course.goal)
     if len(entries) == 1:
         return Verdict(0, tuple(entries), ((0, 1.0),), said, health, left_out)
-    blend, shares = _blend(entries, course)
-    members = tuple((place, float(share)) for place, share in enumerate(shares) if share)
+    # one of each learner: with every loss in it, the shares fit noise and the log loss of rows they did not see rises
+    blend, shares = _blend([entries[k] for k in standing], course)
+    members = tuple((place, float(share)) for place, share in zip(standing, shares, strict=True) if share)
     everyone = (*entries, blend)
     ahead = blend.scores - single.scores
     surer = blend.log_loss < (1 - _LEAST_GAIN) * single.log_loss

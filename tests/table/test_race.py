@@ -1,6 +1,6 @@
 """Who takes part in a race when time is short, and in what order."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pytest
@@ -83,11 +83,20 @@ def test_who_is_too_slow_is_left_out_with_its_other_losses():
     ran = []
     here = course(deadline=1e12)
     slow = {"curve": np.array([0.5]), "seconds": np.array(np.inf), "file place": np.array([1], np.uint8)}
-    here.trials.put(f"bad default {PLAIN} fold 0 of 5", slow)
+    here.trials.put(f"bad default {PLAIN} fold 0 of 5 of {len(here.fold)} rows", slow)
     verdict = race(here, contestants(ran))
     assert verdict.left_out == ("Bad, plain cross-entropy", "Bad, focal", "Bad, weighted")
     assert {entry.learner for entry in verdict.entries} == {"good", BLEND}
     assert "bad" not in dict(ran)
+
+
+def test_what_was_learned_from_other_rows_is_not_taken_up():
+    ran, more = [], course(deadline=0.0)
+    race(more, contestants(ran))
+    kept = np.arange(len(more.fold)) % 10 < 8  # as a smaller budget draws fewer rows
+    fewer = replace(more, rows=more.rows.at(kept), fold=more.fold[kept])
+    race(fewer, contestants(ran))
+    assert len(ran) == 10
 
 
 @pytest.mark.parametrize("lost, chosen", [(0.5, BLEND), (3.0, "good")], ids=["noise", "a real loss"])

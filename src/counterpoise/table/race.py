@@ -319,7 +319,8 @@ def _follow(course: Race, one: Candidate, fold: int, step: str) -> dict[str, NDA
 
 
 def _key(course: Race, one: Candidate, fold: int) -> str:
-    return f"{one.learner.name} {one.setting} {one.loss} fold {fold} of {course.folds}"
+    # another budget compares on other rows: what was learned there may have seen the rows held out here
+    return f"{one.learner.name} {one.setting} {one.loss} fold {fold} of {course.folds} of {len(course.fold)} rows"
 
 
 def _posterior(

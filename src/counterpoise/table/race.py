@@ -249,10 +249,11 @@ def race(course: Race, contestants: Sequence[Candidate]) -> Verdict:
     for one in contestants:
         if one.leads:
             _enter(course, one, entries, left_out)
-    for one in _screened(course, contestants, left_out):
+    judged = {entry.learner for entry in entries}  # another loss is judged against its own learner's reference
+    left_out += [one.label for one in contestants if not one.leads and one.learner.name not in judged]
+    for one in _screened(course, [one for one in contestants if one.learner.name in judged], left_out):
         _enter(course, one, entries, left_out)
-    health = _health(course, entries[0])
-    return verdict_of(entries, course, health, tuple(left_out))
+    return verdict_of(entries, course, _health(course, entries), tuple(left_out))
 
 
 def _enter(course: Race, one: Candidate, entries: list[Entry], left_out: list[str]) -> None:
@@ -399,8 +400,9 @@ def _scored(
     return Entry(*names, recipe, rounds, probability, scores, untuned, loss, precision)
 
 
-def _health(course: Race, plain: Entry) -> Health | None:
-    if plain.learner != "lightgbm":
+def _health(course: Race, entries: Sequence[Entry]) -> Health | None:
+    plain = next((entry for entry in entries if entry.learner == "lightgbm"), None)  # its reference came first
+    if plain is None:
         return None
     here = course.fold == 0
     steadied = float(log_losses(course.rows.codes[here], plain.probability[here]).mean())

@@ -485,7 +485,7 @@ def verdict_of(
     standing = _leaders(entries)
     best = _best([entries[k] for k in standing])
     single = entries[standing[best]]
-    said = _about_losses(entries, single, course.goal)
+    said = _about_losses(entries, single, [entries[k] for k in standing], course.goal)
     if len(entries) == 1:
         return Verdict(0, tuple(entries), ((0, 1.0),), said, health, left_out)
     blend, shares = _blend(entries, course)
@@ -567,12 +567,14 @@ def _blend(entries: Sequence[Entry], course: Race) -> tuple[Entry, NDArray[np.fl
     return _scored(course, names, largest.recipe, largest.rounds, probability), shares
 
 
-def _about_losses(entries: Sequence[Entry], single: Entry, goal: Goal) -> str:
+def _about_losses(entries: Sequence[Entry], single: Entry, leaders: Sequence[Entry], goal: Goal) -> str:
     tuned = "" if goal.ranking else " with a tuned threshold"
     if single.probability.ndim == 2:
         tuned = " with tuned thresholds"
     if all(entry.loss in (PLAIN, "") for entry in entries):
         return "Plain cross-entropy alone was compared: no other loss took part, or the budget had no time for it."
+    if single.loss == PLAIN and (other := next((one for one in leaders if one.loss != PLAIN), None)):
+        return f"No loss beat {single.label}{tuned} on this table, though {other.label} beat that learner's plain one."
     if single.loss == PLAIN:
         return f"No loss beat plain cross-entropy{tuned} on this table."
     plain = next(entry for entry in entries if entry.learner == single.learner)

@@ -427,6 +427,7 @@ def train_table(
     }
     run |= {"goal": str(what.goal), "table": bundle.fingerprint(_content(table))}
     with Unfinished(place, run, resume=resume) as trials:
+        bundle.refuse_existing(place)  # another run may have ended since
         training = _train(table, what, place, trials, progress)
         progress("writing the report", 0.0)
         training.save(place)

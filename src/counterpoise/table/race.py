@@ -34,7 +34,7 @@ from counterpoise.goals import Confusion, Cost, Goal
 from counterpoise.recipes import Recipe
 from counterpoise.table.blend import mixture_shares
 from counterpoise.table.features import Schema
-from counterpoise.table.health import Health, probe
+from counterpoise.table.health import Health, mean_log_loss, probe
 from counterpoise.table.learners import LEARNERS, Job, Learner, Rows
 from counterpoise.table.learners.losses import PLAIN
 from counterpoise.table.split import folds_of
@@ -405,8 +405,8 @@ def _health(course: Race, entries: Sequence[Entry]) -> Health | None:
     if plain is None:
         return None
     here = course.fold == 0
-    steadied = float(log_losses(course.rows.codes[here], plain.probability[here]).mean())
     rows, held_out = course.rows.at(~here), course.rows.at(here)
+    steadied = mean_log_loss(held_out, plain.probability[here])
     return probe(rows, held_out, len(course.counts.classes), course.schema, steadied, seed=course.seed)
 
 

@@ -803,7 +803,7 @@ def _notes(
     codes = labels.codes
     constant = float(-(learned.prior * np.log(learned.prior)).sum())
     winner = verdict.winner
-    if winner.log_loss >= constant:
+    if rows.weight is None and winner.log_loss >= constant:  # weights teach other shares than those of the rows
         notes.append(
             f"The columns say little about the target: on held-out rows the probabilities are no better than "
             f"the class shares alone (log loss {winner.log_loss:.4g}, shares {constant:.4g})."

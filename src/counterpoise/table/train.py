@@ -626,6 +626,7 @@ def decision_facts(training: Training) -> dict[str, Any]:
         "health": "" if verdict.health is None else verdict.health.sentence,
         "metrics": {"test": test},
         "target": training.target,
+        "weight": training.asked.weight,
         "counts": dict(zip(map(str, labels.classes), training.counts.n.tolist(), strict=True)),
         "rows": {
             "train": len(training.split.train),

@@ -224,7 +224,7 @@ def _shares(model: Model | MultilabelModel, table: Path, prior: str | float | Se
     if model.facts.get("weight") is not None:
         raise UserError(
             f"prior is not for a model whose rows counted by a weight ({model.facts['weight']!r}): its probabilities "
-            "are for the weighted shares, and its threshold belongs to these; leave it away, or train without the weight"
+            "are for the weighted shares, and its threshold belongs to these; leave it away, or train without weights"
         )
     before = training_shares(model)
     if prior == AUTO:

@@ -195,7 +195,7 @@ def test_explanations_are_in_log_odds(saved, imbalanced):
     frame = imbalanced(60, seed=3)
     found = model.explain(frame)
     assert found.columns == [column.name for column in model.schema.columns]
-    hidden = frame.with_columns(pl.lit(None, pl.Float64).alias("size"))
+    hidden = frame.with_columns(pl.lit(model.facts["columns"]["size"]["typical"]).alias("size"))
 
     def log_odds(of):
         positive = model.predict_proba(of)[:, 1]

@@ -438,3 +438,20 @@ def test_drawn_measures_are_scikit_learns_under_the_same_weights():
         assert found["f1"][draw, 0] == pytest.approx(f1_score(target, score >= 0.5, sample_weight=weight[draw]))
         expected = average_precision_score(target, score, sample_weight=weight[draw])
         assert found["average_precision"][draw, 0] == pytest.approx(expected)
+
+
+def test_a_label_of_one_group_is_left_out_and_the_others_are_learned():
+    place, rng = np.arange(600), np.random.default_rng(0)
+    card = place // 20
+    frame = pl.DataFrame(
+        {
+            "x": rng.normal(size=600),
+            "day": place,
+            "card": card,
+            "y_a": (rng.random(600) < 0.3).astype(int),
+            "y_b": np.isin(card, [3, 27]).astype(int),  # one to learn from, one to be tested on
+        }
+    )
+    found = cp.train(frame, target="y_*", time="day", group="card", learners=["lightgbm"], budget=2)
+    assert found.not_learned == {"y_b": "40 rows have it, in the training part all of one group"}
+    assert list(found.trainings) == ["y_a"]

@@ -9,7 +9,7 @@ import pytest
 
 from counterpoise.decide import adjust_prior, estimate_prior
 from counterpoise.errors import UserError
-from counterpoise.table import load, predict_table, stream
+from counterpoise.table import load, predict_table, stream, train_table
 from counterpoise.table.features import Column, Schema
 from counterpoise.table.read import read_table
 from counterpoise.table.shift import Columns, Scores, column_facts
@@ -271,3 +271,19 @@ def test_drift_is_told():
     assert first.startswith("column 'a' has mean")
     assert second == "column 'b' is missing or unknown in 40% of the rows, and was in 0% in training"
     assert len(seen.drift(before, frozenset("a"))) == 1
+
+
+def test_a_model_of_weighted_rows_is_not_moved_to_another_prior(tmp_path, recwarn):
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=2000)
+    rare = x + rng.normal(size=2000) > 2
+    table = tmp_path / "rows.parquet"
+    frame = pl.DataFrame({"x": x, "weight": np.where(rare, 20.0, 1.0), "rare": np.where(rare, "yes", "no")})
+    frame.write_parquet(table)
+    train_table(table, target="rare", weight="weight", learners=("logistic",), budget=5.0, out=tmp_path / "model")
+    predict_table(tmp_path / "model", table, tmp_path / "plain.parquet")
+    assert pl.read_parquet(tmp_path / "plain.parquet")["probability_yes"].mean() > 3 * rare.mean()
+    assert not [one for one in recwarn if "of the training rows were" in str(one.message)]
+    for prior in (float(rare.mean()), "auto"):
+        with pytest.raises(UserError, match="prior is not for a model whose rows counted by a weight"):
+            predict_table(tmp_path / "model", table, tmp_path / "moved.parquet", prior=prior)

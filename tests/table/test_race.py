@@ -1,10 +1,11 @@
 """Who takes part in a race when time is short, and in what order."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pytest
 
+import counterpoise.table.race as race_module
 from counterpoise.goals import Goal
 from counterpoise.recipes import sigmoid
 from counterpoise.table.features import Schema
@@ -83,11 +84,42 @@ def test_who_is_too_slow_is_left_out_with_its_other_losses():
     ran = []
     here = course(deadline=1e12)
     slow = {"curve": np.array([0.5]), "seconds": np.array(np.inf), "file place": np.array([1], np.uint8)}
-    here.trials.put(f"bad default {PLAIN} fold 0 of 5", slow)
+    here.trials.put(f"bad default {PLAIN} fold 0 of 5 of {len(here.fold)} rows", slow)
     verdict = race(here, contestants(ran))
     assert verdict.left_out == ("Bad, plain cross-entropy", "Bad, focal", "Bad, weighted")
     assert {entry.learner for entry in verdict.entries} == {"good", BLEND}
     assert "bad" not in dict(ran)
+
+
+def test_another_loss_does_not_run_without_its_reference(monkeypatch):
+    ran, here = [], course(deadline=1e12)
+    seconds = {("good", PLAIN): 1.0, ("bad", PLAIN): np.inf}  # the other losses would have been quick
+
+    def slow(course, one, fold, step):
+        return {**follow(course, one, fold, step), "seconds": np.array(seconds.get((one.learner.name, one.loss), 0.0))}
+
+    follow = race_module._follow
+    monkeypatch.setattr(race_module, "_follow", slow)
+    verdict = race(here, contestants(ran))
+    assert {entry.learner for entry in verdict.entries} == {"good", BLEND}
+    assert set(verdict.left_out) == {"Bad, plain cross-entropy", "Bad, focal", "Bad, weighted"}
+
+
+def test_health_is_looked_at_wherever_lightgbm_stands(monkeypatch):
+    seen = []
+    monkeypatch.setattr(race_module, "probe", lambda *_, **__: seen.append("probe"))
+    learners = [learner("other", 1, []), learner("lightgbm", 0, [])]
+    race(course(deadline=float("inf")), [Candidate(one, "default", *LOSSES[0]) for one in learners])
+    assert seen == ["probe"]
+
+
+def test_what_was_learned_from_other_rows_is_not_taken_up():
+    ran, more = [], course(deadline=0.0)
+    race(more, contestants(ran))
+    kept = np.arange(len(more.fold)) % 10 < 8  # as a smaller budget draws fewer rows
+    fewer = replace(more, rows=more.rows.at(kept), fold=more.fold[kept])
+    race(fewer, contestants(ran))
+    assert len(ran) == 10
 
 
 @pytest.mark.parametrize("lost, chosen", [(0.5, BLEND), (3.0, "good")], ids=["noise", "a real loss"])

@@ -9,8 +9,9 @@ import numpy as np
 import polars as pl
 import pytest
 
+from counterpoise.decide.measured import measure_binary
 from counterpoise.goals import Goal
-from counterpoise.table.blocks import Bars, Grid
+from counterpoise.table.blocks import Bars, Figures, Grid
 from counterpoise.table.findings import Finding
 from counterpoise.table.health import Health
 from counterpoise.table.model import Member
@@ -227,6 +228,33 @@ def test_a_worse_group_is_warned_of(trained):
     page = render(replace(facts, slices=found))
     assert "Worse than the whole by more than chance: side right: " in page
     assert page.count(' class="bad"') >= 2
+
+
+@pytest.mark.parametrize("size", [0, 3], ids=["one group", "small groups"])
+def test_where_no_group_could_be_looked_at_none_is_called_good(trained, size):
+    _, facts = trained
+    judged = facts.judged
+    side = np.arange(len(judged.target)) // size if size else np.zeros(len(judged.target))
+    found = slices_of(pl.DataFrame({"side": side.astype(str)}), judged.target, 1 - judged.target)
+    assert found[0].looks == 0
+    page = render(replace(facts, slices=found))
+    assert "No group was looked at: there is only one, or each has fewer than 30 test rows." in page
+    assert "No group is worse" not in page
+
+
+def test_what_flags_nothing_has_no_precision(trained):
+    _, facts = trained
+    judged = facts.judged
+    metrics = measure_binary(judged.target, judged.probability, 1.1, facts.goal, seed=0)
+    silent = replace(facts, judged=replace(judged, threshold=1.1, metrics=metrics))
+    sections = {one.anchor: one for one in sections_of(silent)}
+    (grid,) = [one for one in sections["measures"].blocks if isinstance(one, Grid)]
+    assert ("precision", "none", "no alert") in grid.rows
+    (pictures,) = [one for one in sections["threshold"].blocks if isinstance(one, Figures)]
+    ranked, roc = pictures.pictures[:2]
+    assert "it raises no alert" in ranked.svg and "of its alerts are right" not in ranked.svg
+    assert "mark-chosen" not in ranked.svg and "mark-chosen" in roc.svg
+    assert "Ring" not in ranked.caption
 
 
 def test_a_thousand_classes_fit(graded):

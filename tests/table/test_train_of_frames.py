@@ -89,6 +89,24 @@ def test_rows_that_hang_together_are_promised_nothing(imbalanced):
     assert "so this cannot be promised" in found._repr_html_()
 
 
+def test_a_seed_of_numpy_is_as_good_as_another(tmp_path):
+    asked = {"seed": np.int64(1), "budget": 2, "learners": ["lightgbm"]}
+    found = cp.train(pl.DataFrame({"x": np.arange(200.0), "y": np.arange(200) % 5 == 0}), target="y", **asked)
+    assert found.command.endswith("budget=2, seed=1)")
+    found.save(tmp_path / "model")
+    assert cp.load(tmp_path / "model").facts["seed"] == 1
+
+
+@pytest.mark.parametrize("label, said", [(lambda k: k % 7 == 0, "class False"), (lambda k: k % 3, "all of one group")])
+def test_one_group_to_learn_from_is_refused(label, said):
+    """With a time the only group of the training rows can be left alone by those that go on."""
+    place = np.arange(300)
+    card = ["a"] * 240 + [f"b{k}" for k in range(60)]
+    frame = pl.DataFrame({"x": place % 17, "time": place, "card": card, "y": [label(k) for k in range(300)]})
+    with pytest.raises(UserError, match=f"{said}.* leave the group out"):
+        cp.train(frame, target="y", time="time", group="card", learners=["lightgbm"])
+
+
 def test_what_repeats_a_training_on_a_frame_is_the_call(trained_frame):
     _, result = trained_frame
     assert (

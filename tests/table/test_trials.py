@@ -14,7 +14,7 @@ from filelock import FileLock
 
 from counterpoise.cli import main
 from counterpoise.errors import UserError
-from counterpoise.table import load, trials
+from counterpoise.table import load, train_table, trials
 from counterpoise.table.trials import Unfinished
 
 pytest.importorskip("lightgbm")
@@ -111,6 +111,47 @@ def test_a_torn_trial_is_done_again(tmp_path):
         assert run.get("one") is None
         run.done()
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_torn_record_of_the_run_is_said(tmp_path):
+    place = tmp_path / "out.unfinished"
+    place.mkdir()
+    (place / "run.json").write_bytes(b"")
+    with (
+        pytest.raises(UserError, match=r"run\.json is damaged .*; remove .* and start anew"),
+        Unfinished(tmp_path / "out", {}, resume=True),
+    ):
+        pass
+    assert list(tmp_path.iterdir()) == [place]
+
+
+def test_trials_without_their_run_are_removed(tmp_path):
+    place = tmp_path / "out.unfinished"
+    with Unfinished(tmp_path / "out", {}, resume=False) as run:
+        run.put("one", {"curve": np.arange(3.0)})
+    (place / "run.json").unlink()  # as when it is killed while it removes them
+    with Unfinished(tmp_path / "out", {"seed": 1}, resume=False) as run:
+        assert run.get("one") is None
+        run.done()
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_the_lock_is_removed_while_it_is_held(tmp_path):
+    with Unfinished(tmp_path / "out", {}, resume=False) as run:
+        run.done()
+        release, there = run._lock.release, []
+        run._lock.release = lambda: (there.append(Path(run._lock.lock_file).exists()), release())
+    assert there == [os.name == "nt"]
+
+
+def test_a_result_that_another_run_wrote_meanwhile_is_seen_before_the_work(table, tmp_path, monkeypatch):
+    out = tmp_path / "out"
+    begin = Unfinished._begin
+    monkeypatch.setattr(Unfinished, "_begin", lambda self: (begin(self), out.mkdir()))
+    monkeypatch.setattr(sys.modules[train_table.__module__], "_train", lambda *_: pytest.fail("worked in vain"))
+    with pytest.raises(UserError, match="exists already"):
+        train_table(table, target="label", out=out)
+    assert list(tmp_path.glob("out*")) == [out]
 
 
 def test_a_mistake_leaves_nothing(table, tmp_path):

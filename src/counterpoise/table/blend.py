@@ -22,10 +22,12 @@ def mixture_shares(likelihood: NDArray[np.float64]) -> NDArray[np.float64]:
     [0.81, 0.19]
     >>> mixture_shares(np.array([[0.9, 0.9], [0.1, 0.1]])).tolist()
     [1.0, 0.0]
+    >>> mixture_shares(np.full((6, 9), 0.5)).tolist()  # of those that are alike the first
+    [0.25, 0.25, 0.25, 0.25, 0.0, 0.0]
     """
     shares = _climb(np.full(len(likelihood), 1 / len(likelihood)), likelihood)
-    kept = shares >= min(LEAST_SHARE, float(shares.max()))
-    kept &= shares >= np.sort(shares)[-min(MOST_MEMBERS, len(shares))]
+    kept = np.argsort(-shares, kind="stable")[:MOST_MEMBERS]
+    kept = np.sort(kept[shares[kept] >= min(LEAST_SHARE, float(shares.max()))])
     found = np.zeros(len(shares))
     found[kept] = _climb(shares[kept] / shares[kept].sum(), likelihood[kept])
     found[found < LEAST_SHARE] = 0.0

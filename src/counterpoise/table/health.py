@@ -22,7 +22,7 @@ class Health:
     broken
         Whether they predict held-out rows worse than the class shares alone, or rank their own training rows badly.
     log_loss, constant
-        On held-out rows: of the defaults, and of the class shares alone.
+        On held-out rows, which count as much as their weights: of the defaults, and of the class shares alone.
     sentence
         For the reader; empty where nothing is wrong.
     """
@@ -68,10 +68,12 @@ def probe(train: Rows, held_out: Rows, classes: int, schema: Schema, steadied: f
         params={"verbosity": -1},
     )
     booster = lightgbm.train(settings, data, num_boost_round=_ROUNDS)
-    share = np.bincount(train.codes, minlength=classes) / len(train.codes)
-    loss = float(log_losses(held_out.codes, booster.predict(held_out.matrix)).mean())
-    constant = float(-np.log(np.maximum(share[held_out.codes], 1e-15)).mean())
-    badly = not several and _ranks_badly(train.codes, booster.predict(train.matrix), float(share[1]))
+    # weighted rows teach other class shares than they have, so they are judged with their weights too
+    mass = np.bincount(train.codes, weights=train.weight, minlength=classes)
+    share = mass / mass.sum()
+    loss = mean_log_loss(held_out, booster.predict(held_out.matrix))
+    constant = float(np.average(-np.log(np.maximum(share[held_out.codes], 1e-15)), weights=held_out.weight))
+    badly = not several and _ranks_badly(train.codes, booster.predict(train.matrix), float(np.mean(train.codes)))
     broken = loss > constant or badly
     if not broken:
         return Health(False, loss, constant, "")
@@ -87,6 +89,18 @@ def probe(train: Rows, held_out: Rows, classes: int, schema: Schema, steadied: f
         f"LightGBM's defaults broke down here ({why}); steadied with a start from the class shares, a learning rate "
         f"of 0.05, smaller trees, L2 regularisation and a floor under the curvature: log loss {steadied:.3g}.",
     )
+
+
+def mean_log_loss(rows: Rows, probability: NDArray[np.float64]) -> float:
+    """Of probabilities of some rows, each counting as much as its weight.
+
+    Examples
+    --------
+    >>> rows = Rows(np.zeros((2, 1)), np.array([0, 1]), np.array([1.0, 3.0]))
+    >>> round(mean_log_loss(rows, np.array([0.5, 1.0])), 4)  # log(2) / 4
+    0.1733
+    """
+    return float(np.average(log_losses(rows.codes, probability), weights=rows.weight))
 
 
 def _ranks_badly(codes: NDArray[np.int64], probability: NDArray[np.float64], prevalence: float) -> bool:

@@ -249,7 +249,7 @@ def train_labels(
     group, weight = group_places(table, asked.group), row_weights(table, asked.weight)
     kept = 0.2 if goal.constraints else 0.0
     split = split_labels(labels.codes, seed=asked.seed, calibration=kept, time=time, group=group)
-    not_learned = _not_learned(labels, split, promises=bool(goal.constraints))
+    not_learned = _not_learned(labels, split, group, promises=bool(goal.constraints))
     learned = [place for place, name in enumerate(labels.names) if name not in not_learned]
     if not learned:
         first, reason = next(iter(not_learned.items()))
@@ -405,7 +405,9 @@ def _within(split: Split, known: NDArray[np.bool_]) -> Split:
     return Split(train, held, tested, split.how)
 
 
-def _not_learned(labels: ManyLabels, split: Split, *, promises: bool) -> dict[str, str]:
+def _not_learned(
+    labels: ManyLabels, split: Split, group: NDArray[np.int64] | None, *, promises: bool
+) -> dict[str, str]:
     """The labels that cannot be learned, each with its reason."""
     parts = [("training", split.train, 2), ("test", split.test, 1)]
     parts += [("calibration", split.calibration, 1)] if promises else []
@@ -420,6 +422,8 @@ def _not_learned(labels: ManyLabels, split: Split, *, promises: bool) -> dict[st
                 found.setdefault(name, f"{said}, and at least {_LEAST} must")
             elif lacking:
                 found.setdefault(name, f"{said}, too few of them in the {lacking[0]} part (split {split.how})")
+            elif group is not None and len(np.unique(group[split.train][codes[split.train] == code])) < 2:
+                found.setdefault(name, f"{said}, in the training part all of one group")
     return found
 
 

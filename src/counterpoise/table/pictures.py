@@ -44,7 +44,8 @@ def precision_recall(
     axes.set(xlabel="recall: share of the positives found", ylabel="precision: share of alerts right")
     axes.set(xlim=(-0.02, 1.02), ylim=(-0.02, 1.05))
     shown = np.where(stops.at.alerts > 0, stops.at.precision, precision[0])
-    return _svg("precision-recall", figure, _point(axes, stops.at.recall, shown, stops.chosen))
+    ring = bool(stops.at.alerts[stops.chosen] > 0)  # without an alert there is no precision
+    return _svg("precision-recall", figure, _point(axes, stops.at.recall, shown, stops.chosen, ring=ring))
 
 
 def roc(target: NDArray[np.int64], probability: NDArray[np.float64], stops: Stops, bounds: Sequence[Constraint]) -> str:
@@ -274,12 +275,11 @@ def _figure(height: float = 3.3) -> tuple[Any, Any]:
     return figure, axes
 
 
-def _point(axes: Any, x: NDArray[np.float64], y: NDArray[np.float64], chosen: int) -> str:
+def _point(axes: Any, x: NDArray[np.float64], y: NDArray[np.float64], chosen: int, *, ring: bool = True) -> str:
     """A ring where the model decides, and a dot that follows the slider."""
     places = _places(axes, x, y)
-    return _mark('<circle r="7" fill="none"/>', [places[chosen]], 0, "mark-chosen") + _mark(
-        '<circle r="4.5"/>', places, chosen, "mark"
-    )
+    dot = _mark('<circle r="4.5"/>', places, chosen, "mark")
+    return _mark('<circle r="7" fill="none"/>', [places[chosen]], 0, "mark-chosen") + dot if ring else dot
 
 
 def _rule(axes: Any, stops: Stops) -> str:

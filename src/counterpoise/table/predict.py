@@ -79,7 +79,7 @@ def predict_table(
     prior
         Class shares of these rows, to which the probabilities are adjusted before they become decisions: of two classes
         the share of positives, else one per class; or "auto" to estimate them, which reads the table twice. Not for
-        several labels, nor are shifts of their shares warned of.
+        several labels or a model whose training rows had weights, nor are shifts of their shares warned of.
 
     Raises
     ------
@@ -192,7 +192,8 @@ class Scoring:
         said += drifts[:_MOST_DRIFTS]
         if len(drifts) > _MOST_DRIFTS:
             said.append(f"{len(drifts) - _MOST_DRIFTS} more columns are not as they were in training")
-        if self._shares is None and isinstance(self._model, Model):
+        weighted = self._model.facts.get("weight") is not None  # its probabilities are for other shares than the rows'
+        if self._shares is None and not weighted and isinstance(self._model, Model):
             shift = self.scores.prior_shift(training_shares(self._model), self._model.classes)
             said += [] if shift is None else [shift]
         return said
@@ -219,6 +220,11 @@ def _shares(model: Model | MultilabelModel, table: Path, prior: str | float | Se
         raise UserError(
             f"prior is for one target, but the model decides on {len(model.labels)} labels, each with a share of its "
             "own; leave it away"
+        )
+    if model.facts.get("weight") is not None:
+        raise UserError(
+            f"prior is not for a model whose rows counted by a weight ({model.facts['weight']!r}): its probabilities "
+            "are for the weighted shares, and its threshold belongs to these; leave it away, or train without weights"
         )
     before = training_shares(model)
     if prior == AUTO:

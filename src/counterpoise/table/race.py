@@ -34,7 +34,7 @@ from counterpoise.goals import Confusion, Cost, Goal
 from counterpoise.recipes import Recipe
 from counterpoise.table.blend import mixture_shares
 from counterpoise.table.features import Schema
-from counterpoise.table.health import Health, probe
+from counterpoise.table.health import Health, mean_log_loss, probe
 from counterpoise.table.learners import LEARNERS, Job, Learner, Rows
 from counterpoise.table.learners.losses import PLAIN
 from counterpoise.table.split import folds_of
@@ -249,10 +249,11 @@ def race(course: Race, contestants: Sequence[Candidate]) -> Verdict:
     for one in contestants:
         if one.leads:
             _enter(course, one, entries, left_out)
-    for one in _screened(course, contestants, left_out):
+    judged = {entry.learner for entry in entries}  # another loss is judged against its own learner's reference
+    left_out += [one.label for one in contestants if not one.leads and one.learner.name not in judged]
+    for one in _screened(course, [one for one in contestants if one.learner.name in judged], left_out):
         _enter(course, one, entries, left_out)
-    health = _health(course, entries[0])
-    return verdict_of(entries, course, health, tuple(left_out))
+    return verdict_of(entries, course, _health(course, entries), tuple(left_out))
 
 
 def _enter(course: Race, one: Candidate, entries: list[Entry], left_out: list[str]) -> None:
@@ -319,7 +320,8 @@ def _follow(course: Race, one: Candidate, fold: int, step: str) -> dict[str, NDA
 
 
 def _key(course: Race, one: Candidate, fold: int) -> str:
-    return f"{one.learner.name} {one.setting} {one.loss} fold {fold} of {course.folds}"
+    # another budget compares on other rows: what was learned there may have seen the rows held out here
+    return f"{one.learner.name} {one.setting} {one.loss} fold {fold} of {course.folds} of {len(course.fold)} rows"
 
 
 def _posterior(
@@ -398,12 +400,13 @@ def _scored(
     return Entry(*names, recipe, rounds, probability, scores, untuned, loss, precision)
 
 
-def _health(course: Race, plain: Entry) -> Health | None:
-    if plain.learner != "lightgbm":
+def _health(course: Race, entries: Sequence[Entry]) -> Health | None:
+    plain = next((entry for entry in entries if entry.learner == "lightgbm"), None)  # its reference came first
+    if plain is None:
         return None
     here = course.fold == 0
-    steadied = float(log_losses(course.rows.codes[here], plain.probability[here]).mean())
     rows, held_out = course.rows.at(~here), course.rows.at(here)
+    steadied = mean_log_loss(held_out, plain.probability[here])
     return probe(rows, held_out, len(course.counts.classes), course.schema, steadied, seed=course.seed)
 
 
@@ -482,7 +485,7 @@ def verdict_of(
     standing = _leaders(entries)
     best = _best([entries[k] for k in standing])
     single = entries[standing[best]]
-    said = _about_losses(entries, single, course.goal)
+    said = _about_losses(entries, single, [entries[k] for k in standing], course.goal)
     if len(entries) == 1:
         return Verdict(0, tuple(entries), ((0, 1.0),), said, health, left_out)
     # one of each learner: with every loss in it, the shares fit noise and the log loss of rows they did not see rises
@@ -565,12 +568,14 @@ def _blend(entries: Sequence[Entry], course: Race) -> tuple[Entry, NDArray[np.fl
     return _scored(course, names, largest.recipe, largest.rounds, probability), shares
 
 
-def _about_losses(entries: Sequence[Entry], single: Entry, goal: Goal) -> str:
+def _about_losses(entries: Sequence[Entry], single: Entry, leaders: Sequence[Entry], goal: Goal) -> str:
     tuned = "" if goal.ranking else " with a tuned threshold"
     if single.probability.ndim == 2:
         tuned = " with tuned thresholds"
     if all(entry.loss in (PLAIN, "") for entry in entries):
         return "Plain cross-entropy alone was compared: no other loss took part, or the budget had no time for it."
+    if single.loss == PLAIN and (other := next((one for one in leaders if one.loss != PLAIN), None)):
+        return f"No loss beat {single.label}{tuned} on this table, though {other.label} beat that learner's plain one."
     if single.loss == PLAIN:
         return f"No loss beat plain cross-entropy{tuned} on this table."
     plain = next(entry for entry in entries if entry.learner == single.learner)

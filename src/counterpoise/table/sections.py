@@ -30,7 +30,7 @@ from counterpoise.table.blocks import (
 from counterpoise.table.importance import measure_of
 from counterpoise.table.panel import panel_of, stops_for
 from counterpoise.table.sentences import expectations, not_promised, percent, promise
-from counterpoise.table.slices import Rate, Slice
+from counterpoise.table.slices import LEAST_ROWS, Rate, Slice
 from counterpoise.table.stops import BROKEN, Stops, kept
 
 if TYPE_CHECKING:
@@ -123,13 +123,15 @@ def _rankings(training: "Training", stops: Stops, names: list[str]) -> tuple[Pic
     judged, bounds = training.judged, training.goal.constraints
     target, probability, metrics = judged.target, judged.probability, judged.metrics
     here = f"the model's threshold finds {percent(metrics['recall'].value)} of the positives"
-    right = f"{percent(metrics['precision'].value)} of its alerts are right"
+    flags = metrics["alerts"].value > 0
+    right = f"{percent(metrics['precision'].value)} of its alerts are right" if flags else "it raises no alert"
     marks = "Ring: the model's threshold; dot: the slider."
+    of_precision = marks if flags else "Dot: the slider; without an alert the model's threshold has no precision."
     return (
         _picture(
             "Precision against recall",
             pictures.precision_recall(target, probability, stops, bounds),
-            f"Average precision {interval(metrics['average_precision'])}. {marks}",
+            f"Average precision {interval(metrics['average_precision'])}. {of_precision}",
             f"Curve of precision against recall on the test rows; {here}, and {right}.",
         ),
         _picture(
@@ -310,11 +312,7 @@ def _calibration(training: "Training") -> Section:
             early = before.max(axis=1)
     loss = float(log_losses(judged.target, judged.probability).mean())
     if before is None:
-        words = (
-            "The loss of this model leaves its probabilities as they are: there was nothing to correct."
-            if judged.naive is not None
-            else "On the dotted line what is said is what is seen."
-        )
+        words = "The loss of this model leaves its probabilities as they are: there was nothing to correct."
     else:
         naive = float(log_losses(judged.target, before).mean())
         words = (
@@ -358,6 +356,8 @@ def _slice(found: Slice, binary: bool) -> list[Any]:
         Paragraph(f"Worse than the whole by more than chance: {found.warning}", "warning")
         if found.warning
         else Paragraph(f"No group is worse than the whole by more than chance ({found.looks} rates looked at).")
+        if found.looks
+        else Paragraph(f"No group was looked at: there is only one, or each has fewer than {LEAST_ROWS} test rows.")
     ]
     if binary:
         return [*blocks, Columns(tuple(_rate_bars(found, place) for place in range(len(found.overall))))]
@@ -483,7 +483,11 @@ def _data(training: "Training") -> Section | None:
 
 def _measures(training: "Training") -> Section:
     metrics = training.judged.metrics
-    rows = tuple((name.replace("_", " "), *_written(name, found)) for name, found in metrics.items())
+    silent = training.binary and metrics["alerts"].value == 0
+    rows = tuple(
+        (name.replace("_", " "), *(("none", "no alert") if silent and name == "precision" else _written(name, found)))
+        for name, found in metrics.items()
+    )
     notes = tuple(_MEANING.get(name, "") for name in metrics)
     table = Grid("With 95% intervals", ("measure", "value", "95% interval"), rows, notes=notes)
     return Section("All measures on the test rows", "measures", (table,))

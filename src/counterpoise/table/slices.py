@@ -88,7 +88,7 @@ class Slice:
     groups
         Numbers and dates in their order, other values from the largest; the pooled ones last.
     looks
-        How many rates of groups could have been called worse.
+        How many rates of groups could have been called worse: 0 where one group, or all small ones, are all rows.
     warning
         The worst of them in a sentence, or None.
     """
@@ -169,7 +169,7 @@ def _slice(
 ) -> Slice:
     overall = _rates(truth, chosen, classes, binary)
     counted = [(name, len(rows), _rates(truth[rows], chosen[rows], classes, binary)) for name, rows in groups]
-    looks = sum(_judged(one) and one.whole > 0 for _, _, rates in counted for one in rates)
+    looks = sum(_judged(one) and one.whole > 0 for _, _, rates in counted for one in rates) if len(counted) > 1 else 0
     level = _LEVEL / max(looks, 1)
     made = tuple(
         Group(

@@ -13,6 +13,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from functools import partial
 from importlib.metadata import PackageNotFoundError, version
+from math import inf
 from numbers import Integral, Real
 from pathlib import Path
 from time import monotonic
@@ -118,14 +119,15 @@ class Asked:
             raise UserError(f"seed is {self.seed}; it must be 0 or more")
         if not isinstance(self.budget, Real):
             raise UserError(f"budget is {self.budget!r}; it is a number of seconds")
-        if not self.budget > 0:
-            raise UserError(f"budget is {self.budget:g} s; it must be more than 0, such as 5m")
+        if not 0 < self.budget < inf:
+            raise UserError(f"budget is {self.budget:g} s; it must be more than 0 and finite, such as 5m")
         if not self.learners:
             raise UserError(f"learner names nothing; choose of {', '.join(LEARNERS)}")
         for name in self.learners:
             if name not in LEARNERS:
                 raise nearest_name("learner", name, LEARNERS)
             installed(name)
+        object.__setattr__(self, "seed", int(self.seed))  # JSON takes none of NumPy's
         named = [name for name in (self.target, self.group, self.weight) if name is not None]
         if len(set(named)) < len(named):
             raise UserError("target, group and weight must be different columns")
@@ -427,6 +429,7 @@ def train_table(
     }
     run |= {"goal": str(what.goal), "table": bundle.fingerprint(_content(table))}
     with Unfinished(place, run, resume=resume) as trials:
+        bundle.refuse_existing(place)  # another run may have ended since
         training = _train(table, what, place, trials, progress)
         progress("writing the report", 0.0)
         training.save(place)
@@ -493,6 +496,7 @@ def _train(
         time=None if time is None else time[raced],
         group=None if group is None else group[raced],
     )
+    _several_folds(labels, labels.codes[raced], fold, asked)
     deadline = begun + _SHARE_FOR_RACE * asked.budget
     course = Race(rows.at(raced), fold, learned, schema, goal, asked.seed, trials, deadline, progress)
     verdict = race(course, candidates(asked.learners, learned, asked.recipes))
@@ -622,6 +626,7 @@ def decision_facts(training: Training) -> dict[str, Any]:
         "health": "" if verdict.health is None else verdict.health.sentence,
         "metrics": {"test": test},
         "target": training.target,
+        "weight": training.asked.weight,
         "counts": dict(zip(map(str, labels.classes), training.counts.n.tolist(), strict=True)),
         "rows": {
             "train": len(training.split.train),
@@ -700,6 +705,20 @@ def _both_sides(labels: Labels, split: Split, learned: ClassCounts, asked: Asked
             )
     if not len(split.calibration) and asked.goal is not None and asked.goal.constraints:
         raise UserError("no row is left to set the threshold on; the table needs more rows")
+
+
+def _several_folds(labels: Labels, codes: NDArray[np.int64], fold: NDArray[np.int64], asked: Asked) -> None:
+    """Raise `UserError` where groups leave a fold without another one to learn from."""
+    for place, name in enumerate(labels.classes):
+        if labels.positive is not None and len(np.unique(fold[codes == place])) < 2:
+            raise UserError(
+                f"the training rows of class {name!r} are of too few groups in column {asked.group!r} to compare on "
+                "rows that were not learned from; leave the group out, or split otherwise"
+            )
+    if fold.max() == 0:
+        raise UserError(
+            f"the training rows are all of one group in column {asked.group!r}; leave the group out, or split otherwise"
+        )
 
 
 def counts_of(labels: Labels, rows: NDArray[np.int64]) -> ClassCounts:
@@ -785,7 +804,7 @@ def _notes(
     codes = labels.codes
     constant = float(-(learned.prior * np.log(learned.prior)).sum())
     winner = verdict.winner
-    if winner.log_loss >= constant:
+    if rows.weight is None and winner.log_loss >= constant:  # weights teach other shares than those of the rows
         notes.append(
             f"The columns say little about the target: on held-out rows the probabilities are no better than "
             f"the class shares alone (log loss {winner.log_loss:.4g}, shares {constant:.4g})."

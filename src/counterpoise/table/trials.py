@@ -8,6 +8,7 @@ import hashlib
 import json
 import shutil
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -120,12 +121,16 @@ class Unfinished(Trials):
         if not facts.is_file():
             if self._resume and not self.place.exists():
                 raise UserError(f"nothing to resume: there is no {self.place}; leave --resume out to start")
-            shutil.rmtree(self.place, ignore_errors=True)  # it was killed before it began
+            if self.place.exists():  # it was killed before it began, or while it was removed
+                self._clear()
             _write(facts, json.dumps(self._asked, indent=2).encode())
             return
         if not self._resume:
             raise UserError(f"{self.place} was left by an interrupted run; add --resume to go on, or remove it")
-        found = json.loads(facts.read_bytes())
+        try:
+            found = dict(json.loads(facts.read_bytes()))
+        except (OSError, ValueError, TypeError) as error:
+            raise UserError(f"{facts} is damaged ({error}); remove {self.place} and start anew") from None
         other = [name for name, value in self._asked.items() if found.get(name) != value]
         if other:
             name = other[0]
@@ -133,6 +138,13 @@ class Unfinished(Trials):
                 f"the interrupted run in {self.place} had another {name} ({found.get(name)!r}, now "
                 f"{self._asked[name]!r}); ask the same, or remove it and start anew"
             )
+
+    def _clear(self) -> None:
+        """Remove what another run left: none of its trials may be taken for one of this run."""
+        try:
+            shutil.rmtree(self.place)
+        except OSError as error:
+            raise UserError(f"cannot remove {self.place}: {error.strerror or error}") from None
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
@@ -143,8 +155,10 @@ class Unfinished(Trials):
         self._release()
 
     def _release(self) -> None:
+        # removed while it is held: after the release it may be another run's, which would go on without a lock
+        with suppress(OSError):  # Windows removes no open file
+            Path(self._lock.lock_file).unlink(missing_ok=True)
         self._lock.release()
-        Path(self._lock.lock_file).unlink(missing_ok=True)
 
     def done(self) -> None:
         """The result is written; what led there may go."""

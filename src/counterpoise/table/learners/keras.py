@@ -1,5 +1,6 @@
 """The network of `mlp`, trained by Keras on TensorFlow; predicting needs NumPy only."""
 
+import os
 from typing import Any
 
 import numpy as np
@@ -14,6 +15,7 @@ from counterpoise.table.learners.network import Layers, constant_fit, load
 
 def fit(job: Job) -> Followed:
     """Train some epochs; with rows held out, until these have long stopped improving."""
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # its notes would stand between the lines of the progress
     import keras
 
     from counterpoise.keras import Loss

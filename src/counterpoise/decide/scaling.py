@@ -99,15 +99,17 @@ class ScalingMap:
             value = float(prior @ off_one) / 2 - float((target * log_q).sum(axis=0) @ weight) / total
             return value, np.concatenate([(by_scale + prior) / spread, slope.sum(axis=1)[classes - offsets :]])
 
-        found = minimize(
-            objective,
-            np.concatenate([np.full(scales, spread), np.zeros(offsets)]),
-            jac=True,
-            method="TNC",
-            bounds=[(0, None)] * scales + [(None, None)] * offsets,
-            options={"maxfun": 5000, "gtol": 1e-9, "ftol": 1e-15, "xtol": 1e-12},
-        )
-        scale, offset = parts(found.x)
+        found = np.concatenate([np.full(scales, spread), np.zeros(offsets)])
+        for _ in range(2):  # begun again where it stopped, it gains the digits that equal weights and copies must share
+            found = minimize(
+                objective,
+                found,
+                jac=True,
+                method="TNC",
+                bounds=[(0, None)] * scales + [(None, None)] * offsets,
+                options={"maxfun": 5000, "gtol": 1e-9, "ftol": 1e-15, "xtol": 1e-12},
+            ).x
+        scale, offset = parts(found)
         offset = offset - scale * centre
         return cls(np.array(scale), offset - offset[0], floor)
 

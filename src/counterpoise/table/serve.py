@@ -129,7 +129,8 @@ def serve(
     app = application(directory)
     import uvicorn
 
-    config = uvicorn.Config(app, log_level="warning", timeout_graceful_shutdown=_SECONDS_TO_FINISH)
+    # uvicorn would set up logging anew, which closes the handlers of whoever shares the process, and their streams
+    config = uvicorn.Config(app, log_config=None, log_level="warning", timeout_graceful_shutdown=_SECONDS_TO_FINISH)
     with _listening(host, port) as listener:
         # uvicorn hands the signal on when it has stopped; being told to stop is no failure
         for one in (signal.SIGTERM, signal.SIGINT):

@@ -306,7 +306,7 @@ def as_markdown(measured: Sequence[Measured], methods: Sequence[str], how: Runni
         "",
         f"Written by `python -m benchmarks.tables --seeds {' '.join(map(str, seeds))} --write`: a stratified 20 % of",
         f"each of {len(tables)} real tables, seen by nobody, judges; {how.threads} threads.",
-        (f"FLAML and AutoGluon (medium_quality) were given {how.budget} s a table. " if set(TOOLS) & set(methods) else "")
+        (f"FLAML and AutoGluon (medium_quality) were given {how.budget} s. " if set(TOOLS) & set(methods) else "")
         + f"A method is stopped after {how.patience:.0f} s.",
         "",
         f"- commit measured: {results.commit()}",

@@ -1,6 +1,7 @@
 """The errors and warnings that Counterpoise raises itself."""
 
 import difflib
+import importlib.util
 import sys
 import warnings
 from collections.abc import Iterable
@@ -42,6 +43,21 @@ def nearest_name(kind: str, name: object, known: Iterable[str]) -> UserError:
     near = difflib.get_close_matches(str(name), known, n=1, cutoff=0.4)
     hint = f"did you mean {near[0]!r}? " if near else ""
     return UserError(f"unknown {kind} {name!r}; {hint}known: {', '.join(known)}")
+
+
+def refuse_missing(packages: Iterable[str], extra: str) -> None:
+    """Raise `UserError` if a package is not there, and name the extra that brings it.
+
+    Examples
+    --------
+    >>> refuse_missing(["numpy", "no_such_package"], "serve")
+    Traceback (most recent call last):
+    ...
+    counterpoise.errors.UserError: no_such_package is not installed: pip install 'counterpoise[serve]'
+    """
+    for name in packages:
+        if importlib.util.find_spec(name) is None:
+            raise UserError(f"{name} is not installed: pip install 'counterpoise[{extra}]'")
 
 
 def warn_about_weights(message: str) -> None:

@@ -49,9 +49,27 @@ def test_a_notebook_shows_its_heart(result):
     assert "label" in result._repr_html_()
 
 
-def test_the_figures_are_of_a_model_without_the_test_rows(result):
+def test_the_figures_are_of_a_model_without_the_test_rows(result, imbalanced):
     assert len(result.split.calibration) == 0
     assert any("saved one learned from all rows" in note for note in result.notes)
+    saved = result.predict_proba(imbalanced())[result.split.test, 1]
+    assert np.abs(saved - result.judged.probability).max() > 1e-6
+
+
+def test_what_stands_in_the_test_rows_decides_nothing(result, imbalanced):
+    spoilt = (
+        imbalanced()
+        .with_row_index("row")
+        .with_columns(
+            pl.when(pl.col("row").is_in(result.split.test.tolist())).then(99.0).otherwise("size").alias("size")
+        )
+    )
+    again = cp.train(spoilt.drop("row"), target="label", learners=["lightgbm", "logistic"])
+    assert (again.split.test == result.split.test).all()
+    assert again.decision.threshold == result.decision.threshold
+    for one, other in zip(again.verdict.entries, result.verdict.entries, strict=True):
+        assert (one.label, one.log_loss, one.scores.tolist()) == (other.label, other.log_loss, other.scores.tolist())
+    assert not np.allclose(again.judged.probability, result.judged.probability)
 
 
 @pytest.mark.parametrize(

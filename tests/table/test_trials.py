@@ -1,6 +1,7 @@
 """An interrupted training loses nothing that is finished, and never looks like a finished one."""
 
 import errno
+import importlib
 import os
 import signal
 import subprocess
@@ -73,6 +74,15 @@ def test_resume_asks_for_the_same(killed, table, capsys):
     assert main(words(table, out, "--resume", "--seed", "3")) == 2
     assert "had another seed ('0', now '3')" in capsys.readouterr().err
     assert place.exists()
+
+
+def test_a_run_of_another_version_is_not_resumed(killed, table, capsys, monkeypatch):
+    train = importlib.import_module("counterpoise.table.train")  # the package's `train` is the function
+    out, _ = killed
+    before = train.versions_of
+    monkeypatch.setattr(train, "versions_of", lambda learners: before(learners) | {"lightgbm": "0.1"})
+    assert main(words(table, out, "--resume")) == 2
+    assert "had another software" in capsys.readouterr().err
 
 
 def test_nothing_to_resume(table, tmp_path, capsys):

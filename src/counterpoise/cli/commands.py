@@ -18,7 +18,7 @@ from counterpoise.cli.compare import compare
 from counterpoise.cli.export import export
 from counterpoise.cli.predict import predict
 from counterpoise.cli.serve import serve
-from counterpoise.errors import UserError, nearest_name
+from counterpoise.errors import UserError, nearest_name, refuse_missing
 from counterpoise.recipes import recipe_table
 from counterpoise.weights import NORMALIZATIONS, SCHEMES, ClassCounts, class_weights
 
@@ -274,11 +274,8 @@ def losses() -> None:
 
 
 def _needs_table_extra() -> None:
-    import importlib.util
-
-    for name in ("polars", "lightgbm", "scipy", "sklearn", "jinja2", "matplotlib", "filelock", "safetensors"):
-        if importlib.util.find_spec(name) is None:
-            raise UserError(f"{name} is not installed: pip install 'counterpoise[table]'")
+    packages = ("polars", "lightgbm", "scipy", "sklearn", "jinja2", "matplotlib", "filelock", "safetensors")
+    refuse_missing(packages, "table")
 
 
 def _console() -> Console:

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from counterpoise.errors import UserError
+from counterpoise.errors import UserError, refuse_missing
 from counterpoise.table.bundle import load, refuse_existing
 from counterpoise.table.learners.lightgbm import Trees as LightGBMTrees
 from counterpoise.table.learners.network import Network
@@ -159,11 +159,7 @@ def made_up_rows(model: Model) -> NDArray[np.float64]:
 
 def installed() -> None:
     """Raise `UserError` if what an export needs is not there."""
-    import importlib.util
-
-    for name in ("onnx", "onnxruntime"):
-        if importlib.util.find_spec(name) is None:
-            raise UserError(f"{name} is not installed: pip install 'counterpoise[onnx]'")
+    refuse_missing(("onnx", "onnxruntime"), "onnx")
 
 
 def _of_one_target(model: Model | MultilabelModel, directory: Path, label: str | None) -> Model:

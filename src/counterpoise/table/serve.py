@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from counterpoise import __version__
-from counterpoise.errors import UserError
+from counterpoise.errors import UserError, refuse_missing
 from counterpoise.table.bundle import REPORT, load
 from counterpoise.table.features import to_matrix
 from counterpoise.table.json_rows import Mistake, RefusedError, row_schema, rows_of, table_of_rows
@@ -142,11 +142,7 @@ def serve(
 
 def installed() -> None:
     """Raise `UserError` if what the service runs on is not there."""
-    import importlib.util
-
-    for name in ("fastapi", "uvicorn"):
-        if importlib.util.find_spec(name) is None:
-            raise UserError(f"{name} is not installed: pip install 'counterpoise[serve]'")
+    refuse_missing(("fastapi", "uvicorn"), "serve")
 
 
 def _listening(host: str, port: int) -> socket.socket:

@@ -1,10 +1,9 @@
 """A training as an MLflow run, with a nested run for each contestant."""
 
-import importlib.util
 import os
 from typing import TYPE_CHECKING, Any
 
-from counterpoise.errors import UserError
+from counterpoise.errors import UserError, refuse_missing
 
 if TYPE_CHECKING:
     from counterpoise.table.multilabel import MultilabelTraining
@@ -15,8 +14,7 @@ EXPERIMENT = "counterpoise"
 
 def check_tracking() -> None:
     """Raise `UserError` if MLflow is not there: said before the work, not after it."""
-    if importlib.util.find_spec("mlflow") is None:
-        raise UserError("mlflow is not installed: pip install 'counterpoise[mlflow]'")
+    refuse_missing(("mlflow",), "mlflow")
 
 
 def track(training: "Training | MultilabelTraining", uri: str) -> str:

@@ -427,7 +427,12 @@ def train_table(
         for name, value in asdict(what).items()
         if name not in ("budget", "goal")
     }
-    run |= {"goal": str(what.goal), "table": bundle.fingerprint(_content(table))}
+    # fits of two versions in one race would be no comparison
+    run |= {
+        "software": str(versions_of(what.learners)),
+        "goal": str(what.goal),
+        "table": bundle.fingerprint(_content(table)),
+    }
     with Unfinished(place, run, resume=resume) as trials:
         bundle.refuse_existing(place)  # another run may have ended since
         training = _train(table, what, place, trials, progress)

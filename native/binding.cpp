@@ -1,4 +1,5 @@
-// The only file that knows Python: takes addresses and gives numbers. `losses/kernel.py` checks what it hands over here.
+// The only file that knows Python: takes addresses and gives numbers. `losses/kernel.py` and `learners/forest.py` check
+// what they hand over here.
 #include <nanobind/nanobind.h>
 #include <nanobind/stl/string.h>
 #include <nanobind/stl/vector.h>
@@ -7,6 +8,7 @@
 #include <vector>
 
 #include "dispatch.h"
+#include "forest.h"
 #include "loss.h"
 #include "recipe.h"
 #include "xla_call.h"
@@ -147,6 +149,16 @@ NB_MODULE(_kernels, m) {
                 return call;
             },
             nb::keep_alive<0, 1>());
+    nb::class_<OwnedForest>(m, "Forest")
+        .def(nb::init<int64_t, int64_t, const std::vector<int32_t>&, const std::vector<double>&,
+                      const std::vector<uint64_t>&, const std::vector<int64_t>&, const std::vector<int64_t>&,
+                      const std::vector<int64_t>&, std::vector<double>>())
+        .def("add_up", [](const OwnedForest& self, int64_t count, uintptr_t values, int64_t rows, int64_t row_stride,
+                          int64_t column_stride, uintptr_t sums, int threads) {
+            nb::gil_scoped_release unlocked;
+            self.add_up(*chosen, {threads, nullptr}, count,
+                        {at<const double>(values), row_stride, column_stride, at<double>(sums)}, rows);
+        });
     m.def("instruction_sets", names_here, "Names of those that run here, best first.");
     m.def("instruction_set", [] { return std::string(chosen->name); });
     m.def("use_instruction_set", choose_kernels);

@@ -5,6 +5,7 @@
 #include "sigmoid.h"
 #include "softmax.h"
 #include "softmax_wide.h"
+#include "trees.h"
 
 namespace counterpoise {
 namespace COUNTERPOISE_ISA {
@@ -101,7 +102,7 @@ void elementary(int function, bool single, const void* in, void* out, int64_t si
 
 extern const Kernels kernels;
 const Kernels kernels = {COUNTERPOISE_TEXT(COUNTERPOISE_ISA), softmax, softmax_scratch, sigmoid, sigmoid_scratch,
-                         softmax_weights, sigmoid_weights, elementary};
+                         softmax_weights, sigmoid_weights, elementary, trees, trees_scratch};
 
 }  // namespace COUNTERPOISE_ISA
 }  // namespace counterpoise

@@ -102,6 +102,32 @@ struct Sums {
     int64_t odd;  // how many rows hold what the kernel does not answer for: NaN, a class or weight out of range
 };
 
+// A row whose value is above the threshold can reach the leaves in `kept` only.
+struct Node {
+    double threshold;
+    uint64_t kept;
+    int32_t feature;
+};
+
+// Nodes from `missing_left` on send missing values left, those from `missing_right` up to `end` right.
+struct Tree {
+    int64_t missing_left, missing_right, end, leaves;
+};
+
+// Trees by turns for each output; of a tree at most 64 leaves, counted from the left.
+struct Forest {
+    int64_t features, outputs;
+    const Node* nodes;
+    const Tree* trees;
+    const double* values;
+};
+
+struct Table {
+    const double* values;
+    int64_t row_stride, column_stride;  // in elements
+    double* sums;                       // (rows, outputs)
+};
+
 struct Kernels {
     const char* name;
     void (*softmax)(const SoftmaxRecipe&, const SoftmaxBatch&, int64_t first, int64_t last, void* scratch, Sums*);
@@ -113,6 +139,8 @@ struct Kernels {
     void (*sigmoid_weights)(const SigmoidRecipe&, const SigmoidBatch&, int64_t first, int64_t last, Sums*);
     // exp, log, log1p of [0, 1], expm1 in single and double precision, for tests; size is a multiple of 16
     void (*elementary)(int function, bool single, const void* in, void* out, int64_t size);
+    void (*trees)(const Forest&, int64_t count, const Table&, int64_t first, int64_t last, void* scratch);
+    size_t (*trees_scratch)(const Forest&);
 };
 
 }  // namespace counterpoise

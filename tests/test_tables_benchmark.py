@@ -13,7 +13,7 @@ pytest.importorskip("lightgbm")
 metrics = pytest.importorskip("sklearn.metrics")
 sys.path.insert(0, str(Path(__file__).parents[1]))  # benchmarks is a package of the checkout, not of the wheel
 
-from benchmarks import table_data, table_peers, tables  # noqa: E402
+from benchmarks import table_data, table_peers, tables, which_loss  # noqa: E402
 from benchmarks.table_data import Task, codes_of  # noqa: E402
 from benchmarks.table_encoding import Encoding  # noqa: E402
 
@@ -207,3 +207,56 @@ def test_what_is_claimed_is_judged():
 def test_no_tables_is_said(tmp_path, capsys):
     assert tables.main(["--data", str(tmp_path / "none")]) == 0
     assert "nothing is measured" in capsys.readouterr().out
+
+
+@pytest.fixture(scope="module")
+def studied(data, tmp_path_factory):
+    cache = tmp_path_factory.mktemp("studied")
+    facts = table_data.catalogue(data)["one"]
+    return which_loss.compared(facts, data, cache, ["logistic"]), cache
+
+
+def test_the_study_reads_what_compare_found(data, studied, capsys):
+    lines, cache = studied
+    assert set(lines["loss"]) == {"plain-cross-entropy", "weighted", "weighted-square-root", "focal"}
+    whole = pl.read_parquet(cache / "one" / "seed0" / "train.parquet")["target"]
+    assert set(lines["rarest"]) == {int((whole == "yes").sum())} and set(lines["rows"]) == {len(whole)}
+    again = which_loss.compared(table_data.catalogue(data)["one"], data, cache, ["logistic"])
+    assert again.equals(lines) and capsys.readouterr().err == ""  # from the cache
+
+
+def test_the_study_counts_whose_interval_excludes_0(studied):
+    lines, _ = studied
+    low, high = [0.1, -0.3, -0.1], [0.3, -0.1, 0.1]
+    made = lines.filter(pl.col("ahead_of_plain").is_not_null()).with_columns(
+        loss=pl.lit("focal"),
+        ahead_of_plain=pl.Series([0.2, -0.2, 0.0]),
+        ahead_of_plain_low=pl.Series(low),
+        ahead_of_plain_high=pl.Series(high),
+    )
+    assert list(which_loss.counted(made))[2] == (
+        "| Logistic regression | focal | 3 | 1 | 1 | 1 | +0.000 | -0.200 | +0.200 |"
+    )
+    found = [which_loss.difference(line) for line in made.iter_rows(named=True)]
+    assert found == [
+        "**+0.200 (+0.100 to +0.300)**",
+        "**-0.200 (-0.300 to -0.100)**",
+        "+0.000 (-0.100 to +0.100)",
+    ]
+
+
+def test_the_study_tells_what_a_threshold_is_worth(studied):
+    lines, _ = studied
+    plain = lines.filter(pl.col("ahead_of_plain").is_null()).row(0, named=True)
+    lost = plain["score_untuned"] - plain["score"]
+    assert f"| Logistic regression | {lost:+.3f} |" in list(which_loss.thresholds(lines))[2]
+    text = which_loss.as_markdown(lines)
+    assert (
+        f"| one | {plain['rows']} | {plain['rarest']} | {plain['score']:.3f} | {plain['score_untuned']:.3f} |" in text
+    )
+
+
+def test_the_study_without_tables(tmp_path, data, capsys):
+    assert which_loss.main(["--data", str(tmp_path / "none")]) == 0
+    assert which_loss.main(["--data", str(data), "--tables", "several"]) == 2
+    assert "no table several; known: one" in capsys.readouterr().out

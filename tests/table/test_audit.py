@@ -170,7 +170,7 @@ def test_drift_of_the_class_and_of_a_column():
 @pytest.mark.parametrize(
     "column, message",
     [
-        (["soon"] * 200, "time 'when' holds String, such as 'soon'; write dates as 2024-01-31"),
+        (["soon"] * 200, "time 'when' holds String, such as 'soon'; write all dates as 2024-01-31"),
         ([None, *range(199)], "time 'when' is missing in 1 rows, first in data row 1"),
         ([7] * 200, "time 'when' is 7 in every row"),
     ],

@@ -281,6 +281,8 @@ def test_a_model_of_weighted_rows_is_not_moved_to_another_prior(tmp_path, recwar
     frame = pl.DataFrame({"x": x, "weight": np.where(rare, 20.0, 1.0), "rare": np.where(rare, "yes", "no")})
     frame.write_parquet(table)
     train_table(table, target="rare", weight="weight", learners=("logistic",), budget=5.0, out=tmp_path / "model")
+    card = (tmp_path / "model" / "model_card.md").read_text()
+    assert "Rows counted by 'weight' while the model learned; the threshold and all figures count each once." in card
     predict_table(tmp_path / "model", table, tmp_path / "plain.parquet")
     assert pl.read_parquet(tmp_path / "plain.parquet")["probability_yes"].mean() > 3 * rare.mean()
     assert not [one for one in recwarn if "of the training rows were" in str(one.message)]

@@ -118,8 +118,8 @@ def train(
     _needs_table_extra()
     from counterpoise import goals
     from counterpoise.table import train_table
+    from counterpoise.table.asked import DEFAULT_LEARNERS
     from counterpoise.table.tracking import check_tracking, track
-    from counterpoise.table.train import DEFAULT_LEARNERS
 
     if mlflow is not None:
         check_tracking()

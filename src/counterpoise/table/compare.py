@@ -23,6 +23,8 @@ from counterpoise.decide.multiclass import check_multiclass_goal
 from counterpoise.errors import UserError, nearest_name
 from counterpoise.goals import Goal
 from counterpoise.table import bundle
+from counterpoise.table.asked import Asked, class_of_interest
+from counterpoise.table.enough import counts_of, enough_rows
 from counterpoise.table.features import learn_schema, to_matrix
 from counterpoise.table.learners import LEARNERS, Rows
 from counterpoise.table.learners.losses import PLAIN
@@ -39,7 +41,7 @@ from counterpoise.table.race import (
 )
 from counterpoise.table.read import read_labels, read_table
 from counterpoise.table.split import folds_of, sample_rows
-from counterpoise.table.train import Asked, class_of_interest, counts_of, enough_rows, silent
+from counterpoise.table.train import silent
 from counterpoise.table.trials import Trials
 
 MOST_ROWS = 20_000

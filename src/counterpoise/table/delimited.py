@@ -22,6 +22,7 @@ from typing import BinaryIO, cast
 import polars as pl
 
 from counterpoise.errors import UserError
+from counterpoise.table.dates import UNMISTAKABLE, form_of, moments
 
 MISSING = ("", "NA", "N/A", "NaN", "nan", "null", "NULL", "?")
 # so many ways to say so in a column whose other cells are all numbers
@@ -40,15 +41,6 @@ MISSING_NUMBER = (
     "#VALUE!",
     "unknown",
     "missing",
-)
-DATES = ("%Y-%m-%d", "%Y/%m/%d", "%d.%m.%Y")
-DATETIMES = (
-    "%Y-%m-%d %H:%M:%S",
-    "%Y-%m-%dT%H:%M:%S",
-    "%Y-%m-%d %H:%M",
-    "%Y-%m-%dT%H:%M:%S%.f",
-    "%d.%m.%Y %H:%M:%S",
-    "%d.%m.%Y %H:%M",
 )
 SUFFIXES = (".csv", ".tsv", ".txt")
 PACKED = (".gz", ".zip", ".zst", ".bz2", ".xz")
@@ -413,13 +405,8 @@ def _typed_column(column: pl.Series, text: pl.Series, keep: bool, decimal_comma:
         return _whole_numbers(text, numbers(text)) if held.str.contains(_WHOLE).all() else numbers(text)
     if held.str.to_lowercase().is_in(["true", "false"]).all():
         return frame.select((text.str.to_lowercase() == "true").alias(name))[name]
-    for form in DATES:
-        if held.str.to_date(form, strict=False).null_count() == 0:
-            return text.str.to_date(form, strict=False)
-    for form in DATETIMES:
-        if held.str.to_datetime(form, strict=False).null_count() == 0:
-            return text.str.to_datetime(form, strict=False)
-    return text
+    form = form_of(held)
+    return moments(text, form) if form in UNMISTAKABLE else text
 
 
 def _whole_numbers(text: pl.Series, figures: pl.Series) -> pl.Series:

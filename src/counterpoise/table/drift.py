@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from counterpoise.decide.measured import share
 from counterpoise.errors import UserError
+from counterpoise.table.dates import form_of, moments
 
 _PERIODS = 10
 _LATE = 0.2
@@ -107,11 +108,13 @@ def time_places(column: pl.Series) -> NDArray[np.int64]:
     array([1, 0, 1])
     """
     name = column.name
+    if column.dtype == pl.String and (form := form_of(column)):
+        column = moments(column, form)
     if not (column.dtype.is_temporal() or column.dtype.is_numeric()):
         example = column.drop_nulls().head(1).to_list()
         raise UserError(
-            f"time {name!r} holds {column.dtype}{f', such as {example[0]!r}' if example else ''}; write dates as "
-            "2024-01-31, times as 2024-01-31 10:30, or name a column of numbers"
+            f"time {name!r} holds {column.dtype}{f', such as {example[0]!r}' if example else ''}; write all dates as "
+            "2024-01-31, all times as 2024-01-31 10:30, or name a column of numbers"
         )
     if column.dtype.is_float():
         column = column.fill_nan(None)

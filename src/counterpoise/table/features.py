@@ -18,6 +18,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from counterpoise.errors import UserError
+from counterpoise.table.dates import form_of, is_date, read_moments
 from counterpoise.table.read import Table, check_columns, numbers, quoted
 from counterpoise.table.text import Text, text_unit
 
@@ -52,6 +53,8 @@ class Column:
         Of text: "words" or "characters".
     found
         Of text: what is added to the name for each number that it becomes besides its length.
+    form
+        Of dates and times that were text in training: how they were written.
     """
 
     name: str
@@ -60,6 +63,7 @@ class Column:
     rare: float = 0.0
     unit: str = ""
     found: tuple[str, ...] = ()
+    form: str = ""
 
     @property
     def parts(self) -> tuple[str, ...]:
@@ -364,6 +368,9 @@ def _learn_column(
     kind = _kind(whole)
     if kind is None:
         return "empty" if whole.null_count() == len(whole) else f"type {whole.dtype}"
+    form = (form_of(whole) if whole.dtype == pl.String else None) or ""
+    if form:
+        kind = DATE if is_date(form) else DATETIME
     if in_time and kind not in (DATE, DATETIME):
         return "the order in time"
     if kind == CATEGORY and not table.typed:
@@ -376,10 +383,8 @@ def _learn_column(
         return "empty"
     if seen.n_unique() == 1 and len(seen) == len(rows):
         return "constant"
-    if in_time:
-        return Column(name, CALENDAR)
     if kind != CATEGORY:
-        return Column(name, kind)
+        return Column(name, CALENDAR if in_time else kind, form=form)
     return _learn_words(trained.cast(pl.String), table.frame.select(targets)[rows])
 
 
@@ -502,6 +507,13 @@ def _encode(column: pl.Series, one: Column, schema: Schema, table: Table) -> lis
         return [_floats(text.str.len_chars()), *schema.texts[one.name].apply(text).T]
     if one.kind in (DATE, DATETIME, CALENDAR) and found in (DATE, DATETIME):
         return _date_parts(column, one, timed=found == DATETIME)
+    if one.kind in (DATE, DATETIME, CALENDAR) and found == CATEGORY:
+        column = column.cast(pl.String)
+        values = read_moments(column, one.form, timed=one.kind != DATE)
+        bad = column.is_not_null() & values.is_null()
+        if bad.any():
+            _refuse(column, int(bad.arg_max() or 0), one, table)
+        return _date_parts(values, one, timed=one.kind != DATE)
     return _refuse(column, int(column.is_not_null().arg_max() or 0), one, table)
 
 

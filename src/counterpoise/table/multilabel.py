@@ -21,34 +21,24 @@ from counterpoise.decide.measured import Measured
 from counterpoise.errors import UserError
 from counterpoise.goals import Goal
 from counterpoise.table import bundle
+from counterpoise.table.asked import DEFAULT_LEARNERS, Asked, command_of, versions_of
 from counterpoise.table.drift import time_places
+from counterpoise.table.enough import counts_of, group_places, row_weights
 from counterpoise.table.features import Schema, learn_schema, to_matrix
+from counterpoise.table.judged import judge, without_promise
 from counterpoise.table.labels import ManyLabels, read_many_labels
 from counterpoise.table.learners import Rows
 from counterpoise.table.learners.thinning import thinned
 from counterpoise.table.macro import drawn_measures, macro
 from counterpoise.table.model import Ruling, naive, posterior
 from counterpoise.table.multilabel_model import LABEL, MULTILABEL, MultilabelModel
+from counterpoise.table.notes import weight_notes
 from counterpoise.table.race import Progress, Race, candidates, how_many_folds, race
 from counterpoise.table.read import Labels, Table, check_columns
 from counterpoise.table.shift import column_facts
 from counterpoise.table.slices import Slice, slices_of
 from counterpoise.table.split import Split, folds_of, split_labels
-from counterpoise.table.train import (
-    DEFAULT_LEARNERS,
-    Asked,
-    Training,
-    command_of,
-    counts_of,
-    decision_facts,
-    group_places,
-    grower,
-    judge,
-    row_weights,
-    silent,
-    versions_of,
-    without_promise,
-)
+from counterpoise.table.train import Training, decision_facts, grower, silent
 from counterpoise.table.trials import Part, Trials
 
 LEARNERS_OF_MANY = ("lightgbm", "logistic")
@@ -446,7 +436,7 @@ def _cut(training: Training) -> float:
 
 def _notes(work: _Work, trainings: Mapping[str, Training]) -> tuple[str, ...]:
     planned, split = work.plan, work.split
-    found = []
+    found = weight_notes(work.asked)
     if not planned.every_loss:
         found.append("The budget had time for plain cross-entropy only; a larger one lets other losses take part.")
     most = max(len(one.split.train) for one in trainings.values())

@@ -16,9 +16,8 @@ import polars as pl
 from polars import selectors
 
 from counterpoise.errors import UserError
+from counterpoise.table.dates import read_moments
 from counterpoise.table.delimited import (
-    DATES,
-    DATETIMES,
     MISSING,
     MISSING_NUMBER,
     Header,
@@ -218,7 +217,7 @@ def _values(cells: pl.Series, column: Column, table: Table, decimal_comma: bool)
         held = values.is_not_null()
     elif cells.dtype == pl.String:
         text = _without(cells, MISSING)
-        values, held = _moments(text, column), text.is_not_null()
+        values, held = read_moments(text, column.form, timed=column.kind != DATE), text.is_not_null()
     else:
         values, held = cells, cells.is_not_null()
     return values, held & values.is_null()
@@ -240,18 +239,6 @@ def _numbers(cells: pl.Series, decimal_comma: bool) -> tuple[pl.Series, pl.Serie
         flag = (low == "true").cast(pl.Float64)
         values = values.zip_with(~low.is_in(["true", "false"]).fill_null(False), flag)
     return values.alias(cells.name), text.is_not_null()
-
-
-def _moments(text: pl.Series, column: Column) -> pl.Series:
-    days = [text.str.to_date(form, strict=False) for form in DATES]
-    if column.kind != DATE:
-        days = [day.cast(pl.Datetime("us")) for day in days]
-        days += [text.str.to_datetime(form, strict=False, time_unit="us") for form in DATETIMES]
-    elif any(day.null_count() == text.null_count() for day in days):
-        pass
-    else:
-        days += [text.str.to_datetime(form, strict=False).dt.date() for form in DATETIMES]
-    return pl.select(pl.coalesce(days).alias(text.name)).to_series()
 
 
 def _of_parquet(path: Path, schema: Schema) -> Iterator[tuple[pl.DataFrame, bool]]:

@@ -7,14 +7,10 @@ model and rows that are new to it; else on the rows that each fold held out. In 
 grown once more, from all rows: positives are too rare to leave a fifth of them out.
 """
 
-import platform
-import shlex
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from functools import partial
-from importlib.metadata import PackageNotFoundError, version
-from math import inf
-from numbers import Integral, Real
+from numbers import Integral
 from pathlib import Path
 from time import monotonic
 from typing import TYPE_CHECKING, Any
@@ -23,27 +19,23 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from counterpoise.decide.measured import Measured, measure_binary, measure_multiclass, ranking
-from counterpoise.decide.multiclass import (
-    check_multiclass_goal,
-    choose_class_thresholds,
-    confusion_matrix,
-    decide_classes,
-)
-from counterpoise.decide.threshold import Decision, choose_threshold
-from counterpoise.errors import UserError, nearest_name
+from counterpoise.decide.multiclass import check_multiclass_goal
+from counterpoise.errors import UserError
 from counterpoise.goals import Goal
 from counterpoise.table import bundle
+from counterpoise.table.asked import DEFAULT_BUDGET, DEFAULT_LEARNERS, Asked, class_of_interest, command_of, versions_of
 from counterpoise.table.audit import Audit, audit
 from counterpoise.table.card import model_card
 from counterpoise.table.drift import time_places
+from counterpoise.table.enough import both_sides, counts_of, enough_rows, group_places, row_weights, several_folds
 from counterpoise.table.features import Schema, learn_schema, to_matrix
-from counterpoise.table.findings import LEAST_OF_TWO
-from counterpoise.table.frames import FRAME, table_of
+from counterpoise.table.frames import table_of
 from counterpoise.table.importance import Importance, importance_of
+from counterpoise.table.judged import Judged, judge, without_promise
 from counterpoise.table.labels import named_labels
-from counterpoise.table.learners import LEARNERS, Job, Rows, installed
+from counterpoise.table.learners import LEARNERS, Job, Rows
 from counterpoise.table.model import Member, Model, Ruling, naive, posterior
+from counterpoise.table.notes import notes_of
 from counterpoise.table.race import Progress, Race, Verdict, candidates, how_many_folds, race
 from counterpoise.table.read import Labels, Table, check_columns, read_labels, read_table
 from counterpoise.table.report import heart, render
@@ -56,8 +48,6 @@ from counterpoise.weights import ClassCounts
 if TYPE_CHECKING:
     from counterpoise.table.multilabel import MultilabelTraining
 
-DEFAULT_LEARNERS = ("lightgbm", "logistic", "catboost")
-DEFAULT_BUDGET = 300.0
 _LEAST_OF_SEVERAL = 3
 # What the comparison of losses may take, in rows x trees per round (x columns): minutes on two cores.
 _MOST_SCORES = 250_000
@@ -68,113 +58,6 @@ _SHARE_FOR_RACE = 0.6
 
 def silent(step: str, done: float) -> None:
     """The progress that nobody asked for."""
-
-
-@dataclass(frozen=True, slots=True)
-class Asked:
-    """What a training was asked for.
-
-    Parameters
-    ----------
-    target
-        The column with the classes; or names with commas between them, and patterns such as y_*, of columns of labels
-        that a row may have at once.
-    positive
-        The class of interest; None: of two the rarer. Of labels the value of a row that has one; None: 1, true, or the
-        rarer value.
-    goal
-        What to reach; None: f1, or macro_f1 with more than two classes.
-    learners
-        Names, of `LEARNERS`.
-    recipes
-        Labels of the losses that may run; None: all that suit the learner.
-    time, group, weight, slice
-        Columns: what orders the rows, what keeps rows together, how much each row counts in training, and by what the
-        report breaks its figures down.
-    budget
-        Seconds that the whole may take, about.
-    seed
-        Same seed, same files.
-    targets
-        The columns of labels where they are listed already.
-    """
-
-    target: str
-    positive: str | None = None
-    goal: Goal | None = None
-    learners: tuple[str, ...] = DEFAULT_LEARNERS
-    recipes: tuple[str, ...] | None = None
-    time: str | None = None
-    group: str | None = None
-    weight: str | None = None
-    slice: str | None = None
-    budget: float = DEFAULT_BUDGET
-    seed: int = 0
-    targets: tuple[str, ...] = ()
-
-    def __post_init__(self) -> None:
-        if not isinstance(self.seed, Integral):
-            raise UserError(f"seed is {self.seed!r}; it must be a whole number")
-        if self.seed < 0:
-            raise UserError(f"seed is {self.seed}; it must be 0 or more")
-        if not isinstance(self.budget, Real):
-            raise UserError(f"budget is {self.budget!r}; it is a number of seconds")
-        if not 0 < self.budget < inf:
-            raise UserError(f"budget is {self.budget:g} s; it must be more than 0 and finite, such as 5m")
-        if not self.learners:
-            raise UserError(f"learner names nothing; choose of {', '.join(LEARNERS)}")
-        for name in self.learners:
-            if name not in LEARNERS:
-                raise nearest_name("learner", name, LEARNERS)
-            installed(name)
-        object.__setattr__(self, "seed", int(self.seed))  # JSON takes none of NumPy's
-        named = [name for name in (self.target, self.group, self.weight) if name is not None]
-        if len(set(named)) < len(named):
-            raise UserError("target, group and weight must be different columns")
-        if self.time == self.target:
-            raise UserError(f"time is {self.time!r}, which is the target; name another column")
-
-    @property
-    def extra_columns(self) -> list[str]:
-        """The columns besides the target that it names."""
-        return [name for name in (self.time, self.group, self.weight, self.slice) if name is not None]
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Judged:
-    """The chosen model on rows that it has not seen.
-
-    Parameters
-    ----------
-    decision
-        The threshold and its reason (two classes), or None.
-    threshold
-        A number, or one per class.
-    met, reason
-        Whether the goal's constraints hold on the calibration rows, and one sentence.
-    target, probability
-        Of the test rows.
-    naive
-        What the logits alone would say of these, as if the loss were plain cross-entropy.
-    metrics
-        On the test rows, at the threshold.
-    recall, precision
-        Per class, with more than two of them.
-    confusion
-        On the test rows (C, C): rows the truth, columns the decision.
-    """
-
-    decision: Decision | None
-    threshold: float | NDArray[np.float64]
-    met: bool
-    reason: str
-    target: NDArray[np.int64]
-    probability: NDArray[np.float64]
-    naive: NDArray[np.float64]
-    metrics: dict[str, Measured]
-    recall: list[Measured]
-    precision: list[Measured]
-    confusion: NDArray[np.int64]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -481,7 +364,7 @@ def _train(
     kept = 0.2 if goal.constraints else 0.0
     split = split_rows(labels.codes, seed=asked.seed, calibration=kept, time=time, group=group)
     learned = counts_of(labels, split.train)
-    _both_sides(labels, split, learned, asked)
+    both_sides(labels, split, learned, asked)
     schema = learn_schema(
         table,
         asked.target,
@@ -501,7 +384,7 @@ def _train(
         time=None if time is None else time[raced],
         group=None if group is None else group[raced],
     )
-    _several_folds(labels, labels.codes[raced], fold, asked)
+    several_folds(labels, labels.codes[raced], fold, asked)
     deadline = begun + _SHARE_FOR_RACE * asked.budget
     course = Race(rows.at(raced), fold, learned, schema, goal, asked.seed, trials, deadline, progress)
     verdict = race(course, candidates(asked.learners, learned, asked.recipes))
@@ -533,7 +416,7 @@ def _train(
             binary=labels.positive is not None,
         )
     audited = audit(table, labels, split, target=asked.target, time=asked.time, group=asked.group, seed=asked.seed)
-    notes = _notes(table, schema, labels, split, learned, verdict, members, rows, len(raced), judged)
+    notes = notes_of(table, asked, schema, labels, split, learned, verdict, members, rows, len(raced), judged)
     progress("measuring on the test rows", 1.0)
     if not len(split.calibration):
         members = grow(rows, counts, "growing the model from all rows")
@@ -662,231 +545,3 @@ def decision_facts(training: Training) -> dict[str, Any]:
         "command": training.command,
         "versions": training.versions,
     }
-
-
-def group_places(table: Table, name: str | None) -> NDArray[np.int64] | None:
-    """The place of each row's group; rows without one are a group."""
-    if name is None:
-        return None
-    column = table.frame[name]
-    if column.null_count() == len(column):
-        raise UserError(f"column {name!r} is empty; name another one")
-    places: NDArray[np.int64] = column.rank("dense").fill_null(0).cast(pl.Int64).to_numpy().astype(np.int64)
-    return places
-
-
-def row_weights(table: Table, name: str | None) -> NDArray[np.float64] | None:
-    """How much each row counts, 1 on average; None where no column says so."""
-    if name is None:
-        return None
-    column = table.frame[name].cast(pl.Float64, strict=False)
-    wrong = (~(column > 0) | ~column.is_finite()).fill_null(True)  # Polars takes NaN for more than any number
-    if wrong.any():
-        place = int(wrong.arg_max() or 0)
-        raise UserError(
-            f"weight column {name!r} holds {table.frame[name][place]!r} in data row {place + 1}; "
-            "a weight is a number above 0"
-        )
-    found: NDArray[np.float64] = column.to_numpy().astype(np.float64)
-    return np.asarray(found / found.mean())
-
-
-def _both_sides(labels: Labels, split: Split, learned: ClassCounts, asked: Asked) -> None:
-    """Raise `UserError` where a part lacks what it is for."""
-    tested = np.bincount(labels.codes[split.test], minlength=len(labels.classes))
-    if labels.positive is None:
-        if int((learned.n > 0).sum()) < len(labels.classes):
-            lacking = labels.classes[int(np.argmin(learned.n))]
-            raise UserError(
-                f"no row of class {lacking!r} is in the training part (split {split.how}); leave its rows out of the "
-                "table, or split otherwise"
-            )
-        return
-    for part, n in (("training", learned.n), ("test", tested)):
-        if int(n.min()) < (2 if part == "training" else 1):
-            raise UserError(
-                f"the {part} part has {int(n.min())} rows of class {labels.classes[int(np.argmin(n))]!r} (split "
-                f"{split.how}); it needs more of them, or another split"
-            )
-    if not len(split.calibration) and asked.goal is not None and asked.goal.constraints:
-        raise UserError("no row is left to set the threshold on; the table needs more rows")
-
-
-def _several_folds(labels: Labels, codes: NDArray[np.int64], fold: NDArray[np.int64], asked: Asked) -> None:
-    """Raise `UserError` where groups leave a fold without another one to learn from."""
-    for place, name in enumerate(labels.classes):
-        if labels.positive is not None and len(np.unique(fold[codes == place])) < 2:
-            raise UserError(
-                f"the training rows of class {name!r} are of too few groups in column {asked.group!r} to compare on "
-                "rows that were not learned from; leave the group out, or split otherwise"
-            )
-    if fold.max() == 0:
-        raise UserError(
-            f"the training rows are all of one group in column {asked.group!r}; leave the group out, or split otherwise"
-        )
-
-
-def counts_of(labels: Labels, rows: NDArray[np.int64]) -> ClassCounts:
-    """The rows of each class among some rows."""
-    n = np.bincount(labels.codes[rows], minlength=len(labels.classes))
-    return ClassCounts(n.tolist(), classes=list(labels.classes))
-
-
-def enough_rows(labels: Labels, counts: ClassCounts, target: str) -> None:
-    """Raise `UserError` if one of two classes is too small to learn from, to decide on and to test on."""
-    for name, n in zip(labels.classes, counts.n.tolist(), strict=True):
-        if n < LEAST_OF_TWO:
-            raise UserError(
-                f"target {target!r}: class {name!r} has {n} rows; with two classes each needs at least "
-                f"{LEAST_OF_TWO}, to learn from, to set the threshold and to test on"
-            )
-
-
-def judge(
-    labels: Labels,
-    test: NDArray[np.int64],
-    truth_held: NDArray[np.int64],
-    scores_held: NDArray[np.float64],
-    tested: tuple[NDArray[np.float64], NDArray[np.float64]],
-    learned: ClassCounts,
-    goal: Goal,
-    seed: int,
-    weight_held: NDArray[np.float64] | None = None,
-) -> Judged:
-    """Choose the threshold on the rows held for it, and measure on the test rows what it does."""
-    truth, (scores, plain) = labels.codes[test], tested
-    if labels.positive is None:
-        several = choose_class_thresholds(truth_held, scores_held, goal, prior=learned.prior)
-        cut = several.threshold
-        metrics, recall, precision = measure_multiclass(truth, scores, cut, goal, seed=seed)
-        matrix = confusion_matrix(truth, decide_classes(scores, cut), len(labels.classes))
-        return Judged(None, cut, True, several.reason, truth, scores, plain, metrics, recall, precision, matrix)
-    decision = choose_threshold(truth_held, scores_held, goal, sample_weight=weight_held)
-    metrics = measure_binary(truth, scores, decision.threshold, goal, seed=seed)
-    matrix = confusion_matrix(truth, scores >= decision.threshold, 2)
-    at = (decision, decision.threshold, decision.met, decision.reason)
-    return Judged(*at, truth, scores, plain, metrics, [], [], matrix)
-
-
-def without_promise(judged: Judged, goal: Goal, group: NDArray[np.int64]) -> Judged:
-    """The same threshold, and nothing promised where calibration rows share a group: they are not independent."""
-    assert judged.decision is not None
-    sizes = np.bincount(group)[1:]  # rows without a group belong to nobody
-    if sizes.max(initial=0) < 2:
-        return judged
-    bounds = " and ".join(map(str, goal.constraints))
-    reason = (
-        f"{goal.label} is best here ({judged.decision.value:.3g}) among the thresholds that would keep {bounds} on new "
-        f"rows were all rows independent; but {int(sizes.sum()):,} rows are of only {int((sizes > 0).sum()):,} groups, "
-        "so this cannot be promised"
-    )
-    decision = replace(judged.decision, promised=False, missing_positives=None, reason=reason)
-    return replace(judged, decision=decision, reason=reason)
-
-
-def _notes(
-    table: Table,
-    schema: Schema,
-    labels: Labels,
-    split: Split,
-    learned: ClassCounts,
-    verdict: Verdict,
-    members: tuple[Member, ...],
-    rows: Rows,
-    raced: int,
-    judged: Judged,
-) -> tuple[str, ...]:
-    notes = [] if verdict.health is None or not verdict.health.broken else [verdict.health.sentence]
-    if verdict.left_out:
-        notes.append(f"The budget had no time for: {', '.join(verdict.left_out)}.")
-    if not len(split.calibration):
-        notes.append(
-            "The figures are of a model that learned without the test rows; the saved one learned from all rows, in "
-            "the same way."
-        )
-    if raced < len(split.train):
-        notes.append(f"The losses were compared on {raced:,} of the {len(split.train):,} training rows.")
-    codes = labels.codes
-    constant = float(-(learned.prior * np.log(learned.prior)).sum())
-    winner = verdict.winner
-    if rows.weight is None and winner.log_loss >= constant:  # weights teach other shares than those of the rows
-        notes.append(
-            f"The columns say little about the target: on held-out rows the probabilities are no better than "
-            f"the class shares alone (log loss {winner.log_loss:.4g}, shares {constant:.4g})."
-        )
-    rarest = int(np.argmin(learned.n))
-    if learned.n[rarest] < 50:
-        notes.append(
-            f"Only {learned.n[rarest]} training rows are of class {labels.classes[rarest]}: every figure about "
-            "that class is uncertain, and another seed will give another threshold."
-        )
-    if labels.positive is not None:
-        positives = int(codes[split.calibration].sum()) if len(split.calibration) else int(learned.n[1])
-        if positives < 30:
-            notes.append(f"The threshold rests on {positives} positive rows.")
-        seen = split.train[:100_000]
-        trained = ranking(codes[seen], posterior(members, rows.matrix[seen]), np.ones((1, len(seen))))[
-            "average_precision"
-        ][0]
-        if trained < 2 * float(learned.prior[1]) and float(learned.prior[1]) < 0.4:
-            notes.append(f"The model ranks even its own training rows badly (average precision {trained:.3f}).")
-        if judged.metrics["roc_auc"].value > 0.9995:
-            notes.append("The test rows are separated almost perfectly: does a column give the target away?")
-    dropped = [f"{name} ({reason})" for name, reason in schema.dropped]
-    if dropped:
-        more = f", and {len(dropped) - 10} more" if len(dropped) > 10 else ""
-        notes.append(f"Columns not used: {', '.join(dropped[:10])}{more}.")
-    doubled = table.frame.height - table.frame.n_unique()
-    if doubled:
-        notes.append(
-            f"{doubled:,} rows repeat another row exactly; where copies fall into two parts, "
-            "the test is easier than new data."
-        )
-    return tuple(notes)
-
-
-def class_of_interest(goal: Goal, positive: str | None) -> tuple[str | None, Goal]:
-    """The positive class, and the goal without its name if it names one."""
-    name = goal.class_of_interest
-    alone = goal if name is None else goal.without_class()
-    alone.check_served("train")
-    if name is not None and positive not in (None, name):
-        raise UserError(f"the goal speaks of class {name!r}, but positive is {positive!r}; pass one of them")
-    return positive if name is None else name, alone
-
-
-def command_of(path: Path, asked: Asked, positive: str | None, goal: Goal) -> str:
-    """What repeats it: a command, or for a frame the call."""
-    if path == FRAME:
-        chosen: dict[str, Any] = {
-            "target": asked.target,
-            "positive": positive,
-            "goal": str(goal),
-            "learners": list(asked.learners),
-        }
-        chosen |= {name: getattr(asked, name) for name in ("time", "group", "weight", "slice")}
-        chosen |= {"budget": None if asked.budget == DEFAULT_BUDGET else asked.budget, "seed": asked.seed}
-        said = ", ".join(f"{name}={value!r}" for name, value in chosen.items() if value is not None)
-        return f"counterpoise.train(frame, {said})"
-    words = ["counterpoise", "train", str(path), "--target", asked.target]
-    if positive is not None:
-        words += ["--positive", positive]
-    words += ["--goal", str(goal), "--learner", ",".join(asked.learners)]
-    for name in ("time", "group", "weight", "slice"):
-        if getattr(asked, name) is not None:
-            words += [f"--{name}", getattr(asked, name)]
-    if asked.budget != DEFAULT_BUDGET:
-        words += ["--budget", f"{asked.budget:g}s"]
-    return shlex.join([*words, "--seed", str(asked.seed)])
-
-
-def versions_of(learners: Sequence[str]) -> dict[str, str]:
-    """Of the software that took part."""
-    found = {"python": platform.python_version()}
-    packages = [package for name in learners for package in LEARNERS[name].packages]
-    for name in dict.fromkeys(("counterpoise", "lightgbm", "numpy", "polars", "scipy", *packages)):
-        try:
-            found[name] = version(name)
-        except PackageNotFoundError:
-            found[name] = "unknown"
-    return found

@@ -11,6 +11,7 @@ rounds is the one that predicts held-out rows best.
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -22,6 +23,7 @@ from counterpoise.recipes import SoftmaxRecipe
 from counterpoise.table.features import Schema
 from counterpoise.table.learners.curvature import plain_scale, repeated
 from counterpoise.table.learners.curve import Curve
+from counterpoise.table.learners.forest import WORTH_READING, Forest
 from counterpoise.table.learners.learner import Followed, Job, Learner
 from counterpoise.table.learners.losses import for_learned_start
 from counterpoise.table.learners.thinning import for_trees
@@ -87,7 +89,7 @@ def most_rounds(counts: ClassCounts) -> int:
     return max(FEWEST_ROUNDS, min(MOST_ROUNDS, MOST_TREES // trees))
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(frozen=True, eq=False)
 class Trees:
     """LightGBM's booster, and the constant that its raw scores lack.
 
@@ -104,8 +106,16 @@ class Trees:
 
     def logits(self, matrix: NDArray[np.float64], rounds: int | None = None) -> NDArray[np.float64]:
         """As `Fitted.logits`."""
-        raw = self.booster.predict(matrix, num_iteration=rounds or -1, raw_score=True)
+        forest = self._forest if len(matrix) >= WORTH_READING else None
+        if forest is None:
+            raw = self.booster.predict(matrix, num_iteration=rounds or -1, raw_score=True)
+        else:
+            raw = forest.sums(matrix, rounds)
         return np.asarray(raw + self.start, np.float64)
+
+    @cached_property
+    def _forest(self) -> Forest | None:
+        return Forest.read(self.booster.model_to_string(num_iteration=-1))
 
     def files(self) -> dict[str, bytes]:
         """LightGBM's text, whose raw scores are the logits.

@@ -1,0 +1,75 @@
+// The trees of a booster, many rows at once. Each node strikes out the leaves that a row on its right side cannot reach; of
+// those that remain, counted from the left, the first one is the row's (Lucchese et al., QuickScorer, SIGIR 2015).
+#pragma once
+#include "kernels.h"
+#include "lanes.h"
+
+namespace counterpoise {
+namespace COUNTERPOISE_ISA {
+namespace {
+
+constexpr int tree_vectors = 4;
+constexpr int tree_rows = tree_vectors * width<double>;
+
+size_t trees_scratch(const Forest& forest) {
+    return size_t(forest.features + forest.outputs) * tree_rows * sizeof(double);
+}
+
+// The leaves that rows can reach, one bit for each, in one register per vector of rows.
+struct Reachable {
+    Ints<double> leaves[tree_vectors];
+
+    // Missing values compare as false: `above` sends them left, `not at most` right.
+    COUNTERPOISE_INLINE void strike_above(const Node& node, const double* columns) {
+        const double* column = columns + int64_t(node.feature) * tree_rows;
+        for (int i = 0; i < tree_vectors; ++i) {
+            const Vector<double> value = load<Vector<double>>(column + i * width<double>);
+            leaves[i] = choose(value > all(node.threshold), leaves[i] & int64_t(node.kept), leaves[i]);
+        }
+    }
+
+    COUNTERPOISE_INLINE void strike_not_at_most(const Node& node, const double* columns) {
+        const double* column = columns + int64_t(node.feature) * tree_rows;
+        for (int i = 0; i < tree_vectors; ++i) {
+            const Vector<double> value = load<Vector<double>>(column + i * width<double>);
+            leaves[i] = choose(value <= all(node.threshold), leaves[i], leaves[i] & int64_t(node.kept));
+        }
+    }
+};
+
+void trees(const Forest& forest, int64_t count, const Table& table, int64_t first, int64_t last, void* scratch) {
+    double* const columns = (double*)scratch;
+    double* const sums = columns + forest.features * tree_rows;
+    for (int64_t row = first; row < last; row += tree_rows) {
+        const int64_t here = last - row < tree_rows ? last - row : tree_rows;
+        const double* const corner = table.values + row * table.row_stride;
+        for (int64_t i = 0; i < tree_rows; ++i)
+            for (int64_t feature = 0; feature < forest.features; ++feature)
+                columns[feature * tree_rows + i] =
+                    i < here ? corner[i * table.row_stride + feature * table.column_stride] : 0;
+        for (int64_t i = 0; i < forest.outputs * tree_rows; ++i) sums[i] = 0;
+        int64_t output = 0;
+        for (const Tree* tree = forest.trees; tree < forest.trees + count; ++tree) {
+            Reachable rows;
+            for (int i = 0; i < tree_vectors; ++i) rows.leaves[i] = Ints<double>{} - 1;
+            const Node* const right = forest.nodes + tree->missing_right;
+            for (const Node* node = forest.nodes + tree->missing_left; node < right; ++node)
+                rows.strike_above(*node, columns);
+            for (const Node* node = right; node < forest.nodes + tree->end; ++node)
+                rows.strike_not_at_most(*node, columns);
+            uint64_t leaves[tree_rows];
+            for (int i = 0; i < tree_vectors; ++i) store(leaves + i * width<double>, rows.leaves[i]);
+            const double* const values = forest.values + tree->leaves;
+            double* const sum = sums + output * tree_rows;
+            for (int i = 0; i < tree_rows; ++i) sum[i] += values[__builtin_ctzll(leaves[i])];
+            output = output + 1 == forest.outputs ? 0 : output + 1;
+        }
+        for (int64_t i = 0; i < here; ++i)
+            for (int64_t k = 0; k < forest.outputs; ++k)
+                table.sums[(row + i) * forest.outputs + k] = sums[k * tree_rows + i];
+    }
+}
+
+}  // namespace
+}  // namespace COUNTERPOISE_ISA
+}  // namespace counterpoise

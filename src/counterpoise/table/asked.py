@@ -1,0 +1,136 @@
+"""What a training is asked for, and what repeats it."""
+
+import platform
+import shlex
+from collections.abc import Sequence
+from dataclasses import dataclass
+from importlib.metadata import PackageNotFoundError, version
+from math import inf
+from numbers import Integral, Real
+from pathlib import Path
+from typing import Any
+
+from counterpoise.errors import UserError, nearest_name
+from counterpoise.goals import Goal
+from counterpoise.table.frames import FRAME
+from counterpoise.table.learners import LEARNERS, installed
+
+DEFAULT_LEARNERS = ("lightgbm", "logistic", "catboost")
+DEFAULT_BUDGET = 300.0
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """What a training was asked for.
+
+    Parameters
+    ----------
+    target
+        The column with the classes; or names with commas between them, and patterns such as y_*, of columns of labels
+        that a row may have at once.
+    positive
+        The class of interest; None: of two the rarer. Of labels the value of a row that has one; None: 1, true, or the
+        rarer value.
+    goal
+        What to reach; None: f1, or macro_f1 with more than two classes.
+    learners
+        Names, of `LEARNERS`.
+    recipes
+        Labels of the losses that may run; None: all that suit the learner.
+    time, group, weight, slice
+        Columns: what orders the rows, what keeps rows together, how much each row counts in training, and by what the
+        report breaks its figures down.
+    budget
+        Seconds that the whole may take, about.
+    seed
+        Same seed, same files.
+    targets
+        The columns of labels where they are listed already.
+    """
+
+    target: str
+    positive: str | None = None
+    goal: Goal | None = None
+    learners: tuple[str, ...] = DEFAULT_LEARNERS
+    recipes: tuple[str, ...] | None = None
+    time: str | None = None
+    group: str | None = None
+    weight: str | None = None
+    slice: str | None = None
+    budget: float = DEFAULT_BUDGET
+    seed: int = 0
+    targets: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.seed, Integral):
+            raise UserError(f"seed is {self.seed!r}; it must be a whole number")
+        if self.seed < 0:
+            raise UserError(f"seed is {self.seed}; it must be 0 or more")
+        if not isinstance(self.budget, Real):
+            raise UserError(f"budget is {self.budget!r}; it is a number of seconds")
+        if not 0 < self.budget < inf:
+            raise UserError(f"budget is {self.budget:g} s; it must be more than 0 and finite, such as 5m")
+        if not self.learners:
+            raise UserError(f"learner names nothing; choose of {', '.join(LEARNERS)}")
+        for name in self.learners:
+            if name not in LEARNERS:
+                raise nearest_name("learner", name, LEARNERS)
+            installed(name)
+        object.__setattr__(self, "seed", int(self.seed))  # JSON takes none of NumPy's
+        named = [name for name in (self.target, self.group, self.weight) if name is not None]
+        if len(set(named)) < len(named):
+            raise UserError("target, group and weight must be different columns")
+        if self.time == self.target:
+            raise UserError(f"time is {self.time!r}, which is the target; name another column")
+
+    @property
+    def extra_columns(self) -> list[str]:
+        """The columns besides the target that it names."""
+        return [name for name in (self.time, self.group, self.weight, self.slice) if name is not None]
+
+
+def class_of_interest(goal: Goal, positive: str | None) -> tuple[str | None, Goal]:
+    """The positive class, and the goal without its name if it names one."""
+    name = goal.class_of_interest
+    alone = goal if name is None else goal.without_class()
+    alone.check_served("train")
+    if name is not None and positive not in (None, name):
+        raise UserError(f"the goal speaks of class {name!r}, but positive is {positive!r}; pass one of them")
+    return positive if name is None else name, alone
+
+
+def command_of(path: Path, asked: Asked, positive: str | None, goal: Goal) -> str:
+    """What repeats it: a command, or for a frame the call."""
+    if path == FRAME:
+        chosen: dict[str, Any] = {
+            "target": asked.target,
+            "positive": positive,
+            "goal": str(goal),
+            "learners": list(asked.learners),
+        }
+        chosen |= {name: getattr(asked, name) for name in ("time", "group", "weight", "slice")}
+        chosen |= {"budget": None if asked.budget == DEFAULT_BUDGET else asked.budget, "seed": asked.seed}
+        said = ", ".join(f"{name}={value!r}" for name, value in chosen.items() if value is not None)
+        return f"counterpoise.train(frame, {said})"
+    words = ["counterpoise", "train", str(path), "--target", asked.target]
+    if positive is not None:
+        words += ["--positive", positive]
+    words += ["--goal", str(goal), "--learner", ",".join(asked.learners)]
+    for name in ("time", "group", "weight", "slice"):
+        if getattr(asked, name) is not None:
+            words += [f"--{name}", getattr(asked, name)]
+    if asked.budget != DEFAULT_BUDGET:
+        words += ["--budget", f"{asked.budget:g}s"]
+    return shlex.join([*words, "--seed", str(asked.seed)])
+
+
+def versions_of(learners: Sequence[str]) -> dict[str, str]:
+    """Of the software that took part."""
+    found = {"python": platform.python_version()}
+    packages = [package for name in learners for package in LEARNERS[name].packages]
+    for name in dict.fromkeys(("counterpoise", "lightgbm", "numpy", "polars", "scipy", *packages)):
+        try:
+            found[name] = version(name)
+        except PackageNotFoundError:
+            found[name] = "unknown"
+    return found

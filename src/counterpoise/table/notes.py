@@ -1,0 +1,91 @@
+"""What the reader of a training should know besides its figures."""
+
+import numpy as np
+
+from counterpoise.decide.measured import ranking
+from counterpoise.table.asked import Asked
+from counterpoise.table.features import Schema
+from counterpoise.table.judged import Judged
+from counterpoise.table.learners import Rows
+from counterpoise.table.model import Member, posterior
+from counterpoise.table.race import Verdict
+from counterpoise.table.read import Labels, Table
+from counterpoise.table.split import Split
+from counterpoise.weights import ClassCounts
+
+
+def notes_of(
+    table: Table,
+    asked: Asked,
+    schema: Schema,
+    labels: Labels,
+    split: Split,
+    learned: ClassCounts,
+    verdict: Verdict,
+    members: tuple[Member, ...],
+    rows: Rows,
+    raced: int,
+    judged: Judged,
+) -> tuple[str, ...]:
+    """Sentences: what weakens the figures, what was left out, and what a column may have given away."""
+    notes = [] if verdict.health is None or not verdict.health.broken else [verdict.health.sentence]
+    notes += weight_notes(asked)
+    if verdict.left_out:
+        notes.append(f"The budget had no time for: {', '.join(verdict.left_out)}.")
+    if not len(split.calibration):
+        notes.append(
+            "The figures are of a model that learned without the test rows; the saved one learned from all rows, in "
+            "the same way."
+        )
+    if raced < len(split.train):
+        notes.append(f"The losses were compared on {raced:,} of the {len(split.train):,} training rows.")
+    codes = labels.codes
+    constant = float(-(learned.prior * np.log(learned.prior)).sum())
+    winner = verdict.winner
+    if rows.weight is None and winner.log_loss >= constant:  # weights teach other shares than those of the rows
+        notes.append(
+            f"The columns say little about the target: on held-out rows the probabilities are no better than "
+            f"the class shares alone (log loss {winner.log_loss:.4g}, shares {constant:.4g})."
+        )
+    rarest = int(np.argmin(learned.n))
+    if learned.n[rarest] < 50:
+        notes.append(
+            f"Only {learned.n[rarest]} training rows are of class {labels.classes[rarest]}: every figure about "
+            "that class is uncertain, and another seed will give another threshold."
+        )
+    if labels.positive is not None:
+        positives = int(codes[split.calibration].sum()) if len(split.calibration) else int(learned.n[1])
+        if positives < 30:
+            notes.append(f"The threshold rests on {positives} positive rows.")
+        seen = split.train[:100_000]
+        trained = ranking(codes[seen], posterior(members, rows.matrix[seen]), np.ones((1, len(seen))))[
+            "average_precision"
+        ][0]
+        if trained < 2 * float(learned.prior[1]) and float(learned.prior[1]) < 0.4:
+            notes.append(f"The model ranks even its own training rows badly (average precision {trained:.3f}).")
+        if judged.metrics["roc_auc"].value > 0.9995:
+            notes.append("The test rows are separated almost perfectly: does a column give the target away?")
+    dropped = [f"{name} ({reason})" for name, reason in schema.dropped]
+    if dropped:
+        more = f", and {len(dropped) - 10} more" if len(dropped) > 10 else ""
+        notes.append(f"Columns not used: {', '.join(dropped[:10])}{more}.")
+    doubled = table.frame.height - table.frame.n_unique()
+    if doubled:
+        notes.append(
+            f"{doubled:,} rows repeat another row exactly; where copies fall into two parts, "
+            "the test is easier than new data."
+        )
+    return tuple(notes)
+
+
+def weight_notes(asked: Asked) -> list[str]:
+    """What a column of weights did, and what it did not.
+
+    Examples
+    --------
+    >>> weight_notes(Asked("fraud"))
+    []
+    """
+    if asked.weight is None:
+        return []
+    return [f"Rows counted by {asked.weight!r} while the model learned; the threshold and all figures count each once."]

@@ -1,0 +1,117 @@
+"""Dates that are text: read as what they are, the same in training and later, and never with day and month guessed."""
+
+import datetime as dt
+
+import numpy as np
+import polars as pl
+import pytest
+
+import counterpoise as cp
+from counterpoise.errors import UserError
+from counterpoise.table import predict_table, train_table
+from counterpoise.table.dates import form_of, moments
+from counterpoise.table.drift import time_places
+from counterpoise.table.features import Schema, learn_schema, to_matrix
+from counterpoise.table.frames import table_of
+from counterpoise.table.read import read_table
+from counterpoise.table.stream import blocks
+
+pd = pytest.importorskip("pandas")
+
+DAYS = pl.date_range(dt.date(2023, 1, 1), dt.date(2024, 12, 31), eager=True)
+FORMS = ["%Y-%m-%d", "%Y/%m/%d", "%d.%m.%Y", "%m/%d/%Y", "%d/%m/%Y"]
+CLOCKED = [
+    "%Y-%m-%d %H:%M",
+    "%Y-%m-%dT%H:%M:%S",
+    "%d.%m.%Y %H:%M:%S",
+    "%m/%d/%Y %H:%M",
+    "%d/%m/%Y %H:%M:%S",
+    "%m/%d/%Y %I:%M %p",
+]
+
+
+@pytest.mark.parametrize("form", FORMS + CLOCKED)
+def test_every_form_is_read_back(form):
+    times = pl.Series([dt.datetime(day.year, day.month, day.day, 15 * (form in CLOCKED), 0) for day in DAYS])
+    text = times.dt.strftime(form)
+    assert form_of(text) == form
+    assert moments(text, form).cast(pl.Datetime("us")).equals(times)
+
+
+@pytest.mark.parametrize("cell", ["3/4/2024", "12/31/2024"])
+def test_one_digit_is_enough(cell):
+    assert moments(pl.Series([cell]), "%m/%d/%Y").is_not_null().all()
+
+
+@pytest.mark.parametrize(
+    "cells",
+    [
+        ["03/04/2024", "05/06/2024"],  # which of them is the day?
+        ["31/01/2024", "01/31/2024"],
+        ["2024-01-31", "1/31/2024"],
+        ["2024-01-31", "later"],
+        ["1/31/24", "2/1/24"],
+        ["1/2", "3/4"],
+        [None, None],
+        [],
+    ],
+)
+def test_what_is_not_sure_stays_text(cells):
+    assert form_of(pl.Series(cells, dtype=pl.String)) is None
+
+
+def seasonal(form):
+    rng = np.random.default_rng(0)
+    place = rng.integers(0, len(DAYS), 1200)
+    rare = (DAYS.dt.month().to_numpy()[place] >= 11) & (rng.random(1200) < 0.5)
+    return pl.DataFrame({"day": DAYS.gather(place).dt.strftime(form), "x": rng.normal(size=1200), "rare": rare})
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_a_csv_a_frame_and_parquet_give_the_same_features(form, tmp_path):
+    frame = seasonal(form)
+    frame.write_csv(tmp_path / "t.csv")
+    frame.write_parquet(tmp_path / "t.parquet")
+    tables = [
+        read_table(tmp_path / "t.csv"),
+        read_table(tmp_path / "t.parquet"),
+        table_of(pd.DataFrame(frame.to_dict(as_series=False))),
+    ]
+    schemas = [learn_schema(table, "rare", np.arange(1000)) for table in tables]
+    assert all(schema.features == ["day day", "day month", "day weekday", "x"] for schema in schemas)
+    first, *others = [to_matrix(table, schema) for table, schema in zip(tables, schemas, strict=True)]
+    assert first[:, 1].tolist() == [float(moments(frame["day"], form)[row].month) for row in range(1200)]
+    for matrix in others:
+        np.testing.assert_array_equal(matrix, first)
+    for path, schema in zip((tmp_path / "t.csv", tmp_path / "t.parquet"), schemas[:2], strict=True):
+        (block,) = blocks(path, Schema.from_dict(schema.to_dict()))
+        assert not block.problems
+        np.testing.assert_array_equal(to_matrix(block.table, schema), first)
+
+
+def test_later_rows_are_read_as_the_training_rows_were(tmp_path):
+    frame = seasonal("%m/%d/%Y")
+    frame.write_csv(tmp_path / "t.csv")
+    train_table(tmp_path / "t.csv", target="rare", learners=("lightgbm",), budget=5.0, out=tmp_path / "model")
+    rows = "day,x\n02/11/2024,0\n11/02/2024,0\n2024-11-02,0\n13/11/2024,0\n"  # the last one has no 13th month
+    (tmp_path / "later.csv").write_text(rows)
+    predict_table(tmp_path / "model", tmp_path / "later.csv", tmp_path / "p.parquet")
+    february, november, iso, none = pl.read_parquet(tmp_path / "p.parquet")["probability_True"]
+    assert february < 0.2 < november == iso
+    assert none is None
+    said = (tmp_path / "p.parquet.problems.csv").read_text()
+    assert said == "row,problem\n4,column 'day': '13/11/2024' is not a date\n"
+    model = cp.load(tmp_path / "model")
+    one = pl.DataFrame({"day": ["11/02/2024"], "x": [0.0]})
+    assert model.predict_proba(one)[0, 1] == november
+    with pytest.raises(UserError, match=r"column 'day', data row 1: '13/11/2024' is not a date"):
+        model.predict_proba(pd.DataFrame({"day": ["13/11/2024"], "x": [0.0]}))
+
+
+def test_time_may_be_text_in_a_frame():
+    assert time_places(pl.Series("day", ["1/31/2024", "2/1/2023", "1/31/2024"])).tolist() == [1, 0, 1]
+    frame = pd.DataFrame(seasonal("%Y-%m-%d").to_dict(as_series=False))
+    result = cp.train(frame, target="rare", time="day", learners=["logistic"], budget=5)
+    assert [column.kind for column in result.schema.columns if column.name == "day"] == ["calendar"]
+    days = pd.to_datetime(frame["day"]).to_numpy()
+    assert days[result.split.test].min() >= days[result.split.train].max()

@@ -22,6 +22,7 @@ from counterpoise.table.compare import CSV, compare_table
 from counterpoise.table.learners import LEARNERS
 
 PLAIN = "plain-cross-entropy"
+COMMIT = "commit.txt"
 COMPARED = ("lightgbm", "xgboost", "catboost", "logistic", "mlp")
 
 
@@ -35,7 +36,8 @@ def compared(facts: dict[str, Any], data: Path, cache: Path, learners: Sequence[
         if not out.exists():
             print(f"{facts['name']}: {learner}", file=sys.stderr, flush=True)
             compare_table(folder / "train.parquet", target=task.targets[0], out=out, learners=[learner])
-        lines.append(pl.read_csv(out / CSV))
+            (out / COMMIT).write_text(results.commit())
+        lines.append(pl.read_csv(out / CSV).with_columns(commit=pl.lit((out / COMMIT).read_text())))
     counts = pl.read_parquet(folder / "train.parquet")[task.targets[0]].value_counts()["count"]
     return pl.concat(lines, how="vertical_relaxed").with_columns(
         table=pl.lit(task.name),
@@ -56,7 +58,7 @@ def as_markdown(lines: pl.DataFrame) -> str:
         "the other folds. *Ahead* and *behind*: the 95 % interval of the paired difference to plain cross-entropy with",
         "the same learner excludes 0; one in forty is ahead by chance alone.",
         "",
-        f"- commit measured: {results.commit()}",
+        f"- commits measured: {', '.join(lines['commit'].unique().sort())}",
         "",
         "## By learner and loss",
         "",

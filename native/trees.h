@@ -10,6 +10,7 @@ namespace {
 
 constexpr int tree_vectors = 4;
 constexpr int tree_rows = tree_vectors * width<double>;
+constexpr double zero = 1e-35f;  // up to here LightGBM takes a value for 0
 
 size_t trees_scratch(const Forest& forest) {
     return size_t(forest.features + forest.outputs) * tree_rows * sizeof(double);
@@ -44,9 +45,10 @@ void trees(const Forest& forest, int64_t count, const Table& table, int64_t firs
         const int64_t here = last - row < tree_rows ? last - row : tree_rows;
         const double* const corner = table.values + row * table.row_stride;
         for (int64_t i = 0; i < tree_rows; ++i)
-            for (int64_t feature = 0; feature < forest.features; ++feature)
-                columns[feature * tree_rows + i] =
-                    i < here ? corner[i * table.row_stride + feature * table.column_stride] : 0;
+            for (int64_t feature = 0; feature < forest.features; ++feature) {
+                const double value = i < here ? corner[i * table.row_stride + feature * table.column_stride] : 0;
+                columns[feature * tree_rows + i] = value <= zero && value >= -zero ? 0 : value;
+            }
         for (int64_t i = 0; i < forest.outputs * tree_rows; ++i) sums[i] = 0;
         int64_t output = 0;
         for (const Tree* tree = forest.trees; tree < forest.trees + count; ++tree) {

@@ -1,6 +1,7 @@
 """Dates that are text: read as what they are, the same in training and later, and never with day and month guessed."""
 
 import datetime as dt
+from pathlib import Path
 
 import numpy as np
 import polars as pl
@@ -9,11 +10,11 @@ import pytest
 import counterpoise as cp
 from counterpoise.errors import UserError
 from counterpoise.table import predict_table, train_table
-from counterpoise.table.dates import form_of, moments
-from counterpoise.table.drift import time_places
+from counterpoise.table.audit import audit_table
+from counterpoise.table.dates import form_of, moments, read_moments
 from counterpoise.table.features import Schema, learn_schema, to_matrix
 from counterpoise.table.frames import table_of
-from counterpoise.table.read import read_table
+from counterpoise.table.read import Table, read_table, with_dates
 from counterpoise.table.stream import blocks
 
 pd = pytest.importorskip("pandas")
@@ -51,6 +52,12 @@ def test_one_digit_is_enough(cell):
         ["2024-01-31", "1/31/2024"],
         ["2024-01-31", "later"],
         ["1/31/24", "2/1/24"],
+        ["1/2/24", "3/4/24"],
+        ["1.2.3", "10.4.12"],
+        ["31.12.99", "01.02.03"],
+        ["12-11-10", "1-2-3"],
+        ["13/11/0", "1/2/0"],
+        ["+2024-01-31"],
         ["1/2", "3/4"],
         [None, None],
         [],
@@ -72,11 +79,9 @@ def test_a_csv_a_frame_and_parquet_give_the_same_features(form, tmp_path):
     frame = seasonal(form)
     frame.write_csv(tmp_path / "t.csv")
     frame.write_parquet(tmp_path / "t.parquet")
-    tables = [
-        read_table(tmp_path / "t.csv"),
-        read_table(tmp_path / "t.parquet"),
-        table_of(pd.DataFrame(frame.to_dict(as_series=False))),
-    ]
+    in_memory = table_of(pd.DataFrame(frame.to_dict(as_series=False)))
+    read = [read_table(tmp_path / "t.csv"), read_table(tmp_path / "t.parquet"), in_memory]
+    tables = [with_dates(table, ["rare"]) for table in read]
     schemas = [learn_schema(table, "rare", np.arange(1000)) for table in tables]
     assert all(schema.features == ["day day", "day month", "day weekday", "x"] for schema in schemas)
     first, *others = [to_matrix(table, schema) for table, schema in zip(tables, schemas, strict=True)]
@@ -108,8 +113,44 @@ def test_later_rows_are_read_as_the_training_rows_were(tmp_path):
         model.predict_proba(pd.DataFrame({"day": ["13/11/2024"], "x": [0.0]}))
 
 
+@pytest.mark.parametrize("cells", [["1/31/24"], ["13/11/20"], ["1.2.3"], ["24-01-31"], ["1/2/0"]])
+@pytest.mark.parametrize("form", ["", "%Y-%m-%d", "%m/%d/%Y", "%d/%m/%Y %H:%M"])
+def test_a_year_has_four_digits(cells, form):
+    assert read_moments(pl.Series(cells), form, timed=True).to_list() == [None]
+
+
+@pytest.mark.parametrize("cell", ["1/31/2024", "1/31/2024 00:00", "1/31/2024 00:00:00", "1/31/2024 12:00 AM"])
+def test_with_slashes_a_clock_is_as_good_as_none(cell):
+    for form in ("%m/%d/%Y", "%m/%d/%Y %H:%M"):
+        assert read_moments(pl.Series([cell]), form, timed=True).to_list() == [dt.datetime(2024, 1, 31)]
+
+
+def test_blanks_and_marks_of_missing_values_do_no_harm():
+    cells = [" 2024-01-31", "NA", "", None, "2024-02-01 "]
+    frame = pl.DataFrame({"day": cells, "kind": ["a", "b"] * 2 + ["a"], "x": range(5)})
+    table = with_dates(Table(frame, Path("t.parquet"), typed=True), ["kind"])
+    assert table.frame["day"].to_list() == [dt.date(2024, 1, 31), None, None, None, dt.date(2024, 2, 1)]
+    schema = learn_schema(table, "kind", np.arange(5))
+    found = to_matrix(Table(frame, Path("t.parquet"), typed=True), schema)
+    np.testing.assert_array_equal(found, to_matrix(table, schema))
+
+
+def test_names_of_classes_stay_names():
+    frame = pl.DataFrame({"day": ["2024-01-31", "2024-02-01"], "class": ["2024-01-31", "2024-02-01"]})
+    found = with_dates(Table(frame, Path("t.parquet"), typed=True), ["class"])
+    assert found.frame.dtypes == [pl.Date, pl.String]
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_the_audit_reads_them_in_time(form, tmp_path):
+    frame = seasonal(form)
+    frame.write_parquet(tmp_path / "t.parquet")
+    frame.with_columns(moments(frame["day"], form)).write_parquet(tmp_path / "typed.parquet")
+    found, typed = (audit_table(tmp_path / name, target="rare", time="day") for name in ("t.parquet", "typed.parquet"))
+    assert found.to_dict() == typed.to_dict() | {"table": found.to_dict().get("table")}
+
+
 def test_time_may_be_text_in_a_frame():
-    assert time_places(pl.Series("day", ["1/31/2024", "2/1/2023", "1/31/2024"])).tolist() == [1, 0, 1]
     frame = pd.DataFrame(seasonal("%Y-%m-%d").to_dict(as_series=False))
     result = cp.train(frame, target="rare", time="day", learners=["logistic"], budget=5)
     assert [column.kind for column in result.schema.columns if column.name == "day"] == ["calendar"]

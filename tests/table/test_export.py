@@ -191,6 +191,7 @@ def test_the_command_writes_a_file_that_says_what_it_is(tmp_path, imbalanced, ca
         "kind": "category",
         "features": [2],
         "categories": ["elm", "fir", "oak"],
+        "form": "",
     }
     assert described["features"][-3:] == ["day day", "day month", "day weekday"]
     model = cp.load(tmp_path / "m")

@@ -1,5 +1,9 @@
 """Trees added up by the kernel: the very sums of LightGBM."""
 
+import copy
+import pickle
+from functools import cache
+
 import lightgbm
 import numpy as np
 import pytest
@@ -33,6 +37,14 @@ def grown(x, rounds=30, **settings):
     categorical = given.pop("categorical", "auto")
     data = lightgbm.Dataset(x, label=label, categorical_feature=categorical, params={"verbosity": -1})
     return lightgbm.train(given, data, rounds)
+
+
+@cache
+def any_booster(missing):
+    return grown(rows(2000, missing=missing))
+
+
+TINY = [1e-35, -1e-35, 1.0000000180025095e-35, -1.0000000180025095e-35, 2e-35, -2e-35, 5e-324, -0.0]
 
 
 CASES = {
@@ -74,6 +86,46 @@ def test_any_number_of_rows_in_any_order(count, order):
     other = np.asarray(rows(count, seed=4), order=order)
     found = Forest.read(booster.model_to_string()).sums(other)
     assert np.array_equal(found, booster.predict(np.vstack([other, rows(1)]), raw_score=True)[:count])
+
+
+@pytest.mark.parametrize("value", TINY)
+def test_what_lightgbm_takes_for_zero(value):
+    booster = any_booster(False)
+    assert "-1.0000000180025095e-35" in booster.model_to_string()  # between -1 and 0
+    row = np.full((1, 6), value)
+    assert np.array_equal(Forest.read(booster.model_to_string()).sums(row), booster.predict(row, raw_score=True))
+
+
+def test_it_is_copied_after_it_has_scored():
+    trees = Trees(any_booster(True), np.float64(0.25))
+    many = rows(WORTH_READING)
+    found = trees.logits(many)
+    for other in (pickle.loads(pickle.dumps(trees)), copy.deepcopy(trees)):
+        assert np.array_equal(other.logits(many), found)
+
+
+def test_rows_from_the_end():
+    x = rows(100, seed=5)
+    forest = Forest.read(any_booster(True).model_to_string())
+    assert np.array_equal(forest.sums(x[::-1, ::-1]), forest.sums(np.ascontiguousarray(x[::-1, ::-1])))
+
+
+@pytest.mark.parametrize(
+    ("nodes", "leaves", "message"),
+    [
+        ([(2, 0.5, 1, True)], [0.0, 1.0], "a column that there is not among 2"),
+        ([(-1, 0.5, 1, True)], [0.0, 1.0], "a column that there is not among 2"),
+        ([(0, 0.5, 1, True)], [0.0], "one leaf more than nodes"),
+        ([(0, 0.5, 1, True)] * 64, [0.0] * 65, "64 at most"),
+    ],
+)
+def test_what_is_no_tree_is_refused(nodes, leaves, message):
+    with pytest.raises(ValueError, match=message):
+        Forest(2, 1, [(nodes, leaves)])
+
+
+def test_another_version_of_the_format_is_left_to_lightgbm():
+    assert Forest.read(any_booster(True).model_to_string().replace("version=v4", "version=v5")) is None
 
 
 def test_every_other_row_and_column():
@@ -130,11 +182,12 @@ def test_what_does_not_fit_is_refused(matrix):
         Forest.read(grown(rows(2000)).model_to_string()).sums(matrix)
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=60, deadline=None)
 @given(
-    values=st.lists(st.floats(allow_nan=True, allow_infinity=True), min_size=6, max_size=6),
-    booster=st.sampled_from([grown(rows(2000)), grown(rows(2000, missing=False), num_leaves=5)]),
+    values=st.lists(st.floats(allow_nan=True, allow_infinity=True) | st.sampled_from(TINY), min_size=6, max_size=6),
+    missing=st.booleans(),
 )
-def test_any_values(values, booster):
+def test_any_values(values, missing):
+    booster = any_booster(missing)
     row = np.array([values])
     assert np.array_equal(Forest.read(booster.model_to_string()).sums(row), booster.predict(row, raw_score=True))

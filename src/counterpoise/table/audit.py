@@ -19,7 +19,7 @@ from counterpoise.table.drift import Drift, Moved, late_rows, most_moved_class, 
 from counterpoise.table.features import refused_cells
 from counterpoise.table.findings import Finding, findings_of, verdict_of
 from counterpoise.table.leaks import Identifier, Leak, find_identifier, find_late_times, find_leak
-from counterpoise.table.read import Labels, Table, check_columns, read_labels, read_table
+from counterpoise.table.read import Labels, Table, check_columns, read_labels, read_table, with_dates
 from counterpoise.table.signal import FOLDS, cells_of, signal
 from counterpoise.table.split import Split, folds_of, sample_rows, split_rows
 
@@ -223,7 +223,7 @@ def audit_table(path: Path, *, target: str, time: str | None = None, group: str 
     """
     if seed < 0:
         raise UserError(f"seed is {seed}; it must be 0 or more")
-    table = read_table(path)
+    table = with_dates(read_table(path), [target])
     labels = read_labels(table, target)
     return audit(table, labels, None, target=target, time=time, group=group, seed=seed)
 

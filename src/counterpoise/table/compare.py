@@ -39,7 +39,7 @@ from counterpoise.table.race import (
     how_many_folds,
     standard_error,
 )
-from counterpoise.table.read import read_labels, read_table
+from counterpoise.table.read import read_labels, read_table, with_dates
 from counterpoise.table.split import folds_of, sample_rows
 from counterpoise.table.train import silent
 from counterpoise.table.trials import Trials
@@ -281,7 +281,7 @@ def _columns(name: str, found: Interval | None) -> dict[str, float | None]:
 
 def _course(path: Path, asked: Asked, progress: Progress) -> tuple[Race, int]:
     """What all contestants share, and how many rows the table has."""
-    table = read_table(path)
+    table = with_dates(read_table(path), [asked.target])
     positive, goal = (asked.positive, None) if asked.goal is None else class_of_interest(asked.goal, asked.positive)
     labels = read_labels(table, asked.target, positive)
     codes = labels.codes

@@ -2,8 +2,9 @@
 
 import polars as pl
 
-DATES = ("%Y-%m-%d", "%Y/%m/%d", "%d.%m.%Y")
-DATETIMES = (
+_DATES = ("%Y-%m-%d", "%Y/%m/%d", "%d.%m.%Y")
+UNMISTAKABLE = (
+    *_DATES,
     "%Y-%m-%d %H:%M:%S",
     "%Y-%m-%dT%H:%M:%S",
     "%Y-%m-%d %H:%M",
@@ -11,10 +12,17 @@ DATETIMES = (
     "%d.%m.%Y %H:%M:%S",
     "%d.%m.%Y %H:%M",
 )
-UNMISTAKABLE = DATES + DATETIMES
 """A cell of these tells its date alone; one with slashes needs the rest of its column."""
-_SLASHED = r"^(\d{1,2})/(\d{1,2})/\d{4}( |$)"
+_DAY_FIRST, _MONTH_FIRST = "%d/%m/%Y", "%m/%d/%Y"
 _CLOCKS = ("%H:%M:%S", "%H:%M", "%I:%M:%S %p", "%I:%M %p")
+_SLASHED = r"^(\d{1,2})/(\d{1,2})/\d{4}(?: |$)"
+# the parser takes any number of digits for a year, so 1.2.3 and 1/2/24 would be dates of the first century
+_SHAPES = {
+    "%Y": r"^\d{4}[-/]\d{1,2}[-/]\d{1,2}(?:[ T]|$)",
+    "%d.%m": r"^\d{1,2}\.\d{1,2}\.\d{4}(?: |$)",
+    "%d/%m": _SLASHED,
+    "%m/%d": _SLASHED,
+}
 _LOOKED_AT = 100
 _MONTHS = 12
 
@@ -34,10 +42,11 @@ def form_of(text: pl.Series) -> str | None:
     """
     held = text.drop_nulls()
     few = held.head(_LOOKED_AT)
-    forms = [form for form in UNMISTAKABLE if len(few) and _all_are(few, form)]
-    if len(few) and few.str.contains(_SLASHED).all():
-        day = _with_slashes(held)
-        forms = [] if day is None else [day, *(f"{day} {clock}" for clock in _CLOCKS)]
+    if few.is_empty():
+        return None
+    forms: list[str] = [form for form in UNMISTAKABLE if _all_are(few, form)]
+    if not forms and few.str.contains(_SLASHED).all() and (day := _with_slashes(held)):
+        forms = [day, *_clocked(day)]
     return next((form for form in forms if _all_are(held, form)), None)
 
 
@@ -46,16 +55,20 @@ def moments(text: pl.Series, form: str) -> pl.Series:
 
     Examples
     --------
-    >>> moments(pl.Series(["31/01/2024", "soon"]), "%d/%m/%Y").to_list()
-    [datetime.date(2024, 1, 31), None]
+    >>> moments(pl.Series(["31/01/2024", "soon", "31/01/24"]), "%d/%m/%Y").to_list()
+    [datetime.date(2024, 1, 31), None, None]
     """
-    if is_date(form):
-        return text.str.to_date(form, strict=False)
-    return text.str.to_datetime(form, strict=False, time_unit="us")
+    shape = next(shape for start, shape in _SHAPES.items() if form.startswith(start))
+    text = text.set(~text.str.contains(shape), None)
+    if "%H" in form or "%I" in form:
+        return text.str.to_datetime(form, strict=False, time_unit="us")
+    return text.str.to_date(form, strict=False)
 
 
 def read_moments(text: pl.Series, form: str, *, timed: bool) -> pl.Series:
-    """The values as times, or else as dates: in a form, or "" for none, or in one that cannot be mistaken.
+    """The values as times, or else as dates: in a form, or "" for none, or in another that cannot be mistaken.
+
+    With slashes the order of day and month is that of the form.
 
     Examples
     --------
@@ -64,22 +77,17 @@ def read_moments(text: pl.Series, form: str, *, timed: bool) -> pl.Series:
     """
     wanted = pl.Datetime("us") if timed else pl.Date()
     found = pl.Series(text.name, [None], dtype=wanted).new_from_index(0, len(text))
-    for one in dict.fromkeys((*([form] if form else []), *UNMISTAKABLE)):
+    day = form.partition(" ")[0]
+    alike = [form, day, *_clocked(day)] if "/%" in form and not form.startswith("%Y") else [form] if form else []
+    for one in dict.fromkeys((*alike, *UNMISTAKABLE)):
         if found.null_count() == text.null_count():
             break
         found = found.zip_with(found.is_not_null(), moments(text, one).cast(wanted))
     return found
 
 
-def is_date(form: str) -> bool:
-    """Whether a form has no clock.
-
-    Examples
-    --------
-    >>> is_date("%d.%m.%Y"), is_date("%Y-%m-%d %H:%M")
-    (True, False)
-    """
-    return "%H" not in form and "%I" not in form
+def _clocked(day: str) -> list[str]:
+    return [f"{day} {clock}" for clock in _CLOCKS]
 
 
 def _all_are(held: pl.Series, form: str) -> bool:
@@ -90,6 +98,6 @@ def _with_slashes(held: pl.Series) -> str | None:
     first, second = (held.str.extract(_SLASHED, group).cast(pl.Int64, strict=False).max() for group in (1, 2))
     if not isinstance(first, int) or not isinstance(second, int):
         return None
-    if first > _MONTHS and second <= _MONTHS:
-        return "%d/%m/%Y"
-    return "%m/%d/%Y" if second > _MONTHS and first <= _MONTHS else None
+    if first > _MONTHS >= second:
+        return _DAY_FIRST
+    return _MONTH_FIRST if second > _MONTHS >= first else None

@@ -23,25 +23,8 @@ import polars as pl
 
 from counterpoise.errors import UserError
 from counterpoise.table.dates import UNMISTAKABLE, form_of, moments
+from counterpoise.table.missing import MISSING, MISSING_NUMBER
 
-MISSING = ("", "NA", "N/A", "NaN", "nan", "null", "NULL", "?")
-# so many ways to say so in a column whose other cells are all numbers
-MISSING_NUMBER = (
-    "-",
-    "--",
-    ".",
-    "N.A.",
-    "n.a.",
-    "n/a",
-    "na",
-    "None",
-    "none",
-    "#N/A",
-    "#DIV/0!",
-    "#VALUE!",
-    "unknown",
-    "missing",
-)
 SUFFIXES = (".csv", ".tsv", ".txt")
 PACKED = (".gz", ".zip", ".zst", ".bz2", ".xz")
 _UNPACK = {

@@ -12,7 +12,6 @@ from numpy.typing import NDArray
 
 from counterpoise.decide.measured import share
 from counterpoise.errors import UserError
-from counterpoise.table.dates import form_of, moments
 
 _PERIODS = 10
 _LATE = 0.2
@@ -108,8 +107,6 @@ def time_places(column: pl.Series) -> NDArray[np.int64]:
     array([1, 0, 1])
     """
     name = column.name
-    if column.dtype == pl.String and (form := form_of(column)):
-        column = moments(column, form)
     if not (column.dtype.is_temporal() or column.dtype.is_numeric()):
         example = column.drop_nulls().head(1).to_list()
         raise UserError(

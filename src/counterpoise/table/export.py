@@ -109,7 +109,7 @@ def described(model: Model) -> dict[str, Any]:
 
     A number or a flag is itself; a date is its days since 1970-01-01, month (1 to 12), weekday (1: Monday) and hour, as
     the names of the features say; a category is its place in the list; what is missing or no category is NaN. What text
-    becomes only `counterpoise.table.features.to_matrix` computes.
+    becomes only `counterpoise.table.features.to_matrix` computes. A form says how dates were written that were text.
     """
     threshold = model.decision.threshold
     columns = [
@@ -118,6 +118,7 @@ def described(model: Model) -> dict[str, Any]:
             "kind": column.kind,
             "features": model.schema.features_of[column.name],
             "categories": list(column.categories),
+            "form": column.form,
         }
         for column in model.schema.columns
     ]

@@ -18,7 +18,8 @@ import polars as pl
 from numpy.typing import NDArray
 
 from counterpoise.errors import UserError
-from counterpoise.table.dates import form_of, is_date, read_moments
+from counterpoise.table.dates import read_moments
+from counterpoise.table.missing import without_marks
 from counterpoise.table.read import Table, check_columns, numbers, quoted
 from counterpoise.table.text import Text, text_unit
 
@@ -368,9 +369,6 @@ def _learn_column(
     kind = _kind(whole)
     if kind is None:
         return "empty" if whole.null_count() == len(whole) else f"type {whole.dtype}"
-    form = (form_of(whole) if whole.dtype == pl.String else None) or ""
-    if form:
-        kind = DATE if is_date(form) else DATETIME
     if in_time and kind not in (DATE, DATETIME):
         return "the order in time"
     if kind == CATEGORY and not table.typed:
@@ -384,7 +382,7 @@ def _learn_column(
     if seen.n_unique() == 1 and len(seen) == len(rows):
         return "constant"
     if kind != CATEGORY:
-        return Column(name, CALENDAR if in_time else kind, form=form)
+        return Column(name, CALENDAR if in_time else kind, form=table.forms.get(name, ""))
     return _learn_words(trained.cast(pl.String), table.frame.select(targets)[rows])
 
 
@@ -508,7 +506,7 @@ def _encode(column: pl.Series, one: Column, schema: Schema, table: Table) -> lis
     if one.kind in (DATE, DATETIME, CALENDAR) and found in (DATE, DATETIME):
         return _date_parts(column, one, timed=found == DATETIME)
     if one.kind in (DATE, DATETIME, CALENDAR) and found == CATEGORY:
-        column = column.cast(pl.String)
+        column = without_marks(column.cast(pl.String))
         values = read_moments(column, one.form, timed=one.kind != DATE)
         bad = column.is_not_null() & values.is_null()
         if bad.any():

@@ -1,7 +1,8 @@
 """A table as it was read, from a file or a folder of Parquet files, and its target."""
 
 import difflib
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -9,7 +10,9 @@ import polars as pl
 from numpy.typing import NDArray
 
 from counterpoise.errors import UserError
+from counterpoise.table.dates import form_of, moments
 from counterpoise.table.delimited import PACKED, SUFFIXES, first_line, numbers, read_delimited
+from counterpoise.table.missing import without_marks
 
 __all__ = ["Labels", "Table", "check_columns", "data_rows", "numbers", "quoted", "read_labels", "read_table"]
 
@@ -29,11 +32,14 @@ class Table:
         Where it came from, for messages.
     typed
         Whether the file says the types itself (Parquet), so that they are trusted.
+    forms
+        How the dates of columns were written that were text, by name.
     """
 
     frame: pl.DataFrame
     path: Path
     typed: bool
+    forms: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -89,6 +95,33 @@ def read_table(path: Path, *, text: frozenset[str] = frozenset(), spelled: bool 
     if frame.height == 0:
         raise UserError(f"{path} has no rows")
     return Table(frame, path, typed)
+
+
+def with_dates(table: Table, leave_out: Collection[str]) -> Table:
+    """The same with dates for text that is nothing else, and the forms in which they were written.
+
+    Parameters
+    ----------
+    table
+        What was read, to be learned from.
+    leave_out
+        Columns that stay what they are: targets, whose values are names.
+
+    Examples
+    --------
+    >>> table = Table(pl.DataFrame({"when": ["1/31/2024", None], "kind": ["a", "b"]}), Path("t.parquet"), typed=True)
+    >>> found = with_dates(table, ["kind"])
+    >>> found.frame.dtypes, found.forms
+    ([Date, String], {'when': '%m/%d/%Y'})
+    """
+    forms, columns = {}, []
+    for column in table.frame.get_columns():
+        if column.dtype == pl.String and column.name not in leave_out:
+            text = without_marks(column)
+            if form := form_of(text):
+                forms[column.name] = form
+                columns.append(moments(text, form))
+    return replace(table, frame=table.frame.with_columns(columns), forms=forms) if forms else table
 
 
 def is_parquet(path: Path) -> bool:

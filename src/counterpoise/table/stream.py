@@ -18,8 +18,6 @@ from polars import selectors
 from counterpoise.errors import UserError
 from counterpoise.table.dates import read_moments
 from counterpoise.table.delimited import (
-    MISSING,
-    MISSING_NUMBER,
     Header,
     first_line,
     header_of,
@@ -31,6 +29,7 @@ from counterpoise.table.delimited import (
     without_blank_lines,
 )
 from counterpoise.table.features import CATEGORY, DATE, FLAG, NUMBER, TEXT, Column, Schema, kind_in_words
+from counterpoise.table.missing import MISSING, MISSING_NUMBER, without_marks
 from counterpoise.table.read import Table, check_columns, is_parquet, parquet_files, parquet_schema, quoted
 
 ROWS = 65_536
@@ -213,23 +212,18 @@ def _values(cells: pl.Series, column: Column, table: Table, decimal_comma: bool)
             held = held & values.is_not_nan().fill_null(True)
             values = values.set(values.is_infinite() | values.is_nan(), None)
     elif column.kind in (CATEGORY, TEXT):
-        values = cells if table.typed else _without(cells, MISSING)
+        values = cells if table.typed else without_marks(cells)
         held = values.is_not_null()
     elif cells.dtype == pl.String:
-        text = _without(cells, MISSING)
+        text = without_marks(cells)
         values, held = read_moments(text, column.form, timed=column.kind != DATE), text.is_not_null()
     else:
         values, held = cells, cells.is_not_null()
     return values, held & values.is_null()
 
 
-def _without(cells: pl.Series, marks: tuple[str, ...]) -> pl.Series:
-    text = cells.str.strip_chars()
-    return text.set(text.is_in(marks), None)
-
-
 def _numbers(cells: pl.Series, decimal_comma: bool) -> tuple[pl.Series, pl.Series]:
-    text = _without(cells, MISSING + MISSING_NUMBER)
+    text = without_marks(cells, MISSING + MISSING_NUMBER)
     if decimal_comma:
         comma = text.str.contains(_DECIMAL_COMMA)
         text = text.zip_with(~comma.fill_null(False), text.str.replace(",", ".", literal=True))

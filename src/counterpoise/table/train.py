@@ -37,7 +37,7 @@ from counterpoise.table.learners import LEARNERS, Job, Rows
 from counterpoise.table.model import Member, Model, Ruling, naive, posterior
 from counterpoise.table.notes import notes_of
 from counterpoise.table.race import Progress, Race, Verdict, candidates, how_many_folds, race
-from counterpoise.table.read import Labels, Table, check_columns, read_labels, read_table
+from counterpoise.table.read import Labels, Table, check_columns, read_labels, read_table, with_dates
 from counterpoise.table.report import heart, render
 from counterpoise.table.shift import column_facts
 from counterpoise.table.slices import Slice, slices_of
@@ -338,7 +338,9 @@ def _train(
     table: Table, asked: Asked, out: Path | None, trials: Trials, progress: Progress
 ) -> "Training | MultilabelTraining":
     begun = monotonic()
-    if targets := asked.targets or named_labels(table, asked.target):
+    targets = asked.targets or named_labels(table, asked.target)
+    table = with_dates(table, targets or [asked.target])
+    if targets:
         from counterpoise.table.multilabel import train_labels  # it trains each label as a target of its own
 
         return train_labels(table, replace(asked, targets=targets), out, trials, progress)

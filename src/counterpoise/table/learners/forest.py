@@ -15,7 +15,7 @@ WORTH_READING = 10_000
 _MOST_LEAVES = 64
 _ALL_LEAVES = 2**64 - 1
 _CATEGORICAL, _DEFAULT_LEFT = 1, 2
-_MISSING_IS_ZERO, _MISSING_IS_ZERO_OR_NAN, _MISSING_IS_NAN = 0, 1, 2
+_NONE_MISSING, _NAN_IS_MISSING = 0, 2
 
 
 class Forest:
@@ -35,6 +35,10 @@ class Forest:
     def __init__(
         self, features: int, outputs: int, trees: list[tuple[list[tuple[int, float, int, bool]], list[float]]]
     ) -> None:
+        if any(not 0 <= node[0] < features for of_tree, _ in trees for node in of_tree):
+            raise ValueError(f"a node splits on a column that there is not among {features}")
+        if any(len(of_leaves) != len(of_tree) + 1 or len(of_leaves) > _MOST_LEAVES for of_tree, of_leaves in trees):
+            raise ValueError(f"a tree has one leaf more than nodes, and {_MOST_LEAVES} at most")
         self.features, self.outputs, self._count = features, outputs, len(trees)
         nodes: list[tuple[int, float, int, bool]] = []
         values: list[float] = []
@@ -55,7 +59,7 @@ class Forest:
         """The trees of LightGBM's text format; None where there are some that this cannot add up.
 
         Those are trees of more than 64 leaves, of splits on categories or of linear leaves, where 0 counts as missing,
-        and averages.
+        averages, and other versions of the format.
 
         Examples
         --------
@@ -68,7 +72,8 @@ class Forest:
         True
         """
         header, *blocks = text.partition("\nend of trees")[0].split("\nTree=")
-        trees = [] if "\naverage_output" in header else [_tree(_facts(block)) for block in blocks]
+        known_format = "\nversion=v4\n" in header and "\naverage_output" not in header
+        trees = [_tree(_facts(block)) for block in blocks] if known_format else []
         known = [tree for tree in trees if tree is not None]
         if not known or len(known) < len(trees):
             return None
@@ -106,9 +111,10 @@ def _tree(facts: dict[str, str]) -> tuple[list[tuple[int, float, int, bool]], li
     above = []
     for kind, threshold in zip(kinds, thresholds, strict=True):
         missing = kind >> 2 & 3
-        if kind & _CATEGORICAL or missing == _MISSING_IS_ZERO_OR_NAN:
+        if kind & _CATEGORICAL or missing not in (_NONE_MISSING, _NAN_IS_MISSING):
             return None
-        above.append(threshold < 0 if missing == _MISSING_IS_ZERO else not kind & _DEFAULT_LEFT)
+        # where training saw none missing, LightGBM takes one for 0
+        above.append(threshold < 0 if missing == _NONE_MISSING else not kind & _DEFAULT_LEFT)
     order: list[int] = []
     kept = [0] * len(columns)
 

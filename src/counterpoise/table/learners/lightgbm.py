@@ -106,12 +106,15 @@ class Trees:
 
     def logits(self, matrix: NDArray[np.float64], rounds: int | None = None) -> NDArray[np.float64]:
         """As `Fitted.logits`."""
-        forest = self._forest if len(matrix) >= WORTH_READING else None
+        forest = self._forest if len(matrix) >= WORTH_READING or "_forest" in self.__dict__ else None
         if forest is None:
-            raw = self.booster.predict(matrix, num_iteration=rounds or -1, raw_score=True)
+            raw = self.booster.predict(matrix, num_iteration=-1 if rounds is None else rounds, raw_score=True)
         else:
             raw = forest.sums(matrix, rounds)
         return np.asarray(raw + self.start, np.float64)
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {name: value for name, value in self.__dict__.items() if name != "_forest"}  # it is made anew
 
     @cached_property
     def _forest(self) -> Forest | None:

@@ -57,6 +57,16 @@ def test_train_sums_up_in_five_lines(tmp_path, capsys, monkeypatch):
     assert {"decision.json", "model_card.md", "report.html"} < written
 
 
+@pytest.mark.parametrize(("given", "expected"), [(None, "PASSIVE"), ("ACTIVE", "ACTIVE")])
+def test_threads_do_not_spin_unless_they_are_told_to(given, expected, monkeypatch):
+    code = "import os; from counterpoise.cli import main; main(['--version']); print(os.environ['OMP_WAIT_POLICY'])"
+    monkeypatch.delenv("OMP_WAIT_POLICY", raising=False)
+    if given:
+        monkeypatch.setenv("OMP_WAIT_POLICY", given)
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.splitlines()[-1] == expected
+
+
 def test_a_log_shows_life(tmp_path, capsys):
     rows().write_csv(tmp_path / "t.csv")
     words = ["train", str(tmp_path / "t.csv"), "--target", "y", "--learner", "logistic", "--out", str(tmp_path / "m")]

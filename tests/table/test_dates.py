@@ -20,7 +20,7 @@ from counterpoise.table.stream import blocks
 pd = pytest.importorskip("pandas")
 
 DAYS = pl.date_range(dt.date(2023, 1, 1), dt.date(2024, 12, 31), eager=True)
-FORMS = ["%Y-%m-%d", "%Y/%m/%d", "%d.%m.%Y", "%m/%d/%Y", "%d/%m/%Y"]
+FORMS = ["%Y-%m-%d", "%Y/%m/%d", "%d.%m.%Y", "%d-%b-%Y", "%m/%d/%Y", "%d/%m/%Y"]
 CLOCKED = [
     "%Y-%m-%d %H:%M",
     "%Y-%m-%dT%H:%M:%S",
@@ -28,6 +28,7 @@ CLOCKED = [
     "%m/%d/%Y %H:%M",
     "%d/%m/%Y %H:%M:%S",
     "%m/%d/%Y %I:%M %p",
+    "%Y-%m-%dT%H:%M:%SZ",
 ]
 
 

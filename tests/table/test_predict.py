@@ -181,8 +181,15 @@ def test_prior_given_and_estimated(quick, imbalanced, tmp_path):
     np.testing.assert_allclose(given[:, :2].to_numpy(), adjust_prior(probability, before, to=[0.5, 0.5]), rtol=1e-9)
     flagged = given["probability_yes"].to_numpy() >= bundle.decision.threshold
     assert given["decision"].to_list() == np.where(flagged, "yes", "no").tolist()
-    done = predict_table(quick, tmp_path / "t.parquet", tmp_path / "auto.parquet", prior="auto")
+    same = predict_table(quick, tmp_path / "t.parquet", tmp_path / "same.parquet", prior="auto")
+    assert same.prior == pytest.approx(before)  # nothing says that these rows are others
+    frame = imbalanced(2000, seed=6)
+    frame = pl.concat([frame.filter(pl.col("label") == "yes"), frame.filter(pl.col("label") == "no")[:100]])
+    frame.write_parquet(tmp_path / "moved.parquet")
+    probability, _ = expected(quick, frame)
+    done = predict_table(quick, tmp_path / "moved.parquet", tmp_path / "auto.parquet", prior="auto")
     shares = estimate_prior(probability, before)
+    assert shares[1] > 0.3
     np.testing.assert_allclose(done.prior, shares, rtol=1e-6)
     found = pl.read_parquet(tmp_path / "auto.parquet")[:, :2].to_numpy()
     np.testing.assert_allclose(found, adjust_prior(probability, before, to=shares), rtol=1e-6)
@@ -210,8 +217,8 @@ def test_other_class_shares_are_told():
     for _ in range(3):
         same.add(rows(0.1))
         other.add(rows(0.4))
-    assert same.prior_shift(prior, ("no", "yes")) is None
-    assert "--prior auto" in other.prior_shift(prior, ("no", "yes"))
+    assert same.prior_shift(prior, ("no", "yes"), 1000) is None
+    assert "--prior auto" in other.prior_shift(prior, ("no", "yes"), 1000)
     assert other.shares(prior)[1] == pytest.approx(0.4, abs=0.03)
 
 
@@ -271,6 +278,29 @@ def test_drift_is_told():
     assert first.startswith("column 'a' has mean")
     assert second == "column 'b' is missing or unknown in 40% of the rows, and was in 0% in training"
     assert len(seen.drift(before, frozenset("a"))) == 1
+
+
+@pytest.mark.parametrize("sharpness", [0.4, 2.5])
+def test_a_model_that_is_badly_calibrated_raises_no_false_alarm(sharpness):
+    rng = np.random.default_rng(0)
+    log_odds = rng.normal(-3.5, 1.0, size=20_000)
+    positive = 1 / (1 + np.exp(-(log_odds.mean() + sharpness * (log_odds - log_odds.mean()))))
+    share = np.array([1 - positive.mean(), positive.mean()])
+    scores = Scores(2)
+    scores.add(np.stack([1 - positive, positive], axis=1))
+    true = 1 / (1 + np.exp(-log_odds))
+    estimate = scores.shares(np.array([1 - true.mean(), true.mean()]))[1]
+    assert not 0.8 < estimate / true.mean() < 1.25  # the estimate alone would warn
+    assert scores.prior_shift(share, ("no", "yes"), 20_000) is None
+    assert scores.shares(share, 20_000).tolist() == share.tolist()
+
+
+def test_names_of_files_may_be_text(trained, table, tmp_path):
+    out, _ = trained
+    done = predict_table(str(out), str(table), str(tmp_path / "p.parquet"))
+    assert done.out == tmp_path / "p.parquet"
+    with pytest.raises(UserError, match="prior is 2; the share of positives lies between 0 and 1"):
+        predict_table(str(out), str(table), str(tmp_path / "q.parquet"), prior=2.0)
 
 
 def test_a_model_of_weighted_rows_is_not_moved_to_another_prior(tmp_path, recwarn):

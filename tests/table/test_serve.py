@@ -98,6 +98,7 @@ GOOD = {"size": 1.0, "wind speed [m/s]": 0.5, "kind": "oak", "wet": True, "day":
         (json.dumps({"rows": [GOOD, {**GOOD, "size": [1]}]}).encode(), 422, "row 2, column 'size': '[1]' is a list"),
         (json.dumps({"rows": [{**GOOD, "kind": {}}]}).encode(), 422, "row 1, column 'kind': '{}' is an object"),
         (json.dumps({"rows": [{**GOOD, "size": float("nan")}]}).encode(), 422, "column 'size': NaN is no JSON"),
+        (json.dumps({"rows": [{**GOOD, "kind": "\ud800"}]}).encode(), 422, "column 'kind': '\\ud800' holds half of a"),
         (json.dumps({"rows": [{**GOOD, "size": float("inf")}]}).encode(), 422, "column 'size': is infinite"),
         (json.dumps({"rows": [{**GOOD, "size": 10**400}]}).encode(), 422, "column 'size'"),
         (json.dumps({"rows": [{**GOOD, "day": "May"}]}).encode(), 422, "'May' is not a date; send a date such as"),

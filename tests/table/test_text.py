@@ -6,6 +6,7 @@ import pytest
 from sklearn.decomposition import TruncatedSVD
 from sklearn.feature_extraction.text import TfidfVectorizer
 
+import counterpoise as cp
 from counterpoise.table import text as module
 from counterpoise.table.text import CHARACTERS, WORDS, Text, text_unit
 
@@ -99,3 +100,17 @@ def test_case_matters_among_characters():
 )
 def test_what_is_text(said, unit):
     assert text_unit(pl.Series(said)) == unit
+
+
+def test_what_is_saved_is_what_was_learned(tmp_path):
+    y = np.random.default_rng(0).random(1200) < 0.2
+    said = [f"{one} {'gold' if rare else 'tin'}" for one, rare in zip(drawn(1200), y, strict=True)]
+    frame = pl.DataFrame({"said": said, "x": np.random.default_rng(1).normal(size=1200), "rare": y})
+    for learner in ("lightgbm", "logistic"):
+        result = cp.train(frame, target="rare", learners=[learner], budget=5)
+        assert result.schema.texts
+        result.save(tmp_path / learner)
+        loaded = cp.load(tmp_path / learner)
+        for name, array in result.schema.arrays().items():
+            np.testing.assert_array_equal(loaded.schema.arrays()[name], array)
+        np.testing.assert_allclose(loaded.predict_proba(frame), result.predict_proba(frame), atol=1e-6)

@@ -93,7 +93,9 @@ def model_files(members: tuple[Member, ...], arrays: dict[str, NDArray[Any]]) ->
         for place, one in enumerate(members)
         for name, data in one.fitted.files().items()
     }
-    return found | ({TEXT: save(arrays)} if arrays else {})
+    # it writes the memory of an array as it lies there
+    rows_first = {name: np.ascontiguousarray(array) for name, array in arrays.items()}
+    return found | ({TEXT: save(rows_first)} if rows_first else {})
 
 
 def write(out: Path, files: Mapping[str, bytes]) -> None:

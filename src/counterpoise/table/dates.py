@@ -2,13 +2,18 @@
 
 import polars as pl
 
-_DATES = ("%Y-%m-%d", "%Y/%m/%d", "%d.%m.%Y")
 UNMISTAKABLE = (
-    *_DATES,
+    "%Y-%m-%d",
+    "%Y/%m/%d",
+    "%d.%m.%Y",
+    "%d-%b-%Y",
     "%Y-%m-%d %H:%M:%S",
     "%Y-%m-%dT%H:%M:%S",
     "%Y-%m-%d %H:%M",
     "%Y-%m-%dT%H:%M:%S%.f",
+    "%Y-%m-%d %H:%M:%S%.f",
+    "%Y-%m-%dT%H:%M:%SZ",
+    "%Y-%m-%dT%H:%M:%S%.fZ",
     "%d.%m.%Y %H:%M:%S",
     "%d.%m.%Y %H:%M",
 )
@@ -20,6 +25,7 @@ _SLASHED = r"^(\d{1,2})/(\d{1,2})/\d{4}(?: |$)"
 _SHAPES = {
     "%Y": r"^\d{4}[-/]\d{1,2}[-/]\d{1,2}(?:[ T]|$)",
     "%d.%m": r"^\d{1,2}\.\d{1,2}\.\d{4}(?: |$)",
+    "%d-%b": r"^\d{1,2}-[A-Za-z]{3}-\d{4}$",
     "%d/%m": _SLASHED,
     "%m/%d": _SLASHED,
 }

@@ -3,6 +3,7 @@
 import difflib
 import json
 import math
+import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -93,12 +94,14 @@ def table_of_rows(rows: list[Any], schema: Schema) -> Table:
     mistakes = [mistake for place, row in enumerate(rows) for mistake in _shape(row, place, schema)]
     if mistakes:
         raise RefusedError(mistakes)
-    columns = []
-    for column in schema.columns:
-        cells = [row[column.name] for row in rows]
+    held = [(column, [row[column.name] for row in rows]) for column in schema.columns]
+    for column, cells in held:
         mistakes += [Mistake(("rows", place, column.name), why) for place, why in _odd(cells, column)]
-        columns.append(pl.Series(column.name, [_spelled(cell, column) for cell in cells], dtype=pl.String))
     if not mistakes:
+        columns = [
+            pl.Series(column.name, [_spelled(cell, column) for cell in cells], dtype=pl.String)
+            for column, cells in held
+        ]
         table, problems = usable(Table(pl.DataFrame(columns), Path("the request"), typed=True), schema)
         kinds = {column.name: column.kind for column in schema.columns}
         mistakes = [
@@ -162,8 +165,11 @@ def _shape(row: Any, place: int, schema: Schema) -> list[Mistake]:
     return [Mistake((*where, absent[0]), f"row {place + 1} lacks the column{plural} {listed}{hint}")]
 
 
+_LONE_SURROGATE = re.compile("[\ud800-\udfff]")
+
+
 def _odd(cells: list[Any], column: Column) -> list[tuple[int, str]]:
-    """Cells that are no cell: a list, an object, NaN."""
+    """Cells that are no cell: a list, an object, NaN, half of a character."""
     found = []
     for place, cell in enumerate(cells):
         where = f"row {place + 1}, column {column.name!r}"
@@ -172,6 +178,8 @@ def _odd(cells: list[Any], column: Column) -> list[tuple[int, str]]:
             found.append((place, f"{where}: {quoted(json.dumps(cell))} is {kind}; send {_WANTED[column.kind]} or null"))
         elif isinstance(cell, float) and math.isnan(cell):
             found.append((place, f"{where}: NaN is no JSON; send null for a missing value"))
+        elif isinstance(cell, str) and not cell.isprintable() and _LONE_SURROGATE.search(cell):
+            found.append((place, f"{where}: {cell!a} holds half of a character; send text in UTF-8"))
     return found
 
 

@@ -61,7 +61,7 @@ class Prediction:
 
 
 def predict_table(
-    directory: Path, table: Path, out: Path, *, prior: str | float | Sequence[float] | None = None
+    directory: str | Path, table: str | Path, out: str | Path, *, prior: str | float | Sequence[float] | None = None
 ) -> Prediction:
     """Decide the rows of a table and write one row for each, in order; the table may be larger than memory.
 
@@ -92,6 +92,7 @@ def predict_table(
     UserWarning
         Of new categories, and of columns and class shares that are not what they were in training.
     """
+    directory, table, out = Path(directory), Path(table), Path(out)
     check_place(out)
     reasons = out.with_name(out.name + ".problems.csv")
     refuse_existing(reasons)
@@ -194,7 +195,8 @@ class Scoring:
             said.append(f"{len(drifts) - _MOST_DRIFTS} more columns are not as they were in training")
         weighted = self._model.facts.get("weight") is not None  # its probabilities are for other shares than the rows'
         if self._shares is None and not weighted and isinstance(self._model, Model):
-            shift = self.scores.prior_shift(training_shares(self._model), self._model.classes)
+            prior = training_shares(self._model)
+            shift = self.scores.prior_shift(prior, self._model.classes, training_rows(self._model))
             said += [] if shift is None else [shift]
         return said
 
@@ -212,6 +214,11 @@ def training_shares(model: Model) -> NDArray[np.float64]:
     """Class shares of the training table (C,), in the order of the classes."""
     counts = np.array([model.facts["counts"][str(name)] for name in model.classes], np.float64)
     return np.asarray(counts / counts.sum())
+
+
+def training_rows(model: Model) -> int:
+    """How many rows the training table had."""
+    return int(sum(model.facts["counts"].values()))
 
 
 def _shares(model: Model | MultilabelModel, table: Path, prior: str | float | Sequence[float]) -> NDArray[np.float64]:
@@ -232,11 +239,13 @@ def _shares(model: Model | MultilabelModel, table: Path, prior: str | float | Se
         for block in ahead(blocks(table, model.schema)):
             scoring.score(block)
         scoring.check_columns()
-        return scoring.scores.shares(before)
+        return scoring.scores.shares(before, training_rows(model))
     if isinstance(prior, str):
         raise UserError(f"prior {prior!r} is neither {AUTO} nor a share, nor one share per class")
     shares = np.asarray(prior, np.float64)
     if shares.size == 1 and len(before) == 2:
+        if not 0 <= shares.item() <= 1:
+            raise UserError(f"prior is {shares.item():g}; the share of positives lies between 0 and 1")
         shares = np.array([1 - shares.item(), shares.item()])
     adjust_prior(before[None, :], before, to=shares)  # says what is wrong with them
     return shares

@@ -18,6 +18,8 @@ _MEAN_MOVED = 0.5
 _MOST_CELLS = 1_000_000
 _SHARE_CHANGED = 1.25
 _CHANCE = 1e-3
+_SURELY = 4.0
+"""Standard errors."""
 
 
 def column_facts(matrix: Floats, features: list[str], categorical: Collection[int] = ()) -> dict[str, dict[str, float]]:
@@ -163,11 +165,23 @@ class Scores:
         """Of the probabilities, (C,)."""
         return np.asarray(self._sum / max(1, self._seen))
 
-    def shares(self, prior: Any) -> Floats:
-        """The class shares of these rows, by `counterpoise.decide.estimate_prior` from the training shares."""
+    def shares(self, prior: Any, trained: int | None = None) -> Floats:
+        """The class shares of these rows, by `counterpoise.decide.estimate_prior` from the training shares.
+
+        With the number of training rows given they are the training shares where the mean probability is no other: it
+        moves with the shares whatever the model, while the estimate takes every flaw of the model for a move.
+        """
+        if trained is not None and not self._moved(prior, trained).any():
+            return np.asarray(prior, np.float64)
         return estimate_prior(np.concatenate(self._kept), prior)
 
-    def prior_shift(self, prior: Floats, classes: tuple[Any, ...]) -> str | None:
+    def _moved(self, prior: Floats, trained: int) -> NDArray[np.bool_]:
+        """(C,), whether the mean probability of a class is surely not its share of so many training rows."""
+        rows = np.concatenate(self._kept)
+        chance = np.sqrt(rows.var(axis=0) / len(rows) + prior * (1 - prior) / trained)
+        return np.asarray(np.abs(self.mean - prior) > _SURELY * chance)
+
+    def prior_shift(self, prior: Floats, classes: tuple[Any, ...], trained: int) -> str | None:
         """A sentence if the class shares are surely, and noticeably, not those of the training.
 
         Parameters
@@ -176,11 +190,13 @@ class Scores:
             Class shares of the training (C,).
         classes
             Their names.
+        trained
+            How many rows these shares are of.
         """
         if self._seen < _FEWEST_ROWS:
             return None
         try:
-            shares = self.shares(prior)
+            shares = self.shares(prior, trained)
         except UserError:  # the rows do not tell
             return None
         from scipy.special import chdtri
@@ -189,6 +205,8 @@ class Scores:
         gain = 2 * float(np.log(rows @ (shares / prior)).sum())
         changed = np.maximum(shares, 1e-9) / prior
         place = int(np.argmax(np.abs(np.log(changed))))
+        if (self.mean[place] - prior[place]) * (shares[place] - prior[place]) <= 0:
+            return None
         if gain < chdtri(len(prior) - 1, _CHANCE) or max(changed[place], 1 / changed[place]) < _SHARE_CHANGED:
             return None
         return (

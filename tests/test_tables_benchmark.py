@@ -228,14 +228,16 @@ def test_the_study_reads_what_compare_found(data, studied, capsys):
 def test_the_study_counts_whose_interval_excludes_0(studied):
     lines, _ = studied
     low, high = [0.1, -0.3, -0.1], [0.3, -0.1, 0.1]
+    plain = lines.filter(pl.col("ahead_of_plain").is_null())
     made = lines.filter(pl.col("ahead_of_plain").is_not_null()).with_columns(
+        log_loss=plain["log_loss"].item() * pl.Series([1.0, 1.5, 2.0]),
         loss=pl.lit("focal"),
         ahead_of_plain=pl.Series([0.2, -0.2, 0.0]),
         ahead_of_plain_low=pl.Series(low),
         ahead_of_plain_high=pl.Series(high),
     )
-    assert list(which_loss.counted(made))[2] == (
-        "| Logistic regression | focal | 3 | 1 | 1 | 1 | +0.000 | -0.200 | +0.200 |"
+    assert list(which_loss.counted(pl.concat([plain, made], how="diagonal_relaxed")))[2] == (
+        "| Logistic regression | focal | 3 | 1 | 1 | 1 | +0.000 | -0.200 | +0.200 | 1.50 |"
     )
     found = [which_loss.difference(line) for line in made.iter_rows(named=True)]
     assert found == [

@@ -151,6 +151,18 @@ def test_the_audit_reads_them_in_time(form, tmp_path):
     assert found.to_dict() == typed.to_dict() | {"table": found.to_dict().get("table")}
 
 
+@pytest.mark.parametrize("form", ["%m/%d/%y", "%d %B %Y", "%m-%d-%Y"])
+def test_dates_that_are_not_read_are_told(form):
+    result = cp.train(
+        seasonal("%Y-%m-%d").with_columns(pl.col("day").str.to_date().dt.strftime(form)),
+        target="rare",
+        learners=["logistic"],
+        budget=5,
+    )
+    (said,) = (note for note in result.notes if "seems to hold dates" in note)
+    assert said.startswith("Column 'day' seems to hold dates, such as '")
+
+
 def test_time_may_be_text_in_a_frame():
     frame = pd.DataFrame(seasonal("%Y-%m-%d").to_dict(as_series=False))
     result = cp.train(frame, target="rare", time="day", learners=["logistic"], budget=5)

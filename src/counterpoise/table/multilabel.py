@@ -32,7 +32,7 @@ from counterpoise.table.learners.thinning import thinned
 from counterpoise.table.macro import drawn_measures, macro
 from counterpoise.table.model import Ruling, naive, posterior
 from counterpoise.table.multilabel_model import LABEL, MULTILABEL, MultilabelModel
-from counterpoise.table.notes import weight_notes
+from counterpoise.table.notes import date_notes, weight_notes
 from counterpoise.table.race import Progress, Race, candidates, how_many_folds, race
 from counterpoise.table.read import Labels, Table, check_columns
 from counterpoise.table.shift import column_facts
@@ -436,7 +436,7 @@ def _cut(training: Training) -> float:
 
 def _notes(work: _Work, trainings: Mapping[str, Training]) -> tuple[str, ...]:
     planned, split = work.plan, work.split
-    found = weight_notes(work.asked)
+    found = [*weight_notes(work.asked), *date_notes(work.table, work.schema)]
     if not planned.every_loss:
         found.append("The budget had time for plain cross-entropy only; a larger one lets other losses take part.")
     most = max(len(one.split.train) for one in trainings.values())

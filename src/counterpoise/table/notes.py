@@ -1,17 +1,21 @@
 """What the reader of a training should know besides its figures."""
 
 import numpy as np
+import polars as pl
 
 from counterpoise.decide.measured import ranking
 from counterpoise.table.asked import Asked
-from counterpoise.table.features import Schema
+from counterpoise.table.features import CATEGORY, TEXT, Schema
 from counterpoise.table.judged import Judged
 from counterpoise.table.learners import Rows
 from counterpoise.table.model import Member, posterior
 from counterpoise.table.race import Verdict
-from counterpoise.table.read import Labels, Table
+from counterpoise.table.read import Labels, Table, quoted
 from counterpoise.table.split import Split
 from counterpoise.weights import ClassCounts
+
+_LIKE_A_DATE = r"^\s*\d{1,4}[-/. ](\d{1,2}|[A-Za-z]{3,9})[-/., ]+\d{2,4}\b"
+_LOOKED_AT = 100
 
 
 def notes_of(
@@ -29,7 +33,7 @@ def notes_of(
 ) -> tuple[str, ...]:
     """Sentences: what weakens the figures, what was left out, and what a column may have given away."""
     notes = [] if verdict.health is None or not verdict.health.broken else [verdict.health.sentence]
-    notes += weight_notes(asked)
+    notes += [*weight_notes(asked), *date_notes(table, schema)]
     if verdict.left_out:
         notes.append(f"The budget had no time for: {', '.join(verdict.left_out)}.")
     if not len(split.calibration):
@@ -76,6 +80,30 @@ def notes_of(
             "the test is easier than new data."
         )
     return tuple(notes)
+
+
+def date_notes(table: Table, schema: Schema) -> list[str]:
+    """What seems to be dates, and cannot be read as such without doubt.
+
+    Examples
+    --------
+    >>> from pathlib import Path
+    >>> from counterpoise.table.features import Column
+    >>> table = Table(pl.DataFrame({"when": ["03/04/24", "11/07/24"]}), Path("t.csv"), typed=False)
+    >>> date_notes(table, Schema((Column("when", "category", ("03/04/24",)),)))
+    ["Column 'when' seems to hold dates, such as '03/04/24', but counts as text; write dates as 2024-01-31."]
+    """
+    notes = []
+    for name in [one.name for one in schema.columns if one.kind in (CATEGORY, TEXT)] + [
+        one for one, _ in schema.dropped
+    ]:
+        column = table.frame[name].drop_nulls().head(_LOOKED_AT)
+        if column.dtype == pl.String and len(column) and column.str.contains(_LIKE_A_DATE).sum() > 0.9 * len(column):
+            notes.append(
+                f"Column {name!r} seems to hold dates, such as {quoted(column[0])}, but counts as text; write dates as "
+                "2024-01-31."
+            )
+    return notes
 
 
 def weight_notes(asked: Asked) -> list[str]:

@@ -78,12 +78,15 @@ class Running:
     budget: int
     patience: float
     interpreters: dict[str, str]
+    cached: bool
 
 
 def answer(table: Path, method: str, seed: int, how: Running, *, again: bool) -> Answer:
     """A method's answer, from the cache or now."""
     out = table / f"{method.replace(' ', '_')}-seed{seed}"
     record = out.with_name(out.name + ".run.json")
+    if how.cached and not record.exists():
+        return Answer("not asked")
     if again or not record.exists():
         record.write_text(json.dumps(_run(table, method, out, seed, how)))
     facts = json.loads(record.read_text())
@@ -315,7 +318,7 @@ def as_markdown(measured: Sequence[Measured], methods: Sequence[str], how: Runni
         "",
         f"Mean rank by the goal's value, of the methods of the claim: {_ranked(measured, needed)}.",
         "",
-        f"Of all: {_ranked(measured, methods)}.",
+        *_ranked_of_all(measured, methods),
     ]
     for title, value, digits in COLUMNS:
         lines += ["", title, "", *grid(measured, methods, value, digits)]
@@ -338,6 +341,12 @@ COLUMNS: tuple[tuple[str, Callable[[Measured, str], float], int], ...] = (
 )
 
 
+def _ranked_of_all(measured: Sequence[Measured], methods: Sequence[str]) -> Iterator[str]:
+    whole = [one for one in measured if all(np.isfinite(one.scores[method].goal) for method in methods)]
+    if whole:
+        yield f"Of all, on the {len(whole)} splits where each has an answer: {_ranked(whole, methods)}."
+
+
 def _ranked(measured: Sequence[Measured], methods: Sequence[str]) -> str:
     ordered = sorted(ranks(measured, methods).items(), key=lambda at: at[1])
     return ", ".join(f"{name} {rank:.2f}" for name, rank in ordered)
@@ -355,8 +364,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(f"no table {', '.join(sorted(strange))}; known: {', '.join(known)}")
         return 2
     interpreters = {name: getattr(asked, name.lower()) for name in TOOLS if getattr(asked, name.lower())}
-    methods = [m for m in METHODS if m in (asked.methods or METHODS) and (m not in TOOLS or m in interpreters)]
-    how = Running(asked.cache.resolve(), asked.threads, asked.budget, asked.patience, interpreters)
+    apart = () if asked.cached else set(TOOLS) - set(interpreters)
+    methods = [m for m in METHODS if m in (asked.methods or METHODS) and m not in apart]
+    how = Running(asked.cache.resolve(), asked.threads, asked.budget, asked.patience, interpreters, asked.cached)
     tables = sorted((known[name] for name in asked.tables or known), key=lambda facts: facts["rows"] * facts["columns"])
     measured = [measure(facts, seed, asked.data, methods, asked.again, how) for facts in tables for seed in asked.seeds]
     text = as_markdown(measured, methods, how)
@@ -376,6 +386,7 @@ def _parser() -> argparse.ArgumentParser:
         "--methods", nargs="+", choices=METHODS, metavar="NAME", help="only these: " + ", ".join(METHODS)
     )
     parser.add_argument("--again", nargs="+", choices=METHODS, default=(), metavar="NAME", help="not from the cache")
+    parser.add_argument("--cached", action="store_true", help="ask nothing: read what the cache has")
     parser.add_argument("--seeds", type=int, nargs="+", default=[0], help="of the splits and of the methods (0)")
     parser.add_argument("--threads", type=int, default=2, help="of each method (2)")
     parser.add_argument("--budget", type=int, default=60, help="seconds that FLAML and AutoGluon may take (60)")

@@ -262,3 +262,10 @@ def test_the_study_without_tables(tmp_path, data, capsys):
     assert which_loss.main(["--data", str(tmp_path / "none")]) == 0
     assert which_loss.main(["--data", str(data), "--tables", "several"]) == 2
     assert "no table several; known: one" in capsys.readouterr().out
+
+
+def test_what_is_not_in_the_cache_is_not_asked(data, tmp_path, capsys):
+    assert tables.main(["--data", str(data), "--cache", str(tmp_path), "--tables", "one", "--cached"]) == 0
+    said = capsys.readouterr().out
+    assert all(f"- one, 0, {method}: not asked" in said for method in tables.METHODS)
+    assert "Of all" not in said

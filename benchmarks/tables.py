@@ -58,6 +58,7 @@ class Answer:
     seconds: float = np.nan
     processor_seconds: float = np.nan
     megabytes: float = np.nan
+    commit: str = ""
 
 
 @dataclass(frozen=True)
@@ -116,7 +117,7 @@ def _run(table: Path, method: str, out: Path, seed: int, how: Running) -> dict[s
         last = (said.strip() or f"exit status {process.returncode}").splitlines()[-1]
         return {"failed": last[:300]}
     facts = json.loads(out.with_name(out.name + ".json").read_text())
-    return {"failed": "", "seconds": time.perf_counter() - start, **facts}
+    return {"failed": "", "seconds": time.perf_counter() - start, "commit": results.commit(), **facts}
 
 
 def f1_of(tp: Any, predicted: Any, true: Any) -> Any:
@@ -303,6 +304,7 @@ def as_markdown(measured: Sequence[Measured], methods: Sequence[str], how: Runni
     """Its part of RESULTS.md."""
     seeds = sorted({one.seed for one in measured})
     tables = {one.task.name for one in measured}
+    commits = sorted({one.answers[OURS].commit for one in measured if OURS in methods and one.answers[OURS].commit})
     needed = [name for name in (OURS, *REQUIRED) if name in methods]
     lines = [
         "# Tables",
@@ -312,7 +314,7 @@ def as_markdown(measured: Sequence[Measured], methods: Sequence[str], how: Runni
         (f"FLAML and AutoGluon (medium_quality) were given {how.budget} s. " if set(TOOLS) & set(methods) else "")
         + f"A method is stopped after {how.patience:.0f} s.",
         "",
-        f"- commit measured: {results.commit()}",
+        f"- commits measured: {', '.join(commits) or results.commit()}",
         "",
         *verdict(measured, methods),
         "",

@@ -57,12 +57,12 @@ def test_train_sums_up_in_five_lines(tmp_path, capsys, monkeypatch):
     assert {"decision.json", "model_card.md", "report.html"} < written
 
 
-@pytest.mark.parametrize(("given", "expected"), [(None, "PASSIVE"), ("ACTIVE", "ACTIVE")])
-def test_threads_do_not_spin_unless_they_are_told_to(given, expected, monkeypatch):
-    code = "import os; from counterpoise.cli import main; main(['--version']); print(os.environ['OMP_WAIT_POLICY'])"
-    monkeypatch.delenv("OMP_WAIT_POLICY", raising=False)
+@pytest.mark.parametrize(("given", "expected"), [(None, "10000"), ("7", "7")])
+def test_threads_do_not_spin_for_long_unless_they_are_told_to(given, expected, monkeypatch):
+    code = "import os; from counterpoise.cli import main; main(['--version']); print(os.environ['GOMP_SPINCOUNT'])"
+    monkeypatch.delenv("GOMP_SPINCOUNT", raising=False)
     if given:
-        monkeypatch.setenv("OMP_WAIT_POLICY", given)
+        monkeypatch.setenv("GOMP_SPINCOUNT", given)
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.splitlines()[-1] == expected
 

@@ -1,6 +1,7 @@
 """The real tables as everybody learns them and is judged on them: without what leaks, split once, written down."""
 
 import json
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -38,6 +39,14 @@ class Task:
 def catalogue(data: Path) -> dict[str, dict[str, Any]]:
     """What is known of each table, by name."""
     return {facts["name"]: facts for facts in json.loads((data / "catalogue.json").read_text())["datasets"]}
+
+
+def chosen(known: dict[str, dict[str, Any]], names: Sequence[str] | None) -> list[dict[str, Any]] | None:
+    """The tables of these names, or all, the smallest first; None, after saying so, where there is no such table."""
+    if strange := set(names or ()) - set(known):
+        print(f"no table {', '.join(sorted(strange))}; known: {', '.join(known)}")
+        return None
+    return sorted((known[name] for name in names or known), key=lambda facts: facts["rows"] * facts["columns"])
 
 
 def prepare(facts: dict[str, Any], data: Path, folder: Path, seed: int) -> Task:

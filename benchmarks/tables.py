@@ -26,7 +26,7 @@ from scipy.stats import rankdata
 from sklearn.metrics import average_precision_score
 
 from benchmarks import results
-from benchmarks.table_data import Task, catalogue, codes_of, prepare
+from benchmarks.table_data import Task, catalogue, chosen, codes_of, prepare
 
 HERE = Path(__file__).parent
 DATA = HERE.parents[1] / "shared" / "data"
@@ -360,16 +360,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if not asked.data.is_dir():
         print(f"no folder {asked.data}: nothing is measured; name one with --data")
         return 0
-    known = catalogue(asked.data)
-    strange = set(asked.tables or ()) - set(known)
-    if strange:
-        print(f"no table {', '.join(sorted(strange))}; known: {', '.join(known)}")
+    tables = chosen(catalogue(asked.data), asked.tables)
+    if tables is None:
         return 2
     interpreters = {name: getattr(asked, name.lower()) for name in TOOLS if getattr(asked, name.lower())}
     apart = () if asked.cached else set(TOOLS) - set(interpreters)
     methods = [m for m in METHODS if m in (asked.methods or METHODS) and m not in apart]
     how = Running(asked.cache.resolve(), asked.threads, asked.budget, asked.patience, interpreters, asked.cached)
-    tables = sorted((known[name] for name in asked.tables or known), key=lambda facts: facts["rows"] * facts["columns"])
     measured = [measure(facts, seed, asked.data, methods, asked.again, how) for facts in tables for seed in asked.seeds]
     text = as_markdown(measured, methods, how)
     print(text)

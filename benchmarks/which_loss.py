@@ -16,7 +16,7 @@ from typing import Any
 import polars as pl
 
 from benchmarks import results
-from benchmarks.table_data import catalogue, prepare
+from benchmarks.table_data import catalogue, chosen, prepare
 from benchmarks.tables import CACHE, DATA, HERE
 from counterpoise.table.compare import CSV, compare_table
 from counterpoise.table.learners import LEARNERS
@@ -151,11 +151,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(f"no folder {asked.data}: nothing is measured; name one with --data")
         return 0
     known = {name: facts for name, facts in catalogue(asked.data).items() if facts["task"] != "multilabel"}
-    strange = set(asked.tables or ()) - set(known)
-    if strange:
-        print(f"no table {', '.join(sorted(strange))}; known: {', '.join(known)}")
+    tables = chosen(known, asked.tables)
+    if tables is None:
         return 2
-    tables = sorted((known[name] for name in asked.tables or known), key=lambda facts: facts["rows"] * facts["columns"])
     found = [compared(facts, asked.data, asked.cache, asked.learners) for facts in tables]
     text = as_markdown(pl.concat(found, how="vertical_relaxed"))
     print(text)

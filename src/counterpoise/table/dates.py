@@ -48,7 +48,7 @@ def form_of(text: pl.Series) -> str | None:
     """
     held = text.drop_nulls()
     few = held.head(_LOOKED_AT)
-    if few.is_empty():
+    if few.is_empty() or not few.str.contains(r"^\d").all():  # most text is told by this alone
         return None
     forms: list[str] = [form for form in UNMISTAKABLE if _all_are(few, form)]
     if not forms and few.str.contains(_SLASHED).all() and (day := _with_slashes(held)):

@@ -12,16 +12,11 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from counterpoise.arrays.numpy_like import Array as Array
+from counterpoise.arrays.numpy_like import NumPyLike
 from counterpoise.errors import UserError
 
-Array = Any
-"""An array of any framework."""
-
 Float64Array = NDArray[np.float64]
-
-
-_STAGE = 32
-"""How many numbers are added one after another where there is no double precision."""
 
 
 class Namespace(Protocol):
@@ -147,162 +142,6 @@ class Namespace(Protocol):
 
     def stop_gradient(self, array: Array) -> Array:
         """The same values, held constant by differentiation."""
-
-
-class _NumPyLike:
-    """NumPy, and everything that follows its names."""
-
-    name = "numpy"
-
-    def __init__(self, xp: Any) -> None:
-        self.xp = xp
-        self.bool, self.int32, self.int64 = xp.bool_, xp.int32, xp.int64
-        self.float32, self.float64 = xp.float32, xp.float64
-        self.exp, self.log, self.log1p, self.expm1 = xp.exp, xp.log, xp.log1p, xp.expm1
-        self.where, self.argmax, self.round = xp.where, xp.argmax, xp.round
-        self.maximum, self.minimum, self.moveaxis = xp.maximum, xp.minimum, xp.moveaxis
-        self.broadcast_to = xp.broadcast_to
-
-    def constant(self, value: Any, like: Array, dtype: Any) -> Array:  # noqa: ARG002  (part of the protocol)
-        return self.xp.asarray(value, dtype=dtype)
-
-    def astype(self, array: Array, dtype: Any) -> Array:
-        return array.astype(dtype)
-
-    def is_floating(self, array: Array) -> bool:
-        # ml_dtypes' bfloat16 is no subtype of np.floating
-        return bool(np.issubdtype(array.dtype, np.floating)) or array.dtype.name == "bfloat16"
-
-    def is_boolean(self, array: Array) -> bool:
-        return bool(array.dtype == np.bool_)
-
-    def is_concrete(self, array: Array) -> bool:  # noqa: ARG002
-        return True
-
-    def shape(self, array: Array) -> tuple[Any, ...]:
-        return tuple(array.shape)
-
-    def reshape(self, array: Array, shape: tuple[Any, ...]) -> Array:
-        return self.xp.reshape(array, shape)
-
-    def pinned(self, array: Array, shape: tuple[Any, ...]) -> Array:  # noqa: ARG002
-        return array
-
-    def arange(self, stop: int, like: Array, dtype: Any) -> Array:  # noqa: ARG002
-        return self.xp.arange(stop, dtype=dtype)
-
-    def take(self, values: Array, index: Array) -> Array:
-        return self.xp.take(values, index, axis=0)
-
-    def pick(self, array: Array, index: Array, marked: Array) -> Array:  # noqa: ARG002
-        return self.xp.sum(self.xp.where(marked, array, 0.0), -1, keepdims=True)
-
-    def with_gradient(self, function: Any, array: Array) -> Array:
-        return function(array)[0]
-
-    def with_slope(self, value: Any, slope: Any, array: Array, *constants: Array) -> Array:  # noqa: ARG002
-        return value(array, *constants)
-
-    def map_blocks(self, function: Any, array: Array, rows: int) -> Array:
-        return self.xp.concatenate([function(array[i : i + rows]) for i in range(0, max(len(array), 1), rows)])
-
-    def sum(self, array: Array, axis: int | None = None, keepdims: bool = False) -> Array:
-        return self.xp.sum(array, axis=axis, keepdims=keepdims)
-
-    def widened(self, array: Array) -> Array:
-        return self.astype(array, self.float64)
-
-    def sum_rows(self, array: Array) -> Array:
-        return self.xp.sum(array, axis=0, dtype=self.xp.float64)
-
-    def cumsum(self, array: Array) -> Array:
-        return self.xp.cumsum(array, axis=-1)
-
-    def reversed(self, array: Array) -> Array:
-        return array[..., ::-1]
-
-    def argsort(self, array: Array) -> Array:
-        return self.xp.argsort(array, axis=-1)
-
-    def take_along(self, array: Array, index: Array) -> Array:
-        return self.xp.take_along_axis(array, index, axis=-1)
-
-    def concatenate(self, arrays: list[Array]) -> Array:
-        return self.xp.concatenate(arrays, axis=-1)
-
-    def max(self, array: Array, axis: int, keepdims: bool = False) -> Array:
-        return self.xp.max(array, axis=axis, keepdims=keepdims)
-
-    def softplus(self, array: Array) -> Array:
-        return self.xp.logaddexp(array, 0)
-
-    def stop_gradient(self, array: Array) -> Array:
-        return array
-
-
-class _Jax(_NumPyLike):
-    name = "jax"
-
-    def __init__(self) -> None:
-        import jax
-
-        self._jax = jax
-        super().__init__(jax.numpy)
-        self.expm1 = self._expm1
-
-    def constant(self, value: Any, like: Array, dtype: Any) -> Array:  # noqa: ARG002
-        # int64 where 64 bits are switched on, else int32 without a warning
-        return self.xp.asarray(value, dtype=self._jax.dtypes.canonicalize_dtype(dtype))
-
-    def astype(self, array: Array, dtype: Any) -> Array:
-        return array.astype(self._jax.dtypes.canonicalize_dtype(dtype))
-
-    def arange(self, stop: int, like: Array, dtype: Any) -> Array:  # noqa: ARG002
-        return self.xp.arange(stop, dtype=self._jax.dtypes.canonicalize_dtype(dtype))
-
-    def stop_gradient(self, array: Array) -> Array:
-        return self._jax.lax.stop_gradient(array)
-
-    def with_slope(self, value: Any, slope: Any, array: Array, *constants: Array) -> Array:
-        jax = self._jax
-
-        @jax.custom_vjp  # type: ignore[untyped-decorator]
-        def sloped(array: Array, constants: tuple[Array, ...]) -> Array:
-            return value(array, *constants)
-
-        def pulled(saved: Any, cotangent: Array) -> Any:
-            array, constants = saved
-            return cotangent * slope(array, *constants), jax.tree_util.tree_map(self.xp.zeros_like, constants)
-
-        sloped.defvjp(lambda array, constants: (value(array, *constants), (array, constants)), pulled)
-        return sloped(array, constants)
-
-    def map_blocks(self, function: Any, array: Array, rows: int) -> Array:
-        count = len(array)
-        if count <= rows:
-            return function(array)
-        padded = self.xp.pad(array, [(0, -count % rows), *[(0, 0)] * (array.ndim - 1)])
-        mapped = self._jax.lax.map(function, padded.reshape(-1, rows, *array.shape[1:]))
-        return mapped.reshape(-1, *mapped.shape[2:])[:count]
-
-    def sum_rows(self, array: Array) -> Array:
-        array = self.widened(array)
-        while len(array) > _STAGE and array.dtype == self.float32:
-            padded = self.xp.pad(array, [(0, -len(array) % _STAGE), *[(0, 0)] * (array.ndim - 1)])
-            array = self.xp.sum(padded.reshape(-1, _STAGE, *array.shape[1:]), axis=1)
-        return self.xp.sum(array, axis=0)
-
-    def _expm1(self, array: Array) -> Array:
-        # JAX takes its slope as expm1(x) + 1, which is 0 below exp(-37)
-        return self.xp.where(array > -0.5, self.xp.expm1(array), self.xp.exp(array) - 1)
-
-    def is_floating(self, array: Array) -> bool:
-        return bool(self.xp.issubdtype(array.dtype, self.xp.floating))
-
-    def is_concrete(self, array: Array) -> bool:
-        if isinstance(array, self._jax.core.Tracer):
-            return False
-        return all(device.platform == "cpu" for device in array.devices())
 
 
 class _Torch:
@@ -562,7 +401,11 @@ class _TensorFlow:
 
 @cache
 def _loaded(framework: str) -> Namespace:
-    tables: dict[str, Any] = {"jax": _Jax, "torch": _Torch, "tensorflow": _TensorFlow}
+    if framework == "jax":
+        from counterpoise.arrays.on_jax import JaxNamespace
+
+        return JaxNamespace()
+    tables: dict[str, Any] = {"torch": _Torch, "tensorflow": _TensorFlow}
     return tables[framework]()  # type: ignore[no-any-return]
 
 
@@ -577,7 +420,7 @@ def at_least_single(xp: Namespace, array: Array) -> Array:
     return xp.astype(array, xp.float32) if "float16" in str(array.dtype) else array
 
 
-numpy_namespace: Namespace = _NumPyLike(np)
+numpy_namespace: Namespace = NumPyLike(np)
 
 
 def namespace(array: Any) -> Namespace:

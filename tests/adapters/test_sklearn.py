@@ -390,4 +390,4 @@ def test_sample_weights_are_routed(model):
 def test_without_scikit_learn_the_import_names_the_extra():
     code = "import sys; sys.modules['sklearn'] = None\nimport counterpoise.sklearn"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
-    assert "pip install 'counterpoise[sklearn]'" in done.stderr.splitlines()[-1]
+    assert done.returncode == 1 and "pip install 'counterpoise[sklearn]'" in done.stderr.splitlines()[-1]

@@ -4,7 +4,7 @@ import os
 import subprocess
 import sys
 import textwrap
-import threading
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -16,9 +16,15 @@ from instruction_sets import HERE
 
 needs_fork = pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
 PREPARED = """
-    import os, sys, threading
+    import os, sys, threading, traceback
     import numpy as np
     import counterpoise as cp
+
+    def fail(found):  # an exception in a thread or a finaliser would be printed, and the exit code still be 0
+        traceback.print_exception(found.exc_type, found.exc_value, found.exc_traceback)
+        sys.stderr.flush()
+        os._exit(70)
+    threading.excepthook = sys.unraisablehook = fail
 
     rng = np.random.default_rng(1)
     logits, target = rng.normal(size=(40000, 4)).astype(np.float32), rng.integers(4, size=40000)
@@ -114,7 +120,17 @@ def test_multiprocessing(method, tmp_path):
     script.write_text(textwrap.dedent(PREPARED) + textwrap.dedent(body).replace("METHOD", repr(method)))
     environment = {**os.environ, "PYTHONPATH": str(Path(cp.__file__).parents[1]), "OMP_NUM_THREADS": "3"}
     done = subprocess.run([sys.executable, str(script)], capture_output=True, text=True, timeout=120, env=environment)
-    assert done.stdout.split() == ["True"], done.stderr
+    assert (done.returncode, done.stdout.split()) == (0, ["True"]), done.stderr
+
+
+@pytest.mark.parametrize(
+    "failing",
+    ["threading.Thread(target=lambda: 1 / 0).start()", "type('Broken', (), {'__del__': lambda self: 1 / 0})()"],
+    ids=["thread", "finaliser"],
+)
+def test_a_script_here_fails_where_its_threads_and_finalisers_do(failing):
+    done = run(f"{failing}; print('went on')")
+    assert done.returncode == 70 and "ZeroDivisionError" in done.stderr
 
 
 def test_threads_that_compute_at_once():
@@ -126,40 +142,30 @@ def test_threads_that_compute_at_once():
     ]
     recipe = cp.softmax.focal()
     expected = [cp.loss_and_gradient(*batch, recipe) for batch in batches]
-    wrong = []
 
     def work(start):
+        right = 0
         for turn in range(24):
             place = (start + turn) % len(batches)
             found = cp.loss_and_gradient(*batches[place], recipe)
-            if found[0] != expected[place][0] or (found[1] != expected[place][1]).any():
-                wrong.append(place)
+            right += found[0] == expected[place][0] and np.array_equal(found[1], expected[place][1])
+        return right
 
-    threads = [threading.Thread(target=work, args=(start,)) for start in range(6)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    assert not wrong
+    with ThreadPoolExecutor(6) as pool:
+        assert list(pool.map(work, range(6))) == [24] * 6
 
 
 def test_new_recipes_in_many_threads():
     logits, target = np.zeros((3, 4)), np.array([0, 1, 2])
-    wrong = []
 
     def work(start):
-        for turn in range(300):  # more than are kept
-            weight = 1.0 + start + turn
-            value = cp.loss(logits, target, cp.softmax.cross_entropy(weight=[weight] * 4))
-            if abs(value - weight * np.log(4)) > 1e-9:
-                wrong.append(weight)
+        weights = 1.0 + start + np.arange(300)  # more than are kept
+        recipes = (cp.softmax.weighted(weight=[weight] * 4, normalize="none") for weight in weights)
+        return [cp.loss(logits, target, recipe) for recipe in recipes] / weights
 
-    threads = [threading.Thread(target=work, args=(1000 * start,)) for start in range(4)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    assert not wrong
+    with ThreadPoolExecutor(4) as pool:
+        for found in pool.map(work, range(0, 4000, 1000)):
+            np.testing.assert_allclose(found, np.full(300, np.log(4)), rtol=1e-12)
 
 
 @pytest.mark.parametrize("name", HERE)

@@ -84,7 +84,7 @@ def test_every_named_loss_is_described_and_makes_a_recipe_of_its_name(name):
     extra = {"cost": COST} if name == "softmax.expected_cost" else {}
     counts = COUNTS if name.startswith("softmax") else LABELS
     assert cp.recipe(name, counts, **extra).name == name
-    assert row.summary.endswith(".") or row.summary.endswith(":") or len(row.summary) > 20
+    assert row.summary.endswith(".") and len(row.summary) > 20
     assert row.source
     if not row.needs_counts:
         extra |= {"pos_weight": 3.0} if name == "sigmoid.weighted" else {}

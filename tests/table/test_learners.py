@@ -261,8 +261,7 @@ def test_a_booster_of_thinned_rows_is_about_as_good(name, monkeypatch):
 def test_thinning_keeps_the_rare_class_and_the_weight():
     rows = Rows(np.zeros((1000, 1)), np.repeat([0, 1, 2], [900, 90, 10]), np.full(1000, 2.0))
     few = thinned(rows, 150, seed=0)
-    assert np.bincount(few.codes).tolist() == [50, 50, 10] or len(few.codes) <= 150
-    assert np.bincount(few.codes)[2] == 10
+    assert np.bincount(few.codes).tolist() == [70, 70, 10]
     np.testing.assert_allclose(np.bincount(few.codes, weights=few.weight), [1800, 180, 20])
 
 

@@ -15,6 +15,7 @@ def audit(
     target: Annotated[str, typer.Option(help="The column with the classes.")],
     time: Annotated[str | None, typer.Option(help="A column of dates, times or numbers: what changes over it?")] = None,
     group: Annotated[str | None, typer.Option(help="A column that says which rows belong together.")] = None,
+    ignore: Annotated[str | None, typer.Option(metavar="C,C,...", help="Columns to leave out, as for train.")] = None,
     to_json: Annotated[Path | None, typer.Option("--json", metavar="FILE", help="A new .json file: the facts.")] = None,
     to_html: Annotated[Path | None, typer.Option("--html", metavar="FILE", help="A new .html file: the page.")] = None,
 ) -> None:
@@ -25,12 +26,14 @@ def audit(
     from counterpoise.table.audit import audit_table
     from counterpoise.table.audit_page import page, screen
     from counterpoise.table.bundle import refuse_existing
+    from counterpoise.table.named_columns import parts_of
     from counterpoise.table.write import write_text
 
     for out in (to_json, to_html):
         if out is not None:
             refuse_existing(out)
-    found = audit_table(table, target=target, time=time, group=group)
+    ignored = () if ignore is None else parts_of("--ignore", ignore)
+    found = audit_table(table, target=target, time=time, group=group, ignore=ignored)
     typer.echo(screen(found, min(shutil.get_terminal_size((100, 24)).columns, 110)))
     if to_json is not None:
         write_text(json.dumps(found.to_dict(), indent=2, ensure_ascii=False, allow_nan=False) + "\n", to_json)

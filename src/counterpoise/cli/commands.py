@@ -102,6 +102,9 @@ def train(
     weight: Annotated[
         str | None, typer.Option(metavar="C", help="How much each row counts in training, above 0.")
     ] = None,
+    ignore: Annotated[
+        str | None, typer.Option(metavar="C,C,...", help="Columns to leave out, by name or pattern such as 'id*'.")
+    ] = None,
     slices: Annotated[
         str | None, typer.Option("--slice", metavar="C", help="The report shows every rate by this column.")
     ] = None,
@@ -119,6 +122,7 @@ def train(
     from counterpoise import goals
     from counterpoise.table import train_table
     from counterpoise.table.asked import DEFAULT_LEARNERS
+    from counterpoise.table.named_columns import parts_of
     from counterpoise.table.tracking import check_tracking, track
 
     if mlflow is not None:
@@ -137,6 +141,7 @@ def train(
             group=group,
             weight=weight,
             slice=slices,
+            ignore=() if ignore is None else parts_of("--ignore", ignore),
             budget=_seconds(budget),
             seed=seed,
         )

@@ -24,6 +24,7 @@ def compare(
         str | None, typer.Option(help="The class of interest. Default: the rarer of two classes.")
     ] = None,
     goal: Annotated[str | None, typer.Option(help="As for train.")] = None,
+    ignore: Annotated[str | None, typer.Option(metavar="C,C,...", help="Columns to leave out, as for train.")] = None,
     seed: Annotated[int, typer.Option(help="Same seed, same folds.")] = 0,
 ) -> None:
     """Compare all losses and learners on one table, on the same folds."""
@@ -32,6 +33,7 @@ def compare(
     _needs_table_extra()
     from counterpoise import goals
     from counterpoise.table.compare import compare_table
+    from counterpoise.table.named_columns import parts_of
 
     with _progress() as progress:
         done = compare_table(
@@ -42,6 +44,7 @@ def compare(
             recipes=None if recipe is None else _words("--recipe", recipe),
             positive=positive,
             goal=None if goal is None else goals.goal(goal),
+            ignore=() if ignore is None else parts_of("--ignore", ignore),
             seed=seed,
             progress=progress,
         )

@@ -14,6 +14,7 @@ from counterpoise.errors import UserError, nearest_name
 from counterpoise.goals import Goal
 from counterpoise.table.frames import FRAME
 from counterpoise.table.learners import LEARNERS, installed
+from counterpoise.table.named_columns import joined
 
 DEFAULT_LEARNERS = ("lightgbm", "logistic", "catboost")
 DEFAULT_BUDGET = 300.0
@@ -46,6 +47,8 @@ class Asked:
         Same seed, same files.
     targets
         The columns of labels where they are listed already.
+    ignore
+        Columns to leave out: names and patterns such as id*.
     """
 
     target: str
@@ -60,6 +63,7 @@ class Asked:
     budget: float = DEFAULT_BUDGET
     seed: int = 0
     targets: tuple[str, ...] = ()
+    ignore: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         if not isinstance(self.seed, Integral):
@@ -82,6 +86,17 @@ class Asked:
             raise UserError("target, group and weight must be different columns")
         if self.time == self.target:
             raise UserError(f"time is {self.time!r}, which is the target; name another column")
+
+    @property
+    def named_columns(self) -> dict[str, str | tuple[str, ...] | None]:
+        """What has a part to play besides being learned from, and so cannot be ignored."""
+        targets = self.targets or self.target
+        return {"target": targets, "time": self.time, "group": self.group, "weight": self.weight}
+
+    @property
+    def shown_columns(self) -> tuple[str, ...]:
+        """What is needed although it may be ignored: figures can be broken down by what the model does not see."""
+        return () if self.slice is None else (self.slice,)
 
     @property
     def extra_columns(self) -> list[str]:
@@ -109,6 +124,7 @@ def command_of(path: Path, asked: Asked, positive: str | None, goal: Goal) -> st
             "learners": list(asked.learners),
         }
         chosen |= {name: getattr(asked, name) for name in ("time", "group", "weight", "slice")}
+        chosen |= {"ignore": list(asked.ignore) or None}
         chosen |= {"budget": None if asked.budget == DEFAULT_BUDGET else asked.budget, "seed": asked.seed}
         said = ", ".join(f"{name}={value!r}" for name, value in chosen.items() if value is not None)
         return f"counterpoise.train(frame, {said})"
@@ -119,6 +135,8 @@ def command_of(path: Path, asked: Asked, positive: str | None, goal: Goal) -> st
     for name in ("time", "group", "weight", "slice"):
         if getattr(asked, name) is not None:
             words += [f"--{name}", getattr(asked, name)]
+    if asked.ignore:
+        words += ["--ignore", joined(asked.ignore)]
     if asked.budget != DEFAULT_BUDGET:
         words += ["--budget", f"{asked.budget:g}s"]
     return shlex.join([*words, "--seed", str(asked.seed)])

@@ -4,6 +4,8 @@ Nothing here needs a model. Counts, missing cells and copies come from the table
 one column alone says (`signal.py`), out of fold; what the test part could tell from exact binomial tests.
 """
 
+import shlex
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -18,7 +20,9 @@ from counterpoise.errors import UserError
 from counterpoise.table.drift import Drift, Moved, late_rows, most_moved_class, periods_of, spelled, time_places
 from counterpoise.table.features import refused_cells
 from counterpoise.table.findings import Finding, findings_of, verdict_of
+from counterpoise.table.frames import FRAME
 from counterpoise.table.leaks import Identifier, Leak, find_identifier, find_late_times, find_leak
+from counterpoise.table.named_columns import joined, parts_of, refuse_ignored
 from counterpoise.table.read import Labels, Table, check_columns, read_labels, read_table, with_dates
 from counterpoise.table.signal import FOLDS, cells_of, signal
 from counterpoise.table.split import Split, folds_of, sample_rows, split_rows
@@ -159,6 +163,10 @@ class Audit:
         Where a group was named.
     refused
         Columns that training refuses as they are, each with its cell in a sentence.
+    ignored
+        Columns that were left out on request.
+    command
+        What trains without the columns that give the class away; None where there are none.
     findings
         The same in words, the gravest first.
     verdict
@@ -181,6 +189,8 @@ class Audit:
     drift: Drift | None
     groups: Groups | None
     refused: tuple[str, ...] = ()
+    ignored: tuple[str, ...] = ()
+    command: str | None = None
     findings: tuple[Finding, ...] = ()
     verdict: str = ""
 
@@ -189,7 +199,15 @@ class Audit:
         return {"schema": SCHEMA} | asdict(self)
 
 
-def audit_table(path: Path, *, target: str, time: str | None = None, group: str | None = None, seed: int = 0) -> Audit:
+def audit_table(
+    path: str | Path,
+    *,
+    target: str,
+    time: str | None = None,
+    group: str | None = None,
+    ignore: str | Sequence[str] = (),
+    seed: int = 0,
+) -> Audit:
     r"""Look at a table before anything is learned from it.
 
     Parameters
@@ -202,6 +220,8 @@ def audit_table(path: Path, *, target: str, time: str | None = None, group: str 
         A column of dates, times or numbers that says when a row came to be: is later data as earlier data was?
     group
         A column that says which rows belong together (a customer, a patient).
+    ignore
+        Columns to leave out: names and patterns, a list or with commas between them.
     seed
         Of the split into three parts.
 
@@ -223,7 +243,9 @@ def audit_table(path: Path, *, target: str, time: str | None = None, group: str 
     """
     if seed < 0:
         raise UserError(f"seed is {seed}; it must be 0 or more")
-    table = with_dates(read_table(path), [target])
+    table = read_table(Path(path), ignore=parts_of("ignore", ignore))
+    refuse_ignored(table.ignored, {"target": target, "time": time, "group": group})
+    table = with_dates(table, [target])
     labels = read_labels(table, target)
     return audit(table, labels, None, target=target, time=time, group=group, seed=seed)
 
@@ -257,7 +279,7 @@ def audit(
             raise UserError(f"{option} is {name!r}, which is the target; name another column")
     if not table.frame.width > 1:
         raise UserError(f"{table.path} has no column besides {target!r}; there is nothing to learn from")
-    frame, codes = table.frame, labels.codes
+    frame, codes = table.frame.drop(table.ignored, strict=False), labels.codes
     names = tuple(str(one) for one in labels.classes)
     places = None if time is None else time_places(frame[time])
     parts = split if split is not None else _parts(codes, places, seed)
@@ -287,9 +309,20 @@ def audit(
         drift=None if time is None or places is None else _drift(frame[time], places, codes, names, moved),
         groups=None if group is None else _groups(frame[group], parts),
         refused=tuple(why for name in columns if name != group and (why := refused_cells(table, frame[name]))),
+        ignored=table.ignored,
     )
+    certain = [leak.column for leak in found.leaks if leak.certain]
+    if certain and table.path != FRAME:
+        found = replace(found, command=_command(table, target, time, group, certain))
     found = replace(found, findings=findings_of(found))
     return replace(found, verdict=verdict_of(found))
+
+
+def _command(table: Table, target: str, time: str | None, group: str | None, certain: Sequence[str]) -> str:
+    words = ["counterpoise", "train", str(table.path), "--target", target]
+    for option, name in (("--time", time), ("--group", group)):
+        words += [] if name is None else [option, name]
+    return shlex.join([*words, "--ignore", joined([*table.ignored, *certain])])
 
 
 def _parts(codes: NDArray[np.int64], places: NDArray[np.int64] | None, seed: int) -> Split:

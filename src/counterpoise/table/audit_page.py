@@ -57,6 +57,8 @@ def screen(audit: Audit, width: int = 100) -> str:
     if audit.findings:
         lines.append("")
     lines.append(_broken(audit.verdict, "", width))
+    if audit.command is not None:
+        lines.append(f"Next: {audit.command}")
     return "\n".join(lines)
 
 

@@ -3,6 +3,8 @@
 import re
 from typing import TYPE_CHECKING
 
+from counterpoise.table.notes import columns_not_used
+
 if TYPE_CHECKING:
     from counterpoise.table.train import Training
 
@@ -30,7 +32,7 @@ def model_card(training: "Training") -> str:
         f"- Learned from {len(split.train):,}, threshold on {len(split.calibration) or len(split.train):,}, tested on "
         f"{len(split.test):,} rows; split {split.how}",
         f"- Columns used: {', '.join(plain(one.name) for one in training.schema.columns)}",
-        f"- Columns not used: {', '.join(f'{plain(n)} ({why})' for n, why in training.schema.dropped) or 'none'}",
+        f"- Columns not used: {plain(columns_not_used(training.schema, None)) or 'none'}",
         "",
         "## Figures on the test rows, with 95% intervals",
         "",

@@ -28,6 +28,7 @@ from counterpoise.table.enough import counts_of, enough_rows
 from counterpoise.table.features import learn_schema, to_matrix
 from counterpoise.table.learners import LEARNERS, Rows
 from counterpoise.table.learners.losses import PLAIN
+from counterpoise.table.named_columns import refuse_ignored
 from counterpoise.table.pictures import advantages, labelled
 from counterpoise.table.race import (
     Candidate,
@@ -158,6 +159,7 @@ def compare_table(
     recipes: Sequence[str] | None = None,
     positive: str | None = None,
     goal: Goal | None = None,
+    ignore: Sequence[str] = (),
     seed: int = 0,
     progress: Progress = silent,
 ) -> Comparison:
@@ -179,6 +181,8 @@ def compare_table(
         The class of interest; of two the default is the rarer, and of more than two it makes the others one class.
     goal
         What to reach; f1 by default, macro_f1 with more than two classes.
+    ignore
+        Columns to leave out: names and patterns.
     seed
         Same seed, same folds.
     progress
@@ -190,7 +194,7 @@ def compare_table(
         For a column, learner or loss that there is not, a goal that does not fit, or a directory that exists.
     """
     bundle.refuse_existing(out)
-    asked = Asked(target, positive, goal, tuple(learners or installed_learners()), seed=seed)
+    asked = Asked(target, positive, goal, tuple(learners or installed_learners()), seed=seed, ignore=tuple(ignore))
     progress("reading the table", 0.0)
     course, total = _course(path, asked, progress)
     contestants = _contestants(asked.learners, course, recipes)
@@ -281,7 +285,9 @@ def _columns(name: str, found: Interval | None) -> dict[str, float | None]:
 
 def _course(path: Path, asked: Asked, progress: Progress) -> tuple[Race, int]:
     """What all contestants share, and how many rows the table has."""
-    table = with_dates(read_table(path), [asked.target])
+    table = read_table(path, ignore=asked.ignore)
+    refuse_ignored(table.ignored, asked.named_columns)
+    table = with_dates(table, [asked.target])
     positive, goal = (asked.positive, None) if asked.goal is None else class_of_interest(asked.goal, asked.positive)
     labels = read_labels(table, asked.target, positive)
     codes = labels.codes

@@ -13,7 +13,7 @@ import warnings
 import zipfile
 import zlib
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,6 +24,7 @@ import polars as pl
 from counterpoise.errors import UserError
 from counterpoise.table.dates import UNMISTAKABLE, form_of, moments
 from counterpoise.table.missing import MISSING, MISSING_NUMBER
+from counterpoise.table.named_columns import ignored_columns
 
 SUFFIXES = (".csv", ".tsv", ".txt")
 PACKED = (".gz", ".zip", ".zst", ".bz2", ".xz")
@@ -38,7 +39,9 @@ _CODE = r"^[+-]?0\d"
 _WHOLE = r"^[+-]?\d+$"
 
 
-def read_delimited(path: Path, *, text: frozenset[str], spelled: bool) -> pl.DataFrame:
+def read_delimited(
+    path: Path, *, text: frozenset[str], spelled: bool, ignore: Sequence[str] = (), keep: Collection[str] = ()
+) -> tuple[pl.DataFrame, tuple[str, ...]]:
     """Read a .csv, .tsv or .txt file, also within .gz or .zip.
 
     Parameters
@@ -49,11 +52,18 @@ def read_delimited(path: Path, *, text: frozenset[str], spelled: bool) -> pl.Dat
         Columns that stay text although all of their values look like something else.
     spelled
         Whether all cells stay text as they are spelled, marks of missing values included.
+    ignore, keep
+        As in `read_table`.
+
+    Returns
+    -------
+    tuple
+        The columns, and the names of those that are ignored.
 
     Raises
     ------
     UserError
-        If the file is not text, or not a table.
+        If the file is not text, or not a table, or nothing matches what is to be ignored.
 
     Warns
     -----
@@ -68,7 +78,9 @@ def read_delimited(path: Path, *, text: frozenset[str], spelled: bool) -> pl.Dat
     raw = without_blank_lines(raw, len(header.names))
     frame = _cells(raw, header.separator, header.names, path)
     warn_of_short_rows(raw, frame, header.separator, path)
-    return frame if spelled else _typed(frame, text, decimal_comma=header.separator != ",")
+    ignored = ignored_columns(frame.columns, ignore, path)
+    frame = frame.drop([name for name in ignored if name not in keep])
+    return (frame if spelled else _typed(frame, text, decimal_comma=header.separator != ",")), ignored
 
 
 @dataclass(frozen=True, slots=True)

@@ -33,6 +33,7 @@ _PARTS = {
 }
 _PLAIN_KINDS = {CALENDAR: "date"}
 _MOSTLY_ONCE = 0.5
+IGNORED = "ignored on request"
 
 
 @dataclass(frozen=True, slots=True)
@@ -214,11 +215,11 @@ def learn_schema(
     targets = (target,) if isinstance(target, str) else target
     check_columns(table, [*targets, *leave_out, *([] if time is None else [time])])
     columns: list[Column] = []
-    dropped: list[tuple[str, str]] = []
+    dropped = [(name, IGNORED) for name in table.ignored]
     texts: dict[str, Text] = {}
     for whole in table.frame.get_columns():
         name = whole.name
-        if name in targets or name in leave_out:
+        if name in targets or name in leave_out or name in table.ignored:
             continue
         found = _learn_column(table, whole, rows, targets, in_time=name == time)
         if isinstance(found, str):

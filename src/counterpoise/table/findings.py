@@ -1,9 +1,13 @@
 """What an audit says: its facts as sentences, each with what to do about it."""
 
 import math
+import shlex
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
+
+from counterpoise.table.frames import FRAME
+from counterpoise.table.named_columns import joined
 
 if TYPE_CHECKING:
     from counterpoise.table.audit import Audit
@@ -90,6 +94,14 @@ def _listed(names: Iterable[str]) -> str:
     return ", ".join(repr(name) for name in names[:_SHOWN]) + more
 
 
+def _ignoring(audit: "Audit", found: "Sequence[Leak | Identifier]") -> str:
+    """The option of the command that leaves columns out, or of the call."""
+    names = [*audit.ignored, *(one.column for one in found)]
+    if audit.table == str(FRAME):
+        return f"ignore={names!r}"
+    return f"--ignore {shlex.quote(joined(names))}"
+
+
 def _columns(number: int, one: str, many: str) -> str:
     return f"1 column {one}" if number == 1 else f"{number} columns {many}"
 
@@ -110,14 +122,17 @@ def _leaks(audit: "Audit") -> list[Finding]:
     found = []
     if certain:
         title = _columns(len(certain), "gives the class away", "give the class away")
-        remove = (
-            f"Remove {_listed(leak.column for leak in certain)} if written down after the class is known: a new row "
-            "will not have it."
+        leave_out = (
+            f"Leave out what is written down after the class is known, as a new row will not have it: "
+            f"{_ignoring(audit, certain)}"
         )
-        found.append(Finding(STOP, title, _reasons(certain), remove))
+        found.append(Finding(STOP, title, _reasons(certain), leave_out))
     if doubtful:
         title = _columns(len(doubtful), "may give the class away", "may give the class away")
-        ask = "Ask whether a new row has the value before its class is known; if not, remove the column."
+        ask = (
+            "Ask whether a new row has the value before its class is known; if not, leave the column out: "
+            f"{_ignoring(audit, doubtful)}"
+        )
         found.append(Finding(LOOK, title, _reasons(doubtful), ask))
     if of_class:
         title = _columns(len(of_class), "alone tells one class from all others", "alone tell one class from all others")

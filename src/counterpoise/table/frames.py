@@ -4,7 +4,7 @@ pandas is never imported here: a frame that arrives has brought it.
 """
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,13 +13,14 @@ import polars as pl
 
 from counterpoise.errors import UserError
 from counterpoise.table.delimited import refuse_twice
+from counterpoise.table.named_columns import ignored_columns
 from counterpoise.table.read import Table, quoted
 
 FRAME = Path("the frame")
 """Stands for the path of a table that has none."""
 
 
-def table_of(frame: Any) -> Table:
+def table_of(frame: Any, *, ignore: Sequence[str] = (), keep: Collection[str] = ()) -> Table:
     """A pandas or Polars frame as a table; its types are trusted, its index is ignored.
 
     Parameters
@@ -27,6 +28,8 @@ def table_of(frame: Any) -> Table:
     frame
         A `pandas.DataFrame` or a `polars.DataFrame`. Cells are numbers, flags, dates, times, text or missing; in a
         column of objects whole numbers beside text are spelled as text.
+    ignore, keep
+        As in `read_table`.
 
     Raises
     ------
@@ -46,9 +49,14 @@ def table_of(frame: Any) -> Table:
     if isinstance(frame, pl.LazyFrame):
         raise UserError("a Polars LazyFrame has no rows yet; call its collect() first")
     if isinstance(frame, pl.DataFrame):
-        read = frame
+        ignored = ignored_columns(frame.columns, ignore, FRAME)
+        dropped = [name for name in ignored if name not in keep]
+        read = frame.drop(dropped) if dropped else frame
     elif type(frame).__module__.partition(".")[0] == "pandas" and getattr(frame, "ndim", 0) == 2:
-        read = _of_pandas(frame)
+        names = [str(name) for name in frame.columns]
+        refuse_twice(names, FRAME)
+        ignored = ignored_columns(names, ignore, FRAME)
+        read = _of_pandas(frame.loc[:, [name not in ignored or name in keep for name in names]])
     else:
         raise UserError(
             f"a table is a pandas or a Polars DataFrame, or the path of a file; this is a {type(frame).__name__}"
@@ -59,13 +67,11 @@ def table_of(frame: Any) -> Table:
             raise _no_cell(column.name, place, column.dtype, column[place] if column.null_count() < len(column) else "")
     if read.height == 0:
         raise UserError(f"{FRAME} has no rows")
-    return Table(read, FRAME, typed=True)
+    return Table(read, FRAME, typed=True, ignored=ignored)
 
 
 def _of_pandas(frame: Any) -> pl.DataFrame:
-    names = [str(name) for name in frame.columns]
-    refuse_twice(names, FRAME)
-    return pl.DataFrame([_of_column(name, frame.iloc[:, place]) for place, name in enumerate(names)])
+    return pl.DataFrame([_of_column(str(name), frame.iloc[:, place]) for place, name in enumerate(frame.columns)])
 
 
 def _of_column(name: str, column: Any) -> pl.Series:

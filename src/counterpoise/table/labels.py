@@ -1,7 +1,6 @@
 """Columns of labels that a row may have at once: which are meant, and what their cells say."""
 
 from dataclasses import dataclass
-from fnmatch import fnmatchcase
 from typing import Any
 
 import numpy as np
@@ -9,9 +8,8 @@ import polars as pl
 from numpy.typing import NDArray
 
 from counterpoise.errors import UserError
+from counterpoise.table.named_columns import is_list, is_pattern, matched, parts_of
 from counterpoise.table.read import Labels, Table, check_columns, plain_target, quoted
-
-_PATTERN = "*?["
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -52,20 +50,11 @@ def named_labels(table: Table, target: str) -> tuple[str, ...]:
     (('y_a', 'y_b'), ('y_b', 'size'), ())
     """
     columns = table.frame.columns
-    if target in columns or not any(sign in target for sign in (*_PATTERN, ",")):
+    if target in columns or not is_list(target):
         return ()
     found: list[str] = []
-    for part in map(str.strip, target.split(",")):
-        if part in columns or not any(sign in part for sign in _PATTERN):
-            found.append(part)
-            continue
-        matched = [name for name in columns if fnmatchcase(name, part)]
-        if not matched:
-            shown = ", ".join(columns[:30]) + (f", and {len(columns) - 30} more" if len(columns) > 30 else "")
-            raise UserError(f"no column of {table.path} matches the target {part!r}; its columns: {shown}")
-        found += matched
-    if "" in found:
-        raise UserError(f"target {target!r} has nothing between two commas, or at an end")
+    for part in parts_of("target", target):
+        found += matched(columns, part, "the target", table.path) if is_pattern(part) else [part]
     return tuple(dict.fromkeys(found))
 
 

@@ -32,7 +32,7 @@ from counterpoise.table.learners.thinning import thinned
 from counterpoise.table.macro import drawn_measures, macro
 from counterpoise.table.model import Ruling, naive, posterior
 from counterpoise.table.multilabel_model import LABEL, MULTILABEL, MultilabelModel
-from counterpoise.table.notes import date_notes, weight_notes
+from counterpoise.table.notes import columns_not_used, date_notes, weight_notes
 from counterpoise.table.race import Progress, Race, candidates, how_many_folds, race
 from counterpoise.table.read import Labels, Table, check_columns
 from counterpoise.table.shift import column_facts
@@ -464,10 +464,8 @@ def _notes(work: _Work, trainings: Mapping[str, Training]) -> tuple[str, ...]:
     few = [name for name, one in trainings.items() if int(one.judged.target.sum()) < _FEW]
     if few:
         found.append(f"Figures that say little, since fewer than {_FEW} test rows have the label: {_named(few)}.")
-    dropped = [f"{name} ({reason})" for name, reason in work.schema.dropped]
-    if dropped:
-        more = f", and {len(dropped) - 10} more" if len(dropped) > 10 else ""
-        found.append(f"Columns not used: {', '.join(dropped[:10])}{more}.")
+    if work.schema.dropped:
+        found.append(f"Columns not used: {columns_not_used(work.schema)}.")
     return tuple(found)
 
 

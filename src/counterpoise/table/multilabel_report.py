@@ -23,6 +23,7 @@ from counterpoise.table.blocks import (
 )
 from counterpoise.table.card import plain
 from counterpoise.table.learners.losses import PLAIN
+from counterpoise.table.notes import columns_not_used
 from counterpoise.table.report import fingerprint_of_script, shown
 from counterpoise.table.sentences import percent
 from counterpoise.table.stops import BROKEN, kept
@@ -121,7 +122,7 @@ def card(training: "MultilabelTraining") -> str:
         f"- Learned from {len(split.train):,}, thresholds on {len(split.calibration) or len(split.train):,}, tested on "
         f"{len(split.test):,} rows; split {split.how}",
         f"- Columns used: {', '.join(plain(one.name) for one in first.schema.columns)}",
-        f"- Columns not used: {', '.join(f'{plain(n)} ({why})' for n, why in first.schema.dropped) or 'none'}",
+        f"- Columns not used: {plain(columns_not_used(first.schema, None)) or 'none'}",
         "",
         "## Figures on the test rows, with 95% intervals",
         "",

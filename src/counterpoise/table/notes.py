@@ -69,10 +69,8 @@ def notes_of(
             notes.append(f"The model ranks even its own training rows badly (average precision {trained:.3f}).")
         if judged.metrics["roc_auc"].value > 0.9995:
             notes.append("The test rows are separated almost perfectly: does a column give the target away?")
-    dropped = [f"{name} ({reason})" for name, reason in schema.dropped]
-    if dropped:
-        more = f", and {len(dropped) - 10} more" if len(dropped) > 10 else ""
-        notes.append(f"Columns not used: {', '.join(dropped[:10])}{more}.")
+    if schema.dropped:
+        notes.append(f"Columns not used: {columns_not_used(schema)}.")
     doubled = table.frame.height - table.frame.n_unique()
     if doubled:
         notes.append(
@@ -80,6 +78,22 @@ def notes_of(
             "the test is easier than new data."
         )
     return tuple(notes)
+
+
+def columns_not_used(schema: Schema, most: int | None = 10) -> str:
+    """The columns that the model does not use, by reason; the first ones, or all.
+
+    Examples
+    --------
+    >>> columns_not_used(Schema((), (("a", "constant"), ("b", "empty"), ("c", "constant"))))
+    'a, c (constant), b (empty)'
+    """
+    shown: dict[str, list[str]] = {}
+    for name, why in schema.dropped[:most]:
+        shown.setdefault(why, []).append(name)
+    left = len(schema.dropped) - sum(map(len, shown.values()))
+    more = f", and {left} more" if left else ""
+    return ", ".join(f"{', '.join(names)} ({why})" for why, names in shown.items()) + more
 
 
 def date_notes(table: Table, schema: Schema) -> list[str]:
@@ -95,7 +109,7 @@ def date_notes(table: Table, schema: Schema) -> list[str]:
     """
     notes = []
     for name in [one.name for one in schema.columns if one.kind in (CATEGORY, TEXT)] + [
-        one for one, _ in schema.dropped
+        one for one, _ in schema.dropped if one not in table.ignored
     ]:
         column = table.frame[name].drop_nulls().head(_LOOKED_AT)
         if column.dtype == pl.String and len(column) and column.str.contains(_LIKE_A_DATE).sum() > 0.9 * len(column):

@@ -1,7 +1,7 @@
 """A table as it was read, from a file or a folder of Parquet files, and its target."""
 
 import difflib
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -13,6 +13,7 @@ from counterpoise.errors import UserError
 from counterpoise.table.dates import form_of, moments
 from counterpoise.table.delimited import PACKED, SUFFIXES, first_line, numbers, read_delimited
 from counterpoise.table.missing import without_marks
+from counterpoise.table.named_columns import ignored_columns
 
 __all__ = ["Labels", "Table", "check_columns", "data_rows", "numbers", "quoted", "read_labels", "read_table"]
 
@@ -34,12 +35,15 @@ class Table:
         Whether the file says the types itself (Parquet), so that they are trusted.
     forms
         How the dates of columns were written that were text, by name.
+    ignored
+        Columns that are left out on request; few of them are in the frame, and none is learned from.
     """
 
     frame: pl.DataFrame
     path: Path
     typed: bool
     forms: Mapping[str, str] = field(default_factory=dict)
+    ignored: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -61,7 +65,14 @@ class Labels:
     positive: str | int | float | bool | None
 
 
-def read_table(path: Path, *, text: frozenset[str] = frozenset(), spelled: bool = False) -> Table:
+def read_table(
+    path: Path,
+    *,
+    text: frozenset[str] = frozenset(),
+    spelled: bool = False,
+    ignore: Sequence[str] = (),
+    keep: Collection[str] = (),
+) -> Table:
     r"""Read a CSV file (.csv, .tsv, .txt, also in .gz or .zip), a Parquet file, or a folder of Parquet files.
 
     Parameters
@@ -73,11 +84,16 @@ def read_table(path: Path, *, text: frozenset[str] = frozenset(), spelled: bool 
         categories "1" and "2" of a model that has also seen "K".
     spelled
         Whether all cells of a CSV stay text as they are spelled, marks of missing values included.
+    ignore
+        Columns that are not read, by name or pattern: whatever is in their cells does no harm.
+    keep
+        Names of columns that are read even if they are ignored.
 
     Raises
     ------
     UserError
-        If there is no such file, if it is not what its name says, or if it has no rows.
+        If there is no such file, if it is not what its name says, if it has no rows, or if nothing matches what is to
+        be ignored.
 
     Examples
     --------
@@ -88,13 +104,13 @@ def read_table(path: Path, *, text: frozenset[str] = frozenset(), spelled: bool 
     ...     read_table(path).frame.dtypes
     [Date, Int64]
     """
-    if is_parquet(path):
-        frame, typed = (_read_folder(path) if path.is_dir() else _read_parquet(path)), True
+    if typed := is_parquet(path):
+        frame, ignored = _read_parquet(path, ignore, keep)
     else:
-        frame, typed = read_delimited(path, text=text, spelled=spelled), False
+        frame, ignored = read_delimited(path, text=text, spelled=spelled, ignore=ignore, keep=keep)
     if frame.height == 0:
         raise UserError(f"{path} has no rows")
-    return Table(frame, path, typed)
+    return Table(frame, path, typed, ignored=ignored)
 
 
 def with_dates(table: Table, leave_out: Collection[str]) -> Table:
@@ -312,20 +328,25 @@ def _is_delimited(path: Path) -> bool:
     return bool(suffixes) and suffixes[-1] in SUFFIXES
 
 
-def _read_parquet(path: Path) -> pl.DataFrame:
+def _read_parquet(path: Path, ignore: Sequence[str], keep: Collection[str]) -> tuple[pl.DataFrame, tuple[str, ...]]:
+    """The columns of a file or of a folder, and the names of those that are ignored."""
+    files = parquet_files(path)
+    columns = list(parquet_schema(files[0]))
+    ignored = ignored_columns(columns, ignore, path)
+    wanted = [name for name in columns if name not in ignored or name in keep]
+    parts = [_read_part(file, wanted) for file in files]
+    return (parts[0] if len(parts) == 1 else pl.concat(parts, how="vertical_relaxed")), ignored
+
+
+def _read_part(path: Path, columns: list[str]) -> pl.DataFrame:
     try:
-        return pl.read_parquet(path)
+        return pl.read_parquet(path, columns=columns)
     except (pl.exceptions.PolarsError, OSError) as error:
         raise _unreadable(path, error) from None
 
 
 def _unreadable(path: Path, error: Exception) -> UserError:
     return UserError(f"{path} is not a readable Parquet file ({first_line(error)})")
-
-
-def _read_folder(path: Path) -> pl.DataFrame:
-    parts = [_read_parquet(file) for file in parquet_files(path)]
-    return pl.concat([part.select(parts[0].columns) for part in parts], how="vertical_relaxed")
 
 
 def plain_target(table: Table, target: str) -> pl.Series:

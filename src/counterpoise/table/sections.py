@@ -494,7 +494,9 @@ def _measures(training: "Training") -> Section:
 
 
 def _repeat(training: "Training") -> Section:
-    columns = tuple((column.name, column.kind) for column in training.schema.columns)
+    schema = training.schema
+    columns = tuple((column.name, column.kind) for column in schema.columns)
+    unused = tuple((name, f"not used: {why}") for name, why in schema.dropped)
     versions = " · ".join(f"{name} {version}" for name, version in training.versions.items())
     return Section(
         "Repeat it, use it",
@@ -504,7 +506,7 @@ def _repeat(training: "Training") -> Section:
             Command("To use it:", "counterpoise predict DIRECTORY NEW_TABLE -o predictions.parquet"),
             Folded(
                 f"{len(columns):,} columns and the software",
-                (Grid("Columns", ("column", "kind"), columns, left=(1,)), Paragraph(versions, "muted")),
+                (Grid("Columns", ("column", "kind"), columns + unused, left=(1,)), Paragraph(versions, "muted")),
             ),
         ),
     )

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from counterpoise.table.findings import STOP
+from counterpoise.table.notes import columns_not_used
 from counterpoise.table.report import percent
 
 if TYPE_CHECKING:
@@ -29,9 +30,8 @@ def summary_lines(training: "Training | MultilabelTraining") -> list[tuple[str, 
         f"{counts.total:,} rows; {training.target}: {listed}{more}; {counts.imbalance_ratio:.3g} to 1; "
         f"{len(training.schema.columns)} columns to learn from"
     )
-    dropped = [f"{name} ({reason})" for name, reason in training.schema.dropped]
-    if dropped:
-        found += f"; not used: {', '.join(dropped[:5])}" + (f" and {len(dropped) - 5} more" if len(dropped) > 5 else "")
+    if training.schema.dropped:
+        found += f"; not used: {columns_not_used(training.schema)}"
     if training.audit is not None and any(one.severity == STOP for one in training.audit.findings):
         found += f". Beware: {training.audit.verdict}"
     if isinstance(judged.threshold, float):

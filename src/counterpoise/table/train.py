@@ -35,6 +35,7 @@ from counterpoise.table.judged import Judged, judge, without_promise
 from counterpoise.table.labels import named_labels
 from counterpoise.table.learners import LEARNERS, Job, Rows
 from counterpoise.table.model import Member, Model, Ruling, naive, posterior
+from counterpoise.table.named_columns import parts_of, refuse_ignored
 from counterpoise.table.notes import notes_of
 from counterpoise.table.race import Progress, Race, Verdict, candidates, how_many_folds, race
 from counterpoise.table.read import Labels, Table, check_columns, read_labels, read_table, with_dates
@@ -191,6 +192,7 @@ def train(
     group: str | None = None,
     weight: str | None = None,
     slice: str | None = None,
+    ignore: str | Sequence[str] = (),
     budget: float = DEFAULT_BUDGET,
     seed: int = 0,
     progress: Progress = silent,
@@ -214,6 +216,9 @@ def train(
     time, group, weight, slice
         Names of columns: the latest rows judge what was learned from the earlier ones; rows of one group stay together;
         how much each row counts in training (> 0); by what the report breaks its figures down.
+    ignore
+        Columns to leave out: a list, or names with commas between them; patterns such as "id*". The model does not ask
+        for them. The column of `slice` may be one.
     budget
         Seconds that it may take, about; what there is no time for is left out, and the notes say so.
     seed
@@ -241,7 +246,6 @@ def train(
     >>> result.predict(pl.DataFrame({"size": [-1.0, 2.0]})).tolist()
     ['no', 'yes']
     """
-    table = read_table(Path(frame)) if isinstance(frame, str | Path) else table_of(frame)
     aim = Goal.parse(goal) if isinstance(goal, str) else goal
     listed = tuple(_name("target", one) or "" for one in target) if isinstance(target, list | tuple) else ()
     asked = Asked(
@@ -256,7 +260,11 @@ def train(
         budget=budget,
         seed=seed,
         targets=listed,
+        ignore=parts_of("ignore", ignore),
     )
+    read = read_table if isinstance(frame, str | Path) else table_of
+    where = Path(frame) if isinstance(frame, str | Path) else frame
+    table = read(where, ignore=asked.ignore, keep=asked.shown_columns)
     return _train(table, asked, None, Trials(), progress)
 
 
@@ -304,7 +312,7 @@ def train_table(
         class_of_interest(what.goal, what.positive)  # a goal that is refused is refused before a long read
     bundle.refuse_existing(place)
     progress("reading the table", 0.0)
-    table = read_table(path)
+    table = read_table(path, ignore=what.ignore, keep=what.shown_columns)
     run = {
         name: ",".join(value) if isinstance(value, tuple) else str(value)
         for name, value in asdict(what).items()
@@ -338,6 +346,7 @@ def _train(
     table: Table, asked: Asked, out: Path | None, trials: Trials, progress: Progress
 ) -> "Training | MultilabelTraining":
     begun = monotonic()
+    refuse_ignored(table.ignored, asked.named_columns)
     targets = asked.targets or named_labels(table, asked.target)
     table = with_dates(table, targets or [asked.target])
     if targets:

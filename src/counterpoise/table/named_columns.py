@@ -1,0 +1,143 @@
+"""Columns as people name them: names with commas between them, and shell patterns such as y_*."""
+
+import csv
+import difflib
+import io
+from collections.abc import Collection, Mapping, Sequence
+from fnmatch import fnmatchcase
+from numbers import Integral
+from pathlib import Path
+
+from counterpoise.errors import UserError
+
+_PATTERN = "*?["
+_SHOWN = 30
+
+
+def is_list(text: str) -> bool:
+    """Whether a text that is no column's name can mean several columns.
+
+    Examples
+    --------
+    >>> is_list("size"), is_list("a,b"), is_list("y_*")
+    (False, True, True)
+    """
+    return "," in text or is_pattern(text)
+
+
+def is_pattern(text: str) -> bool:
+    """Whether it holds what stands for any characters."""
+    return any(sign in text for sign in _PATTERN)
+
+
+def parts_of(option: str, text: str | Sequence[str]) -> tuple[str, ...]:
+    """The names and patterns between the commas; a name that holds a comma stands in double quotes. Of a list its own.
+
+    Examples
+    --------
+    >>> parts_of("ignore", 'a, "b,c",y_*'), parts_of("ignore", ["b,c"])
+    (('a', 'b,c', 'y_*'), ('b,c',))
+    """
+    if not isinstance(text, str):
+        strange = [one for one in text if not isinstance(one, (str, Integral))]  # pandas makes names of numbers
+        if strange:
+            raise UserError(f"{option} holds a {type(strange[0]).__name__}; name columns")
+        return tuple(dict.fromkeys(map(str, text)))
+    found = [one.strip() for line in csv.reader(io.StringIO(text, newline=""), skipinitialspace=True) for one in line]
+    if not found or "" in found:
+        raise UserError(f"{option} {text!r} has nothing between two commas, or at an end")
+    return tuple(dict.fromkeys(found))
+
+
+def joined(names: Sequence[str]) -> str:
+    """The text that `parts_of` takes apart again.
+
+    Examples
+    --------
+    >>> joined(["a", "b,c"])
+    'a,"b,c"'
+    """
+    line = io.StringIO(newline="")
+    csv.writer(line, lineterminator="\n").writerow(names)
+    return line.getvalue()[:-1]
+
+
+def matched(columns: Sequence[str], part: str, option: str, path: Path) -> list[str]:
+    """The columns that a name or a pattern means; a name that exists is no pattern.
+
+    Raises
+    ------
+    UserError
+        If there is none.
+
+    Examples
+    --------
+    >>> matched(["y_a", "y_b", "size"], "y_*", "target", Path("t.csv"))
+    ['y_a', 'y_b']
+    >>> matched(["y_a", "size"], "sise", "ignore", Path("t.csv"))
+    Traceback (most recent call last):
+    ...
+    counterpoise.errors.UserError: no column of t.csv matches ignore 'sise'; did you mean 'size'? its columns: y_a, size
+    """
+    if part in columns:
+        return [part]
+    found = [name for name in columns if fnmatchcase(name, part)] if is_pattern(part) else []
+    if not found:
+        near = difflib.get_close_matches(part, columns, n=1, cutoff=0.5)
+        hint = f"did you mean {near[0]!r}? " if near else ""
+        more = f", and {len(columns) - _SHOWN} more" if len(columns) > _SHOWN else ""
+        shown = ", ".join(columns[:_SHOWN]) + more
+        raise UserError(f"no column of {path} matches {option} {part!r}; {hint}its columns: {shown}")
+    return found
+
+
+def ignored_columns(columns: Sequence[str], ignore: Sequence[str], path: Path) -> tuple[str, ...]:
+    """The columns that are left out, in the order of the table.
+
+    Parameters
+    ----------
+    columns
+        All names of the table.
+    ignore
+        Names and patterns.
+    path
+        Of the table, for messages.
+
+    Raises
+    ------
+    UserError
+        If a name or a pattern matches no column, or together they match all.
+
+    Examples
+    --------
+    >>> ignored_columns(["id", "size", "id_2"], ["id*"], Path("t.csv"))
+    ('id', 'id_2')
+    """
+    found = {name for part in ignore for name in matched(columns, part, "ignore", path)}
+    if len(found) == len(columns) > 0:
+        raise UserError(f"ignore leaves out every column of {path}; name fewer of them")
+    return tuple(name for name in columns if name in found)
+
+
+def refuse_ignored(ignored: Collection[str], named: Mapping[str, str | Sequence[str] | None]) -> None:
+    """Refuse to ignore a column that has a part to play.
+
+    Parameters
+    ----------
+    ignored
+        The columns that are left out.
+    named
+        Of each option the column that it names, or several, patterns among them.
+
+    Examples
+    --------
+    >>> refuse_ignored(["id", "day"], {"target": "y", "time": "day"})
+    Traceback (most recent call last):
+    ...
+    counterpoise.errors.UserError: ignore leaves out 'day', which is the time; take it from one of the two
+    """
+    for option, said in named.items():
+        for part in (said,) if isinstance(said, str) else said or ():
+            for name in ignored:
+                if name == part or (is_list(part) and fnmatchcase(name, part)):
+                    raise UserError(f"ignore leaves out {name!r}, which is the {option}; take it from one of the two")

@@ -122,10 +122,8 @@ def _leaks(audit: "Audit") -> list[Finding]:
     found = []
     if certain:
         title = _columns(len(certain), "gives the class away", "give the class away")
-        leave_out = (
-            f"Leave out what is written down after the class is known, as a new row will not have it: "
-            f"{_ignoring(audit, certain)}"
-        )
+        it = "it" if len(certain) == 1 else "them"
+        leave_out = f"Leave {it} out if known only after the class: {_ignoring(audit, certain)}"
         found.append(Finding(STOP, title, _reasons(certain), leave_out))
     if doubtful:
         title = _columns(len(doubtful), "may give the class away", "may give the class away")

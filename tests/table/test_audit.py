@@ -332,7 +332,8 @@ def test_the_screen_is_short_and_says_the_verdict():
     assert max(map(len, lines)) <= 80
     assert len(lines) < 25
     assert lines[0] == "t.parquet: 400 rows, 4 columns; target 'y', " + lines[0].split(", ")[-1]
-    assert " ".join(lines[-2:]) == found.verdict
+    assert " ".join(lines[-3:-1]) == found.verdict
+    assert lines[-1] == "Next: counterpoise train t.parquet --target y --ignore copy"
 
 
 CATALOGUE = {

@@ -25,7 +25,7 @@ test: .venv/test/ready
 
 # The kernels under AddressSanitizer and UndefinedBehaviorSanitizer, by the tests that need no framework.
 SANITIZED = $(addprefix tests/losses/test_,elementary.py kernel_layouts.py kernel_out.py kernel_repeats.py \
-	kernel_far_apart.py kernel_misuse.py)
+	kernel_far_apart.py kernel_misuse.py kernel_trees.py)
 
 .venv/sanitize/ready: pyproject.toml constraints.txt CMakeLists.txt $(wildcard native/*) $(shell find src -name "*.py")
 	$(PYTHON) -m venv .venv/sanitize

@@ -1,7 +1,9 @@
-// A forest that owns its trees, in the form that the kernels take.
+// A forest that owns its trees, in the form that the kernels take: checked when it is made, so that no kernel reads outside
+// its arrays whatever a file held.
 #pragma once
 #include <atomic>
 #include <new>
+#include <stdexcept>
 #include <vector>
 
 #include "kernels.h"
@@ -20,18 +22,43 @@ struct OwnedForest {
                 const std::vector<int64_t>& missing_left, const std::vector<int64_t>& missing_right,
                 const std::vector<int64_t>& leaves, std::vector<double> values_)
         : values(std::move(values_)) {
-        for (std::size_t i = 0; i < threshold.size(); ++i) nodes.push_back({threshold[i], kept[i], feature[i]});
-        for (std::size_t i = 0; i < leaves.size(); ++i) {
-            const int64_t end = i + 1 < leaves.size() ? missing_left[i + 1] : int64_t(nodes.size());
+        const std::size_t count = leaves.size();
+        if (features < 1 || features > INT32_MAX || outputs < 1 || outputs > INT32_MAX)
+            throw std::invalid_argument("a forest has at least 1 feature and 1 output, and at most 2^31 - 1 of each");
+        if (feature.size() != threshold.size() || kept.size() != threshold.size() || missing_left.size() != count ||
+            missing_right.size() != count)
+            throw std::invalid_argument("the arrays of a forest differ in length");
+        for (std::size_t i = 0; i < threshold.size(); ++i) {
+            if (feature[i] < 0 || feature[i] >= features) throw std::invalid_argument("a node has no such feature");
+            nodes.push_back({threshold[i], kept[i], feature[i]});
+        }
+        for (std::size_t i = 0; i < count; ++i) {
+            const int64_t end = i + 1 < count ? missing_left[i + 1] : int64_t(nodes.size());
             trees.push_back({missing_left[i], missing_right[i], end, leaves[i]});
+            check(trees.back());
         }
         forest = {features, outputs, nodes.data(), trees.data(), values.data()};
     }
     OwnedForest(const OwnedForest&) = delete;
 
+    // No node strikes out the last leaf, so that each row has one left, and it is a leaf of the tree.
+    void check(const Tree& tree) const {
+        if (tree.missing_left < 0 || tree.missing_right < tree.missing_left || tree.end < tree.missing_right ||
+            tree.end > int64_t(nodes.size()))
+            throw std::invalid_argument("a tree has no such nodes");
+        const int64_t last = tree.end - tree.missing_left;
+        if (last >= most_leaves) throw std::invalid_argument("a tree has more leaves than bits");
+        if (tree.leaves < 0 || tree.leaves >= int64_t(values.size()) - last)
+            throw std::invalid_argument("a tree has no such leaves");
+        for (int64_t i = tree.missing_left; i < tree.end; ++i)
+            if (!(nodes[std::size_t(i)].kept >> last & 1)) throw std::invalid_argument("a node leaves no leaf");
+    }
+
     // The sum of the first `count` trees, those of each output apart, for so many rows.
     void add_up(const Kernels& kernels, const Team& team, int64_t count, const Table& table, int64_t rows) const {
         constexpr int64_t rows_per_task = 512;
+        if (count < 0 || count > int64_t(trees.size()) || rows < 0)
+            throw std::invalid_argument("count and rows are at least 0, and count is at most the number of trees");
         struct Shared {
             const Kernels& kernels;
             const Forest& forest;

@@ -114,7 +114,9 @@ struct Tree {
     int64_t missing_left, missing_right, end, leaves;
 };
 
-// Trees by turns for each output; of a tree at most 64 leaves, counted from the left.
+constexpr int64_t most_leaves = 64;  // of a tree: a bit for each
+
+// Trees by turns for each output; leaves are counted from the left.
 struct Forest {
     int64_t features, outputs;
     const Node* nodes;

@@ -9,13 +9,23 @@ from numpy.typing import NDArray
 
 from counterpoise import _kernels
 from counterpoise.losses.kernel import threads_here
+from counterpoise.table.learners.lightgbm_text import (
+    CATEGORICAL,
+    DEFAULT_LEFT,
+    NAN_IS_MISSING,
+    NONE_MISSING,
+    Grown,
+    OtherKindError,
+    parse,
+)
 
 WORTH_READING = 10_000
 """For fewer rows LightGBM has the sums before the trees are read."""
 _MOST_LEAVES = 64
 _ALL_LEAVES = 2**64 - 1
-_CATEGORICAL, _DEFAULT_LEFT = 1, 2
-_NONE_MISSING, _NAN_IS_MISSING = 0, 2
+
+Node = tuple[int, float, int, bool]
+"""A column, a threshold, the leaves (a bit for each) that rows above it can reach, whether what is missing is above."""
 
 
 class Forest:
@@ -28,19 +38,23 @@ class Forest:
     outputs
         How many sums; trees take turns.
     trees
-        The nodes and the leaves of each, from left to right. A node is a column, a threshold, the leaves (one bit for
-        each) that rows above it can reach, and whether a missing value counts as above.
+        The nodes and the leaves of each, from left to right. A row that is above a node's threshold can never reach
+        the leaves left of it, and of those that remain it has the first; so every node leaves the last one.
+
+    Raises
+    ------
+    ValueError
+        If a node splits on a column that there is not or leaves a row no leaf; or if a tree does not have one leaf more
+        than nodes, or has more than 64 leaves.
     """
 
-    def __init__(
-        self, features: int, outputs: int, trees: list[tuple[list[tuple[int, float, int, bool]], list[float]]]
-    ) -> None:
+    def __init__(self, features: int, outputs: int, trees: list[tuple[list[Node], list[float]]]) -> None:
         if any(not 0 <= node[0] < features for of_tree, _ in trees for node in of_tree):
             raise ValueError(f"a node splits on a column that there is not among {features}")
         if any(len(of_leaves) != len(of_tree) + 1 or len(of_leaves) > _MOST_LEAVES for of_tree, of_leaves in trees):
             raise ValueError(f"a tree has one leaf more than nodes, and {_MOST_LEAVES} at most")
         self.features, self.outputs, self._count = features, outputs, len(trees)
-        nodes: list[tuple[int, float, int, bool]] = []
+        nodes: list[Node] = []
         values: list[float] = []
         missing_left, missing_right, leaves = [], [], []
         for of_tree, of_leaves in trees:
@@ -50,7 +64,7 @@ class Forest:
             missing_right.append(len(nodes) - sum(node[3] for node in of_tree))
             values += of_leaves
         column, threshold, kept, _ = (list(part) for part in zip(*nodes, strict=True)) if nodes else ([], [], [], [])
-        self._kernel = _kernels.Forest(
+        self._kernel = _kernels.Forest(  # which checks all of it once more: it reads memory by it
             features, outputs, column, threshold, kept, missing_left, missing_right, leaves, values
         )
 
@@ -60,6 +74,11 @@ class Forest:
 
         Those are trees of more than 64 leaves, of splits on categories or of linear leaves, where 0 counts as missing,
         averages, and other versions of the format.
+
+        Raises
+        ------
+        UserError
+            If the text is not what LightGBM writes: a child that is shared, or out of range.
 
         Examples
         --------
@@ -71,14 +90,28 @@ class Forest:
         >>> bool((sums == booster.predict(x, raw_score=True)).all())
         True
         """
-        header, *blocks = text.partition("\nend of trees")[0].split("\nTree=")
-        known_format = "\nversion=v4\n" in header and "\naverage_output" not in header
-        trees = [_tree(_facts(block)) for block in blocks] if known_format else []
-        known = [tree for tree in trees if tree is not None]
-        if not known or len(known) < len(trees):
+        try:
+            return cls.of(parse(text.encode()))
+        except OtherKindError:
             return None
-        facts = _facts(header)
-        return cls(int(facts["max_feature_idx"]) + 1, int(facts["num_tree_per_iteration"]), known)
+
+    @classmethod
+    def of(cls, grown: Grown) -> "Forest | None":
+        """The same of trees that were read before."""
+        missing = grown.kind >> 2
+        known = (grown.kind & CATEGORICAL == 0) & ((missing == NONE_MISSING) | (missing == NAN_IS_MISSING))
+        if not known.all() or grown.leaves.max() > _MOST_LEAVES:
+            return None
+        # where training saw none missing, LightGBM takes one for 0
+        above = np.where(missing == NONE_MISSING, grown.threshold < 0, grown.kind & DEFAULT_LEFT == 0)
+        columns, thresholds, missing_above = grown.feature.tolist(), grown.threshold.tolist(), above.tolist()
+        left, right, values = grown.left.tolist(), grown.right.tolist(), grown.leaf.tolist()
+        trees = []
+        for nodes, leaves in grown.trees():
+            kept, order = _from_left_to_right(left[nodes], right[nodes])
+            own = zip(columns[nodes], thresholds[nodes], kept, missing_above[nodes], strict=True)
+            trees.append((list(own), [values[leaves][leaf] for leaf in order]))
+        return cls(grown.features, grown.outputs, trees)
 
     def sums(self, matrix: NDArray[np.float64], rounds: int | None = None) -> NDArray[np.float64]:
         """Raw scores (N,) of rows (N, features), or (N, outputs) of several; of the first rounds, or of all."""
@@ -92,40 +125,27 @@ class Forest:
         return found[:, 0] if self.outputs == 1 else found
 
 
-def _facts(block: str) -> dict[str, str]:
-    return dict(line.split("=", 1) for line in block.splitlines() if "=" in line)
+def _from_left_to_right(left: list[int], right: list[int]) -> tuple[list[int], list[int]]:
+    """Of each node the leaves that a row above it can reach, and the order of the leaves; children follow their parent.
 
-
-def _tree(facts: dict[str, str]) -> tuple[list[tuple[int, float, int, bool]], list[float]] | None:
-    """Nodes and leaves, as `Forest` takes them."""
-    values = [float(value) for value in facts["leaf_value"].split()]
-    if len(values) > _MOST_LEAVES or facts["num_cat"] != "0" or facts.get("is_linear", "0") != "0":
-        return None
-    if len(values) == 1:
-        return [], values
-    columns, kinds, left, right = (
-        [int(number) for number in facts[name].split()]
-        for name in ("split_feature", "decision_type", "left_child", "right_child")
-    )
-    thresholds = [float(number) for number in facts["threshold"].split()]
-    above = []
-    for kind, threshold in zip(kinds, thresholds, strict=True):
-        missing = kind >> 2 & 3
-        if kind & _CATEGORICAL or missing not in (_NONE_MISSING, _NAN_IS_MISSING):
-            return None
-        # where training saw none missing, LightGBM takes one for 0
-        above.append(threshold < 0 if missing == _NONE_MISSING else not kind & _DEFAULT_LEFT)
-    order: list[int] = []
-    kept = [0] * len(columns)
-
-    def walk(node: int) -> None:
-        if node < 0:
-            order.append(~node)
-            return
-        first = len(order)
-        walk(left[node])
-        kept[node] = _ALL_LEAVES ^ ((1 << len(order)) - (1 << first))
-        walk(right[node])
-
-    walk(0)
-    return list(zip(columns, thresholds, kept, above, strict=True)), [values[leaf] for leaf in order]
+    Examples
+    --------
+    >>> kept, order = _from_left_to_right([1, -1], [-2, -3])
+    >>> [format(mask & 7, "03b") for mask in kept], order
+    (['100', '110'], [0, 2, 1])
+    """
+    under = [1] * len(left)  # leaves
+    for node in reversed(range(len(left))):
+        under[node] = sum(1 if child < 0 else under[child] for child in (left[node], right[node]))
+    kept, first, order = [], [0] * len(left), [0] * (len(left) + 1)
+    for node, children in enumerate(zip(left, right, strict=True)):
+        place = first[node]
+        for child in children:
+            if child < 0:
+                order[place] = ~child
+            else:
+                first[child] = place
+            place += 1 if child < 0 else under[child]
+        left_of_it = 1 if left[node] < 0 else under[left[node]]
+        kept.append(_ALL_LEAVES ^ ((1 << first[node] + left_of_it) - (1 << first[node])))
+    return kept, order

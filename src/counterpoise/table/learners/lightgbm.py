@@ -25,6 +25,7 @@ from counterpoise.table.learners.curvature import plain_scale, repeated
 from counterpoise.table.learners.curve import Curve
 from counterpoise.table.learners.forest import WORTH_READING, Forest
 from counterpoise.table.learners.learner import Followed, Job, Learner
+from counterpoise.table.learners.lightgbm_text import CATEGORICAL, parse
 from counterpoise.table.learners.losses import for_learned_start
 from counterpoise.table.learners.thinning import for_trees
 from counterpoise.weights import ClassCounts
@@ -189,11 +190,23 @@ def fit(job: Job) -> Followed:
 
 
 def load(files: Mapping[str, bytes], schema: Schema, outputs: int) -> Trees:
-    """Read what `Trees.files` gave."""
-    booster = library().Booster(model_str=files[MODEL].decode())
-    if booster.num_feature() != len(schema.features) or booster.num_model_per_iteration() != outputs:
+    """Read what `Trees.files` gave.
+
+    Raises
+    ------
+    UserError
+        If LightGBM does not write such a file, or it does not fit the columns and classes.
+    """
+    try:
+        grown = parse(files[MODEL])
+    except UserError as error:
+        raise UserError(f"{MODEL}: {error}; train again") from None
+    if grown.names != tuple(schema.model_names) or grown.outputs != outputs:
         raise UserError(f"{MODEL} does not fit the columns and classes of the model; train again")
-    return Trees(booster, np.zeros(()))
+    split = np.unique(grown.feature[grown.kind & CATEGORICAL == CATEGORICAL])
+    if not set(split.tolist()) <= set(schema.categorical):
+        raise UserError(f"{MODEL} splits a column on categories that has none; train again")
+    return Trees(library().Booster(model_str=grown.text), np.zeros(()))
 
 
 LIGHTGBM = Learner(

@@ -36,7 +36,7 @@ SANITIZED = $(addprefix tests/losses/test_,elementary.py kernel_layouts.py kerne
 	touch $@
 
 sanitize: .venv/sanitize/ready
-	LD_PRELOAD=$$($(CXX) -print-file-name=libasan.so) ASAN_OPTIONS=detect_leaks=0 UBSAN_OPTIONS=print_stacktrace=1 \
+	LD_PRELOAD="$$($(CXX) -print-file-name=libasan.so) $$($(CXX) -print-file-name=libstdc++.so)" ASAN_OPTIONS=detect_leaks=0 UBSAN_OPTIONS=print_stacktrace=1 \
 		OMP_NUM_THREADS=3 .venv/sanitize/bin/python -m pytest --noconftest --capture=sys $(SANITIZED)
 
 demo: .venv/demo/ready

@@ -242,7 +242,7 @@ def test_each_label_explains_itself(directory, frame):
 
 def test_the_service_answers_probabilities_and_the_labels_decided(directory, frame):
     pytest.importorskip("httpx")
-    testclient = pytest.importorskip("fastapi.testclient")
+    testclient = pytest.importorskip("starlette.testclient")
     from counterpoise.table.serve import application
 
     model, client = cp.load(directory), testclient.TestClient(application(directory))

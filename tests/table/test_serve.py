@@ -20,8 +20,7 @@ from counterpoise.table import load
 from counterpoise.table import serve as service
 
 httpx = pytest.importorskip("httpx")
-pytest.importorskip("fastapi")
-testclient = pytest.importorskip("fastapi.testclient")
+testclient = pytest.importorskip("starlette.testclient")
 
 
 @pytest.fixture(scope="module")
@@ -140,16 +139,20 @@ def test_the_other_pages(client, quick):
     assert client.get("/health").json() == {"status": "ok", "target": "label", "classes": ["no", "yes"], "goal": "f1"}
     assert client.get("/").text == (quick / "report.html").read_text(encoding="utf-8")
     described = client.get("/openapi.json").json()["paths"]["/predict"]["post"]["requestBody"]
-    row = described["content"]["application/json"]["schema"]["properties"]["rows"]["items"]
+    asked = described["content"]["application/json"]["schema"]["properties"]["rows"]
+    assert (asked["minItems"], asked["maxItems"]) == (1, 50)
+    row = asked["items"]
+    assert set(row["properties"]["kind"]["type"]) == {"string", "number", "boolean", "null"}
     assert row["properties"]["size"] == {"type": ["number", "null"]}
     assert row["properties"]["day"]["format"] == "date"
     assert client.get("/docs").status_code == 404
 
 
-def free_port():
-    with socket.socket() as one:
-        one.bind(("127.0.0.1", 0))
-        return one.getsockname()[1]
+@pytest.mark.parametrize("value", ["oak", "", 3, 0.5, -1, True, False, None])
+def test_what_the_description_allows_is_answered(client, value):
+    """A category is text, a number, a flag or nothing; a flag may be a number."""
+    sent = [{**GOOD, "kind": value}, {**GOOD, "wet": None if isinstance(value, str) else value}]
+    assert client.post("/predict", json={"rows": sent}).status_code == 200
 
 
 @pytest.fixture
@@ -236,4 +239,4 @@ def test_what_is_not_installed_is_named(quick, monkeypatch):
         importlib.util, "find_spec", lambda name, *more: None if name == "uvicorn" else real(name, *more)
     )
     with pytest.raises(UserError, match=r"uvicorn is not installed: pip install 'counterpoise\[serve\]'"):
-        service.application(quick)
+        service.serve(quick)

@@ -4,10 +4,13 @@ import difflib
 import json
 import math
 import re
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import polars as pl
 
 from counterpoise.table.features import CATEGORY, TEXT, Column, Schema
@@ -15,6 +18,8 @@ from counterpoise.table.read import Table, quoted
 from counterpoise.table.stream import usable
 
 _MOST_MISTAKES = 20
+_MOST_CONTAINERS = 100_000
+_LONGEST_COMPARED, _MOST_COMPARED = 100, 200
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,21 +46,37 @@ class RefusedError(Exception):
         self.mistakes = mistakes[:_MOST_MISTAKES]
 
 
-def rows_of(body: bytes) -> list[Any]:
+class TooLargeError(Exception):
+    """A request of more rows than may be sent at a time."""
+
+
+def rows_of(body: bytes | bytearray, most_rows: int) -> list[Any]:
     """The rows of {"rows": [{column: value}]}, not yet looked at.
+
+    Parameters
+    ----------
+    body
+        Of the request.
+    most_rows
+        So many may be sent at a time.
 
     Raises
     ------
+    TooLargeError
+        If there are more of them.
     RefusedError
-        If it is something else.
+        If the body is something else.
 
     Examples
     --------
-    >>> rows_of(b'{"rows": [{"size": 1.5}]}')
+    >>> rows_of(b'{"rows": [{"size": 1.5}]}', 100)
     [{'size': 1.5}]
     """
+    most = max(_MOST_CONTAINERS, 10 * most_rows)
+    if _containers(body) > most:
+        raise TooLargeError(f"the body holds more than {most:,} objects and lists; send fewer rows at a time")
     try:
-        found = json.loads(body)
+        found = json.loads(body.decode("utf-8-sig"))
     except (ValueError, RecursionError) as error:
         raise RefusedError([Mistake((), f"the body is no JSON: {error}")]) from None
     if not (isinstance(found, dict) and isinstance(found.get("rows"), list)):
@@ -63,6 +84,8 @@ def rows_of(body: bytes) -> list[Any]:
     if not found["rows"]:
         raise RefusedError([Mistake(("rows",), "rows is empty; send at least one row")])
     rows: list[Any] = found["rows"]
+    if len(rows) > most_rows:
+        raise TooLargeError(f"rows holds {len(rows):,} rows; send at most {most_rows:,} at a time")
     return rows
 
 
@@ -91,18 +114,20 @@ def table_of_rows(rows: list[Any], schema: Schema) -> Table:
     ...
     counterpoise.table.json_rows.RefusedError: row 1, column 'size': 'big' is not a number; send a number or null
     """
-    mistakes = [mistake for place, row in enumerate(rows) for mistake in _shape(row, place, schema)]
+    mistakes = _first(mistake for place, row in enumerate(rows) for mistake in _shape(row, place, schema))
     if mistakes:
         raise RefusedError(mistakes)
     held = [(column, [row[column.name] for row in rows]) for column in schema.columns]
     for column, cells in held:
-        mistakes += [Mistake(("rows", place, column.name), why) for place, why in _odd(cells, column)]
+        mistakes += _first(Mistake(("rows", place, column.name), why) for place, why in _odd(cells, column))
     if not mistakes:
         columns = [
             pl.Series(column.name, [_spelled(cell, column) for cell in cells], dtype=pl.String)
             for column, cells in held
         ]
-        table, problems = usable(Table(pl.DataFrame(columns), Path("the request"), typed=True), schema)
+        table, problems = usable(
+            Table(pl.DataFrame(columns), Path("the request"), typed=True), schema, most_problems=_MOST_MISTAKES
+        )
         kinds = {column.name: column.kind for column in schema.columns}
         mistakes = [
             Mistake(
@@ -137,12 +162,12 @@ def row_schema(schema: Schema) -> dict[str, Any]:
     """
     kinds: dict[str, dict[str, Any]] = {
         "number": {"type": ["number", "null"]},
-        "flag": {"type": ["boolean", "null"]},
+        "flag": {"type": ["boolean", "number", "null"]},
         "date": {"type": ["string", "null"], "format": "date"},
         "datetime": {"type": ["string", "null"], "format": "date-time"},
         "calendar": {"type": ["string", "null"]},
-        "category": {"type": ["string", "null"]},
-        "text": {"type": ["string", "null"]},
+        "category": {"type": ["string", "number", "boolean", "null"]},
+        "text": {"type": ["string", "number", "boolean", "null"]},
     }
     return {
         "type": "object",
@@ -158,29 +183,62 @@ def _shape(row: Any, place: int, schema: Schema) -> list[Mistake]:
     absent = [column.name for column in schema.columns if column.name not in row]
     if not absent:
         return []
-    close = difflib.get_close_matches(absent[0], [name for name in row if name not in schema.features], n=1)
+    close = _alike(absent[0], (name for name in row if name not in schema.features))
     hint = f"; is {close[0]!r} meant to be {absent[0]!r}?" if close else "; send null where a value is missing"
     listed = ", ".join(map(repr, absent[:10])) + (f" and {len(absent) - 10} more" if len(absent) > 10 else "")
     plural = "s" if len(absent) > 1 else ""
     return [Mistake((*where, absent[0]), f"row {place + 1} lacks the column{plural} {listed}{hint}")]
 
 
+def _alike(name: str, others: Iterable[str]) -> list[str]:
+    """The name that was meant, if any; the comparison takes the square of their lengths, so it has bounds."""
+    some = islice((one for one in others if len(one) <= _LONGEST_COMPARED), _MOST_COMPARED)
+    return difflib.get_close_matches(name, some, n=1) if len(name) <= _LONGEST_COMPARED else []
+
+
+def _first(mistakes: Iterable[Mistake]) -> list[Mistake]:
+    """So many as are told: the others are not looked for."""
+    return list(islice(mistakes, _MOST_MISTAKES))
+
+
+def _containers(body: bytes | bytearray) -> int:
+    r"""How many objects and lists a JSON text has: each takes twenty times its length in memory when it is read.
+
+    Examples
+    --------
+    >>> _containers(rb'[{}, "[\"{"]')
+    2
+    """
+    plain = body.replace(b"\\\\", b"__").replace(b'\\"', b"__") if b"\\" in body else body
+    text = np.frombuffer(plain, np.uint8)
+    within = np.cumsum(text == ord('"'), dtype=np.uint8) & 1  # after an odd number of quotes; 256 is even
+    return int(np.count_nonzero(((text == ord("[")) | (text == ord("{"))) & (within == 0)))
+
+
 _LONE_SURROGATE = re.compile("[\ud800-\udfff]")
 
 
-def _odd(cells: list[Any], column: Column) -> list[tuple[int, str]]:
+def _odd(cells: list[Any], column: Column) -> Iterator[tuple[int, str]]:
     """Cells that are no cell: a list, an object, NaN, half of a character."""
-    found = []
     for place, cell in enumerate(cells):
         where = f"row {place + 1}, column {column.name!r}"
         if isinstance(cell, list | dict):
             kind = "a list" if isinstance(cell, list) else "an object"
-            found.append((place, f"{where}: {quoted(json.dumps(cell))} is {kind}; send {_WANTED[column.kind]} or null"))
+            yield place, f"{where}: {quoted(_beginning(cell))} is {kind}; send {_WANTED[column.kind]} or null"
         elif isinstance(cell, float) and math.isnan(cell):
-            found.append((place, f"{where}: NaN is no JSON; send null for a missing value"))
+            yield place, f"{where}: NaN is no JSON; send null for a missing value"
         elif isinstance(cell, str) and not cell.isprintable() and _LONE_SURROGATE.search(cell):
-            found.append((place, f"{where}: {cell!a} holds half of a character; send text in UTF-8"))
-    return found
+            yield place, f"{where}: {cell[:40]!a} holds half of a character; send text in UTF-8"
+
+
+def _beginning(cell: Any, most: int = 100) -> str:
+    """A list or an object as it was sent, up to about so many characters."""
+    text = ""
+    for piece in json.JSONEncoder().iterencode(cell):
+        text += piece[:most]
+        if len(text) > most:
+            break
+    return text
 
 
 def _spelled(cell: Any, column: Column) -> str | None:

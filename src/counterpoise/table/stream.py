@@ -159,7 +159,9 @@ def ahead(found: Iterator[Block]) -> Iterator[Block]:
             yield block
 
 
-def usable(table: Table, schema: Schema, *, decimal_comma: bool = False) -> tuple[Table, list[Problem]]:
+def usable(
+    table: Table, schema: Schema, *, decimal_comma: bool = False, most_problems: int | None = None
+) -> tuple[Table, list[Problem]]:
     """The table with its text read as what the model was trained on, and the cells that are no such thing.
 
     Parameters
@@ -170,6 +172,8 @@ def usable(table: Table, schema: Schema, *, decimal_comma: bool = False) -> tupl
         What the columns are to be.
     decimal_comma
         Whether 0,5 is a half.
+    most_problems
+        So many cells of each column are told, the first ones; None for all.
     """
     problems: list[Problem] = []
     columns = []
@@ -181,7 +185,7 @@ def usable(table: Table, schema: Schema, *, decimal_comma: bool = False) -> tupl
         values, wrong = _values(cells, column, table, decimal_comma)
         columns.append(values)
         if wrong.any():
-            rows = wrong.arg_true().to_list()
+            rows = wrong.arg_true().head(len(wrong) if most_problems is None else most_problems).to_list()
             problems += [Problem(row, column.name, _reason(cells[row], column)) for row in rows]
     return Table(table.frame.with_columns(columns), table.path, table.typed), problems
 

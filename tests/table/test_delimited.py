@@ -13,6 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from counterpoise.errors import UserError
+from counterpoise.table.date_columns import with_dates
 from counterpoise.table.features import learn_schema, to_matrix
 from counterpoise.table.read import check_columns, read_labels, read_table
 
@@ -83,7 +84,7 @@ def test_what_is_no_table(tmp_path, content, message):
 
 def test_dates_with_dots_have_the_day_first(tmp_path):
     rows = "day,at,version\n31.01.2024,1.2.2024 10:30,1.2.3\n,,\n1.2.2024,2.2.2024 0:05,2.0.1\n"
-    frame = read_table(made(tmp_path, rows)).frame
+    frame = with_dates(read_table(made(tmp_path, rows)), []).frame
     assert frame.dtypes == [pl.Date, pl.Datetime, pl.String]
     assert frame["day"].dt.to_string().to_list() == ["2024-01-31", None, "2024-02-01"]
     assert frame["at"].dt.day().to_list() == [1, None, 2]

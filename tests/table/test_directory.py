@@ -120,7 +120,7 @@ def test_a_decision_that_makes_no_sense(copy, change, words):
     refused(copy, words)
 
 
-@pytest.mark.parametrize("text", ["", "null", "[]", "{", "[" * 100_000, '{"format": 2}', "\x00"])
+@pytest.mark.parametrize("text", ["", "null", "[]", "{", "[" * 100_000, '{"format": 3}', "\x00"])
 def test_a_decision_that_is_none(copy, text):
     (copy / "decision.json").write_text(text)
     refused(copy, "damaged|changed")

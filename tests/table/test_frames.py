@@ -3,6 +3,7 @@
 import re
 from datetime import date, datetime
 from decimal import Decimal
+from zoneinfo import ZoneInfo
 
 import numpy as np
 import polars as pl
@@ -41,8 +42,8 @@ CELLS = {
     ),
     "times with a zone": (
         pd.to_datetime(pd.Series(["2024-01-31 10:30"])).dt.tz_localize("Europe/Berlin"),
-        pl.Datetime,
-        [datetime(2024, 1, 31, 9, 30)],
+        pl.Datetime("us", "Europe/Berlin"),
+        [datetime(2024, 1, 31, 10, 30, tzinfo=ZoneInfo("Europe/Berlin"))],
     ),
     "no times": (pd.Series([pd.NaT, pd.NaT]), None, [None, None]),
     "categories": (pd.Series(["b", None, "a"], dtype="category"), pl.String, ["b", None, "a"]),

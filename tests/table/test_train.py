@@ -313,7 +313,7 @@ def test_load_checks_that_the_files_belong_together(trained, tmp_path):
     (tmp_path / "model.txt").write_text((out / "model.txt").read_text().replace("leaf_value=", "leaf_value=0", 1))
     with pytest.raises(UserError, match="is not the file"):
         load(tmp_path)
-    (tmp_path / "decision.json").write_text('{"format": 2}')
+    (tmp_path / "decision.json").write_text('{"format": 3}')
     with pytest.raises(UserError, match="was changed since training wrote it"):
         load(tmp_path)
 

@@ -15,6 +15,7 @@ from rich.table import Table as Grid
 from counterpoise import __version__
 from counterpoise.cli.audit import audit
 from counterpoise.cli.compare import compare
+from counterpoise.cli.date_options import Dates
 from counterpoise.cli.export import export
 from counterpoise.cli.predict import predict
 from counterpoise.cli.serve import serve
@@ -105,6 +106,7 @@ def train(
     ignore: Annotated[
         str | None, typer.Option(metavar="C,C,...", help="Columns to leave out, by name or pattern such as 'id*'.")
     ] = None,
+    dates: Dates = None,
     slices: Annotated[
         str | None, typer.Option("--slice", metavar="C", help="The report shows every rate by this column.")
     ] = None,
@@ -142,6 +144,7 @@ def train(
             weight=weight,
             slice=slices,
             ignore=() if ignore is None else parts_of("--ignore", ignore),
+            dates=dates,
             budget=_seconds(budget),
             seed=seed,
         )

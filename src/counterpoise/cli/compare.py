@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.table import Table as Grid
 
+from counterpoise.cli.date_options import Dates
+
 if TYPE_CHECKING:
     from counterpoise.table.compare import Comparison, Interval
 
@@ -25,6 +27,7 @@ def compare(
     ] = None,
     goal: Annotated[str | None, typer.Option(help="As for train.")] = None,
     ignore: Annotated[str | None, typer.Option(metavar="C,C,...", help="Columns to leave out, as for train.")] = None,
+    dates: Dates = None,
     seed: Annotated[int, typer.Option(help="Same seed, same folds.")] = 0,
 ) -> None:
     """Compare all losses and learners on one table, on the same folds."""
@@ -45,6 +48,7 @@ def compare(
             positive=positive,
             goal=None if goal is None else goals.goal(goal),
             ignore=() if ignore is None else parts_of("--ignore", ignore),
+            dates=dates,
             seed=seed,
             progress=progress,
         )

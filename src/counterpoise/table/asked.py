@@ -12,6 +12,7 @@ from typing import Any
 
 from counterpoise.errors import UserError, nearest_name
 from counterpoise.goals import Goal
+from counterpoise.table.date_columns import check_order
 from counterpoise.table.frames import FRAME
 from counterpoise.table.learners import LEARNERS, installed
 from counterpoise.table.named_columns import joined
@@ -49,6 +50,8 @@ class Asked:
         The columns of labels where they are listed already.
     ignore
         Columns to leave out: names and patterns such as id*.
+    dates
+        "day-first" or "month-first", for columns of dates such as 03/04/2024 that nothing else decides.
     """
 
     target: str
@@ -64,6 +67,7 @@ class Asked:
     seed: int = 0
     targets: tuple[str, ...] = ()
     ignore: tuple[str, ...] = ()
+    dates: str | None = None
 
     def __post_init__(self) -> None:
         if not isinstance(self.seed, Integral):
@@ -86,6 +90,7 @@ class Asked:
             raise UserError("target, group and weight must be different columns")
         if self.time == self.target:
             raise UserError(f"time is {self.time!r}, which is the target; name another column")
+        check_order(self.dates)
 
     @property
     def named_columns(self) -> dict[str, str | tuple[str, ...] | None]:
@@ -124,7 +129,7 @@ def command_of(path: Path, asked: Asked, positive: str | None, goal: Goal) -> st
             "learners": list(asked.learners),
         }
         chosen |= {name: getattr(asked, name) for name in ("time", "group", "weight", "slice")}
-        chosen |= {"ignore": list(asked.ignore) or None}
+        chosen |= {"ignore": list(asked.ignore) or None, "dates": asked.dates}
         chosen |= {"budget": None if asked.budget == DEFAULT_BUDGET else asked.budget, "seed": asked.seed}
         said = ", ".join(f"{name}={value!r}" for name, value in chosen.items() if value is not None)
         return f"counterpoise.train(frame, {said})"
@@ -137,6 +142,8 @@ def command_of(path: Path, asked: Asked, positive: str | None, goal: Goal) -> st
             words += [f"--{name}", getattr(asked, name)]
     if asked.ignore:
         words += ["--ignore", joined(asked.ignore)]
+    if asked.dates is not None:
+        words += ["--dates", asked.dates]
     if asked.budget != DEFAULT_BUDGET:
         words += ["--budget", f"{asked.budget:g}s"]
     return shlex.join([*words, "--seed", str(asked.seed)])

@@ -17,13 +17,14 @@ from numpy.typing import NDArray
 from counterpoise.decide.binomial import POWER, least_right, p_value
 from counterpoise.decide.measured import share
 from counterpoise.errors import UserError
+from counterpoise.table.date_columns import dates_of
 from counterpoise.table.drift import Drift, Moved, late_rows, most_moved_class, periods_of, spelled, time_places
 from counterpoise.table.features import refused_cells
 from counterpoise.table.findings import Finding, findings_of, verdict_of
 from counterpoise.table.frames import FRAME
 from counterpoise.table.leaks import Identifier, Leak, find_identifier, find_late_times, find_leak
 from counterpoise.table.named_columns import joined, parts_of, refuse_ignored
-from counterpoise.table.read import Labels, Table, check_columns, read_labels, read_table, with_dates
+from counterpoise.table.read import Labels, Table, check_columns, read_labels, read_table
 from counterpoise.table.signal import FOLDS, cells_of, signal
 from counterpoise.table.split import Split, folds_of, sample_rows, split_rows
 
@@ -206,6 +207,7 @@ def audit_table(
     time: str | None = None,
     group: str | None = None,
     ignore: str | Sequence[str] = (),
+    dates: str | None = None,
     seed: int = 0,
 ) -> Audit:
     r"""Look at a table before anything is learned from it.
@@ -222,6 +224,8 @@ def audit_table(
         A column that says which rows belong together (a customer, a patient).
     ignore
         Columns to leave out: names and patterns, a list or with commas between them.
+    dates
+        "day-first" or "month-first", for dates such as 03/04/2024 where nothing else decides.
     seed
         Of the split into three parts.
 
@@ -245,9 +249,12 @@ def audit_table(
         raise UserError(f"seed is {seed}; it must be 0 or more")
     table = read_table(Path(path), ignore=parts_of("ignore", ignore))
     refuse_ignored(table.ignored, {"target": target, "time": time, "group": group})
-    table = with_dates(table, [target])
+    table, refused = dates_of(table, [target, *table.ignored], dates)
+    if time in refused:
+        raise UserError(f"{table.path}: {refused[time]}")
     labels = read_labels(table, target)
-    return audit(table, labels, None, target=target, time=time, group=group, seed=seed)
+    why = tuple(refused.values())
+    return audit(table, labels, None, target=target, time=time, group=group, seed=seed, refused=why)
 
 
 def audit(
@@ -259,6 +266,7 @@ def audit(
     time: str | None = None,
     group: str | None = None,
     seed: int = 0,
+    refused: tuple[str, ...] = (),
 ) -> Audit:
     """The same of a table that was read already, and perhaps split.
 
@@ -272,6 +280,8 @@ def audit(
         Names of columns.
     seed
         Of the parts and folds that are made here.
+    refused
+        Why columns could not be read, in sentences.
     """
     check_columns(table, [name for name in (target, time, group) if name is not None])
     for option, name in (("time", time), ("group", group)):
@@ -308,7 +318,8 @@ def audit(
         identifiers=tuple(identifiers),
         drift=None if time is None or places is None else _drift(frame[time], places, codes, names, moved),
         groups=None if group is None else _groups(frame[group], parts),
-        refused=tuple(why for name in columns if name != group and (why := refused_cells(table, frame[name]))),
+        refused=refused
+        + tuple(why for name in columns if name != group and (why := refused_cells(table, frame[name]))),
         ignored=table.ignored,
     )
     certain = [leak.column for leak in found.leaks if leak.certain]

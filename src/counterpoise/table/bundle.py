@@ -36,7 +36,7 @@ from counterpoise.table.multilabel_model import LABEL, MULTILABEL, MultilabelMod
 
 DECISION, REPORT, CARD, TEXT = "decision.json", "report.html", "model_card.md", "text.safetensors"
 SEAL = "sha256"
-FORMAT = 2
+FORMAT = 3
 
 
 def refuse_existing(out: Path) -> None:

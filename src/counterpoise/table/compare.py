@@ -24,6 +24,7 @@ from counterpoise.errors import UserError, nearest_name
 from counterpoise.goals import Goal
 from counterpoise.table import bundle
 from counterpoise.table.asked import Asked, class_of_interest
+from counterpoise.table.date_columns import with_dates
 from counterpoise.table.enough import counts_of, enough_rows
 from counterpoise.table.features import learn_schema, to_matrix
 from counterpoise.table.learners import LEARNERS, Rows
@@ -40,7 +41,7 @@ from counterpoise.table.race import (
     how_many_folds,
     standard_error,
 )
-from counterpoise.table.read import read_labels, read_table, with_dates
+from counterpoise.table.read import read_labels, read_table
 from counterpoise.table.split import folds_of, sample_rows
 from counterpoise.table.train import silent
 from counterpoise.table.trials import Trials
@@ -160,6 +161,7 @@ def compare_table(
     positive: str | None = None,
     goal: Goal | None = None,
     ignore: Sequence[str] = (),
+    dates: str | None = None,
     seed: int = 0,
     progress: Progress = silent,
 ) -> Comparison:
@@ -183,6 +185,8 @@ def compare_table(
         What to reach; f1 by default, macro_f1 with more than two classes.
     ignore
         Columns to leave out: names and patterns.
+    dates
+        "day-first" or "month-first", for dates such as 03/04/2024 where nothing else decides.
     seed
         Same seed, same folds.
     progress
@@ -194,7 +198,9 @@ def compare_table(
         For a column, learner or loss that there is not, a goal that does not fit, or a directory that exists.
     """
     bundle.refuse_existing(out)
-    asked = Asked(target, positive, goal, tuple(learners or installed_learners()), seed=seed, ignore=tuple(ignore))
+    asked = Asked(
+        target, positive, goal, tuple(learners or installed_learners()), seed=seed, ignore=tuple(ignore), dates=dates
+    )
     progress("reading the table", 0.0)
     course, total = _course(path, asked, progress)
     contestants = _contestants(asked.learners, course, recipes)
@@ -287,7 +293,7 @@ def _course(path: Path, asked: Asked, progress: Progress) -> tuple[Race, int]:
     """What all contestants share, and how many rows the table has."""
     table = read_table(path, ignore=asked.ignore)
     refuse_ignored(table.ignored, asked.named_columns)
-    table = with_dates(table, [asked.target])
+    table = with_dates(table, [asked.target, *table.ignored], asked.dates)
     positive, goal = (asked.positive, None) if asked.goal is None else class_of_interest(asked.goal, asked.positive)
     labels = read_labels(table, asked.target, positive)
     codes = labels.codes

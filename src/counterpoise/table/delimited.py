@@ -22,7 +22,6 @@ from typing import BinaryIO, cast
 import polars as pl
 
 from counterpoise.errors import UserError
-from counterpoise.table.dates import UNMISTAKABLE, form_of, moments
 from counterpoise.table.missing import MISSING, MISSING_NUMBER
 from counterpoise.table.named_columns import ignored_columns
 
@@ -400,8 +399,7 @@ def _typed_column(column: pl.Series, text: pl.Series, keep: bool, decimal_comma:
         return _whole_numbers(text, numbers(text)) if held.str.contains(_WHOLE).all() else numbers(text)
     if held.str.to_lowercase().is_in(["true", "false"]).all():
         return frame.select((text.str.to_lowercase() == "true").alias(name))[name]
-    form = form_of(held)
-    return moments(text, form) if form in UNMISTAKABLE else text
+    return text
 
 
 def _whole_numbers(text: pl.Series, figures: pl.Series) -> pl.Series:

@@ -18,8 +18,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from counterpoise.errors import UserError
-from counterpoise.table.dates import read_moments
-from counterpoise.table.missing import without_marks
+from counterpoise.table.date_columns import as_learned
 from counterpoise.table.read import Table, check_columns, numbers, quoted
 from counterpoise.table.text import Text, text_unit
 
@@ -31,6 +30,7 @@ _PARTS = {
     DATETIME: (" day", " month", " weekday", " hour"),
     CALENDAR: (" month", " weekday", " hour"),
 }
+DATES = (DATE, DATETIME, CALENDAR)
 _PLAIN_KINDS = {CALENDAR: "date"}
 _MOSTLY_ONCE = 0.5
 IGNORED = "ignored on request"
@@ -57,6 +57,8 @@ class Column:
         Of text: what is added to the name for each number that it becomes besides its length.
     form
         Of dates and times that were text in training: how they were written.
+    zone
+        Of times that had a zone in training: the one in which month, weekday and hour are taken.
     """
 
     name: str
@@ -66,6 +68,7 @@ class Column:
     unit: str = ""
     found: tuple[str, ...] = ()
     form: str = ""
+    zone: str = ""
 
     @property
     def parts(self) -> tuple[str, ...]:
@@ -383,7 +386,8 @@ def _learn_column(
     if seen.n_unique() == 1 and len(seen) == len(rows):
         return "constant"
     if kind != CATEGORY:
-        return Column(name, CALENDAR if in_time else kind, form=table.forms.get(name, ""))
+        zone = getattr(whole.dtype, "time_zone", None) or ""
+        return Column(name, CALENDAR if in_time else kind, form=table.forms.get(name, ""), zone=zone)
     return _learn_words(trained.cast(pl.String), table.frame.select(targets)[rows])
 
 
@@ -504,19 +508,19 @@ def _encode(column: pl.Series, one: Column, schema: Schema, table: Table) -> lis
     if one.kind == TEXT:
         text = _as_text(column, one, table)
         return [_floats(text.str.len_chars()), *schema.texts[one.name].apply(text).T]
-    if one.kind in (DATE, DATETIME, CALENDAR) and found in (DATE, DATETIME):
-        return _date_parts(column, one, timed=found == DATETIME)
-    if one.kind in (DATE, DATETIME, CALENDAR) and found == CATEGORY:
-        column = without_marks(column.cast(pl.String))
-        values = read_moments(column, one.form, timed=one.kind != DATE)
-        bad = column.is_not_null() & values.is_null()
-        if bad.any():
-            _refuse(column, int(bad.arg_max() or 0), one, table)
-        return _date_parts(values, one, timed=one.kind != DATE)
+    if one.kind in DATES:
+        values, why = as_learned(column, timed=one.kind != DATE, form=one.form, zone=one.zone)
+        if why.null_count() < len(why):
+            place = int(why.is_not_null().arg_max() or 0)
+            raise UserError(
+                f"{table.path}: column {one.name!r}, data row {place + 1}: {quoted(column[place])} {why[place]}"
+            )
+        return _date_parts(values, one)
     return _refuse(column, int(column.is_not_null().arg_max() or 0), one, table)
 
 
-def _date_parts(column: pl.Series, one: Column, *, timed: bool) -> list[NDArray[np.float64]]:
+def _date_parts(column: pl.Series, one: Column) -> list[NDArray[np.float64]]:
+    timed = column.dtype != pl.Date
     day = _floats(column.dt.epoch("s") if timed else column.dt.epoch("d") * 86400) / 86400
     held = {
         " day": day if one.kind == DATETIME else np.floor(day),

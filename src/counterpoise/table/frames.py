@@ -5,13 +5,16 @@ pandas is never imported here: a frame that arrives has brought it.
 
 from collections import Counter
 from collections.abc import Collection, Sequence
+from datetime import date, datetime
 from pathlib import Path
 from typing import Any
+from zoneinfo import available_timezones
 
 import numpy as np
 import polars as pl
 
 from counterpoise.errors import UserError
+from counterpoise.table.dates import fixed_zone
 from counterpoise.table.delimited import refuse_twice
 from counterpoise.table.named_columns import ignored_columns
 from counterpoise.table.read import Table, quoted
@@ -82,9 +85,13 @@ def _of_column(name: str, column: Any) -> pl.Series:
         values = _of_objects(name, list(dtype.categories))
         codes = pl.Series(column.cat.codes.to_numpy().astype(np.int64))
         return values.gather(codes.set(pl.Series(missing), None)).alias(name)
+    if type(dtype).__name__ == "PeriodDtype":
+        return _of_column(name, column.dt.start_time)
     if kind in "Mm" and not missing.all():
-        plain = column.dt.tz_convert("UTC").dt.tz_localize(None) if getattr(dtype, "tz", None) else column
-        return pl.Series(name, plain.to_numpy().astype(f"{kind}8[us]"))
+        zone = getattr(column.dt, "tz", None)
+        plain = column.dt.tz_convert("UTC").dt.tz_localize(None) if zone else column
+        values = pl.Series(name, plain.to_numpy().astype(f"{kind}8[us]"))
+        return values.dt.replace_time_zone("UTC").dt.convert_time_zone(_zone(zone)) if zone else values
     if kind in "biuf":
         if isinstance(dtype, np.dtype):
             values = pl.Series(name, column.to_numpy())
@@ -96,6 +103,15 @@ def _of_column(name: str, column: Any) -> pl.Series:
     cells = column.to_numpy(dtype=object).copy()
     cells[missing] = None
     return _of_objects(name, cells.tolist())
+
+
+def _zone(zone: Any) -> str:
+    """The name of a time zone; one that has none, such as UTC+02:00, is named by its distance from UTC."""
+    name = str(zone)
+    if name in available_timezones():
+        return name
+    winter, summer = (zone.utcoffset(datetime(2000, month, 1)) for month in (1, 7))
+    return fixed_zone(int(winter.total_seconds()) // 60 if winter == summer else 0)
 
 
 def _of_objects(name: str, cells: Sequence[Any]) -> pl.Series:
@@ -118,9 +134,16 @@ def _of_objects(name: str, cells: Sequence[Any]) -> pl.Series:
 def _of_plain(name: str, cells: Sequence[Any]) -> pl.Series:
     plain = [cell.item() if isinstance(cell, np.generic) else cell for cell in cells]
     kinds = {type(cell) for cell in plain if cell is not None}
+    if kinds and all(issubclass(kind, date) for kind in kinds) and (len(kinds) > 1 or any(map(_zoned, plain))):
+        # Polars would take no notice of a zone that only some of them have; what they are is told by the whole column
+        return pl.Series(name, [None if cell is None else str(cell) for cell in plain], dtype=pl.String)
     if float in kinds and kinds <= {bool, int, float}:
         plain = [None if cell is None else float(cell) for cell in plain]
     return pl.Series(name, plain, strict=True)
+
+
+def _zoned(cell: date | None) -> bool:
+    return getattr(cell, "tzinfo", None) is not None
 
 
 def _odd_one(cells: Sequence[Any]) -> int:

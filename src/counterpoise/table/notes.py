@@ -97,7 +97,7 @@ def columns_not_used(schema: Schema, most: int | None = 10) -> str:
 
 
 def date_notes(table: Table, schema: Schema) -> list[str]:
-    """What seems to be dates, and cannot be read as such without doubt.
+    """How dates were read, and what seems to be dates and cannot be read as such.
 
     Examples
     --------
@@ -107,7 +107,7 @@ def date_notes(table: Table, schema: Schema) -> list[str]:
     >>> date_notes(table, Schema((Column("when", "category", ("03/04/24",)),)))
     ["Column 'when' seems to hold dates, such as '03/04/24', but counts as text; write dates as 2024-01-31."]
     """
-    notes = []
+    notes = list(table.said)
     for name in [one.name for one in schema.columns if one.kind in (CATEGORY, TEXT)] + [
         one for one, _ in schema.dropped if one not in table.ignored
     ]:

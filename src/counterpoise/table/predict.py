@@ -180,8 +180,8 @@ class Scoring:
         for name, wrong in self._wrong.items():
             if wrong >= _WRONG_COLUMN * self._held[name]:
                 raise UserError(
-                    f"{self._path}: {self._first[name]}, but the model was trained on that; so it is in {wrong:,} of "
-                    f"{self._held[name]:,} cells of the column. Write them as in training, or leave them empty"
+                    f"{self._path}: {self._first[name]}; so it is in {wrong:,} of {self._held[name]:,} cells of the "
+                    "column. Write them as in training, or leave them empty"
                 )
 
     def warnings(self) -> list[str]:

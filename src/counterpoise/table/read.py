@@ -2,7 +2,7 @@
 
 import difflib
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -10,9 +10,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from counterpoise.errors import UserError
-from counterpoise.table.dates import form_of, moments
 from counterpoise.table.delimited import PACKED, SUFFIXES, first_line, numbers, read_delimited
-from counterpoise.table.missing import without_marks
 from counterpoise.table.named_columns import ignored_columns
 
 __all__ = ["Labels", "Table", "check_columns", "data_rows", "numbers", "quoted", "read_labels", "read_table"]
@@ -37,6 +35,8 @@ class Table:
         How the dates of columns were written that were text, by name.
     ignored
         Columns that are left out on request; few of them are in the frame, and none is learned from.
+    said
+        What was decided in reading it, in sentences.
     """
 
     frame: pl.DataFrame
@@ -44,6 +44,7 @@ class Table:
     typed: bool
     forms: Mapping[str, str] = field(default_factory=dict)
     ignored: tuple[str, ...] = ()
+    said: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -100,9 +101,9 @@ def read_table(
     >>> import tempfile
     >>> with tempfile.TemporaryDirectory() as directory:
     ...     path = Path(directory, "t.csv")
-    ...     _ = path.write_text("when,size\n2024-01-31,3\n2024-02-01,NA\n")
+    ...     _ = path.write_text("kind,size\noak,3\nfir,NA\n")
     ...     read_table(path).frame.dtypes
-    [Date, Int64]
+    [String, Int64]
     """
     if typed := is_parquet(path):
         frame, ignored = _read_parquet(path, ignore, keep)
@@ -111,33 +112,6 @@ def read_table(
     if frame.height == 0:
         raise UserError(f"{path} has no rows")
     return Table(frame, path, typed, ignored=ignored)
-
-
-def with_dates(table: Table, leave_out: Collection[str]) -> Table:
-    """The same with dates for text that is nothing else, and the forms in which they were written.
-
-    Parameters
-    ----------
-    table
-        What was read, to be learned from.
-    leave_out
-        Columns that stay what they are: targets, whose values are names.
-
-    Examples
-    --------
-    >>> table = Table(pl.DataFrame({"when": ["1/31/2024", None], "kind": ["a", "b"]}), Path("t.parquet"), typed=True)
-    >>> found = with_dates(table, ["kind"])
-    >>> found.frame.dtypes, found.forms
-    ([Date, String], {'when': '%m/%d/%Y'})
-    """
-    forms, columns = {}, []
-    for column in table.frame.get_columns():
-        if column.dtype == pl.String and column.name not in leave_out:
-            text = without_marks(column)
-            if form := form_of(text):
-                forms[column.name] = form
-                columns.append(moments(text, form))
-    return replace(table, frame=table.frame.with_columns(columns), forms=forms) if forms else table
 
 
 def is_parquet(path: Path) -> bool:

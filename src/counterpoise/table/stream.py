@@ -16,7 +16,7 @@ import polars as pl
 from polars import selectors
 
 from counterpoise.errors import UserError
-from counterpoise.table.dates import read_moments
+from counterpoise.table.date_columns import as_learned
 from counterpoise.table.delimited import (
     Header,
     first_line,
@@ -28,7 +28,7 @@ from counterpoise.table.delimited import (
     warn_of_short_rows,
     without_blank_lines,
 )
-from counterpoise.table.features import CATEGORY, DATE, FLAG, NUMBER, TEXT, Column, Schema, kind_in_words
+from counterpoise.table.features import DATE, DATES, FLAG, NUMBER, Column, Schema, kind_in_words
 from counterpoise.table.missing import MISSING, MISSING_NUMBER, without_marks
 from counterpoise.table.read import Table, check_columns, is_parquet, parquet_files, parquet_schema, quoted
 
@@ -182,6 +182,12 @@ def usable(
         if column.kind in (NUMBER, FLAG) and column.name in ready:
             continue
         cells = table.frame[column.name]
+        if column.kind in DATES:
+            values, why = as_learned(cells, timed=column.kind != DATE, form=column.form, zone=column.zone)
+            columns.append(values)
+            for row in why.is_not_null().arg_true():
+                problems.append(Problem(row, column.name, f"{quoted(cells[row])} {why[row]}"))
+            continue
         values, wrong = _values(cells, column, table, decimal_comma)
         columns.append(values)
         if wrong.any():
@@ -215,14 +221,9 @@ def _values(cells: pl.Series, column: Column, table: Table, decimal_comma: bool)
         if values.dtype.is_float():
             held = held & values.is_not_nan().fill_null(True)
             values = values.set(values.is_infinite() | values.is_nan(), None)
-    elif column.kind in (CATEGORY, TEXT):
+    else:
         values = cells if table.typed else without_marks(cells)
         held = values.is_not_null()
-    elif cells.dtype == pl.String:
-        text = without_marks(cells)
-        values, held = read_moments(text, column.form, timed=column.kind != DATE), text.is_not_null()
-    else:
-        values, held = cells, cells.is_not_null()
     return values, held & values.is_null()
 
 

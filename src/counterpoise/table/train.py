@@ -26,6 +26,7 @@ from counterpoise.table import bundle
 from counterpoise.table.asked import DEFAULT_BUDGET, DEFAULT_LEARNERS, Asked, class_of_interest, command_of, versions_of
 from counterpoise.table.audit import Audit, audit
 from counterpoise.table.card import model_card
+from counterpoise.table.date_columns import with_dates
 from counterpoise.table.drift import time_places
 from counterpoise.table.enough import both_sides, counts_of, enough_rows, group_places, row_weights, several_folds
 from counterpoise.table.features import Schema, learn_schema, to_matrix
@@ -38,7 +39,7 @@ from counterpoise.table.model import Member, Model, Ruling, naive, posterior
 from counterpoise.table.named_columns import parts_of, refuse_ignored
 from counterpoise.table.notes import notes_of
 from counterpoise.table.race import Progress, Race, Verdict, candidates, how_many_folds, race
-from counterpoise.table.read import Labels, Table, check_columns, read_labels, read_table, with_dates
+from counterpoise.table.read import Labels, Table, check_columns, read_labels, read_table
 from counterpoise.table.report import heart, render
 from counterpoise.table.shift import column_facts
 from counterpoise.table.slices import Slice, slices_of
@@ -193,6 +194,7 @@ def train(
     weight: str | None = None,
     slice: str | None = None,
     ignore: str | Sequence[str] = (),
+    dates: str | None = None,
     budget: float = DEFAULT_BUDGET,
     seed: int = 0,
     progress: Progress = silent,
@@ -219,6 +221,8 @@ def train(
     ignore
         Columns to leave out: a list, or names with commas between them; patterns such as "id*". The model does not ask
         for them. The column of `slice` may be one.
+    dates
+        "day-first" or "month-first", for columns of dates such as 03/04/2024 where nothing in the table decides.
     budget
         Seconds that it may take, about; what there is no time for is left out, and the notes say so.
     seed
@@ -261,6 +265,7 @@ def train(
         seed=seed,
         targets=listed,
         ignore=parts_of("ignore", ignore),
+        dates=dates,
     )
     read = read_table if isinstance(frame, str | Path) else table_of
     where = Path(frame) if isinstance(frame, str | Path) else frame
@@ -348,7 +353,7 @@ def _train(
     begun = monotonic()
     refuse_ignored(table.ignored, asked.named_columns)
     targets = asked.targets or named_labels(table, asked.target)
-    table = with_dates(table, targets or [asked.target])
+    table = with_dates(table, [*(targets or [asked.target]), *table.ignored], asked.dates)
     if targets:
         from counterpoise.table.multilabel import train_labels  # it trains each label as a target of its own
 

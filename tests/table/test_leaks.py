@@ -6,7 +6,8 @@ import numpy as np
 import polars as pl
 import pytest
 
-from counterpoise.table.leaks import find_identifier, find_late_times, find_leak
+from counterpoise.table.identifiers import find_identifier
+from counterpoise.table.leaks import find_late_times, find_leak
 from counterpoise.table.signal import FOLDS, cells_of, signal
 
 ROWS = 3000

@@ -7,6 +7,7 @@ one column alone says (`signal.py`), out of fold; what the test part could tell 
 import shlex
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +23,8 @@ from counterpoise.table.drift import Drift, Moved, late_rows, most_moved_class, 
 from counterpoise.table.features import refused_cells
 from counterpoise.table.findings import Finding, findings_of, verdict_of
 from counterpoise.table.frames import FRAME
-from counterpoise.table.leaks import Identifier, Leak, find_identifier, find_late_times, find_leak
+from counterpoise.table.identifiers import Identifier, find_identifier, tells_classes
+from counterpoise.table.leaks import Leak, find_late_times, find_leak
 from counterpoise.table.named_columns import joined, parts_of, refuse_ignored
 from counterpoise.table.read import Labels, Table, check_columns, read_labels, read_table
 from counterpoise.table.signal import FOLDS, cells_of, signal
@@ -300,7 +302,7 @@ def audit(
     if time is not None:
         known = {leak.column for leak in leaks}
         leaks += [leak for leak in find_late_times(frame, looked, time) if leak.column not in known]
-    identifiers = [one for name in looked if name != time and (one := find_identifier(frame[name])) is not None]
+    identifiers = _identifiers(frame.select(name for name in looked if name != time), codes, parts.train)
     counts = np.bincount(codes, minlength=len(names))
     found = Audit(
         table=table.path.name,
@@ -327,6 +329,15 @@ def audit(
         found = replace(found, command=_command(table, target, time, group, certain))
     found = replace(found, findings=findings_of(found))
     return replace(found, verdict=verdict_of(found))
+
+
+def _identifiers(frame: pl.DataFrame, codes: NDArray[np.int64], learned: NDArray[np.int64]) -> list[Identifier]:
+    """The columns that name rows; training, which sees its own rows only, takes the same for such."""
+    found = []
+    for column in frame:
+        tells = partial(lambda one: tells_classes(one.gather(learned), codes[learned]), column)
+        found.append(find_identifier(column, tells))
+    return [one for one in found if one is not None]
 
 
 def _command(table: Table, target: str, time: str | None, group: str | None, certain: Sequence[str]) -> str:

@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 
 from counterpoise.errors import UserError
 from counterpoise.table.date_columns import as_learned
+from counterpoise.table.identifiers import Identifier, find_identifier, tells_classes
 from counterpoise.table.read import Table, check_columns, numbers, quoted
 from counterpoise.table.text import Text, text_unit
 
@@ -34,6 +35,8 @@ DATES = (DATE, DATETIME, CALENDAR)
 _PLAIN_KINDS = {CALENDAR: "date"}
 _MOSTLY_ONCE = 0.5
 IGNORED = "ignored on request"
+_ONLY_NAMES = "numbers that only name rows"
+_NEVER_REPEATS = "text that never repeats"
 
 
 @dataclass(frozen=True, slots=True)
@@ -232,6 +235,10 @@ def learn_schema(
         else:
             texts[name] = found
             columns.append(Column(name, TEXT, unit=found.unit, found=found.names))
+    if not columns:  # a table holds more than names: what seems to count its rows is a measurement
+        measured = [name for name, reason in dropped if reason.startswith(_ONLY_NAMES)]
+        columns = [Column(name, NUMBER) for name in measured]
+        dropped = [pair for pair in dropped if pair[0] not in measured]
     if not columns:
         raise UserError(
             f"{table.path} has no column to learn from besides {', '.join(map(repr, targets))}"
@@ -377,9 +384,14 @@ def _learn_column(
         return "the order in time"
     if kind == CATEGORY and not table.typed:
         _refuse_stray_text(whole)
+    trained = whole.gather(rows)
+    named = None
+    if kind in (NUMBER, CATEGORY) and not in_time:
+        named = find_identifier(whole, lambda: _tells(trained, table.frame.select(targets)[rows]))
+        if named is not None and named.certain:
+            return _left_out(named, kind)
     if kind == NUMBER:
         return _learn_number(name, _number(whole, table)[rows])
-    trained = whole.gather(rows)
     seen = trained.drop_nulls()
     if len(seen) == 0:
         return "empty"
@@ -388,7 +400,17 @@ def _learn_column(
     if kind != CATEGORY:
         zone = getattr(whole.dtype, "time_zone", None) or ""
         return Column(name, CALENDAR if in_time else kind, form=table.forms.get(name, ""), zone=zone)
-    return _learn_words(trained.cast(pl.String), table.frame.select(targets)[rows])
+    return _learn_words(trained.cast(pl.String), table.frame.select(targets)[rows], named)
+
+
+def _tells(trained: pl.Series, targets: pl.DataFrame) -> bool:
+    """Whether the column tells a class of any target, on the rows where that is known."""
+    for target in targets:
+        known = target.is_not_null()
+        codes = target.filter(known).rank("dense").to_numpy().astype(np.int64) - 1
+        if tells_classes(trained.filter(known), codes):
+            return True
+    return False
 
 
 def _learn_number(name: str, trained: NDArray[np.float64]) -> Column | str:
@@ -398,17 +420,24 @@ def _learn_number(name: str, trained: NDArray[np.float64]) -> Column | str:
     return "constant" if len(seen) == len(trained) and seen.min() == seen.max() else Column(name, NUMBER)
 
 
-def _learn_words(trained: pl.Series, targets: pl.DataFrame) -> Column | Text | str:
-    """A category or free text, by whether values repeat."""
+def _learn_words(trained: pl.Series, targets: pl.DataFrame, named: Identifier | None) -> Column | Text | str:
+    """A category or free text, by whether values repeat; short names are text where a word in them tells a class."""
     seen = trained.drop_nulls()
     counted = seen.value_counts(sort=False)
     once = float((counted["count"] == 1).sum() / len(seen))
     unit = text_unit(seen) if once > _MOSTLY_ONCE else None
     text = Text.learn(trained, unit, targets) if unit else None
     if text is not None:
-        return text
+        return text if named is None or len(text.telling) else _left_out(named, CATEGORY)
     categories = tuple(sorted(counted.filter(pl.col("count") > 1)[seen.name].to_list()))
-    return Column(seen.name, CATEGORY, categories, once) if categories else "text that never repeats"
+    return Column(seen.name, CATEGORY, categories, once) if categories else _NEVER_REPEATS
+
+
+def _left_out(named: Identifier, kind: str) -> str:
+    """Why a column of names is not used."""
+    if kind == NUMBER:
+        return f"{_ONLY_NAMES}: {named.why}"
+    return f"text that hardly repeats: {named.why}" if named.repeats else _NEVER_REPEATS
 
 
 def _check_text(column: pl.Series, one: Column, schema: Schema, table: Table, most: int = 1000) -> None:

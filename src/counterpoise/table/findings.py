@@ -11,7 +11,8 @@ from counterpoise.table.named_columns import joined
 
 if TYPE_CHECKING:
     from counterpoise.table.audit import Audit
-    from counterpoise.table.leaks import Identifier, Leak
+    from counterpoise.table.identifiers import Identifier
+    from counterpoise.table.leaks import Leak
 
 STOP, LOOK, NOTE = "stop", "look", "note"
 LEAST_OF_TWO = 4
@@ -288,17 +289,18 @@ def _drift(audit: "Audit") -> list[Finding]:
 
 
 def _identifiers(audit: "Audit") -> list[Finding]:
-    if not audit.identifiers:
-        return []
-    return [
-        Finding(
-            LOOK,
-            _columns(len(audit.identifiers), "only names rows", "only name rows"),
-            _reasons(audit.identifiers),
-            f"Remove {_listed(one.column for one in audit.identifiers)}: what is learned from a name does not hold for "
-            "new rows.",
-        )
-    ]
+    certain = [one for one in audit.identifiers if one.certain]
+    doubtful = [one for one in audit.identifiers if not one.certain]
+    found = []
+    if certain:
+        title = _columns(len(certain), "only names rows", "only name rows")
+        it = "it" if len(certain) == 1 else "them"
+        found.append(Finding(NOTE, title, _reasons(certain), f"Training leaves {it} out."))
+    if doubtful:
+        title = _columns(len(doubtful), "may only name rows", "may only name rows")
+        ask = f"What is learned from a name does not hold for new rows; leave names out: {_ignoring(audit, doubtful)}"
+        found.append(Finding(LOOK, title, _reasons(doubtful), ask))
+    return found
 
 
 def _cells(audit: "Audit") -> list[Finding]:

@@ -1,4 +1,4 @@
-"""Columns that a model should not be shown: they give the class away, or only name the row.
+"""Columns that a model should not be shown: they give the class away.
 
 A leak is a column that was written down after the class was known. Its signs are that it alone tells the classes
 apart, that it is missing exactly for one class, that one of its values never occurs without the class, or that its
@@ -6,7 +6,6 @@ dates lie after the time of the row. A strong column may be an honest one: `Leak
 to believe.
 """
 
-import re
 from dataclasses import dataclass
 
 import numpy as np
@@ -21,9 +20,6 @@ _CERTAIN_ERRORS = 0.02
 _LEAST_ROWS = 10
 _PURE_ROWS = 15
 _RARE_CLASS = 0.25
-_LEAST_UNIQUE = 20
-_NAMED = re.compile(r"(^|[\s_.\-])(id|ids|uuid|guid|nbr|number|num|no|nr|key|index)$", re.IGNORECASE)
-_CAMEL = re.compile(r"[a-z](Id|ID)$")
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,25 +46,6 @@ class Leak:
     auc: float
     certain: bool
     of_class: str | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Identifier:
-    """A column that names rows and says nothing about new ones.
-
-    Parameters
-    ----------
-    column
-        Its name.
-    why
-        The evidence, in words.
-    repeats
-        Whether it names something with several rows, which a group split should keep together.
-    """
-
-    column: str
-    why: str
-    repeats: bool
 
 
 def find_leak(name: str, cells: Cells, found: Signal, classes: tuple[str, ...]) -> Leak | None:
@@ -185,65 +162,3 @@ def find_late_times(frame: pl.DataFrame, names: list[str], time: str) -> list[Le
         if len(late) and (share := int(late.sum()) / len(late)) > 0.5:
             found.append(Leak(name, f"it lies after {time!r} in {percent(share)} of the rows that have it", 0.5, False))
     return found
-
-
-def find_identifier(column: pl.Series) -> Identifier | None:
-    """Whether a column names rows: it counts them, never repeats where chance would, or says so by its name.
-
-    Examples
-    --------
-    >>> find_identifier(pl.Series("row", range(100))).why
-    'it counts the rows'
-    >>> find_identifier(pl.Series("size", [k * k % 101 for k in range(100)])) is None
-    True
-    """
-    held = column.drop_nulls()
-    if len(held) < _LEAST_UNIQUE:
-        return None
-    if column.dtype.is_float():
-        values = held.to_numpy()
-        values = values[~np.isnan(values)]
-        if len(values) < _LEAST_UNIQUE or np.isinf(values).any() or (values % 1 != 0).any():
-            return None
-        held = pl.Series(values).cast(pl.Int64, strict=False).drop_nulls()
-    text = held.dtype in (pl.String, pl.Categorical, pl.Enum)
-    if not (text or held.dtype.is_integer()) or held.is_empty():
-        return None
-    unique = held.n_unique()
-    share = unique / len(held)
-    name = column.name
-    if not text and (counted := _counter(held, unique)):
-        return Identifier(name, counted, unique < len(held))
-    if unique == len(held) and not text:
-        low, high = int(held.min()), int(held.max())  # type: ignore[arg-type]
-        repeats = len(held) * (len(held) - 1) / 2 / (high - low + 1)
-        if repeats >= 5:
-            return Identifier(
-                name, f"it never repeats, where numbers drawn at random would {repeats:,.0f} times", False
-            )
-    if text and share >= 0.95 and not _prose(held):
-        return Identifier(name, f"{unique:,} distinct words in {len(held):,} rows", unique < len(held))
-    if (_NAMED.search(name) or _CAMEL.search(name)) and share >= 0.2:
-        return Identifier(
-            name, f"its name says so, and it has {unique:,} values in {len(held):,} rows", unique < len(held)
-        )
-    return None
-
-
-def _counter(held: pl.Series, unique: int) -> str | None:
-    whole = held.cast(pl.Int64, strict=False)
-    if whole.null_count():  # beyond 64 bits nobody counts rows
-        return None
-    steps = np.diff(whole.to_numpy())
-    if unique == len(held) and (steps == steps[0]).all():
-        return "it counts the rows"
-    forward = float((steps == 1).mean())
-    if forward >= 0.9 and unique >= _LEAST_UNIQUE:
-        return f"it counts up in the order of the rows, and restarts {int((steps != 1).sum()):,} times"
-    return None
-
-
-def _prose(held: pl.Series) -> bool:
-    """Whether most of the cells are sentences, which never repeat either."""
-    spaced = held.cast(pl.String).head(1000).str.strip_chars().str.contains(r"\s")
-    return int(spaced.sum()) > 0.5 * len(spaced)

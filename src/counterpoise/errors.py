@@ -7,6 +7,19 @@ import warnings
 from collections.abc import Iterable
 
 
+def printable(text: str) -> str:
+    r"""Text as one line that may be shown anywhere: what controls a terminal, or cannot be seen, is spelled.
+
+    Examples
+    --------
+    >>> print(printable("a\x1b[31mb\u202ec\n"))
+    a\x1b[31mb\u202ec\n
+    """
+    if text.isprintable():
+        return text
+    return "".join(one if one.isprintable() else one.encode("unicode_escape").decode("ascii") for one in text)
+
+
 class UserError(ValueError):
     """A user's mistake; the message says what was wrong, where, what was found, and what to do.
 
@@ -19,6 +32,9 @@ class UserError(ValueError):
     ...
     counterpoise.errors.UserError: target holds class 7, but the recipe has 4 classes (0 to 3)
     """
+
+    def __init__(self, message: str) -> None:
+        super().__init__("\n".join(map(printable, message.split("\n"))))  # it may have lines
 
 
 class ClassWeightWarning(UserWarning):

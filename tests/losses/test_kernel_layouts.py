@@ -105,16 +105,26 @@ def test_targets_of_other_whole_dtypes(dtype):
 
 
 @pytest.mark.parametrize("family", ["softmax", "sigmoid"])
-def test_extended_precision_is_computed_in_double_or_refused(family):
+@pytest.mark.parametrize("soft", [False, True])
+@pytest.mark.parametrize("wide", ["logits", "target", "weight", "all", "a list"])
+def test_extended_precision_is_computed_in_double(family, soft, wide):
     rng = np.random.default_rng(1)
-    logits, target = rng.normal(size=(7, 4)), rng.integers(4, size=7)
-    target = target if family == "softmax" else np.eye(4)[target]
+    logits, target, weight = rng.normal(size=(7, 4)), rng.integers(4, size=7), rng.random(7)
+    target = target if family == "softmax" and not soft else np.eye(4)[target] * 0.9 + 0.025
     recipe = recipe_of(family, "each", 4)
-    try:
-        found = cp.loss(logits.astype(np.longdouble), target, recipe)
-    except cp.UserError:
-        return
-    assert found == cp.loss(logits, target, recipe)
+    expected, slope = cp.loss_and_gradient(logits, target, recipe, sample_weight=weight)
+    if wide in ("logits", "all"):
+        logits = logits.astype(np.longdouble)
+    if wide in ("target", "all") and target.dtype.kind == "f":
+        target = target.astype(np.longdouble)
+    if wide in ("weight", "all"):
+        weight = weight.astype(np.longdouble)
+    if wide == "a list":
+        logits = [list(row) for row in logits.astype(np.longdouble)]
+    found, gradient = cp.loss_and_gradient(logits, target, recipe, sample_weight=weight)
+    assert found == cp.loss(logits, target, recipe, sample_weight=weight) == expected
+    assert gradient.dtype == np.float64
+    assert gradient.tolist() == slope.tolist()
 
 
 @pytest.mark.parametrize("classes", [1, 2, 40])

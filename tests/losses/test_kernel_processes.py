@@ -12,6 +12,7 @@ import pytest
 
 import counterpoise as cp
 from counterpoise import _kernels
+from counterpoise.losses.kernel import threads_here
 from instruction_sets import HERE
 
 needs_fork = pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
@@ -229,6 +230,27 @@ def test_as_many_threads_as_asked_for(asked, more):
     script = 'before = len(os.listdir("/proc/self/task"))\n' + textwrap.dedent(COUNTED)
     # NumPy's own library of linear algebra starts its threads when it is loaded
     assert printed(script, OMP_NUM_THREADS=asked, OPENBLAS_NUM_THREADS="1") == [str(more)]
+
+
+@pytest.mark.parametrize("asked", ["3", " 3 ", "3,8", "003", "3 , 2"])
+def test_the_first_number_asked_for_counts(asked, monkeypatch):
+    monkeypatch.setenv("OMP_NUM_THREADS", asked)
+    assert threads_here() == 3
+
+
+@pytest.mark.parametrize("asked", ["99999999999999999999", "1000000", "9" * 6000])
+def test_nobody_gets_endless_threads(asked, monkeypatch):
+    monkeypatch.setenv("OMP_NUM_THREADS", asked)
+    assert threads_here() == 256
+    assert cp.loss(np.zeros((4, 2)), np.zeros(4, np.int64), cp.softmax.focal()) > 0
+
+
+@pytest.mark.parametrize("asked", ["", "0", "-1", "many", "²", "1e3", "0x4", "٣", "3.5", ",", "4 threads"])
+def test_what_is_no_number_of_threads_counts_as_nothing(asked, monkeypatch):
+    monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
+    usual = threads_here()
+    monkeypatch.setenv("OMP_NUM_THREADS", asked)
+    assert threads_here() == usual >= 1
 
 
 @needs_proc

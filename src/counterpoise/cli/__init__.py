@@ -6,9 +6,12 @@ import warnings
 from collections.abc import Sequence
 from typing import Any, cast
 
+from counterpoise.cli.terminal import TerminatedError, complain, running, settle
 from counterpoise.errors import UserError
 
 __all__ = ["main"]
+
+_MISTAKE, _INTERRUPTED, _SIGNAL, _NOBODY_READS = 2, 130, 128, 141
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -22,7 +25,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     Returns
     -------
     int
-        The exit code.
+        The exit code: 0, or 2 for a mistake; after a signal 128 and its number, as shells count.
 
     Examples
     --------
@@ -34,31 +37,36 @@ def main(arguments: Sequence[str] | None = None) -> int:
     # GNU's OpenMP threads wait for each other spinning: beside other work LightGBM took 50 times as long
     os.environ.setdefault("GOMP_SPINCOUNT", "10000")
     try:
+        with running(), warnings.catch_warnings():
+            warnings.showwarning = cast(Any, _warn)
+            return _run(words or ["--help"])
+    except UserError as error:
+        complain(str(error))
+    except BrokenPipeError:
+        settle()
+        return _NOBODY_READS
+    except MemoryError:
+        complain("there is not enough memory; take a sample of the rows, or a machine with more")
+    except OSError as error:
+        settle()
+        complain(": ".join(str(one) for one in (error.filename, error.strerror or error) if one is not None))
+    except KeyboardInterrupt as stopped:
+        kept = "; --resume goes on with what is finished" if words[:1] == ["train"] else ""
+        terminated = isinstance(stopped, TerminatedError)
+        complain(f"{'terminated' if terminated else 'interrupted'}; nothing was written{kept}")
+        return _SIGNAL + stopped.number if isinstance(stopped, TerminatedError) else _INTERRUPTED
+    return _MISTAKE
+
+
+def _run(words: Sequence[str]) -> int:
+    try:
         from counterpoise.cli.commands import run
     except ImportError as error:
         if (error.name or "").split(".")[0] not in ("typer", "rich", "click"):
             raise
-        return _complain(f"{error.name} is not installed: pip install 'counterpoise[table]'")
-    try:
-        with warnings.catch_warnings():
-            warnings.showwarning = cast(Any, _warn)
-            return run(words or ["--help"])
-    except UserError as error:
-        return _complain(str(error))
-    except OSError as error:
-        if error.filename is None:  # no file's fault
-            raise
-        return _complain(f"{error.filename}: {error.strerror}")
-    except KeyboardInterrupt:
-        kept = "; --resume goes on with what is finished" if words[:1] == ["train"] else ""
-        _complain(f"interrupted; nothing was written{kept}")
-        return 130
+        raise UserError(f"{error.name} is not installed: pip install 'counterpoise[table]'") from None
+    return run(words)
 
 
 def _warn(message: Warning | str, *_: Any) -> None:
-    _complain(f"warning: {message}")
-
-
-def _complain(message: str) -> int:
-    print("counterpoise: " + " ".join(message.split()), file=sys.stderr)
-    return 2
+    complain(f"warning: {message}")

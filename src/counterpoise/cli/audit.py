@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from counterpoise.cli.date_options import Dates
+from counterpoise.cli.terminal import say
 
 TablePath = Annotated[Path, typer.Argument(metavar="TABLE", help="A .csv or .parquet file, or a folder of the latter.")]
 
@@ -37,7 +38,7 @@ def audit(
             refuse_existing(out)
     ignored = () if ignore is None else parts_of("--ignore", ignore)
     found = audit_table(table, target=target, time=time, group=group, ignore=ignored, dates=dates)
-    typer.echo(screen(found, min(shutil.get_terminal_size((100, 24)).columns, 110)))
+    say(*screen(found, min(shutil.get_terminal_size((100, 24)).columns, 110)).split("\n"))
     if to_json is not None:
         write_text(json.dumps(found.to_dict(), indent=2, ensure_ascii=False, allow_nan=False) + "\n", to_json)
     if to_html is not None:

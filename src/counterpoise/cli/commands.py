@@ -1,24 +1,22 @@
 """The subcommands: each names its arguments, calls one function and shows what it returned."""
 
 import re
-import time
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
-from rich.console import Console
-from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from rich.table import Table as Grid
 
 from counterpoise import __version__
 from counterpoise.cli.audit import audit
 from counterpoise.cli.compare import compare
 from counterpoise.cli.date_options import Dates
+from counterpoise.cli.display import progress, show
 from counterpoise.cli.export import export
 from counterpoise.cli.predict import predict
 from counterpoise.cli.serve import serve
+from counterpoise.cli.terminal import say
 from counterpoise.errors import UserError, nearest_name, refuse_missing
 from counterpoise.recipes import recipe_table
 from counterpoise.weights import NORMALIZATIONS, SCHEMES, ClassCounts, class_weights
@@ -48,18 +46,20 @@ def run(words: Sequence[str]) -> int:
     [1.8, 0.2]
     0
     """
-    try:
-        code = app(list(words), standalone_mode=False, prog_name="counterpoise")
+    command = typer.main.get_command(app)
+    try:  # not app(): it has its own ideas about signals and broken pipes
+        with command.make_context("counterpoise", list(words)) as context:
+            command.invoke(context)
     except _USAGE_ERROR as error:
         raise UserError(f"{error.format_message()} (counterpoise --help lists the commands)") from None
-    except typer.Abort:
-        raise KeyboardInterrupt from None
-    return code if isinstance(code, int) else 0
+    except typer.Exit as left:
+        return left.exit_code
+    return 0
 
 
 def _version(wanted: bool) -> None:
     if wanted:
-        typer.echo(f"counterpoise {__version__}")
+        say(f"counterpoise {__version__}")
         raise typer.Exit
 
 
@@ -129,13 +129,13 @@ def train(
 
     if mlflow is not None:
         check_tracking()
-    with _progress() as progress:
+    with progress() as told:
         training = train_table(
             table,
             target=target,
             out=out,
             resume=resume,
-            progress=progress,
+            progress=told,
             positive=positive,
             goal=None if goal is None else goals.goal(goal),
             learners=DEFAULT_LEARNERS if learner is None else tuple(_words("--learner", learner)),
@@ -209,11 +209,11 @@ def repair(
         columns=None if columns is None else columns.split(","),
         overwrite=overwrite,
     )
-    typer.echo(f"{done.rows:,} rows in {done.out}")
+    say(f"{done.rows:,} rows in {done.out}")
     for name, before, after in zip(done.columns, done.before, done.after, strict=True):
-        typer.echo(f"mean of {name}: {before:.4g} -> {after:.4g}")
+        say(f"mean of {name}: {before:.4g} -> {after:.4g}")
     if to == "estimate" and done.to is not None:
-        typer.echo("estimated class shares: " + ", ".join(f"{one:.4g}" for one in done.to))
+        say("estimated class shares: " + ", ".join(f"{one:.4g}" for one in done.to))
 
 
 def _numbers(option: str, text: str | None) -> list[float] | None:
@@ -247,7 +247,7 @@ def weights(
             raise nearest_name(kind, name, known)
     if scheme is not None and normalize is not None:
         found = class_weights(samples, scheme=scheme, normalize=normalize)
-        typer.echo("[" + ", ".join(f"{weight:.6g}" for weight in found) + "]")
+        say("[" + ", ".join(f"{weight:.6g}" for weight in found) + "]")
         return
     grid = Grid("scheme", "normalize", box=None, pad_edge=False)
     for number in counts:
@@ -267,9 +267,9 @@ def weights(
             grid.add_row()
     if not made:
         raise refused[0]
-    _console().print(grid)
+    show(grid)
     for reason in dict.fromkeys(map(str, refused)):
-        typer.echo(f"–: {reason}")
+        say(f"–: {reason}")
 
 
 @app.command()
@@ -278,7 +278,7 @@ def losses() -> None:
     grid = Grid("name", "what", "source", box=None, pad_edge=False, padding=(0, 2, 0, 0))
     for row in recipe_table():
         grid.add_row(row.name, row.summary, row.source)
-    _console().print(grid)
+    show(grid)
 
 
 def _needs_table_extra() -> None:
@@ -286,56 +286,8 @@ def _needs_table_extra() -> None:
     refuse_missing(packages, "table")
 
 
-def _console() -> Console:
-    console = Console(highlight=False, markup=False)
-    if not console.is_terminal:
-        console.width = 160  # a file or a pipe has no width to respect
-    return console
-
-
-_DONE = {
-    "reading": "read",
-    "screening": "screened",
-    "learning": "learned",
-    "comparing": "compared",
-    "growing": "grew",
-    "measuring": "measured",
-    "writing": "wrote",
-}
-
-
-@contextmanager
-def _progress() -> Iterator[Any]:
-    """A bar per step on standard error, gone at the end; where that is no terminal a line per finished step."""
-    console = Console(stderr=True)
-    if not console.is_terminal:
-        began, last = time.monotonic(), ""
-
-        def log(step: str, done: float) -> None:
-            nonlocal began, last
-            if done >= 1 and step != last:
-                last = step
-                verb, rest = step.split(" ", 1)
-                now = time.monotonic()
-                typer.echo(f"counterpoise: {_DONE[verb]} {rest}, {now - began:.0f} s", err=True)
-                began = now
-
-        yield log
-        return
-    columns = (TextColumn("{task.description}", markup=False), BarColumn(), TimeElapsedColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=console, transient=True) as bar:
-        tasks: dict[str, Any] = {}
-
-        def report(step: str, done: float) -> None:
-            if step not in tasks:
-                tasks[step] = bar.add_task(step, total=1.0)
-            bar.update(tasks[step], completed=done)
-
-        yield report
-
-
 def _show(training: "Training | MultilabelTraining") -> None:
     from counterpoise.table.summary import summary_lines
 
     for name, text in summary_lines(training):
-        typer.echo(f"{name:<10}{text}")
+        say(f"{name:<10}{text}")

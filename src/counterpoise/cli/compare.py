@@ -7,6 +7,8 @@ import typer
 from rich.table import Table as Grid
 
 from counterpoise.cli.date_options import Dates
+from counterpoise.cli.display import progress, show
+from counterpoise.cli.terminal import say
 
 if TYPE_CHECKING:
     from counterpoise.table.compare import Comparison, Interval
@@ -31,14 +33,14 @@ def compare(
     seed: Annotated[int, typer.Option(help="Same seed, same folds.")] = 0,
 ) -> None:
     """Compare all losses and learners on one table, on the same folds."""
-    from counterpoise.cli.commands import _console, _needs_table_extra, _progress, _words
+    from counterpoise.cli.commands import _needs_table_extra, _words
 
     _needs_table_extra()
     from counterpoise import goals
     from counterpoise.table.compare import compare_table
     from counterpoise.table.named_columns import parts_of
 
-    with _progress() as progress:
+    with progress() as told:
         done = compare_table(
             table,
             target=target,
@@ -50,14 +52,14 @@ def compare(
             ignore=() if ignore is None else parts_of("--ignore", ignore),
             dates=dates,
             seed=seed,
-            progress=progress,
+            progress=told,
         )
-    _console().print(_grid(done))
+    show(_grid(done))
     for reason in done.left_out:
-        typer.echo(f"left out: {reason}")
+        say(f"left out: {reason}")
     sampled = "" if done.rows == done.total else f" of {done.total:,}"
-    typer.echo(f"{done.rows:,}{sampled} rows, {done.folds} folds. {done.sentence}")
-    typer.echo(f"{done.out / 'comparison.csv'}, {done.out / 'comparison.svg'}")
+    say(f"{done.rows:,}{sampled} rows, {done.folds} folds. {done.sentence}")
+    say(f"{done.out / 'comparison.csv'}, {done.out / 'comparison.svg'}")
 
 
 def _grid(done: "Comparison") -> Grid:

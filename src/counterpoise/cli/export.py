@@ -5,6 +5,8 @@ from typing import Annotated
 
 import typer
 
+from counterpoise.cli.terminal import say
+
 
 def export(
     directory: Annotated[Path, typer.Argument(metavar="DIR", help="What counterpoise train wrote.")],
@@ -18,4 +20,4 @@ def export(
     from counterpoise.table.export import export_onnx
 
     size = export_onnx(directory, onnx, label=label)
-    typer.echo(f"{onnx}: {size / 1e6:.1f} MB; it gives what the model gives (checked); its metadata describe the input")
+    say(f"{onnx}: {size / 1e6:.1f} MB; it gives what the model gives (checked); its metadata describe the input")

@@ -5,6 +5,7 @@ from typing import Annotated
 
 import typer
 
+from counterpoise.cli.terminal import say
 from counterpoise.errors import UserError
 
 
@@ -29,15 +30,15 @@ def predict(
 
     done = predict_table(directory, table, out, prior=None if prior is None else _prior(prior))
     decided = ", ".join(f"{name} {rows:,}" for name, rows in done.decided.items())
-    typer.echo(f"{done.rows:,} rows in {done.out}; decided: {decided}")
+    say(f"{done.rows:,} rows in {done.out}; decided: {decided}")
     if done.prior is not None:
         shares = zip(done.decided, done.prior, strict=True)
-        typer.echo("adjusted to class shares: " + ", ".join(f"{name} {share:.4g}" for name, share in shares))
+        say("adjusted to class shares: " + ", ".join(f"{name} {share:.4g}" for name, share in shares))
     if done.problems is not None:
-        typer.echo(f"{done.unscored:,} rows could not be scored and are empty; {done.problems} says why")
+        say(f"{done.unscored:,} rows could not be scored and are empty; {done.problems} says why")
     if done.ignored:
         shown = ", ".join(done.ignored[:10]) + (" ..." if len(done.ignored) > 10 else "")
-        typer.echo(f"columns that the model does not know were ignored: {shown}")
+        say(f"columns that the model does not know were ignored: {shown}")
 
 
 def _prior(text: str) -> str | list[float]:

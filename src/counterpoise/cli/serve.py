@@ -5,6 +5,8 @@ from typing import Annotated
 
 import typer
 
+from counterpoise.cli.terminal import say
+
 
 def serve(
     directory: Annotated[Path, typer.Argument(metavar="DIR", help="What counterpoise train wrote.")],
@@ -18,6 +20,6 @@ def serve(
     from counterpoise.table.serve import serve as serve_model
 
     def ready(address: str) -> None:
-        typer.echo(f"{address} serves {directory}: POST /predict, GET /health, /openapi.json, / (the report)")
+        say(f"{address} serves {directory}: POST /predict, GET /health, /openapi.json, / (the report)")
 
     serve_model(directory, host=host, port=port, ready=ready)

@@ -5,6 +5,7 @@ This is the only file that passes addresses; it holds the arrays until the call 
 
 import ctypes
 import os
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
@@ -25,6 +26,7 @@ AS_IT_IS = (1.0, 0.0, 0.0)
 OWN_THREADS = 0
 """In place of the address of a function that runs another one on the threads of OpenMP."""
 
+_MOST_THREADS = 256  # as in native/threads.cpp
 _MOST_COMPILED, _MOST_CLASSES = 256, 1_000_000
 _compiled: dict[tuple[int, int], tuple[Recipe, Any]] = {}
 
@@ -231,8 +233,11 @@ def region_of(library: str) -> int:
 
 
 def threads_here() -> int:
-    """How many threads NumPy's losses use: OMP_NUM_THREADS, else one per processor that this process may use."""
-    asked = os.environ.get("OMP_NUM_THREADS", "").split(",")[0]
-    if asked.isdigit() and int(asked) > 0:
-        return int(asked)
+    """How many threads NumPy's losses use: OMP_NUM_THREADS, else one per processor that this process may use.
+
+    Of a list the first number counts, as OpenMP says; what is no number above 0 counts as nothing.
+    """
+    asked = re.match(r"\s*0*([1-9][0-9]*)\s*(,|$)", os.environ.get("OMP_NUM_THREADS", ""))
+    if asked:
+        return min(int(asked[1][:9]), _MOST_THREADS)
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

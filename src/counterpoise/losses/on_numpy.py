@@ -1,5 +1,6 @@
 """Loss, gradient and diagonal curvature of NumPy arrays, by the compiled kernels."""
 
+from contextlib import suppress
 from typing import Any
 
 import numpy as np
@@ -152,7 +153,8 @@ def _computed(
     region: int = OWN_THREADS,
 ) -> tuple[Any, list[Any]]:
     check_recipe(recipe)
-    given = (logits, target, recipe, sample_weight, ignore_index, class_axis)
+    given = (_at_most_double(logits), target, recipe, sample_weight, ignore_index, class_axis)
+    logits = given[0]
     if not _in_plain_form(*given):
         arguments = arguments_of(*given)
         axis = class_axis if arguments.logits.ndim > 1 else -1
@@ -161,8 +163,6 @@ def _computed(
     elif isinstance(recipe, SoftmaxRecipe):
         warn_about_one_weight(recipe, logits.shape[class_axis])
     logits, target, sample_weight = (_ordinary(array) for array in (logits, target, sample_weight))
-    if logits.dtype.name not in TYPES:  # such as a long double
-        logits = logits.astype(np.float64)
     dtype = np.dtype(np.float64 if logits.dtype == np.float64 else np.float32)
     derivatives = [np.empty_like(logits, dtype, subok=False) for _ in range(orders)]
     if out is not None:
@@ -199,6 +199,16 @@ def _computed(
         out[...] = derivatives[0]
         derivatives[0] = out
     return value.astype(dtype)[()], derivatives
+
+
+def _at_most_double(logits: Any) -> Any:
+    """Long doubles as doubles, which is all that a loss needs and a kernel takes."""
+    array = logits
+    if isinstance(logits, list | tuple):
+        with suppress(ValueError):  # a list that is no array is explained elsewhere
+            array = np.asarray(logits)
+    wide = isinstance(array, np.ndarray | np.generic) and array.dtype.kind == "f" and array.dtype.itemsize > 8
+    return array.astype(np.float64) if wide else logits
 
 
 def _in_plain_form(

@@ -4,6 +4,7 @@ import textwrap
 from dataclasses import dataclass
 from importlib.resources import files
 
+from counterpoise.errors import printable
 from counterpoise.table.audit import Audit
 from counterpoise.table.drift import Period
 from counterpoise.table.findings import percent, sentence_of_effect
@@ -34,23 +35,24 @@ def screen(audit: Audit, width: int = 100) -> str:
         Of the terminal; long sentences are broken there.
     """
     lines = [
-        f"{audit.table}: {audit.rows:,} rows, {audit.columns} columns; target {audit.target!r}, "
+        f"{printable(audit.table)}: {audit.rows:,} rows, {audit.columns} columns; target {audit.target!r}, "
         f"{audit.imbalance_ratio:.3g} to 1",
         "",
     ]
     shown = audit.classes[:_MOST_CLASSES] if len(audit.classes) > 2 else audit.classes
-    name = max(5, *(len(one.name) for one in shown))
+    names = [printable(one.name) for one in shown]
+    name = max(5, *map(len, names))
     lines.append(f"  {'class':<{name}}{'rows':>12}{'share':>10}{'train':>12}{'calibration':>13}{'test':>10}")
     lines += [
-        f"  {one.name:<{name}}{one.rows:>12,}{percent(one.share):>10}{one.train:>12,}{one.calibration:>13,}"
+        f"  {spelled:<{name}}{one.rows:>12,}{percent(one.share):>10}{one.train:>12,}{one.calibration:>13,}"
         f"{one.test:>10,}"
-        for one in shown
+        for spelled, one in zip(names, shown, strict=True)
     ]
     if len(audit.classes) > len(shown):
         lines.append(f"  and {len(audit.classes) - len(shown)} more")
     lines += ["", _broken(sentence_of_effect(audit), "  ", width), ""]
     for finding in audit.findings:
-        lines.append(f"{finding.severity.upper():<6}{finding.title[0].upper()}{finding.title[1:]}")
+        lines.append(printable(f"{finding.severity.upper():<6}{finding.title[0].upper()}{finding.title[1:]}"))
         lines.append(_broken(finding.text, "      ", width))
         if finding.do:
             lines.append(_broken(f"-> {finding.do}", "      ", width))
@@ -58,13 +60,13 @@ def screen(audit: Audit, width: int = 100) -> str:
         lines.append("")
     lines.append(_broken(audit.verdict, "", width))
     if audit.command is not None:
-        lines.append(f"Next: {audit.command}")
+        lines.append(printable(f"Next: {audit.command}"))
     return "\n".join(lines)
 
 
 def _broken(text: str, indent: str, width: int) -> str:
     return textwrap.fill(
-        text,
+        printable(text),
         max(width, 40),
         initial_indent=indent,
         subsequent_indent=indent,

@@ -3,6 +3,7 @@
 import re
 from typing import TYPE_CHECKING
 
+from counterpoise.errors import printable
 from counterpoise.table.notes import columns_not_used
 
 if TYPE_CHECKING:
@@ -59,5 +60,5 @@ def model_card(training: "Training") -> str:
 
 def plain(text: object) -> str:
     """What a table says, so that it is neither markup nor a new line of the card."""
-    found = " ".join(str(text).split())
+    found = printable(" ".join(str(text).split()))
     return re.sub(r"[&<|`[*_]", lambda sign: f"&#{ord(sign[0])};", found)

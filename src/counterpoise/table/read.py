@@ -15,6 +15,8 @@ from counterpoise.table.named_columns import ignored_columns
 
 __all__ = ["Labels", "Table", "check_columns", "data_rows", "numbers", "quoted", "read_labels", "read_table"]
 
+NO_PARQUET = (pl.exceptions.PolarsError, OSError, pl.exceptions.PanicException)
+"""What Polars raises for a file that is damaged; a panic is no `Exception`."""
 _PARQUET = (".parquet", ".pq")
 _MOST_CLASSES = 200
 
@@ -178,8 +180,8 @@ def parquet_files(path: Path) -> list[Path]:
 def parquet_schema(path: Path) -> dict[str, pl.DataType]:
     """The names and types of the columns of a Parquet file."""
     try:
-        return dict(pl.read_parquet_schema(path))
-    except (pl.exceptions.PolarsError, OSError) as error:
+        return dict(pl.scan_parquet(path, glob=False).collect_schema())
+    except NO_PARQUET as error:
         raise _unreadable(path, error) from None
 
 
@@ -314,12 +316,12 @@ def _read_parquet(path: Path, ignore: Sequence[str], keep: Collection[str]) -> t
 
 def _read_part(path: Path, columns: list[str]) -> pl.DataFrame:
     try:
-        return pl.read_parquet(path, columns=columns)
-    except (pl.exceptions.PolarsError, OSError) as error:
+        return pl.read_parquet(path, columns=columns, glob=False)
+    except NO_PARQUET as error:
         raise _unreadable(path, error) from None
 
 
-def _unreadable(path: Path, error: Exception) -> UserError:
+def _unreadable(path: Path, error: BaseException) -> UserError:
     return UserError(f"{path} is not a readable Parquet file ({first_line(error)})")
 
 

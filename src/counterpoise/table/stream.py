@@ -30,7 +30,7 @@ from counterpoise.table.delimited import (
 )
 from counterpoise.table.features import DATE, DATES, FLAG, NUMBER, Column, Schema, kind_in_words
 from counterpoise.table.missing import MISSING, MISSING_NUMBER, without_marks
-from counterpoise.table.read import Table, check_columns, is_parquet, parquet_files, parquet_schema, quoted
+from counterpoise.table.read import NO_PARQUET, Table, check_columns, is_parquet, parquet_files, parquet_schema, quoted
 
 ROWS = 65_536
 INFINITE = "is infinite"
@@ -245,9 +245,10 @@ def _of_parquet(path: Path, schema: Schema) -> Iterator[tuple[pl.DataFrame, bool
     for file in parquet_files(path):
         check_columns(Table(pl.DataFrame(schema=parquet_schema(file)), path, typed=True), wanted)
         try:
-            for frame in pl.scan_parquet(file).select(wanted).collect_batches(chunk_size=ROWS, maintain_order=True):
+            rows = pl.scan_parquet(file, glob=False).select(wanted)
+            for frame in rows.collect_batches(chunk_size=ROWS, maintain_order=True):
                 yield from ((piece, False) for piece in frame.iter_slices(ROWS))
-        except (pl.exceptions.PolarsError, OSError) as error:
+        except NO_PARQUET as error:
             raise UserError(f"{file} is not a readable Parquet file ({first_line(error)})") from None
 
 

@@ -103,7 +103,7 @@ def appended(out: Path, *, overwrite: bool = False) -> Iterator[Callable[[pl.Dat
 
             yield append
             with _as_os_error():
-                pl.scan_ipc(files).sink_parquet(partial)
+                pl.scan_ipc(files, glob=False).sink_parquet(partial)
         finally:
             shutil.rmtree(parts, ignore_errors=True)
 

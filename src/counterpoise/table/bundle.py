@@ -17,8 +17,6 @@ Nothing in it is a pickle. It appears at once or not at all: it is written besid
 import hashlib
 import json
 import os
-import secrets
-import shutil
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -33,6 +31,7 @@ from counterpoise.table.features import Schema
 from counterpoise.table.learners import LEARNERS
 from counterpoise.table.model import Member, Model, Ruling
 from counterpoise.table.multilabel_model import LABEL, MULTILABEL, MultilabelModel
+from counterpoise.table.unfinished import unfinished
 
 DECISION, REPORT, CARD, TEXT = "decision.json", "report.html", "model_card.md", "text.safetensors"
 SEAL = "sha256"
@@ -60,17 +59,6 @@ def refuse_existing(out: Path) -> None:
     above = next(place for place in out.absolute().parents if place.exists())
     if not os.access(above, os.W_OK | os.X_OK):
         raise UserError(f"cannot write {out}: {above} may not be written to")
-
-
-def beside(out: Path) -> Path:
-    """A name for what is not finished, in the same directory: nobody else has it.
-
-    Examples
-    --------
-    >>> beside(Path("some", "model")).parent.name
-    'some'
-    """
-    return out.with_name(f".counterpoise-{secrets.token_hex(8)}.partial")
 
 
 def folder_of(place: int, learner: str, members: int) -> str:
@@ -101,20 +89,18 @@ def model_files(members: tuple[Member, ...], arrays: dict[str, NDArray[Any]]) ->
 def write(out: Path, files: Mapping[str, bytes]) -> None:
     """Write a new directory with these files, or nothing."""
     refuse_existing(out)
-    partial = beside(out)
     try:
-        out.parent.mkdir(parents=True, exist_ok=True)
-        partial.mkdir()
-        for name, data in files.items():
-            place = partial / name
-            place.parent.mkdir(parents=True, exist_ok=True)
-            place.write_bytes(data)
-        refuse_existing(out)  # the work took minutes; renaming fails on all but an empty directory
-        partial.rename(out)
+        with unfinished(out) as place:
+            whole = place / "whole"
+            whole.mkdir()
+            for name, data in files.items():
+                file = whole / name
+                file.parent.mkdir(parents=True, exist_ok=True)
+                file.write_bytes(data)
+            refuse_existing(out)  # the work took minutes; renaming fails on all but an empty directory
+            whole.rename(out)
     except OSError as error:
         raise UserError(f"cannot write {out}: {error.strerror or error}") from None
-    finally:
-        shutil.rmtree(partial, ignore_errors=True)
 
 
 def to_json(facts: Mapping[str, Any]) -> str:

@@ -5,16 +5,16 @@ filled in a form, is written with an apostrophe before it; numbers are left alon
 """
 
 import os
-import shutil
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO
 
 import polars as pl
 
 from counterpoise.errors import UserError
-from counterpoise.table.bundle import beside, refuse_existing
+from counterpoise.table.bundle import refuse_existing
+from counterpoise.table.unfinished import unfinished
 
 _FORMULA = r"^[\s\x00]*[=+\-@\uFF1D\uFF0B\uFF0D\uFF20]|^[\t\r\n]"
 _NUMBER = r"^\s*[+-]?(\d+([.,]\d*)?|[.,]\d+)(e[+-]?\d+)?\s*%?$|^\s*-+\s*$|^[+-]inf$"
@@ -91,21 +91,16 @@ def appended(out: Path, *, overwrite: bool = False) -> Iterator[Callable[[pl.Dat
             with partial.open("xb") as file:
                 yield _to_csv(file)
             return
-        parts = partial.with_name(partial.name + ".parts")
-        parts.mkdir()
-        try:
-            files: list[Path] = []
+        files: list[Path] = []
 
-            def append(frame: pl.DataFrame) -> None:
-                files.append(parts / f"{len(files)}.arrow")
-                with _as_os_error():
-                    frame.write_ipc(files[-1])
-
-            yield append
+        def append(frame: pl.DataFrame) -> None:
+            files.append(partial.with_name(f"{len(files)}.arrow"))
             with _as_os_error():
-                pl.scan_ipc(files, glob=False).sink_parquet(partial)
-        finally:
-            shutil.rmtree(parts, ignore_errors=True)
+                frame.write_ipc(files[-1])
+
+        yield append
+        with _as_os_error():
+            pl.scan_ipc(files, glob=False).sink_parquet(partial)
 
 
 def _to_csv(file: BinaryIO) -> Callable[[pl.DataFrame], None]:
@@ -135,33 +130,33 @@ def _as_os_error() -> Iterator[None]:
     """Polars says of a full disk that something did not compute."""
     try:
         yield
-    except pl.exceptions.PolarsError as error:
+    except (pl.exceptions.PolarsError, pl.exceptions.PanicException) as error:
         raise OSError(str(error).splitlines()[0]) from None
 
 
 @contextmanager
 def whole_file(out: Path, *, overwrite: bool = False) -> Iterator[Path]:
     """A name to write to, which becomes `out` at the end, if there is anything."""
-    partial = beside(out)
     try:
-        out.parent.mkdir(parents=True, exist_ok=True)
-        yield partial
-        if not partial.exists():
-            return
-        if overwrite:
-            partial.replace(out)
-            return
-        try:
-            os.link(partial, out)  # fails where there is something, which renaming would replace
-        except FileExistsError:
-            raise
-        except OSError:  # a file system without links
-            with out.open("xb"):
-                partial.replace(out)
+        with unfinished(out) as place:
+            partial = place / "whole"
+            yield partial
+            if partial.exists():
+                _put(partial, out, overwrite)
     except FileExistsError:
         raise UserError(f"{out} exists already; name another place or remove it") from None
     except OSError as error:
         raise UserError(f"cannot write {out}: {error.strerror or error}") from None
-    finally:
-        with suppress(OSError):
-            partial.unlink(missing_ok=True)
+
+
+def _put(whole: Path, out: Path, overwrite: bool) -> None:
+    if overwrite:
+        whole.replace(out)
+        return
+    try:
+        os.link(whole, out)  # fails where there is something, which renaming would replace
+    except FileExistsError:
+        raise
+    except OSError:  # a file system without links
+        with out.open("xb"):
+            whole.replace(out)

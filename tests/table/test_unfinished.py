@@ -1,0 +1,123 @@
+"""What is not finished never looks finished, and a killed run leaves nothing for long."""
+
+import os
+import resource
+import signal
+
+import polars as pl
+import pytest
+
+pytest.importorskip("lightgbm")
+
+from counterpoise.errors import UserError
+from counterpoise.table import bundle
+from counterpoise.table.unfinished import unfinished
+from counterpoise.table.write import appended, write_table, write_text
+
+
+def left(directory):
+    return sorted(one.name for one in directory.iterdir() if one.name.startswith(".counterpoise-"))
+
+
+def child(work):
+    """A process that is at `work` until it is killed; its number, once it has said that it has begun."""
+    reading, writing = os.pipe()
+    number = os.fork()
+    if number == 0:
+        try:
+            work(lambda: os.write(writing, b"."))
+        finally:
+            os._exit(1)
+    os.close(writing)
+    assert os.read(reading, 1) == b"."
+    os.close(reading)
+    return number
+
+
+def kill(number):
+    os.kill(number, signal.SIGKILL)
+    os.waitpid(number, 0)
+
+
+def file_of_rows(directory, begun):
+    with appended(directory / "theirs.parquet") as append:
+        append(pl.DataFrame({"x": [1]}))
+        begun()
+        signal.pause()
+
+
+def whole_directory(directory, begun):
+    class Files(dict):
+        def items(self):
+            yield "a", b"1"
+            begun()
+            signal.pause()
+
+    bundle.write(directory / "theirs", Files())
+
+
+def bare(directory, begun):
+    with unfinished(directory / "x") as place:
+        (place / "sub").mkdir()
+        begun()
+        signal.pause()
+
+
+@pytest.mark.parametrize("work", [file_of_rows, whole_directory, bare])
+def test_what_a_killed_process_left_is_removed_and_what_a_living_one_writes_is_not(work, tmp_path):
+    number = child(lambda begun: work(tmp_path, begun))
+    (theirs,) = left(tmp_path)
+    write_text("mine", tmp_path / "mine.txt")
+    assert left(tmp_path) == [theirs]
+    kill(number)
+    assert left(tmp_path) == [theirs]
+    write_text("mine", tmp_path / "again.txt")
+    assert left(tmp_path) == []
+    assert sorted(one.name for one in tmp_path.iterdir()) == ["again.txt", "mine.txt"]
+
+
+def test_only_our_own_places_are_removed(tmp_path):
+    for name in (".counterpoise-0123456789abcdef.partial", ".counterpoise-mine.partial", "x.partial", ".counterpoise"):
+        (tmp_path / name).mkdir()
+    (tmp_path / "kept").mkdir()
+    (tmp_path / ".counterpoise-aaaaaaaaaaaaaaaa.partial").symlink_to(tmp_path / "kept")
+    (tmp_path / ".counterpoise-bbbbbbbbbbbbbbbb.partial").write_text("a file")
+    write_text("mine", tmp_path / "mine.txt")
+    assert left(tmp_path) == [
+        ".counterpoise-aaaaaaaaaaaaaaaa.partial",
+        ".counterpoise-bbbbbbbbbbbbbbbb.partial",
+        ".counterpoise-mine.partial",
+    ]
+    assert {".counterpoise", "x.partial", "kept"} < {one.name for one in tmp_path.iterdir()}
+
+
+@pytest.mark.parametrize("error", [KeyboardInterrupt, ValueError, UserError("wrong")])
+def test_nothing_is_left_when_the_work_fails(error, tmp_path):
+    with pytest.raises(type(error) if isinstance(error, Exception) else error), appended(tmp_path / "t.csv") as append:
+        append(pl.DataFrame({"x": [1]}))
+        raise error
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("name", ["t.csv", "t.parquet"])
+def test_a_full_disk_is_a_line_and_takes_nothing_away(name, tmp_path):
+    """No file may grow beyond 10 kB, as if the disk were full."""
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    (tmp_path / name).write_bytes(b"theirs")
+    frame = pl.DataFrame({"x": [str(k) * 9 for k in range(20_000)]})
+    resource.setrlimit(resource.RLIMIT_FSIZE, (10_000, before[1]))
+    try:
+        with pytest.raises(UserError, match=r"cannot write .*(File too large|os error 27)"):
+            write_table(frame, tmp_path / name, overwrite=True)
+        with pytest.raises(UserError, match="cannot write"):
+            bundle.write(tmp_path / "m", {"a": b"1", "b": bytes(20_000)})
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    assert {one.name: one.read_bytes() for one in tmp_path.iterdir()} == {name: b"theirs"}
+
+
+def test_no_table_is_written_over_the_one_it_is_made_of(tmp_path):
+    write_table(pl.DataFrame({"x": [1]}), tmp_path / "t.csv")
+    with pytest.raises(UserError, match="exists already"):
+        write_table(pl.DataFrame({"x": [2]}), tmp_path / "t.csv")
+    assert (tmp_path / "t.csv").read_text() == "x\n1\n"

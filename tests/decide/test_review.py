@@ -38,7 +38,7 @@ def scored(draw):
     labels = st.lists(st.integers(0, 1), min_size=rows, max_size=rows)
     target = draw(labels.filter(lambda t: 0 < sum(t) < rows))
     ties = st.integers(0, 5).map(lambda k: k / 5)
-    score = draw(st.lists(st.one_of(ties, st.floats(0, 1)), min_size=rows, max_size=rows))
+    score = draw(st.lists(st.one_of(ties, st.floats(0, 1).map(lambda s: round(s, 9))), min_size=rows, max_size=rows))
     return np.array(target), np.array(score)
 
 

@@ -38,7 +38,7 @@ def scored(draw):
     labels = st.lists(st.integers(0, 1), min_size=rows, max_size=rows)
     target = draw(labels.filter(lambda t: 0 < sum(t) < rows))
     ties = st.integers(0, 5).map(lambda k: k / 5)
-    score = draw(st.lists(st.one_of(ties, st.floats(0, 1)), min_size=rows, max_size=rows))
+    score = draw(st.lists(st.one_of(ties, st.floats(0, 1).map(lambda s: round(s, 9))), min_size=rows, max_size=rows))
     return np.array(target), np.array(score)
 
 
@@ -135,11 +135,13 @@ def test_a_ranking_takes_the_threshold_of_f1():
     assert "judges the order" in ranked.reason
 
 
-def test_neighbouring_floats_are_told_apart():
-    low = 0.5
-    high = np.nextafter(low, 1)
-    decision = choose_threshold([0, 1], [low, high], Goal.parse("f1"))
-    assert low < decision.threshold <= high
+def test_scores_that_only_rounding_tells_apart_are_one():
+    low, high = 0.3, 0.1 + 0.2
+    assert low < high
+    decision = choose_threshold([0, 1, 0], [low, high, 0.1], Goal.parse("f1"))
+    assert decision.threshold == choose_threshold([0, 1, 0], [low, low, 0.1], Goal.parse("f1")).threshold == 0.2
+    apart = choose_threshold([0, 1], [low, low * (1 + 1e-11)], Goal.parse("f1"))
+    assert low < apart.threshold <= low * (1 + 1e-11)
 
 
 @given(

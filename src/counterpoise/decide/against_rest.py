@@ -10,6 +10,7 @@ from counterpoise.decide.multiclass import check_class_probability, checked_clas
 from counterpoise.decide.rows import real_numbers
 from counterpoise.errors import UserError, nearest_name
 from counterpoise.goals import Goal
+from counterpoise.ties import HAIR, first_largest
 
 
 class AgainstRest(NamedTuple):
@@ -65,8 +66,9 @@ class AgainstRest(NamedTuple):
         if len(bad):
             raise UserError(f"decided is {codes[bad[0]]:g} in row {bad[0]}; pass what apply of a decision gave")
         others = scores.copy()
-        others[:, self.place] = -np.inf
-        return np.where(codes == 1, self.place, np.where(codes == 0, np.argmax(others, axis=1), -1))
+        others[:, self.place] = -1.0
+        most = first_largest(others, HAIR * others.max(axis=1, keepdims=True))
+        return np.where(codes == 1, self.place, np.where(codes == 0, most, -1))
 
 
 def for_class(goal: Goal | str, classes: Sequence[object], target: ArrayLike, probability: ArrayLike) -> AgainstRest:

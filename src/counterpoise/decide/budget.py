@@ -8,6 +8,7 @@ from numpy.typing import ArrayLike, NDArray
 from counterpoise.decide.rows import check_probability, real_numbers, whole_number
 from counterpoise.errors import UserError
 from counterpoise.goals import Goal
+from counterpoise.ties import HAIR
 
 _ROUNDING = 1e-12
 
@@ -25,8 +26,9 @@ def top_k(probability: ArrayLike, k: int) -> NDArray[np.bool_]:
     Returns
     -------
     NDArray
-        Which rows are flagged, (N,), bool: min(k, N) of them. Where equal scores do not all fit, the earlier rows are
-        flagged, so that the budget is neither exceeded nor wasted; shuffle rows whose order means something.
+        Which rows are flagged, (N,), bool: min(k, N) of them. Where equal scores (or those that only rounding tells
+        apart) do not all fit, the earlier rows are flagged, so that the budget is neither exceeded nor wasted; shuffle
+        rows whose order means something.
 
     Raises
     ------
@@ -46,8 +48,9 @@ def top_k(probability: ArrayLike, k: int) -> NDArray[np.bool_]:
     if k == 0 or k >= len(scores):
         return np.full(len(scores), k > 0)
     edge = np.partition(scores, len(scores) - k)[len(scores) - k]
-    flagged: NDArray[np.bool_] = scores > edge
-    flagged[np.flatnonzero(scores == edge)[: k - np.count_nonzero(flagged)]] = True
+    flagged: NDArray[np.bool_] = scores > edge * (1 + HAIR)
+    equal = np.flatnonzero(~flagged & (scores >= edge * (1 - HAIR)))
+    flagged[equal[: k - np.count_nonzero(flagged)]] = True
     return flagged
 
 

@@ -7,6 +7,7 @@ from counterpoise.decide.multiclass import check_class_probability
 from counterpoise.decide.rows import check_probability, real_numbers
 from counterpoise.errors import UserError
 from counterpoise.goals import Cost, CostMatrix, Goal, RowCosts
+from counterpoise.ties import HAIR, first_largest
 
 _SUM = 0.01
 
@@ -31,7 +32,7 @@ def decide_by_cost(
     -------
     NDArray
         Whether each row is flagged, (N,), bool: flagging costs less than passing. With a matrix the place of each
-        row's cheapest class, (N,), int64, the first one among equals.
+        row's cheapest class, (N,), int64, the first one among equals. Costs that only rounding tells apart are equal.
 
     Raises
     ------
@@ -72,7 +73,7 @@ def decide_by_cost(
         if not np.all(np.isfinite(cost)):
             raise UserError(f"the cost {name} is not finite in row {np.argmin(np.isfinite(cost))}")
     # Products, since a quotient has no value in a row where nothing is at stake.
-    return np.asarray(scores * (costs.fn - costs.tp) > (1 - scores) * (costs.fp - costs.tn))
+    return np.asarray(scores * (costs.fn - costs.tp) * (1 - HAIR) > (1 - scores) * (costs.fp - costs.tn))
 
 
 def _cheapest_class(scores: NDArray[np.float64], costs: CostMatrix) -> NDArray[np.int64]:
@@ -88,7 +89,9 @@ def _cheapest_class(scores: NDArray[np.float64], costs: CostMatrix) -> NDArray[n
         raise UserError(
             f"probability sums to {total[odd[0]]:.4g} in row {odd[0]}; the probabilities of exclusive classes sum to 1"
         )
-    return np.asarray(np.argmin(scores @ np.asarray(costs.values), axis=1), np.int64)
+    values = np.asarray(costs.values)
+    slack = HAIR * (scores @ np.abs(values)).max(axis=1, keepdims=True)
+    return np.asarray(first_largest(-(scores @ values), slack), np.int64)
 
 
 def _costs_of(goal: Goal | str) -> Cost | CostMatrix:

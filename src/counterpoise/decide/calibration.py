@@ -17,6 +17,7 @@ from counterpoise.decide.probability import Float64Array, checked_probability, s
 from counterpoise.decide.rows import as_array, check_weight, checked_rows, each_weight, real_numbers, whole_number
 from counterpoise.decide.scaling import ScalingMap
 from counterpoise.errors import UserError, nearest_name
+from counterpoise.ties import first_largest, one_score
 
 Map = ScalingMap | IsotonicMap | VennAbersMap
 
@@ -34,6 +35,8 @@ _GROUPS = 2048
 _MOST_REPEATED = 10_000_000
 _LUCK = 1.645
 """Standard errors by which a difference in log loss is more than luck: one-sided 95 %."""
+_SLACK = 1e-6
+"""Of a log loss: what is nothing, whatever the luck. The maps of many classes are found to about 1e-8."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -245,11 +248,23 @@ def _held_out(
 def _as_repetitions(
     truth: NDArray[np.int64], rows: Float64Array, weight: Float64Array
 ) -> tuple[NDArray[np.int64], Float64Array, Float64Array]:
-    """The rows in an order of their own, those of a whole weight so many times: a weight repeats, in the folds too."""
-    # one key that tells rows apart, of numbers without a pattern
-    key = rows @ np.random.default_rng(0).random(rows.shape[1])
-    order = np.lexsort((key, truth))
-    order = order[weight[order] > 0]
+    """The rows in an order of their own, those of a whole weight so many times: a weight repeats, in the folds too.
+
+    Probabilities that only rounding tells apart are made equal, for the order, and the steps of a curve, not to hang
+    on it.
+    """
+    kept = weight > 0
+    truth, rows, weight = truth[kept], rows[kept], weight[kept]
+    if rows.shape[1] == 2:
+        rows = side_by_side(one_score(rows[:, 1]))
+        key = -rows[:, 1]
+    else:
+        rows = np.stack([one_score(column) for column in rows.T], axis=1)
+        # one number that tells rows apart, whatever processor sums it: a wrapping sum of whole ones
+        places = np.stack([np.unique(column, return_inverse=True)[1] for column in rows.T], axis=1).astype(np.uint64)
+        factors = np.random.default_rng(0).integers(1 << 63, size=rows.shape[1], dtype=np.uint64)
+        key = (places * factors).sum(axis=1, dtype=np.uint64)
+    order = np.lexsort((weight, key, truth))
     if (weight == np.floor(weight)).all() and weight.sum() <= _MOST_REPEATED:
         order = np.repeat(order, weight[order].astype(np.int64))
         return truth[order], rows[order], np.ones(len(order))
@@ -317,7 +332,7 @@ def _pooled(
         return truth, rows, weight
     _, first, place = np.unique(rows[:, 1], return_index=True, return_inverse=True)  # equal scores stay together
     below = np.cumsum(np.bincount(place, weight / np.bincount(truth, weight)[truth]))
-    group = np.unique((below * (_GROUPS / 2)).astype(np.int64), return_inverse=True)[1]
+    group = np.unique(np.floor(below * (_GROUPS / 2) + 1e-9).astype(np.int64), return_inverse=True)[1]
     start = np.searchsorted(group, np.arange(group[-1] + 2))
     middle = rows[first[(start[:-1] + start[1:] - 1) // 2]]
     cells: Float64Array = np.bincount(2 * group[place] + truth, weight).astype(np.float64)
@@ -327,9 +342,10 @@ def _pooled(
 
 def _simplest_of_the_best(losses: Mapping[str, Float64Array], weight: Float64Array) -> tuple[str, str]:
     mean = {name: float(np.average(rowwise, weights=weight)) for name, rowwise in losses.items()}
-    best = min(mean, key=lambda name: mean[name])
+    best = list(mean)[int(first_largest([-loss for loss in mean.values()], _SLACK * min(mean.values())))]
     for name, rowwise in losses.items():
-        if mean[name] - mean[best] <= _LUCK * _standard_error(rowwise - losses[best], weight):
+        luck = _LUCK * _standard_error(rowwise - losses[best], weight)
+        if mean[name] - mean[best] <= luck + _SLACK * mean[best]:
             break
     if name == "none":
         return name, f"no method lowers the log loss of {mean[name]:.4g} by more than luck"

@@ -18,6 +18,7 @@ from counterpoise.decide.multiclass import checked_classes
 from counterpoise.decide.probability import Float64Array, checked_probability
 from counterpoise.decide.rows import checked_rows, each_weight, real_numbers, whole_number
 from counterpoise.errors import UserError, nearest_name
+from counterpoise.ties import one_score
 
 KINDS = ("ece", "smooth")
 _MOST_BINS = 1 << 30
@@ -293,7 +294,7 @@ def _checked(
     target: ArrayLike, probability: ArrayLike, sample_weight: ArrayLike | None, both: bool
 ) -> tuple[Float64Array, Float64Array, Float64Array]:
     flag, scores, weight = checked_rows(target, probability, sample_weight, both=both)
-    return flag.astype(np.float64), scores, each_weight(weight, len(flag))
+    return flag.astype(np.float64), one_score(scores), each_weight(weight, len(flag))
 
 
 def _share_of_positives(flag: Float64Array, scores: Float64Array, weight: Float64Array) -> Float64Array:

@@ -15,6 +15,7 @@ from counterpoise.decide.binomial import checked_confidence
 from counterpoise.decide.multiclass import check_class_probability, checked_classes
 from counterpoise.decide.rows import real_numbers
 from counterpoise.errors import UserError
+from counterpoise.ties import reaching
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -61,7 +62,7 @@ class ClassSets:
         if scores.ndim != 2 or scores.shape[1] != len(self.threshold):
             raise UserError(f"probability has shape {scores.shape}; it must be (N, {len(self.threshold)})")
         check_class_probability(scores)
-        return scores >= self.threshold
+        return np.asarray(scores >= reaching(self.threshold))
 
 
 def rows_needed_per_class(confidence: float) -> int:

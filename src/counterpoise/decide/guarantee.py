@@ -56,7 +56,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from counterpoise.decide.binomial import POWER, least_right, p_value, special
-from counterpoise.decide.sweep import Sweep
+from counterpoise.decide.sweep import MARGIN, Sweep
 from counterpoise.goals import Confusion, Constraint
 
 START_ODDS = 1.5
@@ -163,6 +163,7 @@ def _sequence(rows: Sweep, above: Sequence[Constraint], level: float) -> _Tests:
     thresholds, places = rows.just_above(ranks)
     levels = np.where(np.isin(ranks, doubling), (1 - START_SHARE) * level / len(doubling), 0.0)
     start = START_ODDS * bound / (1 - bound + START_ODDS * bound)
+    start -= MARGIN * start * (1 - start)  # rounded probabilities may lie just there
     place = rows.places([start])
     if first <= rows.flagged[place[0]] <= cap:
         where = int(np.searchsorted(places, place[0]))

@@ -7,6 +7,7 @@ import numpy as np
 
 from counterpoise.decide.probability import Float64Array
 from counterpoise.errors import UserError
+from counterpoise.ties import HAIR
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -121,9 +122,9 @@ class VennAbersMap:
         return cls(scores[first], lower[first], scores[last], upper[last])
 
     def both(self, score: Float64Array) -> tuple[Float64Array, Float64Array]:
-        """The fits (p0, p1) between which the probability lies."""
-        below = np.searchsorted(self.as_negative_from, score, side="right")
-        above = np.searchsorted(self.as_positive_to, score, side="left")
+        """The fits (p0, p1) between which the probability lies; a score that is a step's to rounding is at the step."""
+        below = np.searchsorted(self.as_negative_from, score * (1 + HAIR), side="right")
+        above = np.searchsorted(self.as_positive_to, score * (1 - HAIR), side="left")
         return np.append(0.0, self.as_negative)[below], np.append(self.as_positive, 1.0)[above]
 
     def __call__(self, score: Float64Array) -> Float64Array:

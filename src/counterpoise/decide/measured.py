@@ -32,6 +32,7 @@ from counterpoise.decide.multiclass import (
 )
 from counterpoise.decide.rows import checked_rows, decide, one_number, whole_number
 from counterpoise.goals import Confusion, Goal
+from counterpoise.ties import last_of_each
 
 REPLICATES = 1000
 _CELLS = 4_000_000
@@ -124,7 +125,7 @@ def _ranking(
 ) -> dict[str, NDArray[np.float64]]:
     """The same, of weights (R, N) of the positives and of the negatives that have each score."""
     order = np.argsort(-scores, kind="stable")
-    last = np.append(np.flatnonzero(np.diff(scores[order])), len(scores) - 1)
+    last = last_of_each(scores[order])
     tp = np.cumsum(positive[:, order], axis=1, dtype=np.float64)[:, last]
     fp = np.cumsum(negative[:, order], axis=1, dtype=np.float64)[:, last]
     new_tp, new_fp = np.diff(tp, axis=1, prepend=0.0), np.diff(fp, axis=1, prepend=0.0)

@@ -15,6 +15,7 @@ from counterpoise.decide.rows import check_weight, real_numbers
 from counterpoise.errors import UserError
 from counterpoise.goals import MULTICLASS, Goal
 from counterpoise.goals.confusion import ratio
+from counterpoise.ties import HAIR, first_largest
 
 TAUS = np.round(np.arange(0.0, 1.55, 0.1), 1)
 
@@ -69,14 +70,15 @@ balanced_accuracy, g_mean, mcc, or name the class of interest as the positive on
 
 
 def decide_classes(probability: ArrayLike, threshold: ArrayLike) -> NDArray[np.int64]:
-    """The place of the class that each row goes to.
+    """The place of the class that each row goes to; of classes that are equal to rounding the first.
 
     Examples
     --------
     >>> decide_classes([[0.7, 0.3], [0.9, 0.1]], [0.8, 0.2])
     array([1, 0])
     """
-    return np.asarray(np.argmax(np.asarray(probability) / np.asarray(threshold), axis=1), np.int64)
+    over = np.asarray(probability) / np.asarray(threshold)
+    return np.asarray(first_largest(over, HAIR * over.max(axis=1, keepdims=True)), np.int64)
 
 
 def confusion_matrix(
@@ -168,7 +170,7 @@ def choose_class_thresholds(
         chosen = decide_classes(scores, thresholds_of(shares, tau))
         matrix = confusion_matrix(truth, chosen, scores.shape[1], sample_weight)
         values.append(float(summary(matrix, goal.objective)))
-    best = int(np.flatnonzero(np.asarray(values) >= max(values) - 1e-12)[0])
+    best = int(first_largest(values))
     tau = float(TAUS[best])
     how = "the most probable class" if tau == 0 else f"the class with the largest probability / prior^{tau:g}"
     reason = f"{goal.label} is best here ({values[best]:.3g}) when each row goes to {how}"

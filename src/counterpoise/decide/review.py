@@ -20,8 +20,9 @@ from counterpoise.decide.sweep import Sweep, sweep_or_weighted
 from counterpoise.errors import UserError
 from counterpoise.goals import Confusion, Goal
 from counterpoise.goals.goal import REVIEW
+from counterpoise.ties import ROUNDING, first_largest, levels
 
-_ROUNDING = 1e-12
+_KEPT = 1e-12
 _MOST_TIMES_THE_ROWS = 4096
 
 
@@ -182,7 +183,7 @@ class _Band:
 def _best_here(rows: Sweep, goal: Goal) -> _Band:
     """The best of all bands that leave no more of these rows to a person than the goal allows."""
     total = float(rows.flagged[-1])
-    most = total if goal.review is None else (goal.review + _ROUNDING) * total
+    most = total if goal.review is None else (goal.review + _KEPT) * total
     band = _best(rows, goal, Limits(least_found=0.0, last_upper=len(rows.score), most_reviewed=most))
     assert band is not None  # to flag and review nothing is always possible
     return band
@@ -191,7 +192,11 @@ def _best_here(rows: Sweep, goal: Goal) -> _Band:
 def _best_certified(rows: Sweep, goal: Goal, confidence: float) -> _Band | None:
     bands = [_best(rows, goal, limits) for limits in certified_limits(rows, goal, confidence)]
     kept = [band for band in bands if band is not None and band.met and float(band.at.alerts) > 0]
-    return max(kept, key=lambda band: (band.score, -band.reviewed), default=None)
+    if not kept:
+        return None
+    slack = ROUNDING * max(float(goal.magnitude(band.at)) for band in kept)
+    standing = levels([band.score for band in kept], slack)
+    return max(zip(standing, kept, strict=True), key=lambda one: (one[0], -one[1].reviewed))[1]
 
 
 def _best(rows: Sweep, goal: Goal, limits: Limits) -> _Band | None:
@@ -206,18 +211,19 @@ def _best(rows: Sweep, goal: Goal, limits: Limits) -> _Band | None:
     lower, highest, lowest = lower[possible], highest[possible], lowest[possible]
     short, score = _judge(rows, goal, lower, highest)
     least = short.min()
-    nearest = short <= least + _ROUNDING
-    top = float(score[nearest].max())
-    enough = top - _ROUNDING * max(1.0, abs(top))
+    nearest = short <= least + _KEPT
+    there = int(np.argmax(np.where(nearest, score, -np.inf)))
+    top = float(score[there])
+    enough = top - ROUNDING * float(goal.magnitude(_confusion(rows, lower[there], highest[there])))
     best = nearest & (score >= enough)
     lower, upper, lowest = lower[best], highest[best], lowest[best]
     while np.any(upper < lowest):  # the upper end goes down as long as that changes nothing
         middle = (upper + lowest + 1) // 2
         short, score = _judge(rows, goal, lower, middle)
-        as_good = (short <= least + _ROUNDING) & (score >= enough)
+        as_good = (short <= least + _KEPT) & (score >= enough)
         upper, lowest = np.where(as_good, middle, upper), np.where(as_good, lowest, middle - 1)
     reviewed = rows.flagged[lower] - rows.flagged[upper]
-    chosen = int(np.argmin(reviewed))
+    chosen = int(first_largest(-reviewed, ROUNDING * rows.flagged[-1]))
     at = _confusion(rows, lower[chosen], upper[chosen])
     return _Band(
         lower=float(rows.threshold_at(lower[chosen])),
@@ -226,7 +232,7 @@ def _best(rows: Sweep, goal: Goal, limits: Limits) -> _Band | None:
         score=top,
         reviewed=float(reviewed[chosen]),
         reviewed_share=float(reviewed[chosen] / rows.flagged[-1]),
-        met=bool(least <= _ROUNDING),
+        met=bool(least <= _KEPT),
     )
 
 

@@ -8,15 +8,21 @@ calibration. All are fitted by maximum likelihood, which is convex, with scales 
 down.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Self
 
 import numpy as np
+from numpy.typing import NDArray
 
 from counterpoise.decide.probability import Float64Array
 
 SCALE_SPREAD = 10.0
 """Standard deviation of the scales' prior around 1: keeps them finite where scores separate the classes."""
+_MOST_BY_ROOT = 64
+"""Variables, whose slope's derivative takes as many passes over all rows."""
+_NEAR = {"gtol": 1e-5, "ftol": 1e-9, "xtol": 1e-6}
+_AS_NEAR_AS_VALUES_TELL = {"gtol": 1e-9, "ftol": 1e-15, "xtol": 1e-12}
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -51,7 +57,7 @@ class ScalingMap:
 
     @classmethod
     def fit(cls, target: Float64Array, rows: Float64Array, weight: Float64Array, *, method: str, floor: float) -> Self:
-        """Maximum likelihood by truncated Newton (Nash 1984).
+        """Maximum likelihood by truncated Newton (Nash 1984), and Powell's hybrid method for the last digits.
 
         SciPy's L-BFGS-B asks BLAS for products of two or three numbers; where cores are busy, waiting for its threads
         took longer than the sums over all rows.
@@ -99,16 +105,13 @@ class ScalingMap:
             value = float(prior @ off_one) / 2 - float((target * log_q).sum(axis=0) @ weight) / total
             return value, np.concatenate([(by_scale + prior) / spread, slope.sum(axis=1)[classes - offsets :]])
 
-        found = np.concatenate([np.full(scales, spread), np.zeros(offsets)])
-        for _ in range(2):  # begun again where it stopped, it gains the digits that equal weights and copies must share
-            found = minimize(
-                objective,
-                found,
-                jac=True,
-                method="TNC",
-                bounds=[(0, None)] * scales + [(None, None)] * offsets,
-                options={"maxfun": 5000, "gtol": 1e-9, "ftol": 1e-15, "xtol": 1e-12},
-            ).x
+        start = np.concatenate([np.full(scales, spread), np.zeros(offsets)])
+        bounds = [(0, None)] * scales + [(None, None)] * offsets
+        few = len(start) <= _MOST_BY_ROOT
+        options = {"maxfun": 5000} | (_NEAR if few else _AS_NEAR_AS_VALUES_TELL)
+        found = minimize(objective, start, jac=True, method="TNC", bounds=bounds, options=options).x
+        if few:
+            found = _to_the_last_digits(lambda variables: objective(variables)[1], found, scales)
         scale, offset = parts(found)
         offset = offset - scale * centre
         return cls(np.array(scale), offset - offset[0], floor)
@@ -126,6 +129,39 @@ class ScalingMap:
     def from_dict(cls, plain: dict[str, Any]) -> Self:
         """What `to_dict` described."""
         return cls(np.array(plain["scale"], np.float64), np.array(plain["offset"], np.float64), float(plain["floor"]))
+
+
+def _to_the_last_digits(
+    slope: Callable[[Float64Array], Float64Array], found: Float64Array, scales: int
+) -> Float64Array:
+    """The root of the slope nearby: values are flat at their minimum, so they tell only half of its digits.
+
+    The other half must not be the processor's choice, since decisions are made on what it gives. Scales that their
+    bound of 0 holds stay there.
+    """
+    is_scale = np.arange(len(found)) < scales
+    held = is_scale & (found <= 0) & (slope(found) >= 0)
+    while True:
+        there = _root(slope, found, ~held)
+        below = is_scale & (there < 0)
+        if not below.any():
+            return there
+        found, held = np.where(below, 0.0, found), held | below
+
+
+def _root(slope: Callable[[Float64Array], Float64Array], start: Float64Array, free: NDArray[np.bool_]) -> Float64Array:
+    """Where the slope by the free variables is 0; the start, where nothing nearer is found."""
+    from scipy.optimize import root  # slow to import, and an extra
+
+    def moved(variables: Float64Array) -> Float64Array:
+        whole = start.copy()
+        whole[free] = variables
+        return whole
+
+    if not free.any():
+        return start
+    there = moved(root(lambda variables: slope(moved(variables))[free], start[free], options={"xtol": 1e-14}).x)
+    return there if np.abs(slope(there)[free]).max() <= np.abs(slope(start)[free]).max() else start
 
 
 def _log(rows: Float64Array, floor: float) -> Float64Array:

@@ -1,7 +1,8 @@
 """Every decision that a threshold can make on scored rows, from flagging nothing to flagging everything.
 
 A row is flagged when its probability is at least the threshold, so rows with equal scores are flagged together:
-between two distinct scores nothing changes, and a place of the sweep is how many distinct scores are flagged.
+between two distinct scores nothing changes, and a place of the sweep is how many distinct scores are flagged. Scores
+that only rounding tells apart are equal (`counterpoise.ties`).
 """
 
 from collections.abc import Iterator
@@ -13,9 +14,11 @@ from numpy.typing import ArrayLike, NDArray
 
 from counterpoise.decide.rows import checked_rows
 from counterpoise.goals import Confusion
+from counterpoise.ties import last_of_each
 
 _BLOCK = 1 << 16
-_MARGIN = 1e-5
+MARGIN = 1e-5
+"""Of log odds: more than the digits in which machines differ."""
 NOTHING = float(np.nextafter(np.float32(1), np.float32(2)))
 """The threshold that flags nothing, on any rows: above every score, also where it is kept as a float32."""
 
@@ -29,7 +32,7 @@ class Sweep:
     Parameters
     ----------
     score
-        The distinct scores, falling, (G,).
+        The distinct scores, falling, (G,); of those that are equal to rounding the least.
     tp
         Flagged positives at each place, counted or weighted, (G + 1,); the first is 0.
     flagged
@@ -64,7 +67,8 @@ class Sweep:
         """The counts at some places."""
         tp = np.asarray(self.tp[places], np.float64)
         fp = np.asarray(self.flagged[places], np.float64) - tp
-        return Confusion(tp=tp, fp=fp, fn=self.positives - tp, tn=self.negatives - fp)
+        # of weights the last digit may be lost, and no count is below 0
+        return Confusion(tp=tp, fp=fp, fn=self.positives - tp, tn=np.maximum(self.negatives - fp, 0.0))
 
     def threshold_at(self, places: Places) -> NDArray[np.float64]:
         """Thresholds half-way between two scores, so that another machine's last digit flips no decision.
@@ -81,13 +85,12 @@ class Sweep:
     def just_above(self, rank: NDArray[np.int64]) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
         """Thresholds a hair above the score of the row that follows the `rank` highest, and their places.
 
-        They depend on that one score alone, never on the rows above it. A hair is 1e-5 in log odds: more than the
-        digits in which machines differ.
+        They depend on that one score alone, never on the rows above it. A hair is `MARGIN`.
         """
         last = len(self.score)
         group = np.searchsorted(self.flagged[1:], rank + 1)
         below = self.score[np.minimum(group, last - 1)]
-        above = np.maximum(below + _MARGIN * below * (1 - below), np.nextafter(below, 2.0))
+        above = np.maximum(below + MARGIN * below * (1 - below), np.nextafter(below, 2.0))
         threshold = np.where(group == last, 0.0, np.where(above > 1, NOTHING, above))
         return threshold, self.places(threshold)
 
@@ -134,23 +137,27 @@ def sweep_rows(truth: NDArray[np.bool_], scores: NDArray[np.float64]) -> Sweep:
     found = np.zeros(len(key) + 1, np.int64)
     np.cumsum(key & np.uint64(1), dtype=np.int64, out=found[1:])
     key >>= np.uint64(1)
-    changes = np.flatnonzero(key[1:] != key[:-1])
-    flagged = np.zeros(len(changes) + 2, np.int64)
-    np.add(changes, 1, out=flagged[1:-1])
-    flagged[-1] = len(key)
-    return Sweep(key[flagged[1:] - 1].view(np.float64), found[flagged], flagged)
+    last = last_of_each(key.view(np.float64))
+    flagged = np.zeros(len(last) + 1, np.int64)
+    np.add(last, 1, out=flagged[1:])
+    return Sweep(key[last].view(np.float64), found[flagged], flagged)
 
 
 def sweep_weighted(truth: NDArray[np.bool_], scores: NDArray[np.float64], weight: NDArray[np.float64]) -> Sweep:
     """The same for checked rows with weights."""
     order = np.argsort(scores)[::-1]
-    scores, weight = scores[order], weight[order]
-    last = np.append(np.flatnonzero(scores[1:] != scores[:-1]), len(scores) - 1)
-    flagged, tp = np.zeros(len(last) + 1), np.zeros(len(last) + 1)
-    flagged[1:] = np.cumsum(weight)[last]
-    weight *= truth[order]
-    tp[1:] = np.cumsum(weight)[last]
-    return Sweep(scores[last], tp, flagged)
+    falling = scores[order]
+    last = last_of_each(falling)
+    tp, fp = (_sums(np.where(truth == side, weight, 0.0)[order], last) for side in (True, False))
+    return Sweep(falling[last], tp, tp + fp)
+
+
+def _sums(weight: NDArray[np.float64], last: NDArray[np.intp]) -> NDArray[np.float64]:
+    """0, and the sums of the weights up to these places: of whole units, in 62 bits, so that no order changes them."""
+    unit = np.ldexp(1.0, int(np.frexp(weight.max())[1]) + len(weight).bit_length() - 62)
+    found = np.zeros(len(last) + 1)
+    found[1:] = np.cumsum(np.rint(weight / unit).astype(np.int64))[last] * unit
+    return found
 
 
 def sweep_or_weighted(

@@ -17,6 +17,7 @@ from counterpoise.decide.rows import check_probability, real_numbers
 from counterpoise.decide.sweep import Sweep, sweep, sweep_or_weighted
 from counterpoise.errors import UserError
 from counterpoise.goals import Confusion, Constraint, Cost, Goal
+from counterpoise.ties import ROUNDING, first_largest, reaching
 
 
 @dataclass(frozen=True, slots=True, eq=False, kw_only=True)
@@ -68,6 +69,10 @@ class Decision:
             raise UserError(f"probability has shape {scores.shape}; it must have one dimension, (N,)")
         check_probability(scores)
         return scores >= self.threshold
+
+
+_KEPT = 1e-12
+"""As `Constraint.shortfall` has it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -213,13 +218,15 @@ def decision_at(
 ) -> Decision:
     """What a given threshold does on scored rows; nothing is promised of it.
 
+    A score that only rounding tells from the threshold reaches it.
+
     Examples
     --------
     >>> decision_at(0.5, [0, 1, 1], [0.2, 0.4, 0.8], Goal("f1")).rates["recall"].value
     0.5
     """
     rows, per_count = sweep_or_weighted(target, probability, sample_weight)
-    at = _as_numbers(rows.at(int(rows.places([threshold])[0])))
+    at = _as_numbers(rows.at(int(rows.places([reaching(threshold)])[0])))
     return Decision(
         threshold=threshold,
         promised=False,
@@ -252,18 +259,15 @@ def _better(best: _Best, places: NDArray[np.int64], goal: Goal, at: Confusion) -
     for constraint in goal.constraints:
         short += _shortfall(constraint, at)
     least = float(short.min())
-    if least > best.short:
+    if least > best.short + _KEPT:
         return best
-    score = np.where(short == least, goal.score(at), -np.inf)
-    top = float(score.max())
-    if least == best.short and top <= best.score + _rounding(best.score):
+    score = np.where(short <= least + _KEPT, goal.score(at), -np.inf)
+    top = int(np.argmax(score))
+    slack = ROUNDING * float(np.broadcast_to(goal.magnitude(at), score.shape)[top])
+    if least >= best.short - _KEPT and score[top] <= best.score + slack:
         return best
-    first = int(np.argmax(score >= top - _rounding(top)))
+    first = int(first_largest(score, slack))
     return _Best(int(places[first]), least, float(score[first]))
-
-
-def _rounding(score: float) -> float:
-    return 1e-12 * max(1.0, abs(score))
 
 
 def _shortfall(constraint: Constraint, at: Confusion) -> NDArray[np.float64]:

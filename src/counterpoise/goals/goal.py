@@ -261,6 +261,18 @@ positive class and leave 'of' away
         """
         return -self.value(confusion) if self.minimise else self.value(confusion)
 
+    def magnitude(self, confusion: Confusion) -> NDArray[np.float64]:
+        """What the rounding of the value is relative to: 1 for a rate, all costs without their signs for a cost.
+
+        Examples
+        --------
+        >>> float(Goal.parse("cost fn=500 fp=10 tp=-100").magnitude(Confusion(tp=8, fp=10, fn=2, tn=80)))
+        19.0
+        """
+        if not isinstance(self.costs, Cost):
+            return np.ones(())
+        return confusion.cost(**{name: abs(cost) for name, cost in self.costs.numbers().items()})
+
     def __str__(self) -> str:
         bounds = " and ".join(map(str, self.constraints))
         if self.objective != REVIEW:

@@ -4,6 +4,7 @@ The threshold is chosen on rows that the model has not seen. Which ones they are
 set aside an exact test tells what the very model in use does; of cross-fitted scores, what models like it do.
 """
 
+import warnings
 from dataclasses import replace
 from numbers import Integral
 from typing import Any, Self
@@ -34,6 +35,7 @@ from counterpoise.decide.threshold import decision_at, known_threshold
 from counterpoise.errors import UserError, nearest_name
 from counterpoise.goals import CostMatrix, Goal
 from counterpoise.goals.goal import MULTICLASS
+from counterpoise.ties import reaching
 
 _CROSS_FITTED = (
     "nothing is promised of the model that all rows trained, since the scores are cross-fitted (cv=0.3 sets rows aside "
@@ -59,11 +61,13 @@ class GoalClassifier(MetaEstimatorMixin, ClassifierMixin, BaseEstimator):  # typ
         Which rows the threshold is chosen on. A fraction: so many are set aside, by class, and what is promised is
         exact. "prefit": all rows given, which the fitted `estimator` must not have seen; exact too. A number of folds
         or a splitter: all rows, by cross-fitted scores, and the model is trained on all of them; nothing is promised.
+        As everywhere in scikit-learn, which rows a fraction or a number takes depends on their order, and copies of a
+        row may lie on both sides; a splitter by group keeps copies together.
     calibration
         Of the probabilities, a method of `counterpoise.decide.calibrate`; "none" leaves them.
     positive
-        The class that the goal means: default, of two, the one with fewer rows, of equals `classes_[1]`. A cost matrix
-        means all classes and takes none.
+        The class that the goal means: default, of two, the one with fewer rows (whole sample weights repeat their
+        rows), of equals `classes_[1]`. A cost matrix means all classes and takes none.
     random_state
         Of the rows set aside.
 
@@ -255,7 +259,7 @@ class GoalClassifier(MetaEstimatorMixin, ClassifierMixin, BaseEstimator):  # typ
             names = tuple(map(str, self.classes_))
             self.decision_ = CostMatrix(names, self.goal_.costs.for_classes(names).tolist())
             return
-        self.positive_ = self._class_of_interest(truth)
+        self.positive_ = self._class_of_interest(truth, weight)
         if self.positive_ is None:
             count = np.bincount(truth, weight, minlength=len(self.classes_))
             self.decision_ = choose_class_thresholds(
@@ -279,9 +283,9 @@ class GoalClassifier(MetaEstimatorMixin, ClassifierMixin, BaseEstimator):  # typ
         if not exact and found.met and (goal.constraints or isinstance(found, ReviewBand)):
             found = replace(found, promised=False, missing_positives=None, reason=f"{_CROSS_FITTED}: {found.reason}")
         self.decision_ = found
-        self.threshold_ = self._calibrated_threshold(_lowest(found), place)
+        self.threshold_ = self._calibrated_threshold(self._least(), place)
 
-    def _class_of_interest(self, truth: NDArray[np.intp]) -> Any:
+    def _class_of_interest(self, truth: NDArray[np.intp], weight: NDArray[np.float64] | None) -> Any:
         name = self.goal_.class_of_interest
         if name is not None:
             known = [str(label) for label in self.classes_]
@@ -298,7 +302,7 @@ class GoalClassifier(MetaEstimatorMixin, ClassifierMixin, BaseEstimator):  # typ
             return self.positive
         if len(self.classes_) > 2:
             return None
-        return self.classes_[0 if 2 * np.sum(truth == 0) < len(truth) else 1]
+        return self.classes_[_rarer(truth, weight, self.classes_)]
 
     def _calibrated_threshold(self, threshold: float, place: int) -> float | None:
         if len(self.classes_) > 2:
@@ -313,6 +317,13 @@ class GoalClassifier(MetaEstimatorMixin, ClassifierMixin, BaseEstimator):  # typ
         check_is_fitted(self)
         return self.predict_proba(X) if self.known_ else np.asarray(self.estimator_.predict_proba(X), np.float64)
 
+    def _least(self) -> float:
+        """The least score of the rows that are not passed."""
+        assert isinstance(self.decision_, Decision | ReviewBand)
+        least = self.decision_.lower if isinstance(self.decision_, ReviewBand) else self.decision_.threshold
+        # one chosen among scores lies between two of them; one that is known may lie just where scores do
+        return float(reaching(least)) if self.known_ else least
+
     def predict(self, X: Any) -> NDArray[Any]:  # noqa: N803
         """The decided class of each row, (N,), of the labels in `classes_`.
 
@@ -324,7 +335,7 @@ class GoalClassifier(MetaEstimatorMixin, ClassifierMixin, BaseEstimator):  # typ
             return np.asarray(self.classes_[decide_by_cost(scores, self.decision_)])
         if isinstance(self.decision_, ClassThresholds):
             return np.asarray(self.classes_[decide_classes(scores, self.decision_.threshold)])
-        flagged = scores[:, self._one.place] >= _lowest(self.decision_)
+        flagged = scores[:, self._one.place] >= self._least()
         return np.asarray(self.classes_[self._one.classes(scores, flagged)])
 
     def review(self, X: Any) -> NDArray[np.bool_]:  # noqa: N803
@@ -354,7 +365,7 @@ class GoalClassifier(MetaEstimatorMixin, ClassifierMixin, BaseEstimator):  # typ
             return np.asarray(over if len(self.classes_) > 2 else over[:, 1] - over[:, 0])
         place = self._one.place
         # a row at the threshold is flagged
-        margin = scores[:, place] - np.nextafter(_lowest(self.decision_), -np.inf)
+        margin = scores[:, place] - np.nextafter(self._least(), -np.inf)
         if len(self.classes_) == 2:
             return np.asarray(margin if place == 1 else -margin)
         others = scores.copy()
@@ -386,9 +397,21 @@ def _check_served(goal: Goal) -> None:
         )
 
 
-def _lowest(decision: Decision | ReviewBand) -> float:
-    """The score from which on a row is not passed."""
-    return decision.lower if isinstance(decision, ReviewBand) else decision.threshold
+def _rarer(truth: NDArray[np.intp], weight: NDArray[np.float64] | None, classes: NDArray[Any]) -> int:
+    """The place of the class with fewer rows, of two; of equals the second. Whole weights repeat their rows."""
+    rows = np.bincount(truth if weight is None else truth[weight > 0], minlength=2)
+    if weight is None or (weight != np.floor(weight)).any():
+        return int(rows[1] <= rows[0])
+    repeated = np.bincount(truth, weight, minlength=2)
+    found = int(repeated[1] <= repeated[0])
+    if found != int(rows[1] <= rows[0]):
+        warnings.warn(
+            f"class {classes.tolist()[found]!r} has more rows, but sample_weight, which repeats them, makes it the "
+            "rarer one, so the goal means it; pass positive= to say which class is meant",
+            UserWarning,
+            stacklevel=4,
+        )
+    return found
 
 
 def _take(array: Any, rows: NDArray[np.intp]) -> Any:

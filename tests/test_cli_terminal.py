@@ -174,3 +174,47 @@ def test_what_the_machine_refuses_is_a_line(error, said, monkeypatch, capsys):
     monkeypatch.setattr("counterpoise.cli._run", fails)
     assert main(["train"]) == 2
     assert capsys.readouterr().err.startswith(f"counterpoise: {said}")
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
+def test_what_libraries_write_by_themselves_is_shown_but_for_panics():
+    script = (
+        "import os, sys, counterpoise.cli as cli\n"
+        "def work(_):\n"
+        "    os.write(2, b'lib: odd\\x1b[2J\\n')\n"
+        "    print('ours', file=sys.stderr)\n"
+        "    os.write(2, b\"thread 'x' panicked at a.rs:1:1:\\nassertion\\nstack backtrace:\\n\")\n"
+        "    raise cli.UserError('unreadable')\n"
+        "cli._run = work\n"
+        "sys.exit(cli.main(['x']))"
+    )
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, env=ENVIRONMENT)
+    assert done.returncode == 2
+    assert sorted(done.stderr.splitlines()) == ["counterpoise: unreadable", "lib: odd\\x1b[2J", "ours"]
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
+def test_a_library_that_ends_the_process_for_memory_leaves_a_line():
+    script = (
+        "import os, counterpoise.cli as cli\n"
+        "def work(_):\n"
+        "    os.write(2, b'memory allocation of 9000000000 bytes failed\\n')\n"
+        "    os.abort()\n"
+        "cli._run = work\n"
+        "cli.main(['x'])"
+    )
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, env=ENVIRONMENT)
+    assert done.returncode == -signal.SIGABRT
+    assert done.stderr.startswith("counterpoise: no memory of 9,000,000,000 bytes could be had")
+    assert done.stderr.count("\n") == 1
+
+
+def test_a_panic_of_polars_is_a_line(monkeypatch, capsys):
+    def panics(_):
+        raise pl.exceptions.PanicException("out-of-range date")
+
+    monkeypatch.setattr("counterpoise.cli._run", panics)
+    assert main(["audit"]) == 2
+    assert (
+        capsys.readouterr().err == "counterpoise: the table cannot be used: out-of-range date; is the file damaged?\n"
+    )

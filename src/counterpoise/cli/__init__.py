@@ -6,6 +6,7 @@ import warnings
 from collections.abc import Sequence
 from typing import Any, cast
 
+from counterpoise.cli.native import native_messages
 from counterpoise.cli.terminal import TerminatedError, complain, running, settle
 from counterpoise.errors import UserError
 
@@ -37,7 +38,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     # GNU's OpenMP threads wait for each other spinning: beside other work LightGBM took 50 times as long
     os.environ.setdefault("GOMP_SPINCOUNT", "10000")
     try:
-        with running(), warnings.catch_warnings():
+        with running(), native_messages(), warnings.catch_warnings():
             warnings.showwarning = cast(Any, _warn)
             return _run(words or ["--help"])
     except UserError as error:
@@ -55,6 +56,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         terminated = isinstance(stopped, TerminatedError)
         complain(f"{'terminated' if terminated else 'interrupted'}; nothing was written{kept}")
         return _SIGNAL + stopped.number if isinstance(stopped, TerminatedError) else _INTERRUPTED
+    except BaseException as error:
+        if type(error).__name__ != "PanicException":  # of Polars, which it takes for no `Exception`
+            raise
+        complain(f"the table cannot be used: {error}; is the file damaged?")
     return _MISTAKE
 
 

@@ -33,6 +33,7 @@ _UNPACK = {
     b"\xfd7zXZ\x00": ("xz", "unxz"),
 }
 _SEPARATORS = ",;\t|"
+_MOST_SAID = 500
 _CODE = r"^[+-]?0\d"
 """A code such as 007 is no number: as one it would be equal to 7."""
 _WHOLE = r"^[+-]?\d+$"
@@ -145,8 +146,8 @@ def first_line(error: BaseException) -> str:
     >>> first_line(OSError("no space\nhint: buy a disk")), first_line(EOFError())
     ('no space', 'EOFError')
     """
-    lines = str(error).strip().splitlines()
-    return lines[0] if lines else type(error).__name__
+    line = str(error)[:_MOST_SAID].strip().partition("\n")[0]  # some quote the whole file
+    return line or type(error).__name__
 
 
 @contextmanager
@@ -216,7 +217,7 @@ def in_utf8(raw: bytes, path: Path, *, line: int = 1) -> bytes:
         try:
             return raw.decode("utf-16").encode()
         except UnicodeError:
-            raise UserError(f"{path} begins like UTF-16 but is not; is it cut short? save it as UTF-8") from None
+            raise no_utf_16(path) from None
     if (place := raw.find(b"\0")) >= 0:
         raise UserError(
             f"{path} is no text: byte {place + 1} is zero; name a CSV file in UTF-8, or a Parquet file as .parquet"
@@ -226,6 +227,17 @@ def in_utf8(raw: bytes, path: Path, *, line: int = 1) -> bytes:
     except UnicodeDecodeError as error:
         return _of_windows(raw, error, path, line)
     return raw
+
+
+def no_utf_16(path: Path) -> UserError:
+    """The error for a file with the mark of UTF-16 that is none.
+
+    Examples
+    --------
+    >>> no_utf_16(Path("t.csv"))
+    UserError('t.csv begins like UTF-16 but is not; is it cut short? save it as UTF-8')
+    """
+    return UserError(f"{path} begins like UTF-16 but is not; is it cut short? save it as UTF-8")
 
 
 def _of_windows(raw: bytes, error: UnicodeDecodeError, path: Path, line: int) -> bytes:
@@ -321,8 +333,7 @@ def warn_of_short_rows(raw: bytes, frame: pl.DataFrame, separator: str, path: Pa
         return False
     if b'"' not in raw and raw.rstrip(b"\r\n").count(separator.encode()) >= (frame.width - 1) * (frame.height + 1):
         return False
-    reader = csv.reader(io.StringIO(raw.decode("utf-8-sig")), delimiter=separator)
-    short = [(line - 1 + reader.line_num, len(row)) for row in reader if 0 < len(row) < frame.width]
+    short = [(line - 1 + number, cells) for number, cells in _rows(raw, separator) if 0 < cells < frame.width]
     if short:
         more = f" and {len(short) - 1:,} other lines" if len(short) > 1 else ""
         warnings.warn(
@@ -341,14 +352,23 @@ def too_long(raw: bytes, separator: str, fields: int, *, line: int = 1) -> str |
     >>> too_long(b"x,y\n1,2,3\n", ",", 2)
     'line 2 has 3 fields, the header 2'
     """
-    reader = csv.reader(io.StringIO(raw.decode("utf-8-sig", errors="replace")), delimiter=separator)
-    try:
-        for row in reader:
-            if len(row) > fields:
-                return f"line {line - 1 + reader.line_num} has {len(row)} fields, the header {fields}"
-    except csv.Error:
-        pass
+    for number, cells in _rows(raw, separator):
+        if cells > fields:
+            return f"line {line - 1 + number} has {cells} fields, the header {fields}"
     return None
+
+
+def _rows(raw: bytes, separator: str) -> Iterator[tuple[int, int]]:
+    """The line on which each row ends, from 1, and how many cells it has, however long they are."""
+    limit = csv.field_size_limit(max(csv.field_size_limit(), len(raw)))
+    try:
+        reader = csv.reader(io.StringIO(raw.decode("utf-8-sig", errors="replace")), delimiter=separator)
+        for row in reader:
+            yield reader.line_num, len(row)
+    except csv.Error:  # what this reader cannot take, the other one has said
+        return
+    finally:
+        csv.field_size_limit(limit)
 
 
 def _typed(frame: pl.DataFrame, keep: frozenset[str], *, decimal_comma: bool) -> pl.DataFrame:

@@ -4,6 +4,7 @@ import difflib
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from stat import S_ISBLK, S_ISCHR, S_ISDIR, S_ISFIFO, S_ISREG, S_ISSOCK
 
 import numpy as np
 import polars as pl
@@ -18,6 +19,7 @@ __all__ = ["Labels", "Table", "check_columns", "data_rows", "numbers", "quoted",
 NO_PARQUET = (pl.exceptions.PolarsError, OSError, pl.exceptions.PanicException)
 """What Polars raises for a file that is damaged; a panic is no `Exception`."""
 _PARQUET = (".parquet", ".pq")
+_SPECIAL = ((S_ISFIFO, "a pipe"), (S_ISSOCK, "a socket"), (S_ISCHR, "a device"), (S_ISBLK, "a device"))
 _MOST_CLASSES = 200
 
 
@@ -132,14 +134,17 @@ def is_parquet(path: Path) -> bool:
     counterpoise.errors.UserError: no such file: nothing.csv
     """
     try:
-        size = path.stat().st_size
+        found = path.stat()
     except FileNotFoundError:
         raise UserError(f"no such file: {path}") from None
-    except OSError as error:
-        raise UserError(f"{path} cannot be read ({error.strerror})") from None
-    if path.is_dir():
+    except (OSError, ValueError) as error:
+        raise UserError(f"{path} cannot be read ({getattr(error, 'strerror', None) or error})") from None
+    if S_ISDIR(found.st_mode):
         return True
-    if size == 0:
+    if not S_ISREG(found.st_mode):
+        kind = next((said for is_one, said in _SPECIAL if is_one(found.st_mode)), "no file")
+        raise UserError(f"{path} is {kind}, which cannot be read twice; save its rows as a file and name that")
+    if found.st_size == 0:
         raise UserError(f"{path} is empty")
     if path.suffix.lower() in _PARQUET:
         return True
@@ -161,7 +166,10 @@ def parquet_files(path: Path) -> list[Path]:
     """
     if not path.is_dir():
         return [path]
-    files = sorted(one for one in path.iterdir() if one.suffix.lower() in _PARQUET)
+    try:
+        files = sorted(one for one in path.iterdir() if one.suffix.lower() in _PARQUET and one.is_file())
+    except OSError as error:
+        raise UserError(f"{path} cannot be read ({error.strerror})") from None
     if not files:
         raise UserError(f"{path} is a directory without .parquet files; name a CSV or Parquet file")
     schemas = [parquet_schema(file) for file in files]

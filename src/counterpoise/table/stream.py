@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 
+import numpy as np
 import polars as pl
 from polars import selectors
 
@@ -22,6 +23,7 @@ from counterpoise.table.delimited import (
     first_line,
     header_of,
     in_utf8,
+    no_utf_16,
     numbers,
     too_long,
     unpacked,
@@ -292,40 +294,64 @@ def _parsed(text: bytes, header: Header, figures: set[str], path: Path, line: in
 
 def _lines(file: BinaryIO, path: Path) -> Iterator[bytes]:
     """Whole lines in UTF-8, about 16 MB at a time; a line end within quotes ends no line."""
-    rest, line, macintosh = b"", 1, False
-    for place, (chunk, last) in enumerate(_chunks(file)):
+    rest, line, macintosh, quoted = b"", 1, False, False
+    for place, (chunk, last) in enumerate(_chunks(file, path)):
         if place == 0:
             macintosh = b"\n" not in chunk
-        rest += chunk.replace(b"\r", b"\n") if macintosh else chunk  # which Excel still offers
-        cut = len(rest) if last else _end_of_row(rest)
-        if cut == 0 and len(rest) > _LONGEST_ROW:
-            raise UserError(f"{path}, line {line}: a quote opens that closes nowhere in {len(rest):,} bytes; close it")
+        text = chunk.replace(b"\r", b"\n") if macintosh else chunk  # which Excel still offers
+        end, quoted = end_of_rows(text, quoted)
+        cut = len(rest) + (len(text) if last else end)
+        rest += text
+        if not last and end == 0:
+            if len(rest) > _LONGEST_ROW:
+                what = "a quote opens that closes nowhere" if quoted else "no line ends"
+                raise UserError(f"{path}, line {line}: {what} in {len(rest):,} bytes; is this a table?")
+            continue
         if cut:
             yield in_utf8(rest[:cut], path, line=line)
             line += rest.count(b"\n", 0, cut)
             rest = rest[cut:]
 
 
-def _chunks(file: BinaryIO) -> Iterator[tuple[bytes, bool]]:
+def _chunks(file: BinaryIO, path: Path) -> Iterator[tuple[bytes, bool]]:
     """Pieces of the file, and whether each is the last one; UTF-16 becomes UTF-8."""
     chunk = file.read(_BYTES)
     decoder = codecs.getincrementaldecoder("utf-16")() if chunk.startswith(_UTF_16) else None
     while True:
         following = file.read(_BYTES)
-        yield (chunk if decoder is None else decoder.decode(chunk, not following).encode()), not following
+        try:
+            yield (chunk if decoder is None else decoder.decode(chunk, not following).encode()), not following
+        except UnicodeError:
+            raise no_utf_16(path) from None
         if not following:
             return
         chunk = following
 
 
-def _end_of_row(text: bytes) -> int:
-    """Where the last whole row ends: after a line end that an even number of quotes comes before."""
-    place, quotes = len(text), text.count(b'"')
-    while True:
-        end = text.rfind(b"\n", 0, place) + 1
-        if end == 0:
-            return 0
-        quotes -= text.count(b'"', end, place)
-        if quotes % 2 == 0:
-            return end
-        place = end - 1
+def end_of_rows(text: bytes, quoted: bool = False) -> tuple[int, bool]:
+    r"""Where the last row ends within some text, after its line end (0: nowhere), and whether a quote is open at last.
+
+    Each byte is looked at once, however the quotes lie.
+
+    Parameters
+    ----------
+    text
+        Some of a file, to be followed by more.
+    quoted
+        Whether a quote is open where it begins: a line end within quotes ends no row.
+
+    Examples
+    --------
+    >>> end_of_rows(b'1,"a"\n2,"b\n'), end_of_rows(b'c"\n3', quoted=True)
+    ((6, True), (3, False))
+    """
+    if b'"' not in text:
+        return (0 if quoted else text.rfind(b"\n") + 1), quoted
+    open_at_last = quoted != bool(text.count(b'"') % 2)
+    end = text.rfind(b"\n") + 1
+    if open_at_last == bool(text.count(b'"', end) % 2):  # as nearly always: no quote is open at the last line end
+        return end, open_at_last
+    signs = np.frombuffer(text, np.uint8)
+    within = np.logical_xor.accumulate(signs == ord('"')) != quoted
+    ends = np.flatnonzero((signs == ord("\n")) & ~within)
+    return (int(ends[-1]) + 1 if len(ends) else 0), open_at_last

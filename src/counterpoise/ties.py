@@ -21,7 +21,19 @@ ROUNDING = 1e-10
 """Of a measure, relative to the size of what it is made of."""
 
 
-def first_largest(values: ArrayLike, slack: ArrayLike = ROUNDING) -> NDArray[np.intp]:
+def rounding_of(*values: ArrayLike) -> float:
+    """What rounding may change of measures: relative to the largest finite one.
+
+    Examples
+    --------
+    >>> rounding_of([-3.0, 5.0], [np.inf])
+    5e-10
+    """
+    every = np.abs(np.concatenate([np.ravel(np.asarray(one, np.float64)) for one in values]))
+    return ROUNDING * float(every[np.isfinite(every)].max(initial=0.0))
+
+
+def first_largest(values: ArrayLike, slack: ArrayLike | None = None) -> NDArray[np.intp]:
     """The first place, along the last axis, of a value that is no more than `slack` below the largest.
 
     Parameters
@@ -29,7 +41,7 @@ def first_largest(values: ArrayLike, slack: ArrayLike = ROUNDING) -> NDArray[np.
     values
         (..., K), K at least 1; -inf never wins against a number.
     slack
-        What rounding may change, >= 0, one number or (..., 1).
+        What rounding may change, >= 0, one number or (..., 1); by default `rounding_of` the values.
 
     Examples
     --------
@@ -37,10 +49,11 @@ def first_largest(values: ArrayLike, slack: ArrayLike = ROUNDING) -> NDArray[np.
     1
     """
     given = np.asarray(values, np.float64)
+    slack = rounding_of(given) if slack is None else slack
     return np.asarray(np.argmax(given >= given.max(axis=-1, keepdims=True) - slack, axis=-1))
 
 
-def levels(values: ArrayLike, slack: float = ROUNDING) -> NDArray[np.intp]:
+def levels(values: ArrayLike, slack: float | None = None) -> NDArray[np.intp]:
     """The place of each value (N,) among the distinct ones, from the least: a key to sort by.
 
     Examples
@@ -49,22 +62,23 @@ def levels(values: ArrayLike, slack: float = ROUNDING) -> NDArray[np.intp]:
     [1, 0, 1]
     """
     given = np.asarray(values, np.float64)
+    slack = rounding_of(given) if slack is None else slack
     order = np.argsort(given, kind="stable")
     found = np.empty(len(given), np.intp)
     found[order] = np.cumsum(np.diff(given[order], prepend=given[order][:1]) > slack)
     return found
 
 
-def more_than_rounding(differences: ArrayLike, slack: float = ROUNDING) -> Float64Array:
-    """Differences with 0 where they are only rounding.
+def difference(left: ArrayLike, right: ArrayLike) -> Float64Array:
+    """`left - right`, 0 where that is only rounding.
 
     Examples
     --------
-    >>> more_than_rounding([0.1 + 0.2 - 0.3, 0.1]).tolist()
+    >>> difference([0.1 + 0.2, 0.4], [0.3, 0.3]).round(3).tolist()
     [0.0, 0.1]
     """
-    given = np.asarray(differences, np.float64)
-    return np.where(np.abs(given) <= slack, 0.0, given)
+    found = np.asarray(left, np.float64) - np.asarray(right, np.float64)
+    return np.where(np.abs(found) <= rounding_of(left, right), 0.0, found)
 
 
 def reaching(threshold: Any) -> Any:

@@ -187,6 +187,30 @@ def test_progress_prefers_feasible_then_better():
     assert not some.better_than(more)
 
 
+@pytest.mark.parametrize("goal", ["f1", "recall where precision >= 0.9", "cost fn=0.00001 fp=0.000001"])
+def test_progress_by_rounding_is_none(goal):
+    """Of epochs that are alike to the last digits the first is kept."""
+    lagrangian = Lagrangian(goal, [900, 100])
+    counts = np.array([7.0, 10.0, 1.1, 90.0])
+    same = lagrangian.progress(counts)
+    for place in (0, 2):
+        for units in (-2, 2):
+            other = counts.copy()
+            other[place] += units * np.spacing(counts[place])
+            assert not lagrangian.progress(other).better_than(same)
+            assert not same.better_than(lagrangian.progress(other))
+    more = lagrangian.progress(counts + np.array([1e-3, 0, 0, 0]))
+    assert more.better_than(same) and not same.better_than(more)
+
+
+def test_of_thresholds_that_are_as_good_the_highest_is_taken():
+    weight = np.array([0.12, 0.25, 0.41, 0.37, 0.41])  # precision is 0.41 / 0.78 there and here, but for its last digit
+    lagrangian = Lagrangian("precision where recall >= 0.5", [60, 40])
+    logits = -np.arange(1.0, 6.0)
+    found = judged_at_best(logits, np.array([0, 0, 1, 0, 1]), lagrangian, weight)
+    assert found.threshold == -3.5
+
+
 @settings(deadline=None, max_examples=60)
 @given(
     st.lists(st.tuples(st.integers(-6, 6), st.booleans(), st.sampled_from([0.5, 1.0, 2.0])), min_size=1, max_size=12),

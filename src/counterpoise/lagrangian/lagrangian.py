@@ -35,6 +35,7 @@ from counterpoise.losses.arguments import Arguments, arguments_of
 from counterpoise.recipes import SigmoidRecipe
 from counterpoise.recipes.parameters import one_number
 from counterpoise.recipes.sigmoid_recipe import positive_share
+from counterpoise.ties import ROUNDING
 from counterpoise.weights import ClassCounts, LabelCounts, as_class_counts
 
 MEMORY = 200
@@ -102,11 +103,14 @@ class Progress:
         return self.shortfall == 0
 
     def better_than(self, other: "Progress | None") -> bool:
-        """Whether this serves the goal better: less shortfall first, then the objective."""
-        return other is None or self._order() > other._order()
-
-    def _order(self) -> tuple[float, float]:
-        return -self.shortfall, float(self.goal.score(self.confusion))
+        """Whether this serves the goal better, by more than rounding: less shortfall first, then the objective."""
+        if other is None:
+            return True
+        short, theirs = float(self.shortfall), float(other.shortfall)
+        if short != theirs and not abs(short - theirs) <= ROUNDING:
+            return short < theirs
+        slack = ROUNDING * float(self.goal.magnitude(other.confusion))
+        return float(self.goal.score(self.confusion)) > float(self.goal.score(other.confusion)) + slack
 
 
 def shortfall(goal: Goal, confusion: Confusion) -> NDArray[np.float64]:

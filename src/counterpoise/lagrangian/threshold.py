@@ -11,6 +11,7 @@ import numpy as np
 from counterpoise.arrays import Array, numpy_namespace
 from counterpoise.lagrangian.lagrangian import Lagrangian, Progress, checked, judged, shortfall
 from counterpoise.losses.arguments import to_framework
+from counterpoise.ties import ROUNDING, first_largest
 
 _APART = 1e-5
 """Logits nearer to each other than this, relative to their size, may change places as the bias is shifted."""
@@ -78,8 +79,8 @@ def _best(logits: Array, target: Array, lagrangian: Lagrangian, sample_weight: A
         return None
     at = lagrangian.confusion(found[last], found[-1], (flagged - found)[last], flagged[-1] - found[-1])
     short = shortfall(lagrangian.goal, at)
-    score = np.where(short == short.min(), lagrangian.goal.score(at), -np.inf)
-    place = int(last[np.argmax(score)])
+    score = np.where(short <= short.min() + ROUNDING, lagrangian.goal.score(at), -np.inf)
+    place = int(last[first_largest(score)])
     threshold = (z[place] + below[place]) / 2 if np.isfinite(below[place]) else z[place] - 1
     counts = found[place], found[-1], flagged[place] - found[place], flagged[-1] - found[-1]
     return Judged(lagrangian.progress(counts), float(threshold))

@@ -8,9 +8,13 @@ The log likelihood of a mixture is concave in its shares, and expectation maximi
 import numpy as np
 from numpy.typing import NDArray
 
+from counterpoise.ties import levels
+
 MOST_MEMBERS = 4
 LEAST_SHARE = 0.05
 _STEPS = 100
+_SLACK = 1e-9
+"""Of a share: what rounding may come to in so many steps."""
 
 
 def mixture_shares(likelihood: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -26,11 +30,11 @@ def mixture_shares(likelihood: NDArray[np.float64]) -> NDArray[np.float64]:
     [0.25, 0.25, 0.25, 0.25, 0.0, 0.0]
     """
     shares = _climb(np.full(len(likelihood), 1 / len(likelihood)), likelihood)
-    kept = np.argsort(-shares, kind="stable")[:MOST_MEMBERS]
-    kept = np.sort(kept[shares[kept] >= min(LEAST_SHARE, float(shares.max()))])
+    kept = np.argsort(-levels(shares, _SLACK), kind="stable")[:MOST_MEMBERS]
+    kept = np.sort(kept[shares[kept] >= min(LEAST_SHARE, float(shares.max())) - _SLACK])
     found = np.zeros(len(shares))
     found[kept] = _climb(shares[kept] / shares[kept].sum(), likelihood[kept])
-    found[found < LEAST_SHARE] = 0.0
+    found[found < LEAST_SHARE - _SLACK] = 0.0
     return np.asarray(found / found.sum())
 
 

@@ -15,6 +15,7 @@ from numpy.typing import ArrayLike, NDArray
 from counterpoise.decide.measured import log_losses, ranking
 from counterpoise.errors import UserError
 from counterpoise.goals import Goal
+from counterpoise.ties import difference, levels
 
 MOST_ROWS = 1000
 MOST_COLUMNS = 40
@@ -100,10 +101,11 @@ def importance_of(
     for column in columns[:most_columns]:
         shuffled = [frame.with_columns(frame[column].gather(rng.permutation(len(rows)))) for _ in range(shuffles)]
         after = np.split(np.asarray(predict(pl.concat(shuffled)), np.float64), shuffles)
-        drop = before - np.stack([_measure(truth, one, draws, goal) for one in after])
+        drop = np.stack([difference(before, _measure(truth, one, draws, goal)) for one in after])
         noise = drop[:, 1:].mean(axis=0).var(ddof=1) + (drop[:, 0].var(ddof=1) / shuffles if shuffles > 1 else 0.0)
         found.append(Importance(column, float(drop[:, 0].mean()), float(np.sqrt(noise))))
-    return tuple(sorted(found, key=lambda one: -one.drop))
+    standing = levels([one.drop for one in found])
+    return tuple(found[k] for k in np.argsort(-standing, kind="stable"))
 
 
 def measure_of(goal: Goal, binary: bool) -> str:

@@ -39,6 +39,7 @@ from counterpoise.table.learners import LEARNERS, Job, Learner, Rows
 from counterpoise.table.learners.losses import PLAIN
 from counterpoise.table.split import folds_of
 from counterpoise.table.trials import Trials
+from counterpoise.ties import difference, first_largest, levels
 from counterpoise.weights import ClassCounts
 
 Progress = Callable[[str, float], None]
@@ -342,7 +343,8 @@ def _screened(course: Race, contestants: Sequence[Candidate], left_out: list[str
     alone = len(course.counts.classes) == 2 and rarest < _LEAST_SCREENED
     if len(contestants) <= _FEW or alone:
         return others
-    scored: list[tuple[float, float]] = []
+    scored: list[float] = []
+    losses: list[float] = []
     ran: list[Candidate] = []
     here = course.fold == 0
     codes = course.rows.codes[here]
@@ -352,12 +354,13 @@ def _screened(course: Race, contestants: Sequence[Candidate], left_out: list[str
             left_out.append(one.label)
             continue
         trial = _follow(course, one, 0, f"screening {one.label} ({place + 1} of {len(others)})")
-        probability = _posterior(course, one, trial, 0, int(np.argmin(trial["curve"])) + 1)
-        score = float(fold_scores(codes, probability, halves, course.counts, course.goal)[0].mean())
-        scored.append((score, -float(log_losses(codes, probability).mean())))
+        probability = _posterior(course, one, trial, 0, int(first_largest(np.negative(trial["curve"]))) + 1)
+        scored.append(float(fold_scores(codes, probability, halves, course.counts, course.goal)[0].mean()))
+        losses.append(float(log_losses(codes, probability).mean()))
         ran.append(one)
     kept = max(_FEW, (len(contestants) + 1) // 2) - (len(contestants) - len(others))
-    ranked = sorted(range(len(ran)), key=lambda k: scored[k], reverse=True)
+    by_score, by_loss = levels(scored), levels(losses)
+    ranked = sorted(range(len(ran)), key=lambda k: (-by_score[k], by_loss[k]))
     return [ran[k] for k in sorted(ranked[: max(1, kept)])]
 
 
@@ -378,7 +381,7 @@ def _entry(course: Race, one: Candidate, followed: list[dict[str, NDArray[np.gen
     longest = max(map(len, curves))
     padded = np.stack([np.pad(curve, (0, longest - len(curve)), mode="edge") for curve in curves])
     share = np.bincount(course.fold) / len(course.fold)
-    rounds = int(np.argmin(share @ padded)) + 1
+    rounds = int(first_largest(-(share @ padded))) + 1
     several = len(course.counts.classes) > 2
     probability = np.empty((len(course.fold), *((len(course.counts.classes),) if several else ())))
     for fold, trial in enumerate(followed):
@@ -492,12 +495,13 @@ def verdict_of(
     blend, shares = _blend([entries[k] for k in standing], course)
     members = tuple((place, float(share)) for place, share in zip(standing, shares, strict=True) if share)
     everyone = (*entries, blend)
-    ahead = blend.scores - single.scores
+    ahead = difference(blend.scores, single.scores)
     surer = blend.log_loss < (1 - _LEAST_GAIN) * single.log_loss
     if len(members) < 2 or not surer or ahead.mean() < -standard_error(ahead):
         chosen = standing[best]
         return Verdict(chosen, everyone, ((chosen, 1.0),), said, health, left_out)
-    parts = ", ".join(f"{entries[place].label} {share:.0%}" for place, share in sorted(members, key=lambda m: -m[1]))
+    largest_first = np.argsort(-levels([share for _, share in members]), kind="stable")
+    parts = ", ".join(f"{entries[place].label} {share:.0%}" for place, share in (members[k] for k in largest_first))
     goal = f"{_by(course.goal, ahead)} than" if ahead.mean() > 0 else f"{course.goal.label} the same within noise as"
     said += (
         f" A blend ({parts}) is better: {goal} {single.label} alone, log loss {blend.log_loss:.4g} against "
@@ -514,9 +518,9 @@ def _leaders(entries: Sequence[Entry]) -> list[int]:
         plain = [k for k in places if entries[k].loss == PLAIN]
         best, gain = plain[_best([entries[k] for k in plain])], 0.0
         for k in places:
-            ahead = entries[k].scores - entries[plain[0]].scores
+            ahead = difference(entries[k].scores, entries[plain[0]].scores)
             if entries[k].loss != PLAIN and clearly(ahead) and ahead.mean() > gain:
-                over = entries[k].scores - entries[best].scores
+                over = difference(entries[k].scores, entries[best].scores)
                 if over.mean() > 0:
                     best, gain = k, float(ahead.mean())
         found.append(best)
@@ -536,13 +540,10 @@ def clearly(ahead: NDArray[np.float64]) -> bool:
 
 def _best(entries: Sequence[Entry]) -> int:
     """The place of the best: by log loss among those whose score is within one standard error of the best score."""
-    top = max(entries, key=lambda entry: entry.score)
-    near = [
-        k
-        for k, entry in enumerate(entries)
-        if (top.scores - entry.scores).mean() <= standard_error(top.scores - entry.scores)
-    ]
-    return min(near, key=lambda k: (entries[k].log_loss, k))
+    top = entries[int(first_largest([entry.score for entry in entries]))]
+    behind = [difference(top.scores, entry.scores) for entry in entries]
+    near = [k for k, one in enumerate(behind) if one.mean() <= standard_error(one)]
+    return near[int(first_largest([-entries[k].log_loss for k in near]))]
 
 
 def _blend(entries: Sequence[Entry], course: Race) -> tuple[Entry, NDArray[np.float64]]:
@@ -563,7 +564,7 @@ def _blend(entries: Sequence[Entry], course: Race) -> tuple[Entry, NDArray[np.fl
         for share, entry in zip(mixture_shares(likelihood[:, ~here]), entries, strict=True):
             probability[here] += share * entry.probability[here]
     shares = mixture_shares(likelihood)
-    largest = entries[int(np.argmax(shares))]
+    largest = entries[int(first_largest(shares))]
     names = ("Blend", BLEND, "", "")
     return _scored(course, names, largest.recipe, largest.rounds, probability), shares
 
@@ -579,7 +580,7 @@ def _about_losses(entries: Sequence[Entry], single: Entry, leaders: Sequence[Ent
     if single.loss == PLAIN:
         return f"No loss beat plain cross-entropy{tuned} on this table."
     plain = next(entry for entry in entries if entry.learner == single.learner)
-    ahead = single.scores - plain.scores
+    ahead = difference(single.scores, plain.scores)
     return (
         f"{single.loss[0].upper()}{single.loss[1:]} loss beat plain cross-entropy{tuned}: {_by(goal, ahead)}, better "
         f"in {int(np.sum(ahead > 0))} of {len(ahead)} folds (standard error {standard_error(ahead):.3g})."

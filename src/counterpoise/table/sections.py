@@ -32,6 +32,7 @@ from counterpoise.table.panel import panel_of, stops_for
 from counterpoise.table.sentences import expectations, not_promised, percent, promise
 from counterpoise.table.slices import LEAST_ROWS, Rate, Slice
 from counterpoise.table.stops import BROKEN, Stops, kept
+from counterpoise.ties import levels
 
 if TYPE_CHECKING:
     from counterpoise.table.train import Training
@@ -399,7 +400,9 @@ def _losses(training: "Training") -> Section:
         if entry.label not in best or entry.score > verdict.entries[best[entry.label]].score:
             best[entry.label] = place
     best[verdict.winner.label] = verdict.chosen
-    order = sorted(best.values(), key=lambda place: -verdict.entries[place].score)
+    places = list(best.values())
+    standing = levels([verdict.entries[place].score for place in places])
+    order = [places[k] for k in np.argsort(-standing, kind="stable")]
     if verdict.chosen not in order[:_MOST_LOSSES]:
         order.insert(_MOST_LOSSES - 1, verdict.chosen)
     bars = []

@@ -15,6 +15,8 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
+from counterpoise.ties import first_largest
+
 if TYPE_CHECKING:
     from sklearn.feature_extraction.text import TfidfVectorizer
 
@@ -29,6 +31,7 @@ _BLOCK_ROWS = 10_000
 _MARKS = r"(?u)\b\w+\b|[^\w\s]"  # words, and each mark between them: ! and ? say something
 _BETWEEN = "\0"
 _CHANCE = 0.01
+_SLACK = 1e-9
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -88,6 +91,10 @@ class Text:
         if most < 1:
             return None
         components = TruncatedSVD(most, n_iter=3, random_state=0).fit(found).components_
+        # a component and its opposite are as good: the first of its largest terms is positive
+        size = np.abs(components)
+        first = first_largest(size, _SLACK * size.max(axis=1, keepdims=True))[:, None]
+        components = components * np.sign(np.take_along_axis(components, first, axis=1))
         return cls(
             unit,
             tuple(vectorizer.get_feature_names_out().tolist()),

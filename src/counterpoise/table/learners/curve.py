@@ -6,6 +6,7 @@ from numpy.typing import NDArray
 from counterpoise.decide.measured import log_losses
 from counterpoise.recipes import Recipe
 from counterpoise.table.learners.learner import Rows
+from counterpoise.ties import first_largest
 
 
 def posterior(recipe: Recipe, logits: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -54,7 +55,7 @@ class Curve:
     @property
     def stalled(self) -> bool:
         """Whether the best step is at least `patience` steps ago."""
-        return bool(self._values) and len(self._values) - 1 - int(np.argmin(self._values)) >= self._patience
+        return bool(self._values) and len(self._values) - 1 - int(first_largest(-self.values)) >= self._patience
 
     def add(self, logits: NDArray[np.float64]) -> None:
         """Note the step that gives the held-out rows these logits."""

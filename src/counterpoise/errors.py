@@ -77,9 +77,14 @@ def refuse_missing(packages: Iterable[str], extra: str) -> None:
 
 
 def warn_about_weights(message: str) -> None:
+    """Warn of class weights."""
+    warn_user(message, ClassWeightWarning)
+
+
+def warn_user(message: str, category: type[UserWarning] = UserWarning) -> None:
     """Warn at the line of the user's own code, however deep inside the library the mistake is seen."""
     package = __name__.partition(".")[0]
     depth = 1
     while sys._getframe(depth).f_globals.get("__name__", "").partition(".")[0] == package:
         depth += 1
-    warnings.warn(message, ClassWeightWarning, stacklevel=depth + 1)
+    warnings.warn(message, category, stacklevel=depth + 1)

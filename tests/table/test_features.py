@@ -13,7 +13,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from counterpoise.errors import UserError
-from counterpoise.table.features import Categories, Column, Schema, learn_schema, to_matrix
+from counterpoise.table.cells import usable
+from counterpoise.table.features import Column, Schema, learn_schema, to_matrix
+from counterpoise.table.novelty import Categories
 from counterpoise.table.read import Table
 
 ROWS = 60
@@ -148,7 +150,7 @@ def test_missing_text_is_missing_and_unknown_text_is_zero():
 
 def said_of(whole, schema):
     categories = Categories(schema)
-    categories.add(whole)
+    categories.add(usable(whole, schema)[0])
     return categories.said(whole.path)
 
 

@@ -150,9 +150,15 @@ def test_the_other_pages(client, quick):
 
 @pytest.mark.parametrize("value", ["oak", "", 3, 0.5, -1, True, False, None])
 def test_what_the_description_allows_is_answered(client, value):
-    """A category is text, a number, a flag or nothing; a flag may be a number."""
-    sent = [{**GOOD, "kind": value}, {**GOOD, "wet": None if isinstance(value, str) else value}]
-    assert client.post("/predict", json={"rows": sent}).status_code == 200
+    """A category is text, a number, a flag or nothing."""
+    assert client.post("/predict", json={"rows": [{**GOOD, "kind": value}]}).status_code == 200
+
+
+@pytest.mark.parametrize("value", [True, False, 0, 1, 1.0, None])
+def test_a_flag_may_be_a_number_that_is_one(client, value):
+    assert client.post("/predict", json={"rows": [{**GOOD, "wet": value}]}).status_code == 200
+    refused = client.post("/predict", json={"rows": [{**GOOD, "wet": 3}]})
+    assert refused.json()["detail"][0]["msg"] == "row 1, column 'wet': '3' is not a flag; send true, false or null"
 
 
 @pytest.fixture

@@ -14,7 +14,8 @@ from counterpoise.errors import UserError
 from counterpoise.goals import Goal
 from counterpoise.recipes import from_dict
 from counterpoise.table import load, predict_table, train_table
-from counterpoise.table.features import Schema, to_matrix
+from counterpoise.table.cells import read_rows
+from counterpoise.table.features import Schema
 from counterpoise.table.learners import Rows
 from counterpoise.table.learners.losses import PLAIN
 from counterpoise.table.race import Entry, Race, penalised, verdict_of
@@ -46,7 +47,7 @@ def test_decision_json_holds_what_was_promised(trained):
 def test_model_text_alone_gives_the_logits(trained, table):
     out, facts = trained
     bundle = load(out)
-    matrix = to_matrix(read_table(table, text=bundle.schema.text), bundle.schema)
+    _, matrix = read_rows(read_table(table, spelled=True), bundle.schema)
     logits = lightgbm.Booster(model_file=str(out / "model.txt")).predict(matrix)
     probability = facts.verdict.winner.recipe.posterior(logits)
     np.testing.assert_allclose(probability[facts.split.test], facts.judged.probability, rtol=1e-9)
@@ -110,7 +111,7 @@ def test_the_parts_are_disjoint_and_the_threshold_is_the_calibration_parts(train
     parts = facts.split
     assert len({*parts.train, *parts.calibration, *parts.test}) == 400
     bundle = load(out)
-    matrix = to_matrix(read_table(facts.table, text=bundle.schema.text), bundle.schema)
+    _, matrix = read_rows(read_table(facts.table, spelled=True), bundle.schema)
     scores = bundle.probability(matrix)[:, 1][parts.calibration]
     again = choose_threshold(facts.labels.codes[parts.calibration], scores, facts.goal)
     assert again.threshold == pytest.approx(facts.judged.threshold)
@@ -222,8 +223,8 @@ def test_categories_keep_their_meaning_in_another_type(by_kind, tmp_path, dtype)
 @pytest.mark.parametrize(
     "kind, message",
     [
-        (pl.col("kind").cast(pl.Int64) + 0.5, "'kind', of type Float64 here and text in training, holds nothing that"),
-        (pl.col("kind").cast(pl.Int64) == 1, "'kind', of type Boolean here and text in training, holds nothing that"),
+        (pl.col("kind").cast(pl.Int64) + 0.5, "'kind' holds nothing that the model knows: '3.5', '2.5', '1.5'"),
+        (pl.col("kind").cast(pl.Int64) == 1, "'kind' holds nothing that the model knows: 'false', 'true'; it knows"),
         (pl.concat_list("kind"), "'kind' is of type List"),
         ("kind " + pl.col("kind"), "'kind' holds nothing that the model knows: 'kind 3', 'kind 2', 'kind 1'; it knows"),
     ],

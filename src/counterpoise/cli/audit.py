@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from counterpoise.cli.date_options import Dates
+from counterpoise.cli.number_options import Decimal, Thousands
 from counterpoise.cli.terminal import say
 
 TablePath = Annotated[Path, typer.Argument(metavar="TABLE", help="A .csv or .parquet file, or a folder of the latter.")]
@@ -20,6 +21,8 @@ def audit(
     group: Annotated[str | None, typer.Option(help="A column that says which rows belong together.")] = None,
     ignore: Annotated[str | None, typer.Option(metavar="C,C,...", help="Columns to leave out, as for train.")] = None,
     dates: Dates = None,
+    decimal: Decimal = None,
+    thousands: Thousands = None,
     to_json: Annotated[Path | None, typer.Option("--json", metavar="FILE", help="A new .json file: the facts.")] = None,
     to_html: Annotated[Path | None, typer.Option("--html", metavar="FILE", help="A new .html file: the page.")] = None,
 ) -> None:
@@ -37,7 +40,16 @@ def audit(
         if out is not None:
             refuse_existing(out)
     ignored = () if ignore is None else parts_of("--ignore", ignore)
-    found = audit_table(table, target=target, time=time, group=group, ignore=ignored, dates=dates)
+    found = audit_table(
+        table,
+        target=target,
+        time=time,
+        group=group,
+        ignore=ignored,
+        dates=dates,
+        decimal=decimal,
+        thousands=thousands,
+    )
     say(*screen(found, min(shutil.get_terminal_size((100, 24)).columns, 110)).split("\n"))
     if to_json is not None:
         write_text(json.dumps(found.to_dict(), indent=2, ensure_ascii=False, allow_nan=False) + "\n", to_json)

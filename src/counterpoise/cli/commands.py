@@ -14,6 +14,7 @@ from counterpoise.cli.compare import compare
 from counterpoise.cli.date_options import Dates
 from counterpoise.cli.display import progress, show
 from counterpoise.cli.export import export
+from counterpoise.cli.number_options import Decimal, Thousands
 from counterpoise.cli.predict import predict
 from counterpoise.cli.serve import serve
 from counterpoise.cli.terminal import say
@@ -107,6 +108,8 @@ def train(
         str | None, typer.Option(metavar="C,C,...", help="Columns to leave out, by name or pattern such as 'id*'.")
     ] = None,
     dates: Dates = None,
+    decimal: Decimal = None,
+    thousands: Thousands = None,
     slices: Annotated[
         str | None, typer.Option("--slice", metavar="C", help="The report shows every rate by this column.")
     ] = None,
@@ -145,6 +148,8 @@ def train(
             slice=slices,
             ignore=() if ignore is None else parts_of("--ignore", ignore),
             dates=dates,
+            decimal=decimal,
+            thousands=thousands,
             budget=_seconds(budget),
             seed=seed,
         )

@@ -8,6 +8,7 @@ from rich.table import Table as Grid
 
 from counterpoise.cli.date_options import Dates
 from counterpoise.cli.display import progress, show
+from counterpoise.cli.number_options import Decimal, Thousands
 from counterpoise.cli.terminal import say
 
 if TYPE_CHECKING:
@@ -30,6 +31,8 @@ def compare(
     goal: Annotated[str | None, typer.Option(help="As for train.")] = None,
     ignore: Annotated[str | None, typer.Option(metavar="C,C,...", help="Columns to leave out, as for train.")] = None,
     dates: Dates = None,
+    decimal: Decimal = None,
+    thousands: Thousands = None,
     seed: Annotated[int, typer.Option(help="Same seed, same folds.")] = 0,
 ) -> None:
     """Compare all losses and learners on one table, on the same folds."""
@@ -51,6 +54,8 @@ def compare(
             goal=None if goal is None else goals.goal(goal),
             ignore=() if ignore is None else parts_of("--ignore", ignore),
             dates=dates,
+            decimal=decimal,
+            thousands=thousands,
             seed=seed,
             progress=told,
         )

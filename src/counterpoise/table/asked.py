@@ -16,6 +16,7 @@ from counterpoise.table.date_columns import check_order
 from counterpoise.table.frames import FRAME
 from counterpoise.table.learners import LEARNERS, installed
 from counterpoise.table.named_columns import joined
+from counterpoise.table.reading import Marks
 
 DEFAULT_LEARNERS = ("lightgbm", "logistic", "catboost")
 DEFAULT_BUDGET = 300.0
@@ -52,6 +53,8 @@ class Asked:
         Columns to leave out: names and patterns such as id*.
     dates
         "day-first" or "month-first", for columns of dates such as 03/04/2024 that nothing else decides.
+    decimal, thousands
+        As in `Marks`: what numbers that are text mean where the columns do not tell.
     """
 
     target: str
@@ -68,6 +71,8 @@ class Asked:
     targets: tuple[str, ...] = ()
     ignore: tuple[str, ...] = ()
     dates: str | None = None
+    decimal: str | None = None
+    thousands: str | None = None
 
     def __post_init__(self) -> None:
         if not isinstance(self.seed, Integral):
@@ -88,9 +93,15 @@ class Asked:
         named = [name for name in (self.target, self.group, self.weight) if name is not None]
         if len(set(named)) < len(named):
             raise UserError("target, group and weight must be different columns")
+        Marks(self.decimal, self.thousands)  # says what is wrong with them
         if self.time == self.target:
             raise UserError(f"time is {self.time!r}, which is the target; name another column")
         check_order(self.dates)
+
+    @property
+    def marks(self) -> Marks:
+        """What is said about numbers that are text."""
+        return Marks(self.decimal, self.thousands)
 
     @property
     def named_columns(self) -> dict[str, str | tuple[str, ...] | None]:
@@ -129,7 +140,8 @@ def command_of(path: Path, asked: Asked, positive: str | None, goal: Goal) -> st
             "learners": list(asked.learners),
         }
         chosen |= {name: getattr(asked, name) for name in ("time", "group", "weight", "slice")}
-        chosen |= {"ignore": list(asked.ignore) or None, "dates": asked.dates}
+        chosen |= {name: getattr(asked, name) for name in ("dates", "decimal", "thousands")}
+        chosen |= {"ignore": list(asked.ignore) or None}
         chosen |= {"budget": None if asked.budget == DEFAULT_BUDGET else asked.budget, "seed": asked.seed}
         said = ", ".join(f"{name}={value!r}" for name, value in chosen.items() if value is not None)
         return f"counterpoise.train(frame, {said})"
@@ -142,8 +154,9 @@ def command_of(path: Path, asked: Asked, positive: str | None, goal: Goal) -> st
             words += [f"--{name}", getattr(asked, name)]
     if asked.ignore:
         words += ["--ignore", joined(asked.ignore)]
-    if asked.dates is not None:
-        words += ["--dates", asked.dates]
+    for name in ("dates", "decimal", "thousands"):
+        if getattr(asked, name) is not None:
+            words += [f"--{name}", getattr(asked, name)]
     if asked.budget != DEFAULT_BUDGET:
         words += ["--budget", f"{asked.budget:g}s"]
     return shlex.join([*words, "--seed", str(asked.seed)])

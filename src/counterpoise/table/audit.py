@@ -26,7 +26,8 @@ from counterpoise.table.frames import FRAME
 from counterpoise.table.identifiers import Identifier, find_identifier, tells_classes
 from counterpoise.table.leaks import Leak, find_late_times, find_leak
 from counterpoise.table.named_columns import joined, parts_of, refuse_ignored
-from counterpoise.table.read import Labels, Table, check_columns, read_labels, read_table
+from counterpoise.table.read import Labels, Table, check_columns, read_labels, read_table, with_numbers
+from counterpoise.table.reading import Marks
 from counterpoise.table.signal import FOLDS, cells_of, signal
 from counterpoise.table.split import Split, folds_of, sample_rows, split_rows
 
@@ -166,6 +167,8 @@ class Audit:
         Where a group was named.
     refused
         Columns that training refuses as they are, each with its cell in a sentence.
+    readings
+        A sentence for each column whose text was read as numbers that are not written plainly.
     ignored
         Columns that were left out on request.
     command
@@ -192,6 +195,7 @@ class Audit:
     drift: Drift | None
     groups: Groups | None
     refused: tuple[str, ...] = ()
+    readings: tuple[str, ...] = ()
     ignored: tuple[str, ...] = ()
     command: str | None = None
     findings: tuple[Finding, ...] = ()
@@ -210,6 +214,8 @@ def audit_table(
     group: str | None = None,
     ignore: str | Sequence[str] = (),
     dates: str | None = None,
+    decimal: str | None = None,
+    thousands: str | None = None,
     seed: int = 0,
 ) -> Audit:
     r"""Look at a table before anything is learned from it.
@@ -228,6 +234,8 @@ def audit_table(
         Columns to leave out: names and patterns, a list or with commas between them.
     dates
         "day-first" or "month-first", for dates such as 03/04/2024 where nothing else decides.
+    decimal, thousands
+        The mark before a fraction and between groups of digits, as for `counterpoise.train`.
     seed
         Of the split into three parts.
 
@@ -249,8 +257,10 @@ def audit_table(
     """
     if seed < 0:
         raise UserError(f"seed is {seed}; it must be 0 or more")
-    table = read_table(Path(path), ignore=parts_of("ignore", ignore))
+    marks = Marks(decimal, thousands)
+    table = read_table(Path(path), spelled=True, ignore=parts_of("ignore", ignore))
     refuse_ignored(table.ignored, {"target": target, "time": time, "group": group})
+    table = with_numbers(table, [target], marks)
     table, refused = dates_of(table, [target, *table.ignored], dates)
     if time in refused:
         raise UserError(f"{table.path}: {refused[time]}")
@@ -327,6 +337,7 @@ def audit(
     certain = [leak.column for leak in found.leaks if leak.certain]
     if certain and table.path != FRAME:
         found = replace(found, command=_command(table, target, time, group, certain))
+    found = replace(found, readings=table.said)
     found = replace(found, findings=findings_of(found))
     return replace(found, verdict=verdict_of(found))
 

@@ -41,7 +41,7 @@ from counterpoise.table.race import (
     how_many_folds,
     standard_error,
 )
-from counterpoise.table.read import read_labels, read_table
+from counterpoise.table.read import read_labels, read_table, with_numbers
 from counterpoise.table.split import folds_of, sample_rows
 from counterpoise.table.train import silent
 from counterpoise.table.trials import Trials
@@ -162,6 +162,8 @@ def compare_table(
     goal: Goal | None = None,
     ignore: Sequence[str] = (),
     dates: str | None = None,
+    decimal: str | None = None,
+    thousands: str | None = None,
     seed: int = 0,
     progress: Progress = silent,
 ) -> Comparison:
@@ -187,6 +189,8 @@ def compare_table(
         Columns to leave out: names and patterns.
     dates
         "day-first" or "month-first", for dates such as 03/04/2024 where nothing else decides.
+    decimal, thousands
+        The mark before a fraction and between groups of digits, as for `counterpoise.train`.
     seed
         Same seed, same folds.
     progress
@@ -199,7 +203,15 @@ def compare_table(
     """
     bundle.refuse_existing(out)
     asked = Asked(
-        target, positive, goal, tuple(learners or installed_learners()), seed=seed, ignore=tuple(ignore), dates=dates
+        target,
+        positive,
+        goal,
+        tuple(learners or installed_learners()),
+        seed=seed,
+        ignore=tuple(ignore),
+        dates=dates,
+        decimal=decimal,
+        thousands=thousands,
     )
     progress("reading the table", 0.0)
     course, total = _course(path, asked, progress)
@@ -291,8 +303,9 @@ def _columns(name: str, found: Interval | None) -> dict[str, float | None]:
 
 def _course(path: Path, asked: Asked, progress: Progress) -> tuple[Race, int]:
     """What all contestants share, and how many rows the table has."""
-    table = read_table(path, ignore=asked.ignore)
+    table = read_table(path, spelled=True, ignore=asked.ignore)
     refuse_ignored(table.ignored, asked.named_columns)
+    table = with_numbers(table, [asked.target], asked.marks)
     table = with_dates(table, [asked.target, *table.ignored], asked.dates)
     positive, goal = (asked.positive, None) if asked.goal is None else class_of_interest(asked.goal, asked.positive)
     labels = read_labels(table, asked.target, positive)

@@ -1,8 +1,7 @@
-"""CSV and its relatives: from the bytes of a file to typed columns.
+"""CSV and its relatives: from the bytes of a file to cells of text.
 
-A CSV says neither its encoding, nor its delimiter, nor its types. Each is read off the whole file, and what cannot
-be told is an error with its place, not a guess: a type inferred from the first rows would turn a stray word in row
-50,000 into an error about the wrong thing, or into a column of text.
+A CSV says neither its encoding nor its delimiter. Each is read off the file, and what cannot be told is an error with
+its place, not a guess.
 """
 
 import csv
@@ -22,7 +21,6 @@ from typing import BinaryIO, cast
 import polars as pl
 
 from counterpoise.errors import UserError
-from counterpoise.table.missing import MISSING, MISSING_NUMBER
 from counterpoise.table.named_columns import ignored_columns
 
 SUFFIXES = (".csv", ".tsv", ".txt")
@@ -34,31 +32,24 @@ _UNPACK = {
 }
 _SEPARATORS = ",;\t|"
 _MOST_SAID = 500
-_CODE = r"^[+-]?0\d"
-"""A code such as 007 is no number: as one it would be equal to 7."""
-_WHOLE = r"^[+-]?\d+$"
 
 
 def read_delimited(
-    path: Path, *, text: frozenset[str], spelled: bool, ignore: Sequence[str] = (), keep: Collection[str] = ()
-) -> tuple[pl.DataFrame, tuple[str, ...]]:
-    """Read a .csv, .tsv or .txt file, also within .gz or .zip.
+    path: Path, *, ignore: Sequence[str] = (), keep: Collection[str] = ()
+) -> tuple[pl.DataFrame, tuple[str, ...], str]:
+    """Read the cells of a .csv, .tsv or .txt file, also within .gz or .zip, as they are spelled.
 
     Parameters
     ----------
     path
         The file.
-    text
-        Columns that stay text although all of their values look like something else.
-    spelled
-        Whether all cells stay text as they are spelled, marks of missing values included.
     ignore, keep
         As in `read_table`.
 
     Returns
     -------
     tuple
-        The columns, and the names of those that are ignored.
+        The columns, the names of those that are ignored, and what separates the cells.
 
     Raises
     ------
@@ -79,8 +70,7 @@ def read_delimited(
     frame = _cells(raw, header.separator, header.names, path)
     warn_of_short_rows(raw, frame, header.separator, path)
     ignored = ignored_columns(frame.columns, ignore, path)
-    frame = frame.drop([name for name in ignored if name not in keep])
-    return (frame if spelled else _typed(frame, text, decimal_comma=header.separator != ",")), ignored
+    return frame.drop([name for name in ignored if name not in keep]), ignored, header.separator
 
 
 @dataclass(frozen=True, slots=True)
@@ -369,62 +359,3 @@ def _rows(raw: bytes, separator: str) -> Iterator[tuple[int, int]]:
         return
     finally:
         csv.field_size_limit(limit)
-
-
-def _typed(frame: pl.DataFrame, keep: frozenset[str], *, decimal_comma: bool) -> pl.DataFrame:
-    frame = frame.select(pl.all().str.strip_chars())
-    held = frame.select(pl.when(~pl.all().is_in(MISSING)).then(pl.all()))
-    plain = _plain_numbers(held, keep)
-    return pl.DataFrame(
-        [
-            plain[name] if name in plain else _typed_column(frame[name], held[name], name in keep, decimal_comma)
-            for name in frame.columns
-        ]
-    )
-
-
-def _plain_numbers(held: pl.DataFrame, keep: frozenset[str]) -> dict[str, pl.Series]:
-    """The columns that are numbers without further ado, all at once: a wide table has thousands of them."""
-    figures = held.select(pl.all().cast(pl.Float64, strict=False))
-    names = [
-        name
-        for name, empty, none in zip(held.columns, held.null_count().row(0), figures.null_count().row(0), strict=True)
-        if none == empty < held.height and name not in keep
-    ]
-    if not names:
-        return {}
-    chosen = held.select(names)
-    coded = chosen.select(pl.all().str.contains(_CODE).any()).row(0)
-    whole = chosen.select(pl.all().str.contains(_WHOLE).all()).row(0)
-    return {
-        name: _whole_numbers(held[name], figures[name]) if is_whole else figures[name]
-        for name, is_code, is_whole in zip(names, coded, whole, strict=True)
-        if not is_code
-    }
-
-
-def _typed_column(column: pl.Series, text: pl.Series, keep: bool, decimal_comma: bool) -> pl.Series:
-    name = column.name
-    frame = column.to_frame()
-    held = text.drop_nulls()
-    if keep or held.is_empty():
-        return text
-    # 0,5 is a half where commas separate no cells; elsewhere it might be a thousands mark
-    if decimal_comma and held.str.contains(r"^[+-]?\d+(,\d+)?(e[+-]?\d+)?$").all() and held.str.contains(",").any():
-        return numbers(text.str.replace(",", ".", literal=True))
-    figures = frame.select(pl.when(~pl.col(name).is_in(MISSING + MISSING_NUMBER)).then(pl.col(name)))[name]
-    if figures.null_count() < len(figures) and numbers(figures).null_count() == figures.null_count():
-        text, held = figures, figures.drop_nulls()
-    if not held.str.contains(_CODE).any() and numbers(held).null_count() == 0:
-        return _whole_numbers(text, numbers(text)) if held.str.contains(_WHOLE).all() else numbers(text)
-    if held.str.to_lowercase().is_in(["true", "false"]).all():
-        return frame.select((text.str.to_lowercase() == "true").alias(name))[name]
-    return text
-
-
-def _whole_numbers(text: pl.Series, figures: pl.Series) -> pl.Series:
-    whole = text.cast(pl.Int64, strict=False)
-    if whole.null_count() == text.null_count():
-        return whole
-    # beyond 64 bits; where numbers would make two of them equal, they are names of things
-    return text if figures.n_unique() < text.n_unique() else figures

@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 from counterpoise.errors import UserError
 from counterpoise.table.asked import Asked
 from counterpoise.table.findings import LEAST_OF_TWO
-from counterpoise.table.read import Labels, Table
+from counterpoise.table.read import Labels, Table, refuse_doubtful
 from counterpoise.table.split import Split
 from counterpoise.weights import ClassCounts
 
@@ -78,6 +78,7 @@ def row_weights(table: Table, name: str | None) -> NDArray[np.float64] | None:
     """How much each row counts, 1 on average; None where no column says so."""
     if name is None:
         return None
+    refuse_doubtful(table, name)
     column = table.frame[name].cast(pl.Float64, strict=False)
     wrong = (~(column > 0) | ~column.is_finite()).fill_null(True)  # Polars takes NaN for more than any number
     if wrong.any():

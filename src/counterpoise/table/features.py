@@ -10,7 +10,6 @@ coded anew, and is refused. The schema is plain data and travels with the model.
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -19,11 +18,13 @@ from numpy.typing import NDArray
 
 from counterpoise.errors import UserError
 from counterpoise.table.date_columns import as_learned
+from counterpoise.table.figures import PLAIN, Figures
 from counterpoise.table.identifiers import Identifier, find_identifier, tells_classes
-from counterpoise.table.read import Table, check_columns, numbers, quoted
+from counterpoise.table.read import Table, check_columns, refuse_doubtful
+from counterpoise.table.reading import MOSTLY_ONCE
 from counterpoise.table.text import Text, text_unit
+from counterpoise.table.wording import quoted
 
-_MOST_SHOWN = 1_000
 NUMBER, FLAG, DATE, DATETIME, CATEGORY, TEXT = "number", "flag", "date", "datetime", "category", "text"
 CALENDAR = "calendar"  # of the time column: an ever-growing day number says nothing of rows to come
 _PARTS = {
@@ -33,7 +34,6 @@ _PARTS = {
 }
 DATES = (DATE, DATETIME, CALENDAR)
 _PLAIN_KINDS = {CALENDAR: "date"}
-_MOSTLY_ONCE = 0.5
 IGNORED = "ignored on request"
 _ONLY_NAMES = "numbers that only name rows"
 _NEVER_REPEATS = "text that never repeats"
@@ -62,6 +62,8 @@ class Column:
         Of dates and times that were text in training: how they were written.
     zone
         Of times that had a zone in training: the one in which month, weekday and hour are taken.
+    figures
+        Of numbers: how they were written.
     """
 
     name: str
@@ -72,6 +74,7 @@ class Column:
     found: tuple[str, ...] = ()
     form: str = ""
     zone: str = ""
+    figures: Figures = PLAIN
 
     @property
     def parts(self) -> tuple[str, ...]:
@@ -170,7 +173,14 @@ class Schema:
     def from_dict(cls, data: dict[str, Any], arrays: Mapping[str, NDArray[Any]] | None = None) -> "Schema":
         """The schema that `to_dict` and `arrays` described."""
         columns = tuple(
-            Column(**one | {"categories": tuple(one["categories"]), "found": tuple(one.get("found", ()))})
+            Column(
+                **one
+                | {
+                    "categories": tuple(one["categories"]),
+                    "found": tuple(one.get("found", ())),
+                    "figures": Figures(**one.get("figures", {})),
+                }
+            )
             for one in data["columns"]
         )
         held: dict[str, dict[str, NDArray[Any]]] = {}
@@ -270,102 +280,19 @@ def to_matrix(table: Table, schema: Schema) -> NDArray[np.float64]:
     return matrix
 
 
-class Categories:
-    """What to say of values that are no category of the model; a column of nothing else is refused, as is strange text.
-
-    A few new values are to be expected where training rows showed many that occur once: such values
-    come with about the same share again (Good and Turing). A column is refused if by that share even
-    one known value was to be expected, or if its type is no longer text and nothing in it is known.
-
-    Parameters
-    ----------
-    schema
-        Of the model.
-
-    Examples
-    --------
-    >>> from pathlib import Path
-    >>> categories = Categories(Schema((Column("kind", "category", ("a", "b")),)))
-    >>> categories.add(Table(pl.DataFrame({"kind": ["b", "new", None]}), Path("t.parquet"), typed=True))
-    >>> categories.said(Path("t.parquet"))
-    ["column 'kind': 1 of 2 values are no category that the model knows, and count as missing: 'new'"]
-    """
-
-    def __init__(self, schema: Schema) -> None:
-        self._schema = schema
-        self._begun = False
-        self._columns = [one for one in schema.columns if one.kind == CATEGORY]
-        self._held = dict.fromkeys([one.name for one in self._columns], 0)
-        self._new = dict(self._held)
-        self._shown: dict[str, dict[str, None]] = {name: {} for name in self._held}
-        self._strange: dict[str, Any] = {}
-
-    def add(self, table: Table) -> None:
-        """Look at some rows.
-
-        Raises
-        ------
-        UserError
-            If the first ones hold text of which the model knows nothing.
-        """
-        for one in self._schema.columns if not self._begun else ():
-            if one.kind == TEXT:
-                _check_text(table.frame[one.name], one, self._schema, table)
-        self._begun = True
-        for one in self._columns:
-            column = table.frame[one.name]
-            text = _as_text(column, one, table).drop_nulls()
-            new = text.filter(~text.is_in(one.categories))
-            self._held[one.name] += len(text)
-            self._new[one.name] += len(new)
-            if _kind(column) not in (CATEGORY, None):
-                self._strange[one.name] = column.dtype
-            if len(new) and len(self._shown[one.name]) < _MOST_SHOWN:
-                self._shown[one.name] |= dict.fromkeys(new.unique(maintain_order=True).to_list())
-
-    def said(self, path: Path) -> list[str]:
-        """A sentence for each column with new values.
-
-        Raises
-        ------
-        UserError
-            If a column holds nothing else.
-        """
-        sentences = []
-        for one in self._columns:
-            new, held, strange = self._new[one.name], self._held[one.name], self._strange.get(one.name)
-            if new == 0:
-                continue
-            shown = _listed(list(self._shown[one.name]))
-            if new == held and (strange is not None or _surely_wrong(one.rare, held)):
-                kind = "" if strange is None else f", of type {strange} here and text in training,"
-                raise UserError(
-                    f"{path}: column {one.name!r}{kind} holds nothing that the model knows: {shown}; it knows "
-                    f"{_listed(list(one.categories))}. Write the values as in training, or empty the column to do "
-                    "without"
-                )
-            sentences.append(
-                f"column {one.name!r}: {new:,} of {held:,} values are no category that the model knows, "
-                f"and count as missing: {shown}"
-            )
-        return sentences
-
-
 def refused_cells(table: Table, column: pl.Series) -> str | None:
     """Why training would refuse a column as it is, or None.
 
     Examples
     --------
     >>> from pathlib import Path
-    >>> table = Table(pl.DataFrame({"size": ["1.5", "2.5", "big"]}), Path("t.csv"), typed=False)
+    >>> table = Table(pl.DataFrame({"size": [1.5, float("inf")]}), Path("t.parquet"), typed=True)
     >>> refused_cells(table, table.frame["size"])
-    "column 'size' holds numbers, but data row 3 holds 'big'; correct it, or leave it empty if it is missing"
+    "column 'size' is infinite in data row 2; put a number there, or leave it empty"
     """
-    kind = _kind(column)
     try:
-        if kind == CATEGORY and not table.typed:
-            _refuse_stray_text(column)
-        if kind == NUMBER:
+        refuse_doubtful(table, column.name)
+        if _kind(column) == NUMBER:
             _number(column, table)
     except UserError as error:
         return str(error).removeprefix(f"{table.path}: ")
@@ -382,8 +309,7 @@ def _learn_column(
         return "empty" if whole.null_count() == len(whole) else f"type {whole.dtype}"
     if in_time and kind not in (DATE, DATETIME):
         return "the order in time"
-    if kind == CATEGORY and not table.typed:
-        _refuse_stray_text(whole)
+    refuse_doubtful(table, name)
     trained = whole.gather(rows)
     named = None
     if kind in (NUMBER, CATEGORY) and not in_time:
@@ -391,7 +317,7 @@ def _learn_column(
         if named is not None and named.certain:
             return _left_out(named, kind)
     if kind == NUMBER:
-        return _learn_number(name, _number(whole, table)[rows])
+        return _learn_number(_number(whole, table)[rows], Column(name, NUMBER, figures=table.figures.get(name, PLAIN)))
     seen = trained.drop_nulls()
     if len(seen) == 0:
         return "empty"
@@ -413,11 +339,11 @@ def _tells(trained: pl.Series, targets: pl.DataFrame) -> bool:
     return False
 
 
-def _learn_number(name: str, trained: NDArray[np.float64]) -> Column | str:
+def _learn_number(trained: NDArray[np.float64], column: Column) -> Column | str:
     seen = trained[~np.isnan(trained)]
     if len(seen) == 0:
         return "empty"
-    return "constant" if len(seen) == len(trained) and seen.min() == seen.max() else Column(name, NUMBER)
+    return "constant" if len(seen) == len(trained) and seen.min() == seen.max() else column
 
 
 def _learn_words(trained: pl.Series, targets: pl.DataFrame, named: Identifier | None) -> Column | Text | str:
@@ -425,7 +351,7 @@ def _learn_words(trained: pl.Series, targets: pl.DataFrame, named: Identifier | 
     seen = trained.drop_nulls()
     counted = seen.value_counts(sort=False)
     once = float((counted["count"] == 1).sum() / len(seen))
-    unit = text_unit(seen) if once > _MOSTLY_ONCE else None
+    unit = text_unit(seen) if once > MOSTLY_ONCE else None
     text = Text.learn(trained, unit, targets) if unit else None
     if text is not None:
         return text if named is None or len(text.telling) else _left_out(named, CATEGORY)
@@ -440,15 +366,6 @@ def _left_out(named: Identifier, kind: str) -> str:
     return f"text that hardly repeats: {named.why}" if named.repeats else _NEVER_REPEATS
 
 
-def _check_text(column: pl.Series, one: Column, schema: Schema, table: Table, most: int = 1000) -> None:
-    text = _as_text(column, one, table).drop_nulls().head(most)
-    if len(text) >= 10 and not schema.texts[one.name].known(text):
-        raise UserError(
-            f"{table.path}: column {one.name!r} holds no {one.unit} that the model knows: {_listed(text.to_list())}. "
-            "Write the text as in training, or empty the column to do without"
-        )
-
-
 def kind_in_words(kind: str) -> str:
     """As people say it.
 
@@ -458,15 +375,6 @@ def kind_in_words(kind: str) -> str:
     'date'
     """
     return _PLAIN_KINDS.get(kind, kind)
-
-
-def _surely_wrong(rare: float, values: int) -> bool:
-    """Whether so many values, all of them new, are less likely than 1 in 1,000."""
-    return max(rare, 0.01) ** values < 0.001
-
-
-def _listed(values: list[str], most: int = 3) -> str:
-    return ", ".join(map(quoted, values[:most])) + (f" and {len(values) - most:,} more" if len(values) > most else "")
 
 
 def _kind(column: pl.Series) -> str | None:
@@ -484,29 +392,9 @@ def _kind(column: pl.Series) -> str | None:
     return CATEGORY if dtype in (pl.String, pl.Categorical, pl.Enum) else None
 
 
-def _refuse_stray_text(column: pl.Series) -> None:
-    """Words among numbers are mistakes, not categories, where they are few or the numbers are measurements."""
-    held = column.drop_nulls()
-    figures = numbers(held)
-    stray = held.filter(figures.is_null())
-    counted = len(held) - len(stray)
-    few = len(stray) <= max(3, 0.01 * len(held)) and counted >= 2 * len(stray)
-    fractions = int((figures.drop_nulls() % 1 != 0).sum())  # whole numbers among words may be ticket numbers or codes
-    measured = counted >= len(stray) and fractions > 0.5 * counted
-    if len(stray) and (few or measured):
-        place = int((column == stray[0]).arg_max() or 0)
-        raise UserError(
-            f"column {column.name!r} holds numbers, but data row {place + 1} holds {quoted(stray[0])}"
-            + (f" (and {len(stray) - 1} other cells are no numbers)" if len(stray) > 1 else "")
-            + "; correct it, or leave it empty if it is missing"
-        )
-
-
 def _number(column: pl.Series, table: Table) -> NDArray[np.float64]:
     """As floats, NaN where missing; in NumPy, since thousands of columns add up each call to Polars."""
-    if column.dtype in (pl.Duration, pl.Time):
-        column = column.cast(pl.Int64)
-    values = column.cast(pl.Float64).to_numpy()
+    values = spans(column).cast(pl.Float64).to_numpy()
     endless = np.isinf(values)
     if endless.any():
         place = int(endless.argmax())
@@ -517,25 +405,32 @@ def _number(column: pl.Series, table: Table) -> NDArray[np.float64]:
     return values
 
 
+def spans(column: pl.Series) -> pl.Series:
+    """Durations in microseconds, in whatever unit they are stored, and times of day in nanoseconds; the rest as it is.
+
+    Examples
+    --------
+    >>> from datetime import timedelta
+    >>> spans(pl.Series([timedelta(seconds=1)], dtype=pl.Duration("ms"))).to_list()
+    [1000000]
+    """
+    if column.dtype == pl.Duration:
+        return column.dt.total_microseconds()
+    return column.cast(pl.Int64) if column.dtype == pl.Time else column
+
+
 def _encode(column: pl.Series, one: Column, schema: Schema, table: Table) -> list[NDArray[np.float64]]:
     if column.null_count() == len(column):
         return [np.full(len(column), np.nan) for _ in one.parts]
     found = _kind(column)
     if one.kind in (NUMBER, FLAG) and found in (NUMBER, FLAG):
         return [_number(column, table)]
-    if one.kind == NUMBER and found == CATEGORY:
-        column = column.cast(pl.String)
-        values = numbers(column)
-        bad = column.is_not_null() & values.is_null()
-        if bad.any():
-            _refuse(column, int(bad.arg_max() or 0), one, table)
-        return [_number(values, table)]
-    if one.kind == CATEGORY:
-        text = _as_text(column, one, table)
+    if one.kind == CATEGORY and found == CATEGORY:
         places = {value: float(place) for place, value in enumerate(one.categories)}
+        text = column.cast(pl.String)
         return [_floats(text.replace_strict(places, default=None, return_dtype=pl.Float64))]
-    if one.kind == TEXT:
-        text = _as_text(column, one, table)
+    if one.kind == TEXT and found == CATEGORY:
+        text = column.cast(pl.String)
         return [_floats(text.str.len_chars()), *schema.texts[one.name].apply(text).T]
     if one.kind in DATES:
         values, why = as_learned(column, timed=one.kind != DATE, form=one.form, zone=one.zone)
@@ -545,7 +440,10 @@ def _encode(column: pl.Series, one: Column, schema: Schema, table: Table) -> lis
                 f"{table.path}: column {one.name!r}, data row {place + 1}: {quoted(column[place])} {why[place]}"
             )
         return _date_parts(values, one)
-    return _refuse(column, int(column.is_not_null().arg_max() or 0), one, table)
+    raise UserError(
+        f"{table.path}: column {one.name!r} is of type {column.dtype}, which is not a {kind_in_words(one.kind)}, but "
+        "the model was trained on that"
+    )
 
 
 def _date_parts(column: pl.Series, one: Column) -> list[NDArray[np.float64]]:
@@ -558,27 +456,6 @@ def _date_parts(column: pl.Series, one: Column) -> list[NDArray[np.float64]]:
         " hour": _floats(column.dt.hour()) if timed else _floats(column.dt.day() * 0),
     }
     return [held[part] for part in one.parts]
-
-
-def _as_text(column: pl.Series, one: Column, table: Table) -> pl.Series:
-    """The values of a category as text; whole numbers without the ".0" that an empty cell gives them elsewhere."""
-    if column.dtype.is_nested() or column.dtype in (pl.Binary, pl.Object):
-        raise UserError(
-            f"{table.path}: column {one.name!r} is of type {column.dtype}, but the model was trained on text"
-        )
-    if column.dtype.is_float():
-        column = column.fill_nan(None)
-        whole = column.cast(pl.Int64, strict=False)
-        if ((whole == column) | column.is_null()).fill_null(False).all():
-            column = whole
-    return column.cast(pl.String)
-
-
-def _refuse(column: pl.Series, place: int, one: Column, table: Table) -> list[NDArray[np.float64]]:
-    raise UserError(
-        f"{table.path}: column {one.name!r}, data row {place + 1}: {quoted(column[place])} is not a "
-        f"{kind_in_words(one.kind)}, but the model was trained on that"
-    )
 
 
 def _floats(column: pl.Series) -> NDArray[np.float64]:

@@ -56,6 +56,7 @@ def findings_of(audit: "Audit") -> tuple[Finding, ...]:
         *_drift(audit),
         *_identifiers(audit),
         *_cells(audit),
+        *_readings(audit),
     ]
     return tuple(sorted(found, key=lambda one: (STOP, LOOK, NOTE).index(one.severity)))
 
@@ -321,3 +322,11 @@ def _cells(audit: "Audit") -> list[Finding]:
         more = f" and {len(empty) - _SHOWN} more" if len(empty) > _SHOWN else ""
         found.append(Finding(NOTE, title, f"Missing: {listed}{more}.", ""))
     return found
+
+
+def _readings(audit: "Audit") -> list[Finding]:
+    if not audit.readings:
+        return []
+    title = _columns(len(audit.readings), "was read as what its text means", "were read as what their text means")
+    more = f" And {len(audit.readings) - _SHOWN} more." if len(audit.readings) > _SHOWN else ""
+    return [Finding(NOTE, title, " ".join(audit.readings[:_SHOWN]) + more, "")]

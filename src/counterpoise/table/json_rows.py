@@ -8,14 +8,16 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
+from types import NoneType
 from typing import Any
 
 import numpy as np
 import polars as pl
 
-from counterpoise.table.features import CATEGORY, TEXT, Column, Schema
-from counterpoise.table.read import Table, quoted
-from counterpoise.table.stream import usable
+from counterpoise.table.cells import spelled_number, unclear_numbers, usable
+from counterpoise.table.features import CATEGORY, NUMBER, TEXT, Column, Schema
+from counterpoise.table.read import Table
+from counterpoise.table.wording import quoted
 
 _MOST_MISTAKES = 20
 _MOST_CONTAINERS = 100_000
@@ -121,13 +123,9 @@ def table_of_rows(rows: list[Any], schema: Schema) -> Table:
     for column, cells in held:
         mistakes += _first(Mistake(("rows", place, column.name), why) for place, why in _odd(cells, column))
     if not mistakes:
-        columns = [
-            pl.Series(column.name, [_spelled(cell, column) for cell in cells], dtype=pl.String)
-            for column, cells in held
-        ]
-        table, problems = usable(
-            Table(pl.DataFrame(columns), Path("the request"), typed=True), schema, most_problems=_MOST_MISTAKES
-        )
+        columns = [_series(cells, column) for column, cells in held]
+        request = Table(pl.DataFrame(columns), Path("the request"), typed=True)
+        table, problems = usable(request, schema, most_problems=_MOST_MISTAKES)
         kinds = {column.name: column.kind for column in schema.columns}
         mistakes = [
             Mistake(
@@ -162,7 +160,7 @@ def row_schema(schema: Schema) -> dict[str, Any]:
     """
     kinds: dict[str, dict[str, Any]] = {
         "number": {"type": ["number", "null"]},
-        "flag": {"type": ["boolean", "number", "null"]},
+        "flag": {"enum": [True, False, 0, 1, None]},
         "date": {"type": ["string", "null"], "format": "date"},
         "datetime": {"type": ["string", "null"], "format": "date-time"},
         "calendar": {"type": ["string", "null"]},
@@ -229,6 +227,9 @@ def _odd(cells: list[Any], column: Column) -> Iterator[tuple[int, str]]:
             yield place, f"{where}: NaN is no JSON; send null for a missing value"
         elif isinstance(cell, str) and not cell.isprintable() and _LONE_SURROGATE.search(cell):
             yield place, f"{where}: {cell[:40]!a} holds half of a character; send text in UTF-8"
+        elif column.kind == CATEGORY and isinstance(cell, int | float) and not isinstance(cell, bool):
+            for one in unclear_numbers(pl.Series([_spelled(cell, column)]), column):
+                yield place, f"{where}: {one} is more than one category of the model; send its text"
 
 
 def _beginning(cell: Any, most: int = 100) -> str:
@@ -241,12 +242,22 @@ def _beginning(cell: Any, most: int = 100) -> str:
     return text
 
 
+def _series(cells: list[Any], column: Column) -> pl.Series:
+    """Numbers as such, and all else as text, which is read like the cells of a file."""
+    if column.kind == NUMBER and all(type(cell) in (int, float, NoneType) for cell in cells):
+        try:
+            return pl.Series(column.name, [None if cell is None else float(cell) for cell in cells], dtype=pl.Float64)
+        except OverflowError:
+            pass
+    return pl.Series(column.name, [_spelled(cell, column) for cell in cells], dtype=pl.String)
+
+
 def _spelled(cell: Any, column: Column) -> str | None:
     """As text, which is read like the cells of a file."""
     if cell is None or isinstance(cell, str):
         return cell
     if isinstance(cell, bool):
         return str(cell).lower()
-    if column.kind in (CATEGORY, TEXT) and isinstance(cell, float) and cell.is_integer():
-        return str(int(cell))  # 3.0 is the category "3", as in a file
+    if column.kind in (CATEGORY, TEXT) and isinstance(cell, float):
+        return spelled_number(cell)
     return repr(cell)

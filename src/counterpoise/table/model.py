@@ -12,9 +12,11 @@ from counterpoise.decide.multiclass import decide_classes
 from counterpoise.errors import UserError
 from counterpoise.goals import Goal
 from counterpoise.recipes import Recipe
-from counterpoise.table.features import Schema, to_matrix
+from counterpoise.table.cells import read_rows
+from counterpoise.table.features import Schema
 from counterpoise.table.frames import table_of
 from counterpoise.table.learners import Fitted
+from counterpoise.table.remarks import Remarks
 
 Class = str | int | float | bool
 
@@ -123,8 +125,16 @@ class Model:
         ------
         UserError
             If a column is absent, or holds what the model cannot use.
+
+        Warns
+        -----
+        UserWarning
+            As `counterpoise predict`: of new categories, and of columns and class shares that are not what they were.
         """
-        return self.probability(to_matrix(table_of(frame), self.schema))
+        table, matrix = read_rows(table_of(frame), self.schema)
+        probability = self.probability(matrix)
+        Remarks(self.schema, self.facts, self.classes, shares=True).tell(table, matrix, probability)
+        return probability
 
     def predict(self, frame: Any) -> NDArray[Any]:
         """The class that each row is decided to be (N,), at the threshold of `decision`."""
@@ -153,8 +163,7 @@ class Model:
             classes: of the positive one). A column that others could stand in for gets little, as in any measure that
             hides one column at a time.
         """
-        table = table_of(frame)
-        matrix = to_matrix(table, self.schema)
+        _, matrix = read_rows(table_of(frame), self.schema)
         whole = self.probability(matrix)
         places = self.decision.apply(whole) if len(self.classes) > 2 else np.ones(len(matrix), np.int64)
         own = _log_odds(whole, places)

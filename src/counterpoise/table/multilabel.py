@@ -436,7 +436,7 @@ def _cut(training: Training) -> float:
 
 def _notes(work: _Work, trainings: Mapping[str, Training]) -> tuple[str, ...]:
     planned, split = work.plan, work.split
-    found = [*weight_notes(work.asked), *date_notes(work.table, work.schema)]
+    found = [*weight_notes(work.asked), *work.table.said, *date_notes(work.table, work.schema)]
     if not planned.every_loss:
         found.append("The budget had time for plain cross-entropy only; a larger one lets other losses take part.")
     most = max(len(one.split.train) for one in trainings.values())

@@ -8,9 +8,11 @@ import numpy as np
 import polars as pl
 from numpy.typing import ArrayLike, NDArray
 
-from counterpoise.table.features import Schema, to_matrix
+from counterpoise.table.cells import read_rows
+from counterpoise.table.features import Schema
 from counterpoise.table.frames import table_of
 from counterpoise.table.model import Model, Ruling
+from counterpoise.table.remarks import Remarks
 
 MULTILABEL, LABEL = "multilabel", "label"
 """What decision.json calls this kind, and one of its labels."""
@@ -68,8 +70,16 @@ class MultilabelModel:
         ------
         UserError
             If a column is absent, or holds what the model cannot use.
+
+        Warns
+        -----
+        UserWarning
+            As `counterpoise predict`: of new categories, and of columns that are not what they were.
         """
-        return self.probability(to_matrix(table_of(frame), self.schema))
+        table, matrix = read_rows(table_of(frame), self.schema)
+        probability = self.probability(matrix)
+        Remarks(self.schema, self.facts, self.classes, shares=False).tell(table, matrix, probability)
+        return probability
 
     def predict(self, frame: Any) -> NDArray[np.int64]:
         """1 where a row is decided to have a label, else 0 (N, L), at the thresholds of `decision`."""

@@ -33,7 +33,7 @@ def notes_of(
 ) -> tuple[str, ...]:
     """Sentences: what weakens the figures, what was left out, and what a column may have given away."""
     notes = [] if verdict.health is None or not verdict.health.broken else [verdict.health.sentence]
-    notes += [*weight_notes(asked), *date_notes(table, schema)]
+    notes += [*weight_notes(asked), *table.said, *date_notes(table, schema)]
     if verdict.left_out:
         notes.append(f"The budget had no time for: {', '.join(verdict.left_out)}.")
     if not len(split.calibration):
@@ -97,7 +97,7 @@ def columns_not_used(schema: Schema, most: int | None = 10) -> str:
 
 
 def date_notes(table: Table, schema: Schema) -> list[str]:
-    """How dates were read, and what seems to be dates and cannot be read as such.
+    """What seems to be dates, and cannot be read as such without doubt.
 
     Examples
     --------
@@ -107,7 +107,7 @@ def date_notes(table: Table, schema: Schema) -> list[str]:
     >>> date_notes(table, Schema((Column("when", "category", ("03/04/24",)),)))
     ["Column 'when' seems to hold dates, such as '03/04/24', but counts as text; write dates as 2024-01-31."]
     """
-    notes = list(table.said)
+    notes: list[str] = []
     for name in [one.name for one in schema.columns if one.kind in (CATEGORY, TEXT)] + [
         one for one, _ in schema.dropped if one not in table.ignored
     ]:

@@ -15,18 +15,18 @@ from numpy.typing import NDArray
 from counterpoise.decide.prior import adjust_prior
 from counterpoise.errors import UserError
 from counterpoise.table.bundle import load, refuse_existing
-from counterpoise.table.features import Categories, to_matrix
+from counterpoise.table.cells import Problem
+from counterpoise.table.features import to_matrix
 from counterpoise.table.model import Model
 from counterpoise.table.multilabel_model import MultilabelModel
-from counterpoise.table.shift import Columns, Scores
-from counterpoise.table.stream import Block, Problem, ahead, blocks, columns_of
+from counterpoise.table.remarks import Remarks, training_shares
+from counterpoise.table.stream import Block, ahead, blocks, columns_of
 from counterpoise.table.write import appended, check_place, whole_file
 
 AUTO = "auto"
 _WRONG_COLUMN = 1 / 3
 """A column with so large a share of cells that cannot be used is wrong as a whole."""
 _ENOUGH_TO_TELL = 10_000
-_MOST_DRIFTS = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,10 +143,9 @@ class Scoring:
         self.rows = 0
         self.unscored = 0
         self.decided = np.zeros(len(model.classes), np.int64)
-        self.scores = Scores(len(model.classes))
         self._model, self._path, self._shares = model, path, shares
-        self._categories = Categories(model.schema)
-        self._columns = Columns(model.schema.features)
+        looked_at = shares is None and isinstance(model, Model)
+        self._remarks = Remarks(model.schema, model.facts, model.classes, shares=looked_at)
         self._held: Counter[str] = Counter()
         self._wrong: Counter[str] = Counter()
         self._first: dict[str, str] = {}
@@ -155,11 +154,10 @@ class Scoring:
         """Probabilities and decisions for each row; empty where it could not be scored."""
         self._count_problems(block)
         matrix = to_matrix(block.table, self._model.schema)
-        self._categories.add(block.table)
-        self._columns.add(matrix)
         scored = np.ones(len(matrix), np.bool_)
         scored[[problem.row for problem in block.problems]] = False
         probability = self._model.probability(matrix)
+        self._remarks.add(block.table, matrix, probability[scored])
         self.rows += len(matrix)
         self.unscored += int((~scored).sum())
         if isinstance(self._model, MultilabelModel):
@@ -167,9 +165,9 @@ class Scoring:
             self.decided += labels[scored].sum(axis=0)
             frame = self._model.written(probability, labels)
         else:
-            self.scores.add(probability[scored])
             if self._shares is not None:
-                probability = adjust_prior(probability, training_shares(self._model), to=self._shares)
+                before = training_shares(self._model.facts, self._model.classes)
+                probability = adjust_prior(probability, before, to=self._shares)
             places = self._model.decision.apply(probability)
             self.decided += np.bincount(places[scored], minlength=len(self.decided))
             frame = _written(self._model, probability, places)
@@ -186,19 +184,13 @@ class Scoring:
 
     def warnings(self) -> list[str]:
         """What is not as it was in training."""
-        said = self._categories.said(self._path)
-        schema = self._model.schema
-        codes = frozenset(schema.features[place] for place in schema.categorical)
-        drifts = self._columns.drift(self._model.facts.get("columns", {}), codes)
-        said += drifts[:_MOST_DRIFTS]
-        if len(drifts) > _MOST_DRIFTS:
-            said.append(f"{len(drifts) - _MOST_DRIFTS} more columns are not as they were in training")
-        weighted = self._model.facts.get("weight") is not None  # its probabilities are for other shares than the rows'
-        if self._shares is None and not weighted and isinstance(self._model, Model):
-            prior = training_shares(self._model)
-            shift = self.scores.prior_shift(prior, self._model.classes, training_rows(self._model))
-            said += [] if shift is None else [shift]
-        return said
+        return self._remarks.said(self._path)
+
+    def estimated_shares(self, before: NDArray[np.float64]) -> NDArray[np.float64]:
+        """The class shares of the rows, of those in training (C,)."""
+        scores = self._remarks.scores
+        assert scores is not None  # `_shares` refused the models that have none
+        return scores.shares(before, sum(self._model.facts["counts"].values()))
 
     def _count_problems(self, block: Block) -> None:
         for problem in block.problems:
@@ -208,17 +200,6 @@ class Scoring:
             self._held[name] += block.table.frame.height
         if block.first > _ENOUGH_TO_TELL:
             self.check_columns()
-
-
-def training_shares(model: Model) -> NDArray[np.float64]:
-    """Class shares of the training table (C,), in the order of the classes."""
-    counts = np.array([model.facts["counts"][str(name)] for name in model.classes], np.float64)
-    return np.asarray(counts / counts.sum())
-
-
-def training_rows(model: Model) -> int:
-    """How many rows the training table had."""
-    return int(sum(model.facts["counts"].values()))
 
 
 def _shares(model: Model | MultilabelModel, table: Path, prior: str | float | Sequence[float]) -> NDArray[np.float64]:
@@ -233,13 +214,13 @@ def _shares(model: Model | MultilabelModel, table: Path, prior: str | float | Se
             f"prior is not for a model whose rows counted by a weight ({model.facts['weight']!r}): its probabilities "
             "are for the weighted shares, and its threshold belongs to these; leave it away, or train without weights"
         )
-    before = training_shares(model)
+    before = training_shares(model.facts, model.classes)
     if prior == AUTO:
         scoring = Scoring(model, table)
         for block in ahead(blocks(table, model.schema)):
             scoring.score(block)
         scoring.check_columns()
-        return scoring.scores.shares(before, training_rows(model))
+        return scoring.estimated_shares(before)
     if isinstance(prior, str):
         raise UserError(f"prior {prior!r} is neither {AUTO} nor a share, nor one share per class")
     shares = np.asarray(prior, np.float64)

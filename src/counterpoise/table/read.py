@@ -2,7 +2,7 @@
 
 import difflib
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from stat import S_ISBLK, S_ISCHR, S_ISDIR, S_ISFIFO, S_ISREG, S_ISSOCK
 
@@ -12,7 +12,11 @@ from numpy.typing import NDArray
 
 from counterpoise.errors import UserError
 from counterpoise.table.delimited import PACKED, SUFFIXES, first_line, numbers, read_delimited
+from counterpoise.table.figures import Figures
+from counterpoise.table.missing import without_marks
 from counterpoise.table.named_columns import ignored_columns
+from counterpoise.table.reading import SAID_NOTHING, Marks, read_text
+from counterpoise.table.wording import quoted
 
 __all__ = ["Labels", "Table", "check_columns", "data_rows", "numbers", "quoted", "read_labels", "read_table"]
 
@@ -39,6 +43,12 @@ class Table:
         How the dates of columns were written that were text, by name.
     ignored
         Columns that are left out on request; few of them are in the frame, and none is learned from.
+    separator
+        What separates the cells of a text file.
+    figures
+        How the numbers of columns were written that were text, by name, where that is not plainly.
+    doubts
+        Why columns cannot be learned from as they are, by name.
     said
         What was decided in reading it, in sentences.
     """
@@ -48,6 +58,9 @@ class Table:
     typed: bool
     forms: Mapping[str, str] = field(default_factory=dict)
     ignored: tuple[str, ...] = ()
+    separator: str | None = None
+    figures: Mapping[str, Figures] = field(default_factory=dict)
+    doubts: Mapping[str, str] = field(default_factory=dict)
     said: tuple[str, ...] = ()
 
 
@@ -70,25 +83,16 @@ class Labels:
     positive: str | int | float | bool | None
 
 
-def read_table(
-    path: Path,
-    *,
-    text: frozenset[str] = frozenset(),
-    spelled: bool = False,
-    ignore: Sequence[str] = (),
-    keep: Collection[str] = (),
-) -> Table:
+def read_table(path: Path, *, spelled: bool = False, ignore: Sequence[str] = (), keep: Collection[str] = ()) -> Table:
     r"""Read a CSV file (.csv, .tsv, .txt, also in .gz or .zip), a Parquet file, or a folder of Parquet files.
 
     Parameters
     ----------
     path
         The file, or a folder whose .parquet files are parts of one table, in the order of their names.
-    text
-        Columns of a CSV that stay text although all of their values look like something else: the
-        categories "1" and "2" of a model that has also seen "K".
     spelled
-        Whether all cells of a CSV stay text as they are spelled, marks of missing values included.
+        Whether all cells of a CSV stay text as they are spelled, marks of missing values included; `with_numbers` and
+        `with_dates` read them later.
     ignore
         Columns that are not read, by name or pattern: whatever is in their cells does no harm.
     keep
@@ -109,13 +113,51 @@ def read_table(
     ...     read_table(path).frame.dtypes
     [String, Int64]
     """
-    if typed := is_parquet(path):
+    if is_parquet(path):
         frame, ignored = _read_parquet(path, ignore, keep)
+        table = Table(frame, path, typed=True, ignored=ignored)
     else:
-        frame, ignored = read_delimited(path, text=text, spelled=spelled, ignore=ignore, keep=keep)
-    if frame.height == 0:
+        frame, ignored, separator = read_delimited(path, ignore=ignore, keep=keep)
+        table = Table(frame, path, typed=False, separator=separator, ignored=ignored)
+    if table.frame.height == 0:
         raise UserError(f"{path} has no rows")
-    return Table(frame, path, typed, ignored=ignored)
+    return table if spelled or table.typed else with_numbers(table)
+
+
+def with_numbers(table: Table, leave_out: Collection[str] = (), marks: Marks = SAID_NOTHING) -> Table:
+    """The same with numbers and flags for text that is such, and how the numbers were written.
+
+    Parameters
+    ----------
+    table
+        What was read, to be learned from.
+    leave_out
+        Targets: in a table that says types their text is names, which stay as they are.
+    marks
+        What the user says of decimal and thousands marks.
+
+    Examples
+    --------
+    >>> table = Table(pl.DataFrame({"price": ["$1,250.50", "$3"], "kind": [" a", "NA"]}), Path("t.parquet"), typed=True)
+    >>> found = with_numbers(table, ["kind"])
+    >>> found.frame.rows(), found.figures["price"].in_words
+    ([(1250.5, 'a'), (3.0, None)], '$ amounts with thousands commas')
+    """
+    named = [one.name for one in table.frame.get_columns() if one.dtype in (pl.Categorical, pl.Enum)]
+    kept = leave_out if table.typed else ()
+    words = [name for name in kept if name in table.frame.columns and table.frame[name].dtype == pl.String]
+    frame = table.frame.with_columns(without_marks(table.frame[name].cast(pl.String)) for name in [*named, *words])
+    text = [one.name for one in frame.get_columns() if one.dtype == pl.String and one.name not in (*named, *words)]
+    if not text:
+        return replace(table, frame=frame)
+    read = read_text(frame.select(text), separator=table.separator, typed=table.typed, marks=marks)
+    return replace(
+        table,
+        frame=frame.with_columns(read.frame.get_columns()),
+        figures=read.figures,
+        doubts=read.doubts,
+        said=(*table.said, *read.said),
+    )
 
 
 def is_parquet(path: Path) -> bool:
@@ -280,6 +322,12 @@ def check_columns(table: Table, names: list[str]) -> None:
     raise UserError(f"{table.path} lacks the columns {', '.join(map(repr, absent))}; its columns: {listed}")
 
 
+def refuse_doubtful(table: Table, name: str) -> None:
+    """Refuse to learn from a column that nobody can read without more knowledge."""
+    if name in table.doubts:
+        raise UserError(f"{table.path}: {table.doubts[name]}")
+
+
 def data_rows(places: NDArray[np.int64], most: int = 5) -> str:
     """Row numbers for a message, counted from 1 without the header.
 
@@ -291,18 +339,6 @@ def data_rows(places: NDArray[np.int64], most: int = 5) -> str:
     shown = ", ".join(str(place + 1) for place in places[:most])
     more = f" and {len(places) - most} more" if len(places) > most else ""
     return f"data row{'s' if len(places) > 1 else ''} {shown}{more}"
-
-
-def quoted(value: object, most: int = 40) -> str:
-    """A cell for a message, which a long one must not fill.
-
-    Examples
-    --------
-    >>> quoted("red"), quoted("ab" * 100, most=6)
-    ("'red'", "'ababab…'")
-    """
-    text = str(value)
-    return repr(text if len(text) <= most else text[:most] + "…")
 
 
 def _is_delimited(path: Path) -> bool:

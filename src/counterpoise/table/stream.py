@@ -1,11 +1,10 @@
 """A table in blocks of rows, in order, however large its file: what is in memory is one block.
 
 A CSV is read by the schema of a model, not by what a whole column looks like, which a block cannot know: so a cell
-means the same in every block. A cell that the model cannot use is left empty, and told.
+means the same in every block.
 """
 
 import codecs
-import math
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -14,68 +13,28 @@ from typing import BinaryIO
 
 import numpy as np
 import polars as pl
-from polars import selectors
 
 from counterpoise.errors import UserError
-from counterpoise.table.date_columns import as_learned
+from counterpoise.table.cells import Problem, usable
 from counterpoise.table.delimited import (
     Header,
     first_line,
     header_of,
     in_utf8,
     no_utf_16,
-    numbers,
     too_long,
     unpacked,
     warn_of_short_rows,
     without_blank_lines,
 )
-from counterpoise.table.features import DATE, DATES, FLAG, NUMBER, Column, Schema, kind_in_words
-from counterpoise.table.missing import MISSING, MISSING_NUMBER, without_marks
-from counterpoise.table.read import NO_PARQUET, Table, check_columns, is_parquet, parquet_files, parquet_schema, quoted
+from counterpoise.table.features import NUMBER, Schema
+from counterpoise.table.figures import PLAIN
+from counterpoise.table.read import NO_PARQUET, Table, check_columns, is_parquet, parquet_files, parquet_schema
 
 ROWS = 65_536
-INFINITE = "is infinite"
 _BYTES = 16_000_000
 _LONGEST_ROW = 256_000_000
 _UTF_16 = (b"\xff\xfe", b"\xfe\xff")
-_DECIMAL_COMMA = r"^[+-]?\d+,\d+(e[+-]?\d+)?$"
-
-
-@dataclass(frozen=True, slots=True)
-class Problem:
-    """A cell that the model cannot use.
-
-    Parameters
-    ----------
-    row
-        Of the block, from 0.
-    column
-        Its name.
-    reason
-        What was found, and what was expected.
-    """
-
-    row: int
-    column: str
-    reason: str
-
-    @property
-    def why(self) -> str:
-        """The same for somebody who knows the row."""
-        return f"column {self.column!r}" + (f" {INFINITE}" if self.reason == INFINITE else f": {self.reason}")
-
-    def said(self, row: int) -> str:
-        """A sentence that names the column and a row as people count it.
-
-        Examples
-        --------
-        >>> Problem(0, "size", "'many' is not a number").said(7)
-        "column 'size', data row 7: 'many' is not a number"
-        """
-        if self.reason == INFINITE:
-            return f"column {self.column!r} is infinite in data row {row}"
-        return f"column {self.column!r}, data row {row}: {self.reason}"
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -129,6 +88,7 @@ def blocks(path: Path, schema: Schema) -> Iterator[Block]:
     Examples
     --------
     >>> import tempfile
+    >>> from counterpoise.table.features import Column
     >>> with tempfile.TemporaryDirectory() as directory:
     ...     path = Path(directory, "t.csv")
     ...     _ = path.write_text("size\n1\nmany\n")
@@ -138,9 +98,9 @@ def blocks(path: Path, schema: Schema) -> Iterator[Block]:
     """
     typed = is_parquet(path)
     first = 0
-    for frame, decimal_comma in _of_parquet(path, schema) if typed else _of_delimited(path, schema):
+    for frame in _of_parquet(path, schema) if typed else _of_delimited(path, schema):
         if frame.height:
-            yield Block(first, *usable(Table(frame, path, typed), schema, decimal_comma=decimal_comma))
+            yield Block(first, *usable(Table(frame, path, typed), schema))
         first += frame.height
     if first == 0:
         raise UserError(f"{path} has no rows")
@@ -161,101 +121,20 @@ def ahead(found: Iterator[Block]) -> Iterator[Block]:
             yield block
 
 
-def usable(
-    table: Table, schema: Schema, *, decimal_comma: bool = False, most_problems: int | None = None
-) -> tuple[Table, list[Problem]]:
-    """The table with its text read as what the model was trained on, and the cells that are no such thing.
-
-    Parameters
-    ----------
-    table
-        Rows with every column of the schema.
-    schema
-        What the columns are to be.
-    decimal_comma
-        Whether 0,5 is a half.
-    most_problems
-        So many cells of each column are told, the first ones; None for all.
-    """
-    problems: list[Problem] = []
-    columns = []
-    ready = _ready(table.frame)
-    for column in schema.columns:
-        if column.kind in (NUMBER, FLAG) and column.name in ready:
-            continue
-        cells = table.frame[column.name]
-        if column.kind in DATES:
-            values, why = as_learned(cells, timed=column.kind != DATE, form=column.form, zone=column.zone)
-            columns.append(values)
-            for row in why.is_not_null().arg_true():
-                problems.append(Problem(row, column.name, f"{quoted(cells[row])} {why[row]}"))
-            continue
-        values, wrong = _values(cells, column, table, decimal_comma)
-        columns.append(values)
-        if wrong.any():
-            rows = wrong.arg_true().head(len(wrong) if most_problems is None else most_problems).to_list()
-            problems += [Problem(row, column.name, _reason(cells[row], column)) for row in rows]
-    return Table(table.frame.with_columns(columns), table.path, table.typed), problems
-
-
-def _ready(frame: pl.DataFrame) -> set[str]:
-    """Columns of finite numbers, all looked at in one call."""
-    figures = frame.select(selectors.float())
-    finite = figures.select(pl.all().is_finite().all())
-    whole = frame.select(selectors.integer() | selectors.boolean()).columns
-    return {*whole, *(name for name, good in finite.to_dicts()[0].items() if good)} if figures.width else set(whole)
-
-
-def _reason(cell: object, column: Column) -> str:
-    spelled = quoted(cell)
-    try:
-        if math.isinf(float(spelled.strip("'"))):
-            return INFINITE
-    except ValueError:
-        pass
-    return f"{spelled} is not a {kind_in_words(column.kind)}"
-
-
-def _values(cells: pl.Series, column: Column, table: Table, decimal_comma: bool) -> tuple[pl.Series, pl.Series]:
-    """What the cells are worth, and which of them nothing."""
-    if column.kind in (NUMBER, FLAG):
-        values, held = _numbers(cells, decimal_comma) if cells.dtype == pl.String else (cells, cells.is_not_null())
-        if values.dtype.is_float():
-            held = held & values.is_not_nan().fill_null(True)
-            values = values.set(values.is_infinite() | values.is_nan(), None)
-    else:
-        values = cells if table.typed else without_marks(cells)
-        held = values.is_not_null()
-    return values, held & values.is_null()
-
-
-def _numbers(cells: pl.Series, decimal_comma: bool) -> tuple[pl.Series, pl.Series]:
-    text = without_marks(cells, MISSING + MISSING_NUMBER)
-    if decimal_comma:
-        comma = text.str.contains(_DECIMAL_COMMA)
-        text = text.zip_with(~comma.fill_null(False), text.str.replace(",", ".", literal=True))
-    values = numbers(text)
-    if values.null_count() > text.null_count():
-        low = text.str.to_lowercase()
-        flag = (low == "true").cast(pl.Float64)
-        values = values.zip_with(~low.is_in(["true", "false"]).fill_null(False), flag)
-    return values.alias(cells.name), text.is_not_null()
-
-
-def _of_parquet(path: Path, schema: Schema) -> Iterator[tuple[pl.DataFrame, bool]]:
+def _of_parquet(path: Path, schema: Schema) -> Iterator[pl.DataFrame]:
     wanted = [column.name for column in schema.columns]
     for file in parquet_files(path):
         check_columns(Table(pl.DataFrame(schema=parquet_schema(file)), path, typed=True), wanted)
         try:
             rows = pl.scan_parquet(file, glob=False).select(wanted)
             for frame in rows.collect_batches(chunk_size=ROWS, maintain_order=True):
-                yield from ((piece, False) for piece in frame.iter_slices(ROWS))
+                yield from frame.iter_slices(ROWS)
         except NO_PARQUET as error:
             raise UserError(f"{file} is not a readable Parquet file ({first_line(error)})") from None
 
 
-def _of_delimited(path: Path, schema: Schema) -> Iterator[tuple[pl.DataFrame, bool]]:
-    figures = {column.name for column in schema.columns if column.kind in (NUMBER, FLAG)}
+def _of_delimited(path: Path, schema: Schema) -> Iterator[pl.DataFrame]:
+    figures = {one.name for one in schema.columns if one.kind == NUMBER and one.figures == PLAIN}
     with unpacked(path) as (file, name):
         header, line, warned = None, 1, False
         for raw in _lines(file, path):
@@ -267,7 +146,7 @@ def _of_delimited(path: Path, schema: Schema) -> Iterator[tuple[pl.DataFrame, bo
                 text = without_blank_lines(_numbered(header) + raw, len(header.names))
                 frame = _parsed(text, header, figures, path, line - 1)
                 warned = warned or warn_of_short_rows(text, frame, header.separator, path, line=line - 1)
-                yield from ((piece, header.separator != ",") for piece in frame.iter_slices(ROWS))
+                yield from frame.iter_slices(ROWS)
             line += raw.count(b"\n")
 
 

@@ -39,7 +39,7 @@ from counterpoise.table.model import Member, Model, Ruling, naive, posterior
 from counterpoise.table.named_columns import parts_of, refuse_ignored
 from counterpoise.table.notes import notes_of
 from counterpoise.table.race import Progress, Race, Verdict, candidates, how_many_folds, race
-from counterpoise.table.read import Labels, Table, check_columns, read_labels, read_table
+from counterpoise.table.read import Labels, Table, check_columns, read_labels, read_table, with_numbers
 from counterpoise.table.report import heart, render
 from counterpoise.table.shift import column_facts
 from counterpoise.table.slices import Slice, slices_of
@@ -195,6 +195,8 @@ def train(
     slice: str | None = None,
     ignore: str | Sequence[str] = (),
     dates: str | None = None,
+    decimal: str | None = None,
+    thousands: str | None = None,
     budget: float = DEFAULT_BUDGET,
     seed: int = 0,
     progress: Progress = silent,
@@ -223,6 +225,9 @@ def train(
         for them. The column of `slice` may be one.
     dates
         "day-first" or "month-first", for columns of dates such as 03/04/2024 where nothing in the table decides.
+    decimal, thousands
+        The mark before a fraction ("." or ",") and between groups of digits (",", ".", " ", "'" or "" for none) of
+        numbers that are text, where neither their column nor another one tells.
     budget
         Seconds that it may take, about; what there is no time for is left out, and the notes say so.
     seed
@@ -266,10 +271,13 @@ def train(
         targets=listed,
         ignore=parts_of("ignore", ignore),
         dates=dates,
+        decimal=decimal,
+        thousands=thousands,
     )
-    read = read_table if isinstance(frame, str | Path) else table_of
-    where = Path(frame) if isinstance(frame, str | Path) else frame
-    table = read(where, ignore=asked.ignore, keep=asked.shown_columns)
+    if isinstance(frame, str | Path):
+        table = read_table(Path(frame), spelled=True, ignore=asked.ignore, keep=asked.shown_columns)
+    else:
+        table = table_of(frame, ignore=asked.ignore, keep=asked.shown_columns)
     return _train(table, asked, None, Trials(), progress)
 
 
@@ -317,7 +325,7 @@ def train_table(
         class_of_interest(what.goal, what.positive)  # a goal that is refused is refused before a long read
     bundle.refuse_existing(place)
     progress("reading the table", 0.0)
-    table = read_table(path, ignore=what.ignore, keep=what.shown_columns)
+    table = read_table(path, spelled=True, ignore=what.ignore, keep=what.shown_columns)
     run = {
         name: ",".join(value) if isinstance(value, tuple) else str(value)
         for name, value in asdict(what).items()
@@ -353,7 +361,8 @@ def _train(
     begun = monotonic()
     refuse_ignored(table.ignored, asked.named_columns)
     targets = asked.targets or named_labels(table, asked.target)
-    table = with_dates(table, [*(targets or [asked.target]), *table.ignored], asked.dates)
+    names = targets or (asked.target,)
+    table = with_dates(with_numbers(table, names, asked.marks), [*names, *table.ignored], asked.dates)
     if targets:
         from counterpoise.table.multilabel import train_labels  # it trains each label as a target of its own
 

@@ -1,0 +1,349 @@
+"""One row gets one answer at every door: the command, CSV, Parquet, frames and the service; training reads alike."""
+
+import datetime as dt
+import io
+import json
+import re
+import warnings
+from collections.abc import Callable
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import polars as pl
+import pytest
+
+import counterpoise as cp
+from counterpoise.cli import main
+from counterpoise.errors import UserError
+from counterpoise.table import load, predict_table, stream
+from counterpoise.table.serve import answer
+
+pd = pytest.importorskip("pandas")
+
+ROWS = 600
+PLAIN = {
+    "size": "0.25",
+    "amount": "$1,250.50",
+    "share": "22.5%",
+    "weight": "1'250",
+    "wet": "true",
+    "colour": "red",
+    "code": "007",
+    "answer": "yes",
+    "day": "2024-03-01",
+}
+"""A row that every door takes; each test changes one of its cells."""
+
+
+def table() -> pl.DataFrame:
+    """Text as a file has it; every column says something about the class."""
+    rng = np.random.default_rng(0)
+    size, amount, share, weight = (
+        rng.normal(size=ROWS),
+        rng.gamma(2, 900, ROWS),
+        rng.random(ROWS),
+        rng.gamma(2, 900, ROWS),
+    )
+    wet, answered = rng.random(ROWS) < 0.4, rng.random(ROWS) < 0.4
+    colour, code = rng.choice(["red", "blue", "True"], ROWS), rng.choice(["007", "010", "250", "V57"], ROWS)
+    day = [dt.date(2024, 1, 1) + dt.timedelta(days=int(k)) for k in rng.integers(0, 300, ROWS)]
+    score = (
+        2 * size
+        + amount / 900
+        + 3 * share
+        + weight / 900
+        + wet
+        + answered
+        + 2 * (colour == "red")
+        + 2 * (code == "007")
+    )
+    bad = score + rng.logistic(size=ROWS) > np.quantile(score, 0.8)
+    return pl.DataFrame(
+        {
+            "size": [f"{one:.3g}" for one in size],
+            "amount": [f"${one:,.2f}" for one in amount],
+            "share": [f"{100 * one:.1f}%" for one in share],
+            "weight": [f"{one:,.0f}".replace(",", "'") for one in weight],
+            "wet": ["true" if one else "false" for one in wet],
+            "colour": colour,
+            "code": code,
+            "answer": ["yes" if one else "no" for one in answered],
+            "day": [str(one) for one in day],
+            "bad": ["yes" if one else "no" for one in bad],
+        }
+    )
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory):
+    place = tmp_path_factory.mktemp("doors")
+    table().write_csv(place / "t.csv")
+    cp.train(place / "t.csv", target="bad", learners=["logistic"], budget=5).save(place / "model")
+    return place / "model"
+
+
+Rows = list[dict[str, Any]]
+Answers = list[float | None]
+
+
+def predicted(model: Path, path: Path, out: Path) -> Answers:
+    predict_table(model, path, out)
+    return pl.read_parquet(out)["probability_yes"].to_list()
+
+
+def by_csv(model: Path, rows: Rows, place: Path) -> Answers:
+    pl.DataFrame(rows, infer_schema_length=None).write_csv(place / "t.csv", separator=";")
+    return predicted(model, place / "t.csv", place / "p.parquet")
+
+
+def by_command(model: Path, rows: Rows, place: Path) -> Answers:
+    pl.DataFrame(rows, infer_schema_length=None).write_csv(place / "t.csv", quote_style="always")
+    if main(["predict", str(model), str(place / "t.csv"), "-o", str(place / "p.parquet")]):
+        raise UserError("the command")
+    return pl.read_parquet(place / "p.parquet")["probability_yes"].to_list()
+
+
+def by_parquet(model: Path, rows: Rows, place: Path) -> Answers:
+    pl.DataFrame(rows, infer_schema_length=None).write_parquet(place / "t.parquet")
+    return predicted(model, place / "t.parquet", place / "p.parquet")
+
+
+def by_folder(model: Path, rows: Rows, place: Path) -> Answers:
+    (place / "parts").mkdir()
+    for part in range(4):
+        pl.DataFrame(rows[part::4]).write_parquet(place / "parts" / f"{part}.parquet")
+    found = iter(predicted(model, place / "parts", place / "p.parquet"))
+    order = [place for part in range(4) for place in range(part, len(rows), 4)]
+    return [value for _, value in sorted(zip(order, found, strict=True))]
+
+
+def by_frame(make: Callable[[Rows], Any]) -> Callable[[Path, Rows, Path], Answers]:
+    def door(model: Path, rows: Rows, _: Path) -> Answers:
+        loaded, left = load(model), list(range(len(rows)))
+        while left:  # a frame answers all of its rows, or names one that it cannot
+            try:
+                values = loaded.predict_proba(make([rows[place] for place in left]))[:, 1]
+            except UserError as error:
+                del left[int(re.search(r"data row (\d+)", str(error))[1]) - 1]
+            else:
+                found = dict(zip(left, values, strict=True))
+                return [found.get(place) for place in range(len(rows))]
+        return [None] * len(rows)
+
+    return door
+
+
+def by_request(model: Path, rows: Rows, _: Path) -> Answers:
+    found, loaded = [], load(model)
+    for row in rows:
+        reply = answer(loaded, json.dumps({"rows": [row]}).encode(), 100)
+        assert reply.status in (200, 422)
+        said = json.loads(reply.body)
+        found.append(said["predictions"][0]["probability"]["yes"] if reply.status == 200 else None)
+    return found
+
+
+DOORS = {
+    "command": by_command,
+    "csv": by_csv,
+    "parquet": by_parquet,
+    "folder": by_folder,
+    "polars": by_frame(lambda rows: pl.DataFrame(rows)),
+    "pandas": by_frame(lambda rows: pd.DataFrame(rows)),
+    "pandas strings": by_frame(lambda rows: pd.DataFrame(rows, dtype="string")),
+    "pandas categories": by_frame(lambda rows: pd.DataFrame(rows).astype("category")),
+    "request": by_request,
+}
+WRONG = object()
+CELLS = [
+    ("size", " 0.25", "0.25"),
+    ("size", "0.25\u00a0", "0.25"),
+    ("size", "+0.25", "0.25"),
+    ("size", "2.5e-1", "0.25"),
+    ("size", "0,25", "0.25"),
+    ("size", "\u22121.5", "-1.5"),
+    ("size", "(1.5)", "-1.5"),
+    ("size", "1.5-", "-1.5"),
+    ("size", "1,234,567", "1234567"),
+    ("size", "1,234", WRONG),
+    ("size", "big", WRONG),
+    ("size", "$1", WRONG),
+    ("size", "5%", WRONG),
+    ("size", "true", "1"),
+    ("size", "yes", WRONG),
+    ("size", "2024-03-01", WRONG),
+    ("size", "inf", WRONG),
+    *(
+        ("size", mark, None)
+        for mark in ("", " ", "NA", "N/A", "n/a", "NaN", "null", "None", "-", "?", "#N/A", "Unknown", "\\N")
+    ),
+    ("amount", "1250.5", "$1,250.50"),
+    ("amount", "USD 1250.50", "$1,250.50"),
+    ("amount", "$ 1,250.5", "$1,250.50"),
+    ("amount", "($12)", "-$12.00"),
+    ("amount", "$12-", "-$12.00"),
+    ("amount", "\u20ac1,250.50", WRONG),
+    ("amount", "1.250,50", WRONG),
+    ("amount", "$12,50", WRONG),
+    ("amount", "unknown", None),
+    ("share", "22.50 %", "22.5%"),
+    ("share", "0.225", WRONG),
+    ("share", "0", "0%"),
+    ("share", "22,5%", WRONG),
+    ("weight", "1250", "1'250"),
+    ("weight", "1\u2019250", "1'250"),
+    ("weight", "1,250", WRONG),
+    ("wet", "TRUE", "true"),
+    ("wet", " True ", "true"),
+    ("wet", "yes", "true"),
+    ("wet", "Y", "true"),
+    ("wet", "f", "false"),
+    ("wet", "0", "false"),
+    ("wet", "1.0", "true"),
+    ("wet", "2", WRONG),
+    ("wet", "maybe", WRONG),
+    ("wet", "n/a", None),
+    ("colour", " red", "red"),
+    ("colour", "red\u2003", "red"),
+    ("colour", "\tblue ", "blue"),
+    ("colour", "Red", "green"),  # another word: unknown, as green is
+    ("colour", "true", "True"),
+    ("colour", "TRUE", "True"),
+    *(("colour", mark, None) for mark in ("", " NA ", "N/A", "None", "nan", "NULL", "?", "#N/A", "<NA>")),
+    ("colour", "unknown", "green"),
+    ("colour", "-", "green"),
+    ("code", "7", "007"),
+    ("code", "7.0", "007"),
+    ("code", "010", "10"),
+    ("code", "250.0", "250"),
+    ("code", "v57", "V58"),
+    ("answer", "yes ", "yes"),
+    ("answer", "YES", "maybe"),
+    ("day", " 2024-03-01 ", "2024-03-01"),
+    ("day", "01.03.2024", "2024-03-01"),
+    ("day", "NA", None),
+    ("day", "soon", WRONG),
+]
+
+
+@pytest.mark.filterwarnings("ignore:.*are no category:UserWarning")
+@pytest.mark.parametrize("door", DOORS)
+def test_a_cell_means_the_same_at_every_door(door, model, tmp_path):
+    found = DOORS[door](model, [PLAIN | {column: cell} for column, cell, _ in CELLS], tmp_path)
+    right = [(column, twin) for column, _, twin in CELLS if twin is not WRONG]
+    expected = iter(load(model).predict_proba(pl.DataFrame([PLAIN | {column: twin} for column, twin in right]))[:, 1])
+    for (column, cell, twin), value in zip(CELLS, found, strict=True):
+        if twin is WRONG:
+            assert value is None, (column, cell)
+        else:
+            assert value == pytest.approx(next(expected), rel=1e-5), (column, cell)
+
+
+TYPED = [
+    ("size", 1, "1"),
+    ("size", 0.25, "0.25"),
+    ("size", True, "1"),
+    ("size", Decimal("0.25"), "0.25"),
+    ("size", np.float32(0.25), "0.25"),
+    ("size", np.int64(1), "1"),
+    ("size", 2**70, str(2**70)),
+    ("size", float("nan"), None),
+    ("size", float("inf"), WRONG),
+    ("size", dt.date(2024, 3, 1), WRONG),
+    ("amount", 1250.5, "$1,250.50"),
+    ("share", 0.225, WRONG),
+    ("share", 0, "0%"),
+    ("weight", 1250, "1'250"),
+    ("wet", True, "true"),
+    ("wet", np.bool_(False), "false"),
+    ("wet", 1, "true"),
+    ("wet", 0.5, WRONG),
+    ("colour", True, "True"),
+    ("code", 7, "007"),
+    ("code", 7.0, "007"),
+    ("code", Decimal("250"), "250"),
+    ("code", 250, "250"),
+    ("code", np.int8(7), "007"),
+    ("day", dt.date(2024, 3, 1), "2024-03-01"),
+    ("day", None, None),
+]
+
+
+@pytest.mark.filterwarnings("ignore:.*are no category:UserWarning")
+@pytest.mark.parametrize(
+    "door, column, cell, twin",
+    [(door, *one) for one in TYPED for door in ("polars", "pandas", "parquet")]
+    + [("request", *one) for one in TYPED if type(one[1]) in (bool, int, float, type(None)) and one[1] == one[1]],
+    ids=lambda one: repr(one)[:20],
+)
+def test_a_cell_of_another_type_means_what_its_text_means(door, column, cell, twin, model, tmp_path):
+    try:
+        (found,) = DOORS[door](model, [PLAIN | {column: cell}], tmp_path)
+    except UserError as error:  # a file of one row that is wrong is wrong as a whole
+        assert door == "parquet" and "data row 1" in str(error)
+        found = None
+    if twin is WRONG:
+        assert found is None
+        return
+    expected = load(model).predict_proba(pl.DataFrame([PLAIN | {column: twin}]))[0, 1]
+    assert found == pytest.approx(expected, rel=1e-5)
+
+
+NEW = {"colour": ["green", "red", "violet", "NA"] * 30, "code": ["7", "V58", "250.0", "007"] * 30}
+
+
+@pytest.mark.parametrize("door", ["csv", "parquet", "polars", "pandas"])
+def test_every_door_warns_alike(door, model, tmp_path):
+    rows = [PLAIN | {name: cells[k] for name, cells in NEW.items()} | {"size": "9.5"} for k in range(120)]
+    frame = pl.DataFrame(rows)
+    with warnings.catch_warnings(record=True) as told:
+        warnings.simplefilter("always")
+        if door in ("csv", "parquet"):
+            DOORS[door](model, rows, tmp_path)
+        else:
+            load(model).predict_proba(frame if door == "polars" else pd.DataFrame(rows))
+    said = [str(one.message) for one in told]
+    assert said[0] == (
+        "column 'colour': 60 of 90 values are no category that the model knows, and count as missing: 'green', 'violet'"
+    )
+    assert said[1].startswith("column 'code': 30 of 120 values are no category")
+    assert any(one.startswith("column 'size' has mean 9.5") for one in said)
+    assert {Path(one.filename).name for one in told} <= {"test_doors.py"} or door in ("csv", "parquet")
+
+
+def test_numbers_that_may_be_two_codes_are_refused():
+    """pandas reads 007 and 7 as the same number; a model that knows both cannot tell which is meant."""
+    rng = np.random.default_rng(0)
+    code = rng.choice(["007", "7", "A9"], 300)
+    frame = pl.DataFrame({"code": code, "x": rng.normal(size=300), "y": (code == "007") & (rng.random(300) < 0.8)})
+    trained = cp.train(frame, target="y", learners=["logistic"], budget=3)
+    both = trained.predict_proba(pl.DataFrame({"code": ["007", "7"], "x": [0.0, 0.0]}))[:, 1]
+    assert both[0] > both[1]
+    with pytest.raises(UserError, match=r"column 'code', data row 1: 7 is '007' or '7'"):
+        trained.predict_proba(pl.DataFrame({"code": [7], "x": [0.0]}))
+
+
+@pytest.mark.parametrize("read", [pl.read_csv, pd.read_csv], ids=["polars", "pandas"])
+def test_training_on_a_file_and_on_the_frame_of_it_is_the_same(read, model):
+    found = cp.train(read(model.parent / "t.csv"), target="bad", learners=["logistic"], budget=5)
+    assert found.schema == load(model).schema
+    expected = load(model).predict_proba(table())
+    np.testing.assert_allclose(found.predict_proba(table()), expected, rtol=1e-5)
+
+
+def test_blocks_mean_what_the_whole_means(model, monkeypatch, tmp_path):
+    monkeypatch.setattr(stream, "_BYTES", 300)
+    table().write_csv(tmp_path / "t.csv")
+    found = predicted(model, tmp_path / "t.csv", tmp_path / "p.parquet")
+    np.testing.assert_allclose(found, load(model).predict_proba(table())[:, 1], rtol=1e-5)
+
+
+def test_pandas_reads_the_file_as_the_command_does(model, tmp_path):
+    """What pandas makes of a file (007 as 7, NA and None as missing) is the same to the model."""
+    rows = [PLAIN | {column: cell} for column, cell, twin in CELLS if twin is not WRONG]
+    pl.DataFrame(rows).write_csv(tmp_path / "t.csv")
+    command = predicted(model, tmp_path / "t.csv", tmp_path / "p.parquet")
+    frame = pd.read_csv(io.StringIO((tmp_path / "t.csv").read_text()))
+    np.testing.assert_allclose(load(model).predict_proba(frame)[:, 1], command, rtol=1e-5)

@@ -1,6 +1,7 @@
 """Recipes as CatBoost objectives."""
 
 import copy
+import math
 import pickle
 
 import numpy as np
@@ -10,6 +11,7 @@ import counterpoise as cp
 from counterpoise.catboost import Metric, Objective, bake_start, row_slopes
 from counterpoise.errors import UserError
 from counterpoise.recipes import sigmoid, softmax
+from counterpoise.sklearn import BoosterClassifier
 
 catboost = pytest.importorskip("catboost")
 pytestmark = pytest.mark.filterwarnings("ignore:Failed to import numba", "ignore:Can't optimze method")
@@ -50,6 +52,24 @@ def test_plain_grows_the_built_in_trees(classes, started, weighted):
     built_in = catboost.CatBoostClassifier(loss_function=name, **QUIET, **same)
     built_in.fit(matrix, label, sample_weight=weight, baseline=start)
     np.testing.assert_allclose(raw(ours, matrix), raw(built_in, matrix), rtol=0, atol=1e-9)
+
+
+def test_scale_pos_weight_is_a_weight_of_rows():
+    matrix, label, _ = rows(2)
+    built_in = catboost.CatBoostClassifier(learning_rate=0.3, scale_pos_weight=7.0, **QUIET).fit(matrix, label)
+    by_row = classifier(Objective(PLAIN[2]), 2).fit(matrix, label, sample_weight=np.where(label == 1, 7.0, 1.0))
+    by_loss = classifier(Objective(sigmoid.weighted(pos_weight=7.0), max_step=math.inf), 2).fit(matrix, label)
+    for ours, same in ((by_row, True), (by_loss, False)):
+        assert np.allclose(raw(ours, matrix), raw(built_in, matrix), rtol=0, atol=1e-9) == same
+
+
+def test_the_scikit_learn_class_starts_as_boost_from_average_does():
+    matrix, label, weight = rows(2)
+    for from_average in (None, True):
+        host = catboost.CatBoostClassifier(learning_rate=0.3, boost_from_average=from_average, **QUIET)
+        ours = BoosterClassifier(host).fit(matrix, label, sample_weight=weight).predict_proba(matrix)
+        own = host.fit(matrix, label, sample_weight=weight).predict_proba(matrix)
+        assert np.allclose(ours, own, rtol=0, atol=1e-5) == bool(from_average)
 
 
 def test_the_start_is_that_of_boost_from_average():

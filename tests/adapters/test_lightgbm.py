@@ -57,6 +57,22 @@ def test_unbounded_weighted_grows_the_trees_of_scale_pos_weight():
         assert np.allclose(ours, built_in, rtol=0, atol=1e-7) == same
 
 
+@pytest.mark.parametrize("weighted", [False, True], ids=["", "sample weights"])
+@pytest.mark.parametrize("asked", ["scale_pos_weight", "is_unbalance"])
+def test_scale_pos_weight_starts_from_the_log_odds_without_it(asked, weighted):
+    matrix, label, weight = rows(2)
+    weight = weight if weighted else None
+    ratio = float(np.sum(label == 0) / np.sum(label == 1))  # LightGBM's own: of rows, whatever their weights
+    settings = {**QUIET, "objective": "binary", asked: ratio if asked == "scale_pos_weight" else True}
+    data = lightgbm.Dataset(matrix, label, weight=weight)
+    built_in = lightgbm.train(settings, data, 20).predict(matrix, raw_score=True)
+    objective = Objective(sigmoid.weighted(pos_weight=ratio), max_step=math.inf)
+    for start, same in ((Objective(PLAIN[2]).start(label, weight), True), (objective.start(label, weight), False)):
+        data = lightgbm.Dataset(matrix, label, weight=weight, init_score=start)
+        ours = lightgbm.train({**QUIET, "objective": objective}, data, 20).predict(matrix) + start
+        assert np.allclose(ours, built_in, rtol=0, atol=1e-7) == same
+
+
 @pytest.mark.parametrize("classes", [2, 3])
 def test_the_scikit_learn_class_grows_the_trees_of_the_native_call(classes):
     matrix, label, weight = rows(classes)

@@ -2,6 +2,7 @@
 
 import copy
 import json
+import math
 import pickle
 
 import numpy as np
@@ -46,6 +47,28 @@ def test_plain_grows_the_built_in_trees(classes, estimated, weighted):
     start = objective.initial_logits(label, weight if weighted else None) if estimated else 0.0
     ours = xgboost.train(settings_for(classes, base_score=start), data, 20, obj=objective)
     np.testing.assert_allclose(margin(ours, matrix), margin(built_in, matrix), rtol=0, atol=1e-5)
+
+
+@pytest.mark.parametrize("weighted", [False, True], ids=["", "sample weights"])
+@pytest.mark.parametrize("pos_weight", [0.1, 7.0, None], ids=["0.1", "7", "negatives / positives"])
+def test_unbounded_weighted_grows_the_trees_of_scale_pos_weight(pos_weight, weighted):
+    """From one Newton step, where XGBoost starts with it; the best constant is there too where classes weigh alike."""
+    matrix, label, weight = rows(2)
+    weight = weight if weighted else np.ones(len(label))
+    mass = np.bincount(label, weight)
+    ratio = mass[0] / mass[1] if pos_weight is None else pos_weight
+    data = xgboost.DMatrix(matrix, label, weight=weight)
+    built_in = xgboost.train({**QUIET, "objective": "binary:logistic", "scale_pos_weight": ratio}, data, 20)
+    recipe, share = sigmoid.weighted(pos_weight=ratio), ratio * mass[1] / (ratio * mass[1] + mass[0])
+    best = float(Objective(recipe).initial_logits(label, weight))
+    for start, step, same in (
+        (4 * share - 2, math.inf, True),
+        (4 * share - 2, 0.5, False),
+        (best, math.inf, pos_weight is None),
+    ):
+        settings = {**QUIET, "base_score": start, "disable_default_eval_metric": True}
+        ours = xgboost.train(settings, data, 20, obj=Objective(recipe, max_step=step))
+        assert np.allclose(margin(ours, matrix), margin(built_in, matrix), rtol=0, atol=1e-5) == same
 
 
 @pytest.mark.parametrize("classes", [2, 3])

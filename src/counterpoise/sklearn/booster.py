@@ -31,7 +31,9 @@ _OWN_WEIGHTS = ("class_weight", "is_unbalance", "scale_pos_weight", "class_weigh
 class BoosterClassifier(RecipeClassifier):
     """A gradient booster trained on a recipe's own loss, with honest probabilities.
 
-    Under plain cross-entropy it grows the trees that the estimator grows by itself.
+    Under plain cross-entropy it grows the trees that LightGBM and XGBoost grow by themselves. CatBoost by itself starts
+    from 0 and chooses some parameters by the loss's name: here its trees are those of two classes with
+    `boost_from_average=True` and a `learning_rate`.
 
     Parameters
     ----------
@@ -278,7 +280,8 @@ def _fit_catboost(
     def pooled(part: Rows) -> Any:
         return pool(part.X, part.places, weight=part.weight, baseline=part.start(start), **columns)
 
-    model.set_params(loss_function=objective, eval_metric=objective.metric)
+    # the start is given, and CatBoost refuses to look for one where it does not know the loss
+    model.set_params(loss_function=objective, eval_metric=objective.metric, boost_from_average=False)
     if len(start) > 1:
         model.set_params(classes_count=len(start))  # CatBoost looks at a custom objective's labels too late
     model.fit(pooled(rows), eval_set=[pooled(part) for part in held_out] or None, **extra)

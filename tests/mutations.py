@@ -72,3 +72,51 @@ def spliced(data: bytes, rng: random.Random) -> bytes:
     last = min(last, first + rng.choice([1, 4, 16, 400, len(data)]))
     place = rng.choice([first, rng.randrange(len(data) + 1)])
     return data[:first] + data[last:] if rng.random() < 0.5 else data[:place] + data[first:last] + data[place:]
+
+
+ODD_VALUES = [
+    float("nan"), float("inf"), -1, -0.5, 0, 1, 2, 0.5, 1e308, 5e-324, 2**31, 2**63, 10**400,
+    "", "nan", "0.5", "\ud800", "a\0b", "../x", None, [], [0], {}, True, False,
+]  # fmt: skip
+
+
+def leaves(value, path=()):
+    """The way to each value of a JSON text that is no object or list, and to each of those."""
+    if path:
+        yield path
+    inner = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
+    for key, one in inner:
+        yield from leaves(one, (*path, key))
+
+
+def changes(value):
+    """A JSON text with one thing changed in it: the way to that, what was done, and the whole."""
+    for path in leaves(value):
+        for odd in ODD_VALUES:
+            yield path, repr(odd)[:20], replaced(value, path, lambda holder, key, odd=odd: holder.__setitem__(key, odd))
+        yield path, "absent", replaced(value, path, lambda holder, key: holder.__delitem__(key))
+        yield path, "more", replaced(value, path, more)
+    yield (), "more", value | {"more": 1}
+
+
+def more(holder, key):
+    """Something added: a field, a value, a character."""
+    found = holder[key]
+    if isinstance(found, dict):
+        holder[key] = found | {"more": 1}
+    elif isinstance(found, list):
+        holder[key] = [*found, *found[-1:]] or [0]
+    elif isinstance(found, str):
+        holder[key] = found + "x"
+    else:
+        holder[key] = [found]
+
+
+def replaced(value, path, change):
+    """A copy with one place changed; the rest is shared."""
+    copy = dict(value) if isinstance(value, dict) else list(value)
+    if len(path) == 1:
+        change(copy, path[0])
+    else:
+        copy[path[0]] = replaced(copy[path[0]], path[1:], change)
+    return copy

@@ -74,3 +74,26 @@ def graded(tmp_path_factory):
     _several().write_parquet(directory / "grades.parquet")
     facts = train_table(directory / "grades.parquet", target="grade", out=directory / "model")
     return directory / "model", facts
+
+
+@pytest.fixture(scope="session")
+def blended(tmp_path_factory):
+    """The directory of a model of two learners, each with files of its own."""
+    from dataclasses import replace
+
+    import counterpoise as cp
+    from counterpoise.table import bundle
+
+    out = tmp_path_factory.mktemp("blended") / "model"
+    trained = [
+        cp.train(_imbalanced(250), target="label", learners=(name,), budget=10.0) for name in ("lightgbm", "logistic")
+    ]
+    members = tuple(replace(one.model.members[0], share=share) for one, share in zip(trained, (0.6, 0.4), strict=True))
+    files = bundle.model_files(members, trained[0].schema.arrays())
+    described = [
+        {"label": one.label, "learner": one.learner, "recipe": one.recipe.to_dict(), "share": one.share}
+        for one in members
+    ]
+    facts = dict(trained[0].facts) | {"members": described}
+    bundle.write(out, bundle.whole_directory(facts, files, "<p>", "#"))
+    return out

@@ -1,9 +1,11 @@
 """A saved directory is read as it was written, or refused; nothing in it is run."""
 
 import json
+import os
 import pickletools
 import re
 import shutil
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -13,35 +15,15 @@ import pandas as pd
 import polars as pl
 import pytest
 
-import counterpoise as cp
 from counterpoise.cli import main
 from counterpoise.errors import UserError
-from counterpoise.table import bundle, load
+from counterpoise.table import bundle, directory, load
+from counterpoise.table.tensors import arrays_of, bytes_of
 
 
-@pytest.fixture(scope="module")
-def saved(tmp_path_factory, imbalanced):
-    """The model of two learners, each with files of its own."""
-    from dataclasses import replace
-
-    out = tmp_path_factory.mktemp("saved") / "model"
-    trained = [
-        cp.train(imbalanced(250), target="label", learners=(name,), budget=10.0) for name in ("lightgbm", "logistic")
-    ]
-    members = tuple(replace(one.model.members[0], share=share) for one, share in zip(trained, (0.6, 0.4), strict=True))
-    files = bundle.model_files(members, trained[0].schema.arrays())
-    described = [
-        {"label": one.label, "learner": one.learner, "recipe": one.recipe.to_dict(), "share": one.share}
-        for one in members
-    ]
-    facts = dict(trained[0].facts) | {
-        "members": described,
-        "files": {name: bundle.fingerprint(data) for name, data in files.items()},
-    }
-    facts.pop(bundle.SEAL, None)
-    texts = {bundle.DECISION: bundle.to_json(bundle.sealed(facts)).encode(), bundle.REPORT: b"<p>", bundle.CARD: b"#"}
-    bundle.write(out, files | texts)
-    return out
+@pytest.fixture
+def saved(blended):
+    return blended
 
 
 @pytest.fixture
@@ -49,7 +31,13 @@ def copy(saved, tmp_path):
     return Path(shutil.copytree(saved, tmp_path / "model"))
 
 
-NEEDED = ["decision.json", "0-lightgbm/model.txt", "1-logistic/network.safetensors", "1-logistic/encoding.json"]
+NEEDED = [
+    "decision.json",
+    "report.html",
+    "0-lightgbm/model.txt",
+    "1-logistic/network.safetensors",
+    "1-logistic/encoding.json",
+]
 
 
 def refused(path, words):
@@ -59,7 +47,7 @@ def refused(path, words):
 
 def test_it_holds_what_it_should(saved):
     found = {str(one.relative_to(saved)) for one in saved.rglob("*") if one.is_file()}
-    assert found == {*NEEDED, "report.html", "model_card.md"}
+    assert found == {*NEEDED, "model_card.md"}
     assert [one.learner for one in load(saved).members] == ["lightgbm", "logistic"]
 
 
@@ -96,21 +84,114 @@ def rewritten(path, change):
     (path / "decision.json").write_text(bundle.to_json(bundle.sealed(facts)), encoding="utf-8")
 
 
+def of_member(**changes):
+    return lambda facts: facts["members"][0].update(changes)
+
+
+def of_column(place=0, **changes):
+    return lambda facts: facts["schema"]["columns"][place].update(changes)
+
+
+def of_recipe(**changes):
+    return lambda facts: facts["members"][0]["recipe"].update(changes)
+
+
+def named(name):
+    return lambda facts: facts["files"].update({name: "0" * 64})
+
+
 CHANGES = [
     (lambda facts: facts.update(format=99), r"newer Counterpoise \(format 99; .* pip install --upgrade counterpoise"),
     (lambda facts: facts.update(format="new"), "newer Counterpoise"),
-    (lambda facts: facts.update(format=1), r"older Counterpoise \(format 1\); train again"),
-    (lambda facts: facts["files"].update({"../secret": "0" * 64}), "outside of the directory: ../secret"),
-    (lambda facts: facts["files"].update({"0-lightgbm/../../secret": "0" * 64}), "outside of the directory"),
-    (lambda facts: facts["files"].update({"/etc/passwd": "0" * 64}), "outside of the directory: /etc/passwd"),
-    (lambda facts: facts["files"].pop("0-lightgbm/model.txt"), "damaged"),
-    (lambda facts: facts.pop("schema"), "damaged"),
-    (lambda facts: facts.update(files=[1]), "damaged"),
-    (lambda facts: facts.update(classes=3), "damaged"),
-    (lambda facts: facts["members"][0].update(learner="os.system"), "damaged"),
-    (lambda facts: facts["members"][0].update(recipe={"family": "exec"}), "damaged|family|recipe"),
+    (lambda facts: facts.update(format=2), r"older Counterpoise \(format 2\); train again"),
+    (named("../secret"), "outside of the directory: '../secret'"),
+    (named("0-lightgbm/../../secret"), "outside of the directory"),
+    (named("/etc/passwd"), "outside of the directory: '/etc/passwd'"),
+    (named("./model.txt"), "a name that training does not give"),
+    (named("././report.html"), "a name that training does not give"),
+    (named("0-lightgbm//model.txt"), "a name that training does not give"),
+    (named("0-lightgbm\\model.txt"), "a name that training does not give"),
+    (named("C:model.txt"), "a name that training does not give"),
+    (named("report.html\n"), "a name that training does not give"),
+    (named(".hidden"), "a name that training does not give"),
+    (named("decision.json"), "a name that training does not give"),
+    (named("Report.html"), "names a file twice"),
+    (named("0-LightGBM/model.txt"), "names a file twice"),
+    (lambda facts: facts["files"].pop("report.html"), "does not name report.html"),
+    (
+        lambda facts: facts["files"].pop("0-lightgbm/model.txt"),
+        "does not name 0-lightgbm/model.txt, which is a file of",
+    ),
+    (lambda facts: facts["files"].update({"report.html": 5}), "files.report.html is 5; it must be text"),
+    (lambda facts: facts.pop("schema"), "decision.json lacks 'schema'"),
+    (lambda facts: facts.pop("files"), "files is None; it must be an object"),
+    (lambda facts: facts.update(files=[1]), "files is a list; it must be an object"),
+    (lambda facts: facts.update(kind="other"), "kind is 'other'"),
+    (lambda facts: facts.update(classes=3), "classes is 3; it must be a list"),
+    (lambda facts: facts.update(classes=["no"]), "classes has 1 values"),
+    (lambda facts: facts.update(classes=["no", 1]), r"classes\[1\] is 1; it must be of the type of the others"),
+    (lambda facts: facts.update(classes=["yes", "yes"]), "a class twice"),
+    (lambda facts: facts.update(positive="maybe"), "positive is 'maybe'; it must be one of classes"),
+    (lambda facts: facts.update(threshold="nan"), "threshold is 'nan'; it must be a finite number"),
+    (lambda facts: facts.update(threshold=-1), "threshold is -1; it must be a finite number of at least 0"),
+    (lambda facts: facts.update(threshold=True), "threshold is True"),
+    (lambda facts: facts.update(threshold=1.1), "threshold is 1.1"),
+    (lambda facts: facts.update(threshold=10**400), "threshold is a whole number of 15 digits or more"),
+    (lambda facts: facts.update(threshold={"no": 0.5, "yes": 0.5}), "threshold is an object"),
+    (lambda facts: facts.update(goal="world peace"), "goal"),
+    (lambda facts: facts.update(promised="yes"), "promised is 'yes'; it must be true or false"),
+    (lambda facts: facts["counts"].update(yes=0), "counts.yes is 0; it must be a whole number from 1"),
+    (lambda facts: facts["counts"].pop("yes"), "counts lacks 'yes'"),
+    (lambda facts: facts["columns"]["size"].update(deviation=-1), "columns.size.deviation is -1"),
+    (lambda facts: facts["columns"]["size"].pop("mean"), "columns.size lacks 'mean'"),
+    (lambda facts: facts.update(members=[]), "members has 0 values"),
+    (of_member(learner="os.system"), "there is no learner 'os.system'"),
+    (of_member(learner="catboost"), "names 0-lightgbm/model.txt, which is no file of the model|does not name"),
+    (of_member(share=1000), "share is 1000; it must be a finite number above 0 and at most 1"),
+    (of_member(share=-1), "share is -1"),
+    (of_member(share=0.5), "shares that sum to 0.9"),
+    (of_member(share=None), "share is None"),
+    (of_member(more=1), "has 'more', which means nothing there"),
+    (of_member(recipe={"family": "exec"}), "recipe.family is 'exec'; it must be 'sigmoid'"),
+    (of_recipe(family="softmax"), "recipe.family is 'softmax'; it must be 'sigmoid', since there are 2 classes"),
+    (of_recipe(pos_weight="5"), "recipe.pos_weight is '5'; it must be a number"),
+    (of_recipe(pos_weight=-5), "recipe: pos_weight is -5; it must be at least 0"),
+    (of_recipe(pos_weight=0), "recipe: .* has no posterior"),
+    (of_recipe(robustness=1), "recipe: .* has no posterior"),
+    (of_recipe(scale=[1, 2, 3]), "recipe: it is for 3 classes, and there are 2"),
+    (of_recipe(nonsense=1), "recipe: unknown sigmoid parameter 'nonsense'"),
     (lambda facts: facts["schema"]["columns"].pop(), "does not fit the columns"),
-    (lambda facts: facts.update(classes=["a", "b", "c"], threshold={"a": 0.1, "b": 0.1, "c": 0.1}), "does not fit"),
+    (lambda facts: facts["schema"].update(columns=[]), "columns has 0 values"),
+    (of_column(kind="picture"), "kind is 'picture'; it must be one of"),
+    (of_column(name="kind"), "two columns of one name"),
+    (of_column(name=5), "name is 5; it must be text"),
+    (of_column(rare=2), "rare is 2"),
+    (of_column(4, form="%d.%m.%Y"), "form is '%d.%m.%Y'; it must be one of"),
+    (of_column(figures={"decimal": ";", "thousands": "", "unit": ""}), "figures.decimal is ';'; it must be one of"),
+    (of_column(figures={"decimal": ".", "thousands": ".", "unit": ""}), "decimal and thousands are the same"),
+    (of_column(figures={"decimal": ".", "thousands": "", "unit": "x"}), "figures.unit is 'x'; it must be one of"),
+    (of_column(4, zone="Mars/Olympus"), "zone is 'Mars/Olympus'; it must be the name of a time zone"),
+    (of_column(4, zone="../etc"), "zone is '../etc'"),
+    (of_column(categories=["a"]), "categories does not fit a column of kind 'number'"),
+    (of_column(2, categories=[]), "categories does not fit a column of kind 'category'"),
+    (of_column(2, categories=["oak", "oak", "fir"]), "categories holds a value twice"),
+    (of_column(2, categories=["oak", 5, "fir"]), r"categories\[1\] is 5; it must be text"),
+    (of_column(kind="text", unit="words", found=[" x"]), "does not name text.safetensors"),
+    (
+        lambda facts: facts.update(
+            classes=["a", "b", "c"], positive=None, counts={"a": 1, "b": 1, "c": 1}, threshold={"a": 1, "b": 1, "c": 1}
+        ),
+        "threshold has values that sum to 3; they must sum to 1",
+    ),
+    (
+        lambda facts: facts.update(
+            classes=["a", "b", "c"],
+            positive=None,
+            counts={"a": 1, "b": 1, "c": 1},
+            threshold={"a": 0.5, "b": 0, "c": 0.5},
+        ),
+        "threshold.b is 0",
+    ),
 ]
 
 
@@ -120,10 +201,143 @@ def test_a_decision_that_makes_no_sense(copy, change, words):
     refused(copy, words)
 
 
-@pytest.mark.parametrize("text", ["", "null", "[]", "{", "[" * 100_000, '{"format": 3}', "\x00"])
+def reencoded(path, change):
+    """encoding.json changed likewise."""
+    place = path / "1-logistic" / "encoding.json"
+    data = json.loads(place.read_bytes())
+    change(data)
+    place.write_text(json.dumps(data))
+    rewritten(path, lambda facts: facts["files"].update({"1-logistic/encoding.json": fingerprint_of(place)}))
+
+
+def fingerprint_of(place):
+    return bundle.fingerprint(place.read_bytes())
+
+
+@pytest.mark.parametrize(
+    "change, words",
+    [
+        (lambda data: data["numbers"].__setitem__(0, -1), r"numbers\[0\] is -1; it must be a whole number from 0"),
+        (lambda data: data["numbers"].__setitem__(0, 99), r"numbers\[0\] is 99; it must be the place of a feature"),
+        (lambda data: data["numbers"].__setitem__(0, 2), r"numbers\[0\] is 2; it must be the place of a feature"),
+        (lambda data: data["numbers"].__setitem__(1, data["numbers"][0]), "numbers holds a value twice"),
+        (lambda data: data["deviation"].__setitem__(0, float("nan")), r"deviation\[0\] is nan, which is no number of"),
+        (lambda data: data["deviation"].__setitem__(0, 0), r"deviation\[0\] is 0"),
+        (lambda data: data["deviation"].__setitem__(0, -1.5), r"deviation\[0\] is -1.5"),
+        (lambda data: data["deviation"].__setitem__(0, 1e-310), r"deviation\[0\] is 1e-310"),
+        (lambda data: data["tail"].__setitem__(0, -1), r"tail\[0\] is -1"),
+        (lambda data: data.update(mean=data["mean"][:1]), "mean has 1 values; it must have"),
+        (lambda data: data["middle"].pop(), "middle has . values"),
+        (lambda data: data["middle"].__setitem__(0, "1"), r"middle\[0\] is '1'"),
+        (lambda data: data["values"].append([2, 300_000_000]), "a feature that is a category, and one of its codes"),
+        (lambda data: data["values"].append([0, 0]), "a feature that is a category, and one of its codes"),
+        (lambda data: data["values"].append([2]), r"values\[\d\] has 1 values; it must have 2"),
+        (lambda data: data["values"].append(data["values"][0]), "values holds a value twice"),
+        (lambda data: data["missing"].append(2), "must be the place of a feature that is a number"),
+        (lambda data: data["names"].pop(), "names has"),
+        (lambda data: data.pop("names"), " lacks 'names'"),
+        (lambda data: data.update(more=[]), " has 'more'"),
+    ],
+)
+def test_an_encoding_that_makes_no_sense(copy, change, words):
+    reencoded(copy, change)
+    refused(copy, r"1-logistic/encoding\.json.*" + words)
+
+
+@pytest.mark.parametrize(
+    "change, words",
+    [
+        (lambda arrays: arrays.pop("0.0.bias"), "a weight and a bias of each layer"),
+        (lambda arrays: arrays.update({"0.0.more": np.zeros(1, np.float32)}), "a weight and a bias of each layer"),
+        (lambda arrays: arrays.update({"0.2.weight": np.zeros(1, np.float32)}), "a weight and a bias of each layer"),
+        (lambda arrays: arrays.update({"0.0.bias": np.zeros(2, np.float32)}), r"0\.0\.bias is float32 of shape \(2,\)"),
+        (lambda arrays: arrays.update({"0.0.bias": np.zeros(1)}), r"0\.0\.bias is float64"),
+        (lambda arrays: arrays.update({"0.0.bias": np.full(1, np.nan, np.float32)}), "a number that is not finite"),
+        (lambda arrays: arrays.update({"0.0.weight": arrays["0.0.weight"].T}), r"0\.0\.weight is float32 of shape"),
+        (lambda arrays: arrays.update({"0.0.weight": arrays["0.0.weight"][:1]}), r"0\.0\.weight is float32 of shape"),
+    ],
+)
+def test_layers_that_make_no_sense(copy, change, words):
+    place = copy / "1-logistic" / "network.safetensors"
+    arrays = arrays_of(place.read_bytes(), "")
+    change(arrays)
+    place.write_bytes(bytes_of(arrays))
+    rewritten(copy, lambda facts: facts["files"].update({"1-logistic/network.safetensors": fingerprint_of(place)}))
+    refused(copy, r"1-logistic/network\.safetensors.*" + words)
+
+
+LINKS = {
+    "a link to a file": lambda place, outside: place.symlink_to(outside),
+    "a link to a folder": lambda place, outside: place.symlink_to(outside.parent),
+    "a link to nothing": lambda place, outside: place.symlink_to(outside / "nothing"),
+    "a pipe": lambda place, _: os.mkfifo(place),
+    "a socket": lambda place, _: socket.socket(socket.AF_UNIX).bind(str(place)),
+}
+
+
+@pytest.mark.parametrize("name", ["report.html", "decision.json", "0-lightgbm/model.txt", "more", "0-lightgbm/more"])
+@pytest.mark.parametrize("kind", LINKS)
+def test_what_is_no_file_is_refused(copy, tmp_path, monkeypatch, kind, name):
+    outside = tmp_path / "outside"
+    (copy / name).replace(outside) if (copy / name).exists() else outside.write_text("secret")
+    monkeypatch.chdir((copy / name).parent)  # the name of a socket is short
+    LINKS[kind](Path((copy / name).name), outside)
+    refused(copy, "a model has none; copy the files themselves")
+
+
+def test_a_folder_that_is_a_link_is_refused(copy, tmp_path):
+    (copy / "0-lightgbm").rename(tmp_path / "elsewhere")
+    (copy / "0-lightgbm").symlink_to(tmp_path / "elsewhere")
+    refused(copy, "0-lightgbm is a link, and a model has none")
+
+
+def test_the_directory_itself_may_be_reached_by_a_link(copy, tmp_path):
+    (tmp_path / "current").symlink_to(copy)
+    assert len(load(tmp_path / "current").members) == 2
+
+
+def test_other_files_are_not_read_and_the_card_may_be_written_on(copy):
+    (copy / "notes.txt").write_bytes(bytes(1000))
+    (copy / "model_card.md").write_text("# What we use it for")
+    assert len(load(copy).members) == 2
+
+
+def test_the_report_that_is_served_is_the_one_that_was_written(copy):
+    from counterpoise.table.serve import application
+
+    (copy / "report.html").write_text("<script>")
+    with pytest.raises(UserError, match=r"report\.html is not the file that decision\.json belongs to"):
+        application(copy)
+
+
+@pytest.mark.parametrize(
+    ("limit", "name", "words"),
+    [
+        ("MOST_BYTES", "report.html", "a model has at most 100"),
+        ("MOST_BYTES_OF_JSON", "decision.json", "it has at most 100"),
+        ("_MOST_ENTRIES", "report.html", "holds more than 3 files"),
+    ],
+)
+def test_sizes_are_bounded_before_anything_is_read(copy, monkeypatch, limit, name, words):
+    monkeypatch.setattr(directory, limit, 3 if limit == "_MOST_ENTRIES" else 100)
+    if limit == "MOST_BYTES":
+        real = directory._bytes
+        monkeypatch.setattr(
+            directory,
+            "_bytes",
+            lambda path, name, size: real(path, name, size) if name == "decision.json" else pytest.fail(),
+        )
+    assert (copy / name).is_file()
+    refused(copy, words)
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["", "null", "[]", "{", "[" * 100_000, '{"format": 3}', "\x00", '{"a": 1, "a": 2}', '{"a": NaN}', '{"a": 1e400}'],
+)
 def test_a_decision_that_is_none(copy, text):
     (copy / "decision.json").write_text(text)
-    refused(copy, "damaged|changed")
+    refused(copy, "damaged|changed|which is no number of JSON")
 
 
 def test_a_threshold_changed_by_hand(copy):

@@ -18,8 +18,7 @@ import polars as pl
 import pytest
 
 from counterpoise.errors import UserError
-from counterpoise.table import asgi, json_rows, listening
-from counterpoise.table import serve as service
+from counterpoise.table import asgi, json_rows, listening, load
 from counterpoise.table.asgi import Reply, Service
 from counterpoise.table.json_rows import TooLargeError, rows_of, table_of_rows
 
@@ -230,7 +229,7 @@ def counted(monkeypatch, module, name):
 
 
 def test_names_are_compared_for_the_mistakes_that_are_told(saved, monkeypatch):
-    schema = service.load(saved).schema
+    schema = load(saved).schema
     calls = counted(monkeypatch, json_rows.difflib, "get_close_matches")
     with pytest.raises(json_rows.RefusedError) as refused:
         table_of_rows([{f"key {k}": 1 for k in range(300)}] * 500, schema)
@@ -240,14 +239,14 @@ def test_names_are_compared_for_the_mistakes_that_are_told(saved, monkeypatch):
 def test_long_names_are_not_compared(saved, monkeypatch):
     calls = counted(monkeypatch, json_rows.difflib.SequenceMatcher, "ratio")
     with pytest.raises(json_rows.RefusedError, match="lacks the columns 'x', 'kind'; send null"):
-        table_of_rows([{"x" * 100_000: 1, "k" * 101: 2}], service.load(saved).schema)
+        table_of_rows([{"x" * 100_000: 1, "k" * 101: 2}], load(saved).schema)
     assert calls == []
 
 
 @pytest.mark.parametrize("cell", [[0] * 10**6, {"a": {"b": [[]] * 10**5}}, "\ud800" * 10**6, "x" * 10**6])
 def test_a_large_cell_is_told_in_a_line(saved, cell):
     with pytest.raises(json_rows.RefusedError) as refused:
-        table_of_rows([{"x": cell, "kind": "a"}] * 100, service.load(saved).schema)
+        table_of_rows([{"x": cell, "kind": "a"}] * 100, load(saved).schema)
     assert all(len(one.message) < 400 for one in refused.value.mistakes)
     assert len(refused.value.mistakes) == 20
 
@@ -255,7 +254,7 @@ def test_a_large_cell_is_told_in_a_line(saved, cell):
 def test_the_first_mistakes_are_told_in_order(saved):
     rows = [{"x": "big" if k % 3 else 1.0, "kind": "a"} for k in range(200)]
     with pytest.raises(json_rows.RefusedError) as refused:
-        table_of_rows(rows, service.load(saved).schema)
+        table_of_rows(rows, load(saved).schema)
     assert [one.place[1] for one in refused.value.mistakes] == [k for k in range(200) if k % 3][:20]
 
 

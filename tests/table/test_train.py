@@ -308,7 +308,7 @@ def test_smallest_tables(tmp_path):
 
 def test_load_checks_that_the_files_belong_together(trained, tmp_path):
     out, _ = trained
-    for name in ("model.txt", "decision.json"):
+    for name in ("model.txt", "report.html", "decision.json"):
         (tmp_path / name).write_bytes((out / name).read_bytes())
     load(tmp_path)
     (tmp_path / "model.txt").write_text((out / "model.txt").read_text().replace("leaf_value=", "leaf_value=0", 1))

@@ -1,7 +1,7 @@
 """The main job: from a table to a classifier, a threshold and a page that explains them."""
 
 from counterpoise.table.audit import Audit, audit_table
-from counterpoise.table.bundle import load
+from counterpoise.table.loading import load
 from counterpoise.table.model import Model
 from counterpoise.table.multilabel import MultilabelTraining
 from counterpoise.table.multilabel_model import MultilabelModel

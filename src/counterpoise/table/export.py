@@ -12,10 +12,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from counterpoise.errors import UserError, refuse_missing
-from counterpoise.table.bundle import load, refuse_existing
+from counterpoise.table.bundle import refuse_existing
 from counterpoise.table.learners.lightgbm import Trees as LightGBMTrees
 from counterpoise.table.learners.network import Network
 from counterpoise.table.learners.xgboost import Trees as XGBoostTrees
+from counterpoise.table.loading import load
 from counterpoise.table.model import Member, Model
 from counterpoise.table.multilabel_model import MultilabelModel
 from counterpoise.table.onnx_graph import TREES, Graph, Value, encoded, network, posterior

@@ -50,6 +50,7 @@ _MONEY = {
     for code in ("SEK", "NOK", "DKK", "ISK", "ZAR", "MYR", "AED", "SAR", "EGP", "KES", "ARS", "CLP", "COP", "PEN")
 }
 _UNITS = {PERCENT: r"%|％|﹪|٪", PER_MILLE: "‰"} | {unit: f"(?i:{spelled})" for unit, spelled in _MONEY.items()}
+UNITS = ("", *_UNITS)
 THOUSANDS = {",": ",", ".": r"\.", " ": r"\s", "'": "['’‘ʼ´`]"}
 WORDS = {",": "comma", ".": "dot", " ": "blank", "'": "apostrophe"}
 MINUS = "[\u2010-\u2013\u2212\ufe63\uff0d]"

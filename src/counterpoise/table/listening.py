@@ -7,6 +7,7 @@ time, and there is a bound on the number of connections.
 import asyncio
 import signal
 import socket
+import struct
 from collections.abc import Callable
 from typing import Any
 
@@ -123,7 +124,7 @@ def _protocol() -> type[asyncio.Protocol]:
 
         def pause_writing(self) -> None:
             super().pause_writing()
-            self._for_reading = self.loop.call_later(SECONDS_TO_READ_AN_ANSWER, self.transport.abort)
+            self._for_reading = self.loop.call_later(SECONDS_TO_READ_AN_ANSWER, self._cut)
 
         def resume_writing(self) -> None:
             super().resume_writing()
@@ -132,7 +133,8 @@ def _protocol() -> type[asyncio.Protocol]:
 
         def timeout_keep_alive_handler(self) -> None:
             super().timeout_keep_alive_handler()
-            self.transport.abort()  # it is silent; were it still to read its last answer, closing would wait for ever
+            if self.transport.get_write_buffer_size():
+                self._cut()  # it is silent and has not read its last answer: closing would wait for that
 
         def _watch(self) -> None:
             """The time for headers runs while no request is in progress and some bytes of the next may be there."""
@@ -142,6 +144,12 @@ def _protocol() -> type[asyncio.Protocol]:
                 self._for_headers = None
             elif not answering and self._for_headers is None and not self.transport.is_closing():
                 self._for_headers = self.loop.call_later(SECONDS_FOR_HEADERS, self._late)
+
+        def _cut(self) -> None:
+            """End the connection without its unread answer, which the system would else keep for minutes."""
+            connection = self.transport.get_extra_info("socket")
+            connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+            self.transport.abort()
 
         def _late(self) -> None:
             self.transport.write(_LATE)

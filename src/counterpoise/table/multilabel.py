@@ -7,7 +7,6 @@ it is short, only plain cross-entropy takes part, on a sample of the rows, and t
 thinned (those that are left count for all).
 """
 
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -25,13 +24,14 @@ from counterpoise.table.asked import DEFAULT_LEARNERS, Asked, command_of, versio
 from counterpoise.table.drift import time_places
 from counterpoise.table.enough import counts_of, group_places, row_weights
 from counterpoise.table.features import Schema, learn_schema, to_matrix
+from counterpoise.table.forms import LABEL, MULTILABEL
 from counterpoise.table.judged import judge, without_promise
 from counterpoise.table.labels import ManyLabels, read_many_labels
 from counterpoise.table.learners import Rows
 from counterpoise.table.learners.thinning import thinned
 from counterpoise.table.macro import drawn_measures, macro
 from counterpoise.table.model import Ruling, naive, posterior
-from counterpoise.table.multilabel_model import LABEL, MULTILABEL, MultilabelModel
+from counterpoise.table.multilabel_model import MultilabelModel
 from counterpoise.table.notes import columns_not_used, date_notes, weight_notes
 from counterpoise.table.race import Progress, Race, candidates, how_many_folds, race
 from counterpoise.table.read import Labels, Table, check_columns
@@ -509,8 +509,8 @@ def _facts(training: MultilabelTraining) -> dict[str, Any]:
 
 
 def _folder(training: MultilabelTraining, label: str) -> str:
-    """Where a label's files are: any text may be the name of a column, and two may differ in case only."""
-    return f"{training.labels.names.index(label)}-{re.sub(r'[^A-Za-z0-9_-]+', '_', label)[:40]}"
+    """Where a label's files are."""
+    return bundle.label_folder(training.labels.names.index(label), label)
 
 
 def _files(training: MultilabelTraining) -> dict[str, bytes]:
@@ -523,10 +523,7 @@ def _files(training: MultilabelTraining) -> dict[str, bytes]:
         own = bundle.model_files(one.fitted, {})
         own[bundle.DECISION] = bundle.to_json(bundle.sealed(_own_facts(one))).encode()
         files |= {f"{folder}/{file}": data for file, data in own.items()}
-    facts = training.facts | {"files": {name: bundle.fingerprint(data) for name, data in sorted(files.items())}}
-    decision = bundle.to_json(bundle.sealed(facts))
-    texts = {bundle.DECISION: decision, bundle.REPORT: page(training), bundle.CARD: card(training)}
-    return files | {name: text.encode() for name, text in texts.items()}
+    return bundle.whole_directory(training.facts, files, page(training), card(training))
 
 
 def _own_facts(training: Training) -> dict[str, Any]:

@@ -14,9 +14,6 @@ from counterpoise.table.frames import table_of
 from counterpoise.table.model import Model, Ruling
 from counterpoise.table.remarks import Remarks
 
-MULTILABEL, LABEL = "multilabel", "label"
-"""What decision.json calls this kind, and one of its labels."""
-
 
 @dataclass(frozen=True, slots=True, eq=False)
 class MultilabelModel:

@@ -14,9 +14,10 @@ from numpy.typing import NDArray
 
 from counterpoise.decide.prior import adjust_prior
 from counterpoise.errors import UserError
-from counterpoise.table.bundle import load, refuse_existing
+from counterpoise.table.bundle import refuse_existing
 from counterpoise.table.cells import Problem
 from counterpoise.table.features import to_matrix
+from counterpoise.table.loading import load
 from counterpoise.table.model import Model
 from counterpoise.table.multilabel_model import MultilabelModel
 from counterpoise.table.remarks import Remarks, training_shares

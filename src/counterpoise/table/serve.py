@@ -13,9 +13,11 @@ from numpy.typing import NDArray
 
 from counterpoise.table import listening
 from counterpoise.table.asgi import HTML, Reply, Service, refusal
-from counterpoise.table.bundle import REPORT, load
+from counterpoise.table.bundle import REPORT
+from counterpoise.table.directory import read
 from counterpoise.table.features import to_matrix
 from counterpoise.table.json_rows import Mistake, RefusedError, TooLargeError, rows_of, table_of_rows
+from counterpoise.table.loading import model_of
 from counterpoise.table.model import Model
 from counterpoise.table.multilabel_model import MultilabelModel
 from counterpoise.table.openapi import described
@@ -39,7 +41,8 @@ def application(directory: str | Path, *, most_rows: int = MOST_ROWS, most_bytes
     UserError
         If the directory holds no model.
     """
-    model = load(directory)
+    held = read(Path(directory))
+    model = model_of(held)
     health = {
         "status": "ok",
         "target": model.target,
@@ -47,7 +50,7 @@ def application(directory: str | Path, *, most_rows: int = MOST_ROWS, most_bytes
         "goal": model.facts["goal"],
     }
     pages = {
-        "/": Reply(HTTPStatus.OK, Path(directory, REPORT).read_bytes(), HTML),
+        "/": Reply(HTTPStatus.OK, held.files[REPORT], HTML),
         "/health": _as_json(health),
         "/openapi.json": _as_json(described(model, most_rows)),
     }

@@ -139,13 +139,23 @@ class Text:
     @classmethod
     def from_arrays(cls, unit: str, arrays: Mapping[str, NDArray[Any]]) -> "Text":
         """The text that `arrays` described."""
-        terms = tuple(arrays["terms"].tobytes().decode().split(_BETWEEN))
-        return cls(unit, terms, arrays["telling"], arrays["weight"], arrays["components"])
+        return cls(unit, terms_of(arrays["terms"]), arrays["telling"], arrays["weight"], arrays["components"])
 
     def _ready(self) -> "TfidfVectorizer":
         vectorizer = _vectorizer(self.unit, vocabulary=self.terms, dtype=np.float32)
         vectorizer.idf_ = self.weight.astype(np.float32)
         return vectorizer
+
+
+def terms_of(spelled: NDArray[np.uint8]) -> tuple[str, ...]:
+    r"""The vocabulary that `Text.arrays` spelled.
+
+    Examples
+    --------
+    >>> terms_of(np.frombuffer(b"blue\0sky", np.uint8))
+    ('blue', 'sky')
+    """
+    return tuple(spelled.tobytes().decode().split(_BETWEEN))
 
 
 def text_unit(column: pl.Series) -> str | None:

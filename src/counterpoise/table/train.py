@@ -503,10 +503,7 @@ def _part_done(progress: Progress, step: str, done: int, parts: int, part: float
 def _files(training: Training) -> dict[str, bytes]:
     """Everything that the directory holds."""
     files = bundle.model_files(training.fitted, training.schema.arrays())
-    facts = training.facts | {"files": {name: bundle.fingerprint(data) for name, data in sorted(files.items())}}
-    decision = bundle.to_json(bundle.sealed(facts))
-    texts = {bundle.DECISION: decision, bundle.REPORT: render(training), bundle.CARD: model_card(training)}
-    return files | {name: text.encode() for name, text in texts.items()}
+    return bundle.whole_directory(training.facts, files, render(training), model_card(training))
 
 
 def decision_facts(training: Training) -> dict[str, Any]:

@@ -221,6 +221,7 @@ CATBOOST = Learner(
     name="catboost",
     title="CatBoost",
     packages=("catboost",),
+    files=(MODEL,),
     recipes=recipes,
     settings={"symmetric": {}},
     fit=fit,

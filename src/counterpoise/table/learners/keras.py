@@ -10,7 +10,7 @@ from counterpoise.table.encoding import Encoding
 from counterpoise.table.learners.epochs import HIDDEN, Epochs, batches, initial_layers, mean_one, plan
 from counterpoise.table.learners.learner import Followed, Job, Learner
 from counterpoise.table.learners.losses import for_networks
-from counterpoise.table.learners.network import Layers, constant_fit, load
+from counterpoise.table.learners.network import FILES, Layers, constant_fit, load
 
 
 def fit(job: Job) -> Followed:
@@ -82,6 +82,7 @@ KERAS = Learner(
     name="keras",
     title="Neural network (Keras)",
     packages=("tensorflow", "keras", "safetensors"),
+    files=FILES,
     recipes=for_networks,
     settings={"two layers": {}},
     fit=fit,

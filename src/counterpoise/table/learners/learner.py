@@ -125,6 +125,8 @@ class Learner:
         As people write it.
     packages
         What must be importable to fit it.
+    files
+        Names of the files that hold what it fitted.
     recipes
         The losses that suit it, plain cross-entropy first, each with a label for the reader.
     settings
@@ -138,6 +140,7 @@ class Learner:
     name: str
     title: str
     packages: tuple[str, ...]
+    files: tuple[str, ...]
     recipes: Callable[[ClassCounts], list[tuple[str, Recipe]]]
     settings: Mapping[str, Settings]
     fit: Callable[[Job], Followed]

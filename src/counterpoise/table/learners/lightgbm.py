@@ -213,6 +213,7 @@ LIGHTGBM = Learner(
     name="lightgbm",
     title="LightGBM",
     packages=("lightgbm",),
+    files=(MODEL,),
     recipes=for_learned_start,
     settings={
         "steadied": {},

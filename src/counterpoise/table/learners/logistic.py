@@ -15,7 +15,7 @@ from counterpoise.table.learners.curvature import plain_scale
 from counterpoise.table.learners.curve import Curve
 from counterpoise.table.learners.learner import Followed, Job, Learner
 from counterpoise.table.learners.losses import for_learned_start
-from counterpoise.table.learners.network import Layers, Network, constant_fit, forward, load
+from counterpoise.table.learners.network import FILES, Layers, Network, constant_fit, forward, load
 from counterpoise.table.learners.thinning import thinned
 
 PATH = np.geomspace(3e-4, 10.0, 8)
@@ -69,6 +69,7 @@ LOGISTIC = Learner(
     name="logistic",
     title="Logistic regression",
     packages=("scipy", "sklearn", "safetensors"),
+    files=FILES,
     recipes=for_learned_start,
     settings={"path": {}},
     fit=fit,

@@ -9,7 +9,7 @@ from counterpoise.table.encoding import Encoding
 from counterpoise.table.learners.epochs import Epochs, batches, initial_layers, mean_one, plan
 from counterpoise.table.learners.learner import Followed, Job, Learner
 from counterpoise.table.learners.losses import for_networks
-from counterpoise.table.learners.network import constant_fit, load
+from counterpoise.table.learners.network import FILES, constant_fit, load
 
 
 def fit(job: Job) -> Followed:
@@ -57,6 +57,7 @@ MLP = Learner(
     name="mlp",
     title="Neural network (PyTorch)",
     packages=("torch", "safetensors"),
+    files=FILES,
     recipes=for_networks,
     settings={"two layers": {}},
     fit=fit,

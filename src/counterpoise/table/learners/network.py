@@ -7,7 +7,6 @@ relu(x weight + bias) of each layer in turn, the last without the relu. Beside i
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,13 +14,16 @@ from numpy.typing import NDArray
 from counterpoise.errors import UserError
 from counterpoise.table.encoding import Encoding
 from counterpoise.table.features import Schema
+from counterpoise.table.forms import check_encoding, check_layers
 from counterpoise.table.learners.curve import Curve
 from counterpoise.table.learners.learner import Followed, Job
+from counterpoise.table.plain_data import parsed
+from counterpoise.table.tensors import arrays_of, bytes_of
 
 Layers = tuple[tuple[NDArray[np.float32], NDArray[np.float32]], ...]
 """Weight (inputs, outputs) and bias (outputs,) of each layer."""
 
-LAYERS, ENCODING = "network.safetensors", "encoding.json"
+FILES = LAYERS, ENCODING = "network.safetensors", "encoding.json"
 _BLOCK_ROWS = 32_768
 
 
@@ -80,14 +82,12 @@ class Network:
 
     def files(self) -> dict[str, bytes]:
         """The layers after each step, and the encoding."""
-        from safetensors.numpy import save
-
         tensors = {}
         for step, layers in enumerate(self.steps):
             for place, (weight, bias) in enumerate(layers):
-                tensors[f"{step}.{place}.weight"] = np.ascontiguousarray(weight, np.float32)
-                tensors[f"{step}.{place}.bias"] = np.ascontiguousarray(bias, np.float32)
-        return {LAYERS: save(tensors), ENCODING: json.dumps(self.encoding.to_dict()).encode()}
+                tensors[f"{step}.{place}.weight"] = np.asarray(weight, np.float32)
+                tensors[f"{step}.{place}.bias"] = np.asarray(bias, np.float32)
+        return {LAYERS: bytes_of(tensors), ENCODING: json.dumps(self.encoding.to_dict()).encode()}
 
 
 def constant_fit(job: Job, encoding: Encoding) -> Followed:
@@ -109,20 +109,13 @@ def load(files: Mapping[str, bytes], schema: Schema, outputs: int) -> Network:
     UserError
         If the layers do not fit each other, the columns or the classes.
     """
-    from safetensors.numpy import load as tensors_of
-
-    tensors = tensors_of(files[LAYERS])
-    encoding = Encoding.from_dict(json.loads(files[ENCODING]))
-    steps = 1 + max((int(name.split(".")[0]) for name in tensors), default=-1)
-    depth = len(tensors) // (2 * max(1, steps))
-    found: list[Layers] = []
-    for step in range(steps):
-        layers = tuple((tensors[f"{step}.{k}.weight"], tensors[f"{step}.{k}.bias"]) for k in range(depth))
-        widths = [encoding.width, *(len(bias) for _, bias in layers)]
-        if [weight.shape for weight, _ in layers] != list(pairwise(widths)) or widths[-1] != outputs:
-            found.clear()
-            break
-        found.append(layers)
-    if not found or encoding.places.max(initial=-1) >= len(schema.features):
-        raise UserError(f"{LAYERS} does not fit the columns and classes of the model; train again")
-    return Network(encoding, found)
+    tensors = arrays_of(files[LAYERS], LAYERS)
+    data = parsed(files[ENCODING], ENCODING)
+    check_encoding(data, schema, ENCODING)
+    encoding = Encoding.from_dict(data)
+    steps = check_layers(tensors, encoding.width, outputs, LAYERS)
+    depth = len(tensors) // (2 * steps)
+    return Network(
+        encoding,
+        [tuple((tensors[f"{s}.{k}.weight"], tensors[f"{s}.{k}.bias"]) for k in range(depth)) for s in range(steps)],
+    )

@@ -23,9 +23,10 @@ from counterpoise.table.learners.learner import Followed, Job, Learner, Rows
 from counterpoise.table.learners.lightgbm import FLOOR, PATIENCE, most_rounds, threads
 from counterpoise.table.learners.losses import for_learned_start
 from counterpoise.table.learners.thinning import for_trees
+from counterpoise.table.learners.xgboost_json import checked
 from counterpoise.xgboost import Objective
 
-MODEL = "model.ubj"
+MODEL = "model.json"
 _LARGEST = float(np.finfo(np.float32).max)  # XGBoost refuses larger numbers
 
 
@@ -74,8 +75,8 @@ class Trees:
         return np.asarray(raw, np.float64)
 
     def files(self) -> dict[str, bytes]:
-        """XGBoost's UBJSON, whose raw scores are the logits."""
-        return {MODEL: bytes(self.booster.save_raw("ubj"))}
+        """XGBoost's JSON, whose raw scores are the logits."""
+        return {MODEL: bytes(self.booster.save_raw("json"))}
 
 
 def fit(job: Job) -> Followed:
@@ -120,14 +121,16 @@ def fit(job: Job) -> Followed:
 
 
 def load(files: Mapping[str, bytes], schema: Schema, outputs: int) -> Trees:
-    """Read what `Trees.files` gave."""
+    """Read what `Trees.files` gave.
+
+    Raises
+    ------
+    UserError
+        If XGBoost does not write such a file, or it does not fit the columns and classes.
+    """
     booster = installed("xgboost", "XGBoost").Booster()
-    booster.load_model(bytearray(files[MODEL]))
-    trees = Trees(booster, schema)
-    fits = booster.num_features() == len(schema.features)
-    if not fits or trees.logits(np.zeros((1, len(schema.features)))).size != outputs:
-        raise UserError(f"{MODEL} does not fit the columns and classes of the model; train again")
-    return trees
+    booster.load_model(bytearray(checked(files[MODEL], schema, outputs, MODEL)))
+    return Trees(booster, schema)
 
 
 def _matrix(matrix: NDArray[np.float64], schema: Schema, rows: Rows | None = None) -> Any:
@@ -146,6 +149,7 @@ XGBOOST = Learner(
     name="xgboost",
     title="XGBoost",
     packages=("xgboost",),
+    files=(MODEL,),
     recipes=for_learned_start,
     settings={"by level": {}},
     fit=fit,

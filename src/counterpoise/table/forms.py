@@ -1,0 +1,294 @@
+"""The form of every file of a saved model but the boosters' own: what is refused when it is read, in one place.
+
+    decision.json        of one target, of several labels, and of one label: `check_decision`
+    encoding.json        how a network's columns are encoded: `check_encoding`
+    network.safetensors  its layers: `check_layers`
+    text.safetensors     what was learned of free text: `check_texts`
+
+Who wrote a directory can write its checksums, so nothing is taken for true: each number has its range, each list its
+length, and what belongs together is compared. A field that only people read (`notes`, `metrics`, …) may be anything.
+"""
+
+import re
+from collections.abc import Mapping, Sequence
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+from counterpoise.decide.sweep import NOTHING
+from counterpoise.errors import UserError
+from counterpoise.goals import Goal
+from counterpoise.recipes import Recipe, from_dict
+from counterpoise.table.dates import DIGITS, MONTHS, ORDERS, UTC
+from counterpoise.table.features import CALENDAR, CATEGORY, DATE, DATETIME, FLAG, NUMBER, TEXT, Schema
+from counterpoise.table.figures import MARKS, THOUSANDS, UNITS
+from counterpoise.table.plain_data import (
+    Check,
+    anything,
+    flag,
+    inside,
+    list_of,
+    mapping_of,
+    nothing_or,
+    number,
+    record,
+    refuse,
+    text,
+    whole,
+)
+from counterpoise.table.text import CHARACTERS, WORDS, terms_of
+
+Arrays = Mapping[str, NDArray[Any]]
+
+MULTILABEL, LABEL = "multilabel", "label"
+"""What decision.json calls a model of several labels, and one of its labels."""
+
+_MOST_CLASSES, _MOST_MEMBERS, _MOST_COLUMNS = 100_000, 100, 1_000_000
+_SUM = 1e-6
+_SMALLEST = float(np.finfo(np.float64).tiny)
+
+_name = text()
+_names = list_of(_name, distinct=True)
+
+
+def _zone(value: Any, where: str) -> None:
+    """Check that it is a time zone, or nothing."""
+    text(form=r"[A-Za-z0-9_+:/-]{0,64}")(value, where)
+    try:
+        value and pl.Series([0]).cast(pl.Datetime("us", UTC)).dt.convert_time_zone(value)
+    except pl.exceptions.PolarsError:
+        refuse(value, where, "the name of a time zone")
+
+
+COLUMN: dict[str, Check] = {  # a field of `features.Column` each
+    "name": _name,
+    "kind": text(one_of=(NUMBER, FLAG, DATE, DATETIME, CALENDAR, CATEGORY, TEXT)),
+    "categories": _names,
+    "rare": number(low=0, high=1),
+    "unit": text(one_of=("", WORDS, CHARACTERS)),
+    "found": _names,
+    "form": text(one_of=("", *ORDERS, DIGITS, MONTHS)),
+    "zone": _zone,
+    "figures": record(
+        {"decimal": text(one_of=MARKS), "thousands": text(one_of=("", *THOUSANDS)), "unit": text(one_of=UNITS)}
+    ),
+}
+_SCHEMA: dict[str, Check] = {
+    "columns": list_of(record(COLUMN), least=1, most=_MOST_COLUMNS),
+    "dropped": list_of(list_of(_name, least=2, most=2), most=_MOST_COLUMNS),
+}
+_FACTS: dict[str, Check] = {"missing": number(low=0, high=1), "mean": number(), "deviation": number(low=0)}
+_MEMBER: dict[str, Check] = {
+    "label": _name,
+    "learner": _name,
+    "recipe": mapping_of(anything),
+    "share": number(above=0, high=1),
+}
+_RULING: dict[str, Check] = {"goal": _name, "promised": flag, "met": flag, "reason": _name}
+_ONE_TARGET: dict[str, Check] = {
+    **_RULING,
+    "target": _name,
+    "classes": list_of(anything, least=2, most=_MOST_CLASSES),
+    "positive": anything,
+    "threshold": anything,
+    "members": list_of(record(_MEMBER), least=1, most=_MOST_MEMBERS),
+    "counts": mapping_of(whole(1, 2**53)),
+}
+_COLUMNS: dict[str, Check] = {"columns": mapping_of(record(_FACTS, optional={"typical": number()}))}
+_WEIGHT: dict[str, Check] = {"weight": nothing_or(_name)}
+_SEVERAL: dict[str, Check] = {
+    "goal": _name,
+    "target": list_of(_name, least=1, most=_MOST_CLASSES, distinct=True),
+    "labels": mapping_of(record({"folder": _name}, others=True)),
+    "schema": record(_SCHEMA),
+}
+_DECISION: dict[str | None, Check] = {
+    None: record({**_ONE_TARGET, **_WEIGHT, "schema": record(_SCHEMA)}, optional=_COLUMNS, others=True),
+    LABEL: record(_ONE_TARGET, optional={**_COLUMNS, **_WEIGHT}, others=True),
+    MULTILABEL: record(_SEVERAL, optional=_COLUMNS, others=True),
+}
+_NUMBERS = list_of(number())
+_ENCODING: dict[str, Check] = {
+    "numbers": list_of(whole(0, _MOST_COLUMNS), distinct=True),
+    "middle": _NUMBERS,
+    "tail": list_of(number(low=0)),
+    "mean": _NUMBERS,
+    "deviation": list_of(number(low=_SMALLEST)),
+    "missing": list_of(whole(0, _MOST_COLUMNS), distinct=True),
+    "values": list_of(list_of(whole(0, 2**31), least=2, most=2), distinct=True),
+    "names": list_of(_name),
+}
+
+
+def check_decision(facts: Mapping[str, Any], where: str) -> None:
+    """Raise `UserError` unless a decision.json is what training writes; `where` names it."""
+    kind = facts.get("kind")
+    if kind not in (None, LABEL, MULTILABEL):
+        refuse(kind, inside(where, "kind"), f"{MULTILABEL!r} or {LABEL!r}, or absent")
+    _DECISION[kind](facts, where)
+    Goal.parse(facts["goal"])
+    if "schema" in facts:
+        _check_columns(facts["schema"]["columns"], f"{inside(where, 'schema')}.columns")
+    if kind == MULTILABEL:
+        unknown = [name for name in facts["labels"] if name not in facts["target"]]
+        if unknown or not facts["labels"]:
+            raise UserError(f"{inside(where, 'labels')} are not among target: {unknown[:1]}")
+    else:
+        _check_classes(facts, where)
+        _check_threshold(facts, where)
+        total = sum(one["share"] for one in facts["members"])
+        if abs(total - 1) > _SUM:
+            raise UserError(f"{inside(where, 'members')} have shares that sum to {total:g}; they must sum to 1")
+
+
+def checked_recipe(plain: Mapping[str, Any], classes: int, where: str) -> Recipe:
+    """The recipe of a member, for so many classes: one whose logits tell probabilities.
+
+    Raises
+    ------
+    UserError
+        If it is none, is for another number of classes, or has no posterior.
+    """
+    for name, value in plain.items():
+        words = name in ("family", "name", "weight_by")
+        if not (isinstance(value, str) if words else _is_numbers(value)):
+            refuse(value, inside(where, name), "text" if words else "a number, or a list of numbers")
+    family = "sigmoid" if classes == 2 else "softmax"
+    if plain.get("family") != family:
+        refuse(plain.get("family"), inside(where, "family"), f"{family!r}, since there are {classes} classes")
+    try:
+        recipe = from_dict(plain)
+        if recipe.classes not in (None, 1 if classes == 2 else classes):
+            raise UserError(f"it is for {recipe.classes} classes, and there are {classes}")
+        logits = np.array([-30.0, 0.0, 30.0])
+        found = recipe.posterior(logits if classes == 2 else np.outer(logits, np.eye(classes)[0]))
+    except UserError as error:
+        raise UserError(f"{where}: {error}") from None
+    if not np.isfinite(np.asarray(found)).all():
+        raise UserError(f"{where} gives probabilities that are no numbers")
+    return recipe
+
+
+def check_encoding(data: Any, schema: Schema, where: str) -> None:
+    """Raise `UserError` unless an encoding.json is one of this schema's features."""
+    record(_ENCODING)(data, where)
+    features, categories = len(schema.features), schema.categories
+    count = len(data["numbers"])
+    for name in ("middle", "tail", "mean", "deviation"):
+        if len(data[name]) != count:
+            raise UserError(f"{inside(where, name)} has {len(data[name])} values; it must have {count}, as numbers has")
+    for name in ("numbers", "missing"):
+        for at, place in enumerate(data[name]):
+            if place >= features or place in categories:
+                refuse(place, f"{inside(where, name)}[{at}]", "the place of a feature that is a number")
+    for at, (place, code) in enumerate(data["values"]):
+        if code >= len(categories.get(place, ())):
+            refuse(
+                [place, code], f"{inside(where, 'values')}[{at}]", "a feature that is a category, and one of its codes"
+            )
+    width = count + len(data["missing"]) + len(data["values"])
+    if len(data["names"]) != width:
+        raise UserError(f"{inside(where, 'names')} has {len(data['names'])} values; it must have {width}")
+
+
+def check_layers(tensors: Arrays, width: int, outputs: int, where: str) -> int:
+    """How many steps of a network the tensors hold: from so many encoded columns to so many outputs.
+
+    Raises
+    ------
+    UserError
+        If one is absent, or of another type, shape or value.
+    """
+    found = [re.fullmatch(r"([0-9]{1,6})\.([0-9]{1,3})\.weight", name) for name in tensors]
+    places = [(int(one[1]), int(one[2])) for one in found if one is not None]
+    steps, depth = (1 + max((place[part] for place in places), default=-1) for part in (0, 1))
+    expected = {f"{s}.{k}.{part}" for s in range(steps) for k in range(depth) for part in ("weight", "bias")}
+    if not expected or expected != set(tensors):
+        raise UserError(f"{where} does not hold a weight and a bias of each layer, and nothing else")
+    for step in range(steps):
+        widths = [width, *(tensors[f"{step}.{k}.bias"].size for k in range(depth))]
+        for k, (inputs, out) in enumerate(pairwise(widths)):
+            last = k == depth - 1
+            _check_array(tensors, f"{step}.{k}.weight", np.float32, (inputs, outputs if last else out), where)
+            _check_array(tensors, f"{step}.{k}.bias", np.float32, (outputs if last else out,), where)
+    return steps
+
+
+def check_texts(arrays: Arrays, columns: Sequence[Mapping[str, Any]], where: str) -> None:
+    """Raise `UserError` unless the arrays are those of the columns of text, and as long as these say."""
+    texts = {str(place): one for place, one in enumerate(columns) if one["kind"] == TEXT}
+    parts = ("terms", "telling", "weight", "components")
+    if set(arrays) != {f"{place}/{part}" for place in texts for part in parts}:
+        raise UserError(f"{where} does not hold the arrays of the columns of text, and nothing else")
+    for place, one in texts.items():
+        held = {part: arrays[f"{place}/{part}"] for part in parts}
+        _check_array(arrays, f"{place}/terms", np.uint8, (held["terms"].size,), where)
+        try:
+            terms = len(set(terms_of(held["terms"])))
+        except UnicodeDecodeError:
+            raise UserError(f"{where}: {place}/terms is not UTF-8") from None
+        told = held["telling"].size
+        _check_array(arrays, f"{place}/telling", np.int64, (told,), where)
+        _check_array(arrays, f"{place}/weight", np.float64, (terms,), where)
+        _check_array(arrays, f"{place}/components", np.float32, (len(one["found"]) - told, terms), where)
+        telling = held["telling"]
+        if (telling < 0).any() or (telling >= terms).any() or len(np.unique(telling)) < told:
+            raise UserError(f"{where}: {place}/telling does not hold places of terms, each once")
+        if (held["weight"] <= 0).any():
+            raise UserError(f"{where}: {place}/weight holds a number that is not above 0")
+
+
+def _check_columns(columns: Sequence[Mapping[str, Any]], where: str) -> None:
+    if len({one["name"] for one in columns}) < len(columns):
+        raise UserError(f"{where} holds two columns of one name")
+    for place, one in enumerate(columns):
+        for field, kind in (("categories", CATEGORY), ("found", TEXT), ("unit", TEXT)):
+            if bool(one[field]) != (one["kind"] == kind):
+                raise UserError(f"{where}[{place}].{field} does not fit a column of kind {one['kind']!r}")
+        if one["figures"]["decimal"] == one["figures"]["thousands"]:
+            raise UserError(f"{where}[{place}].figures: decimal and thousands are the same")
+
+
+def _check_classes(facts: Mapping[str, Any], where: str) -> None:
+    classes = facts["classes"]
+    for place, one in enumerate(classes):
+        check: Check = {bool: flag, int: whole(-(2**63), 2**63 - 1), float: number()}.get(type(one), _name)
+        check(one, f"{inside(where, 'classes')}[{place}]")
+        if type(one) is not type(classes[0]):
+            refuse(one, f"{inside(where, 'classes')}[{place}]", "of the type of the others")
+    if len({str(one) for one in classes}) < len(classes):
+        raise UserError(f"{inside(where, 'classes')} holds a class twice")
+    if facts["positive"] is not None and facts["positive"] not in classes:
+        refuse(facts["positive"], inside(where, "positive"), "one of classes, or null")
+    mapping_of(anything, [str(one) for one in classes])(facts["counts"], inside(where, "counts"))
+
+
+def _check_threshold(facts: Mapping[str, Any], where: str) -> None:
+    """Of two classes from 0, which flags every row, to the smallest float32 above 1; of more they sum to 1."""
+    where, threshold, classes = inside(where, "threshold"), facts["threshold"], facts["classes"]
+    if len(classes) == 2:
+        number(low=0, high=NOTHING)(threshold, where)
+        return
+    mapping_of(number(above=0, high=1), [str(one) for one in classes])(threshold, where)
+    total = sum(threshold.values())
+    if abs(total - 1) > _SUM:
+        raise UserError(f"{where} has values that sum to {total:g}; they must sum to 1")
+
+
+def _is_numbers(value: Any) -> bool:
+    if isinstance(value, list):
+        return all(map(_is_numbers, value))
+    return type(value) in (int, float) and abs(value) <= 1e308
+
+
+def _check_array(arrays: Arrays, name: str, dtype: Any, shape: tuple[int, ...], where: str) -> None:
+    found = arrays[name]
+    if found.dtype != dtype or found.shape != shape:
+        raise UserError(
+            f"{where}: {name} is {found.dtype} of shape {found.shape}; it must be {np.dtype(dtype)} of {shape}"
+        )
+    if found.dtype.kind == "f" and not np.isfinite(found).all():
+        raise UserError(f"{where}: {name} holds a number that is not finite")

@@ -1,5 +1,7 @@
 """Cost matrices, written in the text of a goal, in a file, or made by hand."""
 
+import csv
+
 import numpy as np
 import pytest
 
@@ -24,6 +26,59 @@ def test_a_file(tmp_path, text):
     file = tmp_path / "costs.csv"
     file.write_text(text, encoding="utf-8", newline="")
     assert CostMatrix.read(file) == MATRIX
+
+
+UPRIGHT = [
+    "", " ", "x", "class", "cost", "true", "TRUE", "Actual", "y_true", "true class", "Ground truth",
+    "actual \\ predicted", "Actual/Predicted", "true vs pred", "y_true \\ y_pred", "actual → predicted",
+    "actual -> predicted", "predicted →", "actual ↓ / predicted →", "predicted → / actual ↓",
+    "rows: true, columns: predicted", "columns=decided", "reference", "true (rows)", "Observed | Forecast",
+]  # fmt: skip
+TURNED = [
+    "predicted", "Predicted", " PREDICTED ", "prediction", "y_pred", "ŷ", "predicted class", "decided",
+    "Predicted as", "predicted \\ actual", "predicted/actual", "Prediction | Reference", "pred vs true",
+    "y_hat, y_true", "predicted → actual", "predicted ↓", "true →", "rows: predicted", "columns are true",
+    "actual across, predicted down", "decision (rows) / truth (columns)",
+]  # fmt: skip
+SAYS_NOTHING = [
+    "predicted / predicted", "true \\ true", "true predicted true", "rows predicted true",
+    "rows: true, rows: predicted", "rows: true, columns: true", "predicted rows and columns",
+]  # fmt: skip
+
+
+def written(tmp_path, corner, values):
+    file = tmp_path / "costs.csv"
+    cells = [[corner, *CLASSES], *([name, *map(str, row)] for name, row in zip(CLASSES, values, strict=True))]
+    with file.open("w", newline="", encoding="utf-8") as opened:
+        csv.writer(opened).writerows(cells)
+    return file
+
+
+@pytest.mark.parametrize("corner", UPRIGHT)
+def test_a_first_cell_that_leaves_lines_the_true_classes(tmp_path, corner):
+    assert CostMatrix.read(written(tmp_path, corner, VALUES)) == MATRIX
+
+
+@pytest.mark.parametrize("corner", TURNED)
+def test_a_first_cell_that_makes_lines_decisions(tmp_path, corner):
+    assert CostMatrix.read(written(tmp_path, corner, np.transpose(VALUES))) == MATRIX
+    with pytest.raises(UserError, match="the cost of bad as good is 'much'"):
+        CostMatrix.read(written(tmp_path, corner, [[0, "much", 50], [1, 0, 20], [2, 1, -1]]))
+
+
+@pytest.mark.parametrize("corner", SAYS_NOTHING)
+def test_a_first_cell_that_contradicts_itself(tmp_path, corner):
+    file = written(tmp_path, corner, VALUES)
+    with pytest.raises(UserError) as error:
+        CostMatrix.read(file)
+    assert f"the first cell, {corner!r}, does not say what the lines are; write 'true' or" in str(error.value)
+
+
+def test_the_name_of_a_pandas_index(tmp_path):
+    pandas = pytest.importorskip("pandas")
+    turned = pandas.DataFrame([[0, 5], [1, 0]], index=pandas.Index(["good", "bad"], name="predicted"))
+    turned.set_axis(["good", "bad"], axis=1).to_csv(tmp_path / "costs.csv")
+    assert str(CostMatrix.read(tmp_path / "costs.csv")) == "cost good as bad=1 bad as good=5"
 
 
 def test_what_pandas_writes(tmp_path):

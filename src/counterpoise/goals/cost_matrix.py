@@ -1,6 +1,7 @@
 """What each class costs when it is taken for another: the goals of three and more classes."""
 
 import csv
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -88,14 +89,23 @@ class CostMatrix:
         Parameters
         ----------
         path
-            The first line names the decided classes and each further line a true class, then its costs; what the first
-            cell says is not read. The lines may come in any order.
+            The first line names the decided classes and each further line a true class, then its costs. The lines may
+            come in any order. The first cell may say that it is the other way round: what the lines are (`predicted`),
+            or lines and columns in this order (`predicted / actual`). Other words there, or none, change nothing.
+
+        Raises
+        ------
+        UserError
+            If the file cannot be read, is no square of numbers, or its first cell contradicts itself.
 
         Examples
         --------
         >>> import tempfile
         >>> file = Path(tempfile.mkdtemp()) / "costs.csv"
         >>> _ = file.write_text("true,good,bad\ngood,0,1\nbad,5,0\n")
+        >>> CostMatrix.read(file)
+        CostMatrix(classes=('good', 'bad'), values=((0.0, 1.0), (5.0, 0.0)))
+        >>> _ = file.write_text("predicted,good,bad\ngood,0,5\nbad,1,0\n")
         >>> CostMatrix.read(file)
         CostMatrix(classes=('good', 'bad'), values=((0.0, 1.0), (5.0, 0.0)))
         """
@@ -110,6 +120,7 @@ class CostMatrix:
                 f"the cost matrix {str(path)!r} names {len(classes)} classes; "
                 "after a first cell, its first line must name two or more, parted by commas"
             )
+        turned = _lines_are_decisions(lines[0][0], path)
         rows: dict[str, list[float]] = {}
         for name, *cells in lines[1:]:
             if name not in classes:
@@ -118,13 +129,14 @@ class CostMatrix:
                 what = "stands in two lines" if name in rows else f"has {len(cells)} costs of {len(classes)}"
                 raise UserError(f"the cost matrix {str(path)!r}: class {name!r} {what}")
             rows[name] = [
-                finite(f"the cost matrix {str(path)!r}: the cost of {name} as {chosen}", cell)
-                for chosen, cell in zip(classes, cells, strict=True)
+                finite(f"the cost matrix {str(path)!r}: the cost of {_pair(name, other, turned)}", cell)
+                for other, cell in zip(classes, cells, strict=True)
             ]
         missing = [name for name in classes if name not in rows]
         if missing:
             raise UserError(f"the cost matrix {str(path)!r} has no line for class {missing[0]!r}")
-        return cls(classes, tuple(tuple(rows[name]) for name in classes))
+        values = [rows[name] for name in classes]
+        return cls(classes, list(zip(*values, strict=True)) if turned else values)
 
     def for_classes(self, classes: Iterable[object]) -> NDArray[np.float64]:
         """The costs as float64 (C, C), in the order of `classes`, which must be those of the matrix.
@@ -156,3 +168,39 @@ class CostMatrix:
             if true != chosen or value != 0
         ]
         return "cost " + " ".join(cells)
+
+
+def _pair(line: str, column: str, turned: bool) -> str:
+    return f"{column} as {line}" if turned else f"{line} as {column}"
+
+
+_DECIDED, _TRUE, _LINES, _COLUMNS = "decided", "true", "lines", "columns"
+_WORDS = {
+    _DECIDED: "predicted prediction predictions predict pred preds ypred yhat hat ŷ decided decision decisions chosen "
+    "choice assigned called classified forecast guess guessed estimated output",
+    _TRUE: "true truth actual actually real reality observed ytrue gold reference target",
+    _LINES: "row rows line lines index down ↓",
+    _COLUMNS: "column columns col cols across →",
+}
+_MEANING = {word: meaning for meaning, words in _WORDS.items() for word in words.split()}
+
+
+def _lines_are_decisions(cell: str, path: str | Path) -> bool:
+    """Whether the first cell of a file says that its lines are decisions, or its columns true classes.
+
+    A single word is the heading of its own column, as pandas writes the name of an index. Two are lines and columns,
+    as in the corner of a table, unless they say which they are.
+    """
+    said = [_MEANING[word] for word in re.findall(r"[^\W_]+|[↓→]", cell.lower()) if word in _MEANING]
+    classes = [one for one in said if one in (_DECIDED, _TRUE)]
+    sides = [one for one in said if one in (_LINES, _COLUMNS)]
+    if len(classes) == 2 and "→" in cell and "↓" not in cell:
+        sides = []  # an arrow from one to the other
+    placed = dict(zip(sides or [_LINES, _COLUMNS], classes, strict=False))
+    repeated = len(set(placed.values())) < len(classes) or len(set(sides)) < len(sides)
+    if repeated or (classes and sides and len(classes) != len(sides)):
+        raise UserError(
+            f"the cost matrix {str(path)!r}: the first cell, {cell!r}, does not say what the lines are; write 'true' "
+            "or 'predicted' there, or leave it empty: then lines are true classes and columns decided ones"
+        )
+    return placed.get(_LINES) == _DECIDED or placed.get(_COLUMNS) == _TRUE

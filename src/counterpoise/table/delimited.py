@@ -21,6 +21,7 @@ from typing import BinaryIO, cast
 import polars as pl
 
 from counterpoise.errors import UserError
+from counterpoise.table.memory import read_within_memory
 from counterpoise.table.named_columns import ignored_columns
 
 SUFFIXES = (".csv", ".tsv", ".txt")
@@ -62,7 +63,7 @@ def read_delimited(
         If it is not UTF-8 and was read as Windows-1252, or has rows that are too short.
     """
     with unpacked(path) as (file, inner):
-        raw = in_utf8(file.read(), path)
+        raw = in_utf8(read_within_memory(file, path), path)
     if b"\n" not in raw:
         raw = raw.replace(b"\r", b"\n")  # the line ends of old Macs, which Excel still offers
     header = header_of(raw, inner, path)

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from counterpoise.errors import UserError
 from counterpoise.table.delimited import PACKED, SUFFIXES, first_line, numbers, read_delimited
 from counterpoise.table.figures import Figures
+from counterpoise.table.memory import refuse_too_many_cells
 from counterpoise.table.missing import without_marks
 from counterpoise.table.named_columns import ignored_columns
 from counterpoise.table.reading import SAID_NOTHING, Marks, read_text
@@ -354,8 +355,16 @@ def _read_parquet(path: Path, ignore: Sequence[str], keep: Collection[str]) -> t
     columns = list(parquet_schema(files[0]))
     ignored = ignored_columns(columns, ignore, path)
     wanted = [name for name in columns if name not in ignored or name in keep]
+    refuse_too_many_cells(path, sum(map(_rows_of, files)), len(wanted))
     parts = [_read_part(file, wanted) for file in files]
     return (parts[0] if len(parts) == 1 else pl.concat(parts, how="vertical_relaxed")), ignored
+
+
+def _rows_of(path: Path) -> int:
+    try:
+        return int(pl.scan_parquet(path, glob=False).select(pl.len()).collect().item())
+    except NO_PARQUET as error:
+        raise _unreadable(path, error) from None
 
 
 def _read_part(path: Path, columns: list[str]) -> pl.DataFrame:

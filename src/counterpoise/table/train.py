@@ -35,6 +35,7 @@ from counterpoise.table.importance import Importance, importance_of
 from counterpoise.table.judged import Judged, judge, without_promise
 from counterpoise.table.labels import named_labels
 from counterpoise.table.learners import LEARNERS, Job, Rows
+from counterpoise.table.memory import refuse_to_learn
 from counterpoise.table.model import Member, Model, Ruling, naive, posterior
 from counterpoise.table.named_columns import parts_of, refuse_ignored
 from counterpoise.table.notes import notes_of
@@ -360,6 +361,7 @@ def _train(
 ) -> "Training | MultilabelTraining":
     begun = monotonic()
     refuse_ignored(table.ignored, asked.named_columns)
+    refuse_to_learn(table.path, *table.frame.shape)
     targets = asked.targets or named_labels(table, asked.target)
     names = targets or (asked.target,)
     table = with_dates(with_numbers(table, names, asked.marks), [*names, *table.ignored], asked.dates)

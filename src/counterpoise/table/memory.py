@@ -1,0 +1,127 @@
+"""How much memory there is, and how much a table takes: a table that does not fit is refused before it is read."""
+
+import os
+import re
+from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
+from typing import BinaryIO
+
+from counterpoise.errors import UserError
+
+_READ_PER_BYTE, _READ_PER_CELL, _READ_PER_COLUMN = 2.0, 32.0, 25_000.0
+"""What reading takes for each byte of text, cell and column, measured with numbers and words."""
+_LEARN_PER_CELL = 80.0
+"""What training takes for each cell besides: the matrix, its copies, and what learners make of it."""
+_PIECE = 16_000_000
+
+
+def read_within_memory(file: BinaryIO, path: Path) -> bytes:
+    """All of a file of delimited text, in pieces, so that one that would not fit is refused as soon as that shows.
+
+    Raises
+    ------
+    UserError
+        If its cells need more memory than can be had.
+    """
+    there, pieces, text, columns, lines = available_memory(), [], 0, 0, 0
+    while piece := file.read(_PIECE):
+        if lines == 0:  # the names of the columns
+            first = re.split(rb"[\r\n]", piece, maxsplit=1)[0]
+            columns += max(first.count(separator) for separator in (b",", b";", b"\t", b"|")) + (columns == 0)
+        pieces.append(piece)
+        text += len(piece)
+        lines += piece.count(b"\n") or piece.count(b"\r")
+        needed = _READ_PER_BYTE * text + _READ_PER_CELL * columns * lines + _READ_PER_COLUMN * columns
+        _refuse_too_large(path, needed, there, f"{text / 1e6:,.0f} MB of text in {columns:,} columns")
+    return b"".join(pieces)
+
+
+def refuse_too_many_cells(path: Path, rows: int, columns: int) -> None:
+    """Refuse a table that says how large it is, and does not fit into memory."""
+    needed = _READ_PER_CELL * rows * columns + _READ_PER_COLUMN * columns
+    _refuse_too_large(path, needed, available_memory(), f"{rows:,} rows of {columns:,} columns")
+
+
+def refuse_to_learn(path: Path, rows: int, columns: int) -> None:
+    """Refuse to learn from a table that was read, and whose matrices do not fit into memory as well."""
+    _refuse_too_large(
+        path,
+        _LEARN_PER_CELL * rows * columns,
+        available_memory(),
+        f"to learn from {rows:,} rows of {columns:,} columns",
+    )
+
+
+def _refuse_too_large(path: Path, needed: float, there: int | None, what: str) -> None:
+    if there is not None and needed > there:
+        raise UserError(
+            f"{path} is too large for this machine: {what} takes {_amount(needed)} of memory or more, and "
+            f"{_amount(there)} can be had. Take a sample of its rows, or leave columns out of a Parquet file with "
+            "--ignore; predict reads tables of any length"
+        )
+
+
+def available_memory() -> int | None:
+    """Bytes of memory that this process may still take, or None where nobody says.
+
+    Examples
+    --------
+    >>> available_memory() > 0
+    True
+    """
+    found = [one for source in (_of_machine, _of_groups, _of_process) for one in source()]
+    return max(0, min(found)) if found else None
+
+
+def _of_machine() -> Iterator[int]:
+    with suppress(OSError, ValueError, KeyError):
+        lines = dict(line.split(":", 1) for line in Path("/proc/meminfo").read_text().splitlines())
+        yield 1024 * int(lines["MemAvailable"].split()[0])
+        return
+    with suppress(OSError, ValueError, AttributeError):
+        yield os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+
+
+def _of_groups() -> Iterator[int]:
+    """Of each control group that the process is in, such as a container: its limit less what it holds for good."""
+    with suppress(OSError, ValueError):
+        for line in Path("/proc/self/cgroup").read_text().splitlines():
+            _, kinds, place = line.split(":", 2)
+            if kinds in ("", "memory"):
+                top = Path("/sys/fs/cgroup", kinds)
+                names = ("memory.max", "memory.current") if not kinds else _OF_VERSION_1
+                for group in (top / place.lstrip("/"), *(top / place.lstrip("/")).parents):
+                    if not group.is_relative_to(top):
+                        break
+                    yield from _of_group(group, *names)
+
+
+_OF_VERSION_1 = ("memory.limit_in_bytes", "memory.usage_in_bytes")
+
+
+def _of_group(group: Path, limit: str, used: str) -> Iterator[int]:
+    with suppress(OSError, ValueError):  # "max" is no limit
+        most, held = int((group / limit).read_text()), int((group / used).read_text())
+        stat = dict(line.split() for line in (group / "memory.stat").read_text().splitlines())
+        yield most - held + int(stat.get("inactive_file", 0))  # which is given back when it is needed
+
+
+def _of_process() -> Iterator[int]:
+    with suppress(ImportError, OSError, ValueError):
+        import resource
+
+        most = resource.getrlimit(resource.RLIMIT_AS)[0]
+        if most != resource.RLIM_INFINITY:
+            yield most - int(Path("/proc/self/statm").read_text().split()[0]) * os.sysconf("SC_PAGE_SIZE")
+
+
+def _amount(of_bytes: float) -> str:
+    """Bytes for a reader.
+
+    Examples
+    --------
+    >>> _amount(3.2e9), _amount(5e6)
+    ('3.2 GB', '5 MB')
+    """
+    return f"{of_bytes / 1e9:.3g} GB" if of_bytes >= 1e8 else f"{of_bytes / 1e6:.3g} MB"

@@ -155,4 +155,5 @@ def whole(name, tp, fp, fn):
     if name == "g_mean":
         return 1 - np.exp(np.log(recalls).mean())
     spread = (total**2 - said @ said) * (total**2 - true @ true)
-    return 1 - (tp.sum() * total - said @ true) / np.sqrt(spread)
+    # of one class alone there is no correlation
+    return 1 - (tp.sum() * total - said @ true) / np.sqrt(spread) if spread else 1.0

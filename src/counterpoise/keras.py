@@ -17,21 +17,11 @@ except ImportError as missing:
     ) from missing
 
 from counterpoise.lagrangian.on_keras import GoalLoss, KeepBest
+from counterpoise.losses.on_keras import KerasLoss, replicas
 
 __all__ = ["GoalLoss", "KeepBest", "Loss", "RateLoss", "RecipeSchedule"]
 
 KERAS_NAMES: dict[str | None, str] = {"sum_over_batch_size": "mean", None: "none"}
-
-
-class _Kept(keras.losses.Loss):  # type: ignore[misc]
-    """1 for rows that Keras's mask keeps, 0 for others: Keras shows a mask to nobody but its own reductions."""
-
-    def __init__(self, class_axis: int) -> None:
-        super().__init__(reduction=None)
-        self.class_axis = class_axis
-
-    def call(self, y_true: Any, y_pred: Any) -> Any:  # noqa: ARG002
-        return keras.ops.ones_like(keras.ops.take(y_pred, 0, axis=self.class_axis))
 
 
 def _as_classes(target: Any, logits: Any, class_axis: int) -> Any:
@@ -46,7 +36,7 @@ def _as_classes(target: Any, logits: Any, class_axis: int) -> Any:
 
 
 @keras.saving.register_keras_serializable(package="counterpoise")
-class Loss(keras.losses.Loss):  # type: ignore[misc]  # Keras has no types
+class Loss(KerasLoss):
     """A recipe in place of `keras.losses.CategoricalCrossentropy` or `BinaryCrossentropy` on logits.
 
     For `model.compile(loss=Loss(recipe))`. The model's last layer gives logits (no activation). Targets are integers,
@@ -63,11 +53,18 @@ class Loss(keras.losses.Loss):  # type: ignore[misc]  # Keras has no types
         As in `counterpoise.loss`.
     name
         Keras's name of the loss.
+    dtype
+        "float32" or "float64", which the logits are cast to; None: that of the logits, at least float32.
 
     Raises
     ------
     UserError
-        For an unknown reduction; when called, as `counterpoise.loss`.
+        For an unknown reduction, and where a setting is assigned; when called, as `counterpoise.loss`.
+
+    Notes
+    -----
+    Under `tf.distribute` each replica gives 1/R of the loss of the whole batch, as Keras's own losses do: add up what
+    the replicas give.
 
     Examples
     --------
@@ -83,36 +80,36 @@ class Loss(keras.losses.Loss):  # type: ignore[misc]  # Keras has no types
         ignore_index: float | None = None,
         class_axis: int = -1,
         name: str | None = None,
+        dtype: Any = None,
     ) -> None:
-        super().__init__(name=name)
+        super().__init__(name, dtype)
         self.recipe = from_dict(recipe) if isinstance(recipe, dict) else recipe
         check_recipe(self.recipe)
         self.reduction = KERAS_NAMES.get(reduction, str(reduction))
         check_reduction(self.reduction, None)
         self.ignore_index, self.class_axis = ignore_index, class_axis
+        self._fix()
 
     def __call__(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> Any:
         """The loss of a batch."""
+        held_by = replicas()
+        if self.reduction in ("none", "sum"):
+            held_by.refuse_copies(y_true, f"reduction={self.reduction!r}")
         arguments = self._arguments(y_true, y_pred, sample_weight)
-        if len(y_pred.shape) > 2:  # a mask is one of time steps or pixels
-            kept = _Kept(self.class_axis)(y_true, y_pred) > 0
-            if not isinstance(self.recipe, SoftmaxRecipe):
-                kept = keras.ops.broadcast_to(kept[..., None], keras.ops.shape(arguments.logits))
-            arguments = with_mask(arguments, kept)
-        return reduced(arguments, self.recipe, self.reduction, class_axis=self.class_axis)
+        return reduced(arguments, self.recipe, self.reduction, class_axis=self.class_axis, replicas=held_by)
 
     def call(self, y_true: Any, y_pred: Any) -> Any:
         """The unreduced loss of a batch."""
-        arguments = self._arguments(y_true, y_pred, None)
-        return reduced(arguments, self.recipe, "none", class_axis=self.class_axis)
+        return reduced(self._arguments(y_true, y_pred, None), self.recipe, "none", class_axis=self.class_axis)
 
     def _arguments(self, y_true: Any, y_pred: Any, sample_weight: Any) -> Arguments:
-        logits, target = keras.ops.convert_to_tensor(y_pred), keras.ops.convert_to_tensor(y_true)
-        if sample_weight is not None:
-            sample_weight = keras.ops.convert_to_tensor(sample_weight)
-        if isinstance(self.recipe, SoftmaxRecipe):
-            target = _as_classes(target, logits, self.class_axis)
-        return arguments_of(logits, target, self.recipe, sample_weight, self.ignore_index, self.class_axis)
+        given = self._given(y_true, y_pred, sample_weight, self.class_axis)
+        exclusive, target = isinstance(self.recipe, SoftmaxRecipe), given.target
+        if exclusive:
+            target = _as_classes(target, given.logits, self.class_axis)
+        settings = (self.recipe, given.weight, self.ignore_index, self.class_axis)
+        arguments = arguments_of(given.logits, target, *settings)
+        return arguments if given.kept is None else with_mask(arguments, given.kept, labels=not exclusive)
 
     def get_config(self) -> dict[str, Any]:
         """What `from_config` and a saved model need."""
@@ -121,12 +118,16 @@ class Loss(keras.losses.Loss):  # type: ignore[misc]  # Keras has no types
             "reduction": self.reduction,
             "ignore_index": self.ignore_index,
             "class_axis": self.class_axis,
-            "name": self.name,
+            **super().get_config(),
         }
+
+    def _change(self, recipe: Recipe) -> None:
+        """Take another recipe, for whoever has the steps traced again that hold this one."""
+        object.__setattr__(self, "recipe", recipe)
 
 
 @keras.saving.register_keras_serializable(package="counterpoise")
-class RateLoss(keras.losses.Loss):  # type: ignore[misc]
+class RateLoss(KerasLoss):
     """A rate of `counterpoise.rates` as a Keras loss, of each batch alone.
 
     For `model.compile(loss=RateLoss("f_beta", beta=2.0))`, on logits. Keras averages the losses of batches for its
@@ -139,8 +140,8 @@ class RateLoss(keras.losses.Loss):  # type: ignore[misc]
         One of `counterpoise.rates.names`.
     average, class_axis, ignore_index, multilabel, class_weight
         As in `counterpoise.rates.recall`.
-    name
-        Keras's name of the loss.
+    name, dtype
+        As of `Loss`.
     parameters
         Those of the rate, such as beta.
 
@@ -165,9 +166,10 @@ class RateLoss(keras.losses.Loss):  # type: ignore[misc]
         multilabel: bool = False,
         class_weight: Any = None,
         name: str | None = None,
+        dtype: Any = None,
         **parameters: Any,
     ) -> None:
-        super().__init__(name=name or rate)
+        super().__init__(name or rate, dtype)
         self.settings = RateSettings(
             rate=rate,
             average=average,
@@ -177,36 +179,37 @@ class RateLoss(keras.losses.Loss):  # type: ignore[misc]
             class_weight=class_weight,
             parameters=parameters,
         )
+        self._fix()
 
     def __call__(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> Any:
         """The loss of a batch."""
-        axis = self.settings.class_axis
-        logits, target = keras.ops.convert_to_tensor(y_pred), keras.ops.convert_to_tensor(y_true)
-        if len(logits.shape) > 1 and logits.shape[axis] != 1 and not self.settings.multilabel:
-            target = _as_classes(target, logits, axis)
-        if sample_weight is not None:
-            sample_weight = keras.ops.convert_to_tensor(sample_weight)
-        if len(logits.shape) > 2:
-            sample_weight = self._masked(y_true, y_pred, sample_weight)
-        return self.settings.loss(logits, target, sample_weight)
-
-    def _masked(self, y_true: Any, y_pred: Any, sample_weight: Any) -> Any:
-        """The weight of each time step or pixel, 0 where Keras's mask leaves it out."""
-        kept = _Kept(self.settings.class_axis)(y_true, y_pred)
-        if sample_weight is None:
-            return kept
-        missing = len(kept.shape) - len(sample_weight.shape)
-        return keras.ops.cast(sample_weight, kept.dtype)[(..., *(None,) * missing)] * kept
+        held_by = replicas()
+        if self.settings.rate == "average_precision":  # the only rate that copies of all rows change
+            held_by.refuse_copies(y_true, "the rate 'average_precision'")
+        return self.settings.loss(*self._arguments(y_true, y_pred, sample_weight), replicas=held_by)
 
     def call(self, y_true: Any, y_pred: Any) -> Any:
-        """The loss of a batch, unmasked."""
-        return self.settings.loss(y_pred, y_true, None)
+        """The loss of a batch."""
+        return self.settings.loss(*self._arguments(y_true, y_pred, None))
+
+    def _arguments(self, y_true: Any, y_pred: Any, sample_weight: Any) -> tuple[Any, Any, Any]:
+        axis = self.settings.class_axis
+        logits, target, weight, kept = self._given(y_true, y_pred, sample_weight, axis)
+        if len(logits.shape) > 1 and logits.shape[axis] != 1 and not self.settings.multilabel:
+            target = _as_classes(target, logits, axis)
+        if kept is None:
+            return logits, target, weight
+        if weight is None:
+            return logits, target, keras.ops.cast(kept, logits.dtype)
+        missing = len(kept.shape) - len(weight.shape)
+        weight = keras.ops.cast(weight, logits.dtype)[(..., *(None,) * missing)]
+        return logits, target, keras.ops.where(kept, weight, keras.ops.zeros_like(weight))
 
     def get_config(self) -> dict[str, Any]:
         """What `from_config` and a saved model need."""
         settings = self.settings.to_dict()
         del settings["memory"]
-        return {**settings, "name": self.name}
+        return {**settings, **super().get_config()}
 
 
 class RecipeSchedule(keras.callbacks.Callback):  # type: ignore[misc]
@@ -237,7 +240,7 @@ class RecipeSchedule(keras.callbacks.Callback):  # type: ignore[misc]
         check_recipe(recipe)
         if recipe.to_dict() == self.loss.recipe.to_dict():
             return
-        self.loss.recipe = recipe
+        self.loss._change(recipe)
         if self.model is not None:
             self.model.make_train_function(force=True)
             if self.model.test_function is not None:

@@ -3,6 +3,10 @@
 `loss` is `counterpoise.loss`; this module asserts that TensorFlow is there. Inside `tf.function` a class out of range
 gives NaN, since values cannot be looked at while tracing.
 
+In `strategy.run` it is the loss of one replica's rows. TensorFlow adds up the gradients of replicas: for the loss of
+the whole batch pass the number of rows of all of them, `normalizer=rows_of_all`. `counterpoise.keras.Loss` does so
+by itself.
+
 >>> import tensorflow as tf
 >>> from counterpoise import softmax
 >>> step = tf.function(lambda z, y: loss(z, y, softmax.focal()), jit_compile=True)

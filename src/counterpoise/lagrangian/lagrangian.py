@@ -31,7 +31,8 @@ from counterpoise.arrays import Array, Namespace, namespace, numpy_namespace
 from counterpoise.errors import UserError
 from counterpoise.goals import Confusion, Constraint, Cost, Goal
 from counterpoise.losses import loss
-from counterpoise.losses.arguments import Arguments, arguments_of
+from counterpoise.losses.arguments import Arguments, arguments_of, counted_only
+from counterpoise.losses.replicas import ALONE, Replicas
 from counterpoise.recipes import SigmoidRecipe
 from counterpoise.recipes.parameters import one_number
 from counterpoise.recipes.sigmoid_recipe import positive_share
@@ -213,7 +214,7 @@ class Lagrangian:
         # in steps, so that few recipes are made
         return self.robustness * xp.round(32 * xp.minimum(xp.maximum(risen, 0.0), 1.0)) / 32
 
-    def observed(self, state: GoalState, found: tuple[Array, ...], rows: Any) -> GoalState:
+    def observed(self, state: GoalState, found: list[Array], rows: Any) -> GoalState:
         """The state after one more batch of so many rows, whose decisions were counted by `counts_of`."""
         xp = namespace(state.counted)
         fresh = xp.constant(_to(xp, rows) / self.memory, state.counted, xp.float32)
@@ -413,27 +414,38 @@ def goal_loss(
     >>> state.counted
     array([1., 1., 0., 1.], dtype=float32)
     """
-    arguments = checked(logits, target, sample_weight)
-    target = arguments.target
+    return goal_loss_of(checked(logits, target, sample_weight), state, lagrangian, learn)
+
+
+def goal_loss_of(
+    arguments: Arguments, state: GoalState, lagrangian: Lagrangian, learn: bool = True, replicas: Replicas = ALONE
+) -> tuple[Array, GoalState]:
+    """As `goal_loss`, of arguments from `checked`; where several replicas hold the batch, the share of this one."""
+    xp, z = arguments.xp, arguments.logits
+    found, rows = counts_of(arguments), _rows(arguments)
+    if replicas is not ALONE:
+        *found, rows = replicas.total(*(xp.constant(part, z, z.dtype) for part in (*found, rows)))
     if learn:
-        state = lagrangian.observed(state, counts_of(arguments), _rows(arguments))
+        state = lagrangian.observed(state, found, rows)
     pos, neg = lagrangian.weights(state)
-    weight = _of_class(arguments, pos / lagrangian.prior, neg / (1 - lagrangian.prior))
-    if arguments.weight is not None:
-        weight = weight * arguments.weight
-    return _mean_of_surrogate(arguments, weight, lagrangian.robustness_at(state)), state
-
-
-def _mean_of_surrogate(arguments: Arguments, weight: Array, q: Any) -> Array:
-    """The weighted mean of (1 - e^-qc) / q, which is the cross-entropy c where q is 0 and 1 - p where it is 1."""
+    weight, own = _of_class(arguments, pos / lagrangian.prior, neg / (1 - lagrangian.prior)), _weight(arguments)
+    if own is not None:
+        weight = weight * own
+    q = lagrangian.robustness_at(state)
     if namespace(q) is numpy_namespace:
-        return loss(arguments.logits, arguments.target, _surrogate(float(q)), sample_weight=weight)
+        return loss(z, arguments.target, _surrogate(float(q)), sample_weight=weight), state
+    (total,) = replicas.total(_sum_of_surrogate(arguments, weight, q))
+    rows = max(rows, 1.0) if isinstance(rows, float) else xp.maximum(xp.astype(rows, z.dtype), 1.0)
+    return replicas.share(total / rows), state
+
+
+def _sum_of_surrogate(arguments: Arguments, weight: Array, q: Array) -> Array:
+    """The weighted sum of (1 - e^-qc) / q, which is the cross-entropy c where q is 0 and 1 - p where it is 1."""
     # a recipe's robustness is fixed while tracing; here it is an array
-    xp, rows = arguments.xp, _rows(arguments)
+    xp = arguments.xp
     cross_entropy = loss(arguments.logits, arguments.target, _surrogate(0.0), reduction="none")
     q = xp.maximum(xp.astype(q, cross_entropy.dtype), 1e-8)
-    rows = max(rows, 1.0) if isinstance(rows, float) else xp.maximum(rows, 1.0)
-    return xp.sum(weight * -xp.expm1(-q * cross_entropy) / q) / rows
+    return xp.sum(weight * -xp.expm1(-q * cross_entropy) / q)
 
 
 @lru_cache(maxsize=128)
@@ -453,21 +465,31 @@ def judged(logits: Array, target: Array, lagrangian: Lagrangian, sample_weight: 
     return lagrangian.progress(counts_of(checked(logits, target, sample_weight)))
 
 
-def counts_of(arguments: Arguments) -> tuple[Array, Array, Array, Array]:
+def counts_of(arguments: Arguments) -> list[Array]:
     """Found positives, positives, false alarms and negatives; weighted, scalars of the logits' framework."""
-    xp, weight = arguments.xp, arguments.weight
+    xp, weight = arguments.xp, _weight(arguments)
     z, positive = xp.stop_gradient(arguments.logits), arguments.target
     flagged = xp.astype(z >= 0, positive.dtype)
     if weight is not None:
         flagged, positive = flagged * weight, positive * weight
     total = _rows(arguments) if weight is None else xp.sum(weight)
     found, positives = xp.sum(flagged * arguments.target), xp.sum(positive)
-    return found, positives, xp.sum(flagged) - found, total - positives
+    return [found, positives, xp.sum(flagged) - found, total - positives]
+
+
+def _weight(arguments: Arguments) -> Array | None:
+    """The weight of each decision, 0 where it is left out; or None."""
+    xp, keep, weight = arguments.xp, arguments.keep, arguments.weight
+    if keep is None:
+        return weight
+    return xp.astype(keep, arguments.logits.dtype) if weight is None else xp.where(keep, weight, 0.0)
 
 
 def _rows(arguments: Arguments) -> Any:
-    """How many decisions there are; a scalar array where the shape is unknown while tracing."""
+    """How many decisions there are; a scalar array where that is unknown while tracing."""
     xp, shape = arguments.xp, arguments.xp.shape(arguments.logits)
+    if arguments.keep is not None:
+        return xp.sum(xp.astype(arguments.keep, xp.float32))
     if all(isinstance(size, int) for size in shape):
         return float(prod(shape))
     return xp.sum(xp.astype(arguments.target * 0 + 1, xp.float32))
@@ -485,7 +507,7 @@ def _of_class(arguments: Arguments, positive: Any, negative: Any) -> Array:
 
 def checked(logits: Array, target: Array, sample_weight: Any) -> Arguments:
     """The arguments in their one form, with a target of 0 or 1: a decision cannot be counted as half right."""
-    arguments = arguments_of(logits, target, _surrogate(0.0), sample_weight, None, -1)
+    arguments = counted_only(arguments_of(logits, target, _surrogate(0.0), sample_weight, None, -1))
     xp, y = arguments.xp, arguments.target
     hard = (y == 0) | (y == 1)
     if not xp.is_concrete(y):

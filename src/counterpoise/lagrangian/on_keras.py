@@ -6,12 +6,22 @@ import keras
 
 from counterpoise.errors import UserError
 from counterpoise.goals import Goal
-from counterpoise.lagrangian.lagrangian import GoalState, Lagrangian, Progress, check_same_goal, goal_loss, judged
+from counterpoise.lagrangian.lagrangian import (
+    GoalState,
+    Lagrangian,
+    Progress,
+    check_same_goal,
+    checked,
+    goal_loss_of,
+    judged,
+)
 from counterpoise.lagrangian.threshold import Judged, judged_at_best
+from counterpoise.losses.loss import with_mask
+from counterpoise.losses.on_keras import KerasLoss, replicas
 
 
 @keras.saving.register_keras_serializable(package="counterpoise")
-class GoalLoss(keras.losses.Loss):  # type: ignore[misc]  # Keras has no types
+class GoalLoss(KerasLoss):
     """A goal in place of `keras.losses.BinaryCrossentropy(from_logits=True)`.
 
     It trains a model to flag, at a logit of 0, what serves the goal. The model's last layer gives one logit, without an
@@ -30,6 +40,8 @@ class GoalLoss(keras.losses.Loss):  # type: ignore[misc]  # Keras has no types
         The state of an earlier training for the same goal, `get_config()["state"]`.
     name
         Keras's name of the loss.
+    dtype
+        "float32" or "float64", which the logits are cast to; None: that of the logits, at least float32.
 
     Raises
     ------
@@ -51,8 +63,9 @@ class GoalLoss(keras.losses.Loss):  # type: ignore[misc]  # Keras has no types
         warm_up: float = 5.0,
         state: dict[str, Any] | None = None,
         name: str | None = None,
+        dtype: Any = None,
     ) -> None:
-        super().__init__(name=name)
+        super().__init__(name, dtype)
         if keras.backend.backend() not in ("tensorflow", "torch"):
             raise UserError(
                 f"on Keras's {keras.backend.backend()} backend a loss can keep no state from batch to batch; write the "
@@ -62,18 +75,21 @@ class GoalLoss(keras.losses.Loss):  # type: ignore[misc]  # Keras has no types
         if state is not None:
             check_same_goal(self.lagrangian.goal, state.get("goal"))
         initial = self.lagrangian.initial_state()._asdict() if state is None else state
-        self.state = GoalState(
-            *(keras.Variable(initial[part], dtype="float32", trainable=False, name=part) for part in GoalState._fields)
-        )
+        # every replica comes to the same state, so that the first one's will do
+        options = {"dtype": "float32", "trainable": False, "aggregation": "only_first_replica"}
+        self.state = GoalState(*(keras.Variable(initial[part], name=part, **options) for part in GoalState._fields))
+        self._fix()
 
     def __call__(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> Any:
         """The mean loss of a batch."""
-        logits, target = keras.ops.convert_to_tensor(y_pred), keras.ops.convert_to_tensor(y_true)
-        if sample_weight is not None:
-            sample_weight = keras.ops.convert_to_tensor(sample_weight)
+        held_by = replicas()
+        held_by.refuse_copies(y_true, "the memory of a GoalLoss")
+        logits, target, weight, kept = self._given(y_true, y_pred, sample_weight, -1)
+        arguments = checked(logits, target, weight)
+        if kept is not None:
+            arguments = with_mask(arguments, kept, labels=True)
         state = GoalState(*(keras.ops.copy(part) for part in self.state))
-        value, state = goal_loss(logits, target, state, self.lagrangian, sample_weight)
-        return self._learning(value, state)
+        return self._learning(*goal_loss_of(arguments, state, self.lagrangian, replicas=held_by))
 
     def call(self, y_true: Any, y_pred: Any) -> Any:
         """The mean loss of a batch."""
@@ -115,7 +131,7 @@ class GoalLoss(keras.losses.Loss):  # type: ignore[misc]  # Keras has no types
                     for part, variable in zip(GoalState._fields, self.state, strict=True)
                 },
             },
-            "name": self.name,
+            **super().get_config(),
         }
 
 

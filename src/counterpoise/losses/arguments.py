@@ -4,6 +4,7 @@ Shapes and dtypes are always checked. Values are checked where they can be seen,
 traces or compiles, nor on an accelerator, where looking would stall it; there a bad value gives NaN.
 """
 
+import dataclasses
 from dataclasses import dataclass
 from typing import Any
 
@@ -31,6 +32,18 @@ class Arguments:
     keep: Array | None
     weight: Array | None
     classes: int
+
+
+def counted_only(given: Arguments) -> Arguments:
+    """The arguments with logits of 0 where an entry does not count: whatever they are, no gradient sees them."""
+    xp, counts = given.xp, given.keep
+    if given.weight is not None:
+        counts = given.weight != 0 if counts is None else counts & (given.weight != 0)
+    if counts is None:
+        return given
+    if len(xp.shape(counts)) < len(xp.shape(given.logits)):
+        counts = counts[..., None]
+    return dataclasses.replace(given, logits=xp.where(counts, given.logits, 0.0))
 
 
 def warn_about_one_weight(recipe: SoftmaxRecipe, classes: int) -> None:

@@ -6,9 +6,10 @@ from typing import Any
 import numpy as np
 
 from counterpoise.arrays import Array
-from counterpoise.losses.arguments import Arguments, arguments_of, check_recipe
+from counterpoise.losses.arguments import Arguments, arguments_of, check_recipe, counted_only
 from counterpoise.losses.on_numpy import numpy_loss
 from counterpoise.losses.reduction import check_reduction, denominator, divided
+from counterpoise.losses.replicas import ALONE, Replicas
 from counterpoise.losses.sigmoid import sigmoid_elements
 from counterpoise.losses.softmax import softmax_rows, weighed
 from counterpoise.recipes import Recipe, SoftmaxRecipe
@@ -105,9 +106,15 @@ def composed(
 
 
 def reduced(
-    arguments: Arguments, recipe: Recipe, reduction: str, normalizer: Any = None, class_axis: int = -1
+    arguments: Arguments,
+    recipe: Recipe,
+    reduction: str,
+    normalizer: Any = None,
+    class_axis: int = -1,
+    replicas: Replicas = ALONE,
 ) -> Array:
-    """The loss of arguments that are already in their one form."""
+    """The loss of arguments that are already in their one form; of several replicas, the share of this one."""
+    arguments = counted_only(arguments)
     xp = arguments.xp
     with np.errstate(all="ignore"):  # branches that are not taken overflow or divide by 0 on their way
         if isinstance(recipe, SoftmaxRecipe):
@@ -120,12 +127,16 @@ def reduced(
         if arguments.keep is not None:
             values = xp.where(arguments.keep, values, 0.0)
         if reduction == "none":
-            return xp.moveaxis(values, -1, class_axis) if labelled else values
-        total = xp.sum(values)
-        return divided(xp, total, denominator(arguments, entries.weight, values, reduction, normalizer))
+            return replicas.share_of_rows(xp.moveaxis(values, -1, class_axis) if labelled else values)
+        total, by = xp.sum(values), denominator(arguments, entries.weight, values, reduction, normalizer)
+        total, *sizes = replicas.total(total) if by is None else replicas.total(total, by)
+        return replicas.share(divided(xp, total, xp.stop_gradient(sizes[0]) if sizes else None))
 
 
-def with_mask(arguments: Arguments, mask: Array) -> Arguments:
-    """The arguments with entries left out where `mask` is False, as if they were ignored."""
-    keep = mask if arguments.keep is None else arguments.keep & mask
+def with_mask(arguments: Arguments, rows: Array, *, labels: bool) -> Arguments:
+    """The arguments with rows (...) left out where `rows` is False, as if ignored; with all their `labels`, if any."""
+    xp, shape = arguments.xp, arguments.xp.shape(arguments.logits)
+    if labels and len(xp.shape(rows)) < len(shape):
+        rows = xp.broadcast_to(rows[..., None], shape)
+    keep = rows if arguments.keep is None else arguments.keep & rows
     return dataclasses.replace(arguments, keep=keep)

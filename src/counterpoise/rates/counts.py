@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from counterpoise.arrays import Array, Namespace
+from counterpoise.losses.replicas import Replicas
 from counterpoise.rates.entries import Entries, entries_of
 from counterpoise.recipes.shape import chances
 
@@ -54,6 +55,11 @@ class Counts:
     def each(self, function: Callable[[Array], Array]) -> "Counts":
         """The counts after a function of each of the four."""
         tp, fp, fn, tn = (function(count) for count in (self.tp, self.fp, self.fn, self.tn))
+        return Counts(self.xp, tp, fp, fn, tn, self.exclusive, self.dtype)
+
+    def of_all(self, replicas: Replicas) -> "Counts":
+        """The counts of the whole batch, from those of one replica."""
+        tp, fp, fn, tn = replicas.total(self.tp, self.fp, self.fn, self.tn)
         return Counts(self.xp, tp, fp, fn, tn, self.exclusive, self.dtype)
 
     def swapped(self) -> "Counts":

@@ -11,7 +11,14 @@ from typing import Any
 
 from counterpoise.arrays import Array, Namespace, namespace, shape_text
 from counterpoise.errors import UserError
-from counterpoise.losses.arguments import Arguments, refuse_values, sigmoid_arguments, softmax_arguments
+from counterpoise.losses.arguments import (
+    Arguments,
+    counted_only,
+    refuse_values,
+    sigmoid_arguments,
+    softmax_arguments,
+)
+from counterpoise.losses.replicas import Replicas
 from counterpoise.recipes import SigmoidRecipe, SoftmaxRecipe
 from counterpoise.recipes.affine import INFINITY
 from counterpoise.recipes.logits import checked_logits
@@ -47,6 +54,11 @@ class Entries:
         at = slice(None) if self.classes == 1 else slice(index, index + 1)
         return self._each(lambda array: array[:, at])
 
+    def of_all(self, replicas: Replicas) -> "Entries":
+        """The entries of the whole batch, from those of one replica."""
+        odds, positive, negative = replicas.rows(self.odds, self.positive, self.negative)
+        return Entries(self.xp, odds, positive, negative, self.exclusive)
+
     def pooled(self) -> "Entries":
         """The entries of all classes as those of one."""
         return self._each(lambda array: self.xp.reshape(array, (-1, 1)))
@@ -75,7 +87,7 @@ def _several_classes(logits: Any, class_axis: int) -> bool:
 def _softmax_entries(
     logits: Any, target: Any, sample_weight: Any, ignore_index: float | None, class_axis: int
 ) -> Entries:
-    given = softmax_arguments(logits, target, _SOFTMAX, sample_weight, ignore_index, class_axis)
+    given = counted_only(softmax_arguments(logits, target, _SOFTMAX, sample_weight, ignore_index, class_axis))
     xp, z = given.xp, given.logits
     if given.hard:
         known = (given.target >= 0) & (given.target < given.classes)
@@ -122,7 +134,7 @@ def _checked_shares(given: Arguments) -> Array:
 def _sigmoid_entries(
     logits: Any, target: Any, sample_weight: Any, ignore_index: float | None, class_axis: int
 ) -> Entries:
-    given = sigmoid_arguments(logits, target, _SIGMOID, sample_weight, ignore_index, class_axis)
+    given = counted_only(sigmoid_arguments(logits, target, _SIGMOID, sample_weight, ignore_index, class_axis))
     return _flattened(given, given.logits, given.target, given.weight, given.keep, exclusive=False)
 
 

@@ -7,6 +7,7 @@ import numpy as np
 
 from counterpoise.arrays import Array
 from counterpoise.errors import UserError
+from counterpoise.losses.replicas import ALONE, Replicas
 from counterpoise.rates.average import Average, check_average
 from counterpoise.rates.counts import counts_of
 from counterpoise.rates.entries import entries_of
@@ -43,10 +44,13 @@ class RateSettings:
         given = {name: getattr(self, name) for name in self.__dataclass_fields__ if name != "parameters"}
         return {**given, **self.parameters}
 
-    def loss(self, logits: Any, target: Any, sample_weight: Any) -> Array:
-        """The loss of a batch alone."""
+    def loss(self, logits: Any, target: Any, sample_weight: Any, replicas: Replicas = ALONE) -> Array:
+        """The loss of a batch alone, which several replicas may hold; then the share of this one."""
         entries = entries_of(logits, target, self.class_axis, sample_weight, self.ignore_index, self.multilabel)
-        return row_named(self.rate).loss(entries, self.average, self.class_weight, self.parameters)
+        row, rest = row_named(self.rate), (self.average, self.class_weight, self.parameters)
+        if row.ranked:
+            return replicas.share(row.loss(entries.of_all(replicas), *rest))
+        return replicas.share(row.loss_of_counts(counts_of(entries).of_all(replicas), *rest))
 
     def loss_with_memory(
         self, logits: Any, target: Any, sample_weight: Any, memory: Memory | None

@@ -1,0 +1,40 @@
+"""Keras losses where several replicas hold a batch, each in processes of its own: strategies leave their marks."""
+
+import os
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+HERE = Path(__file__).parent
+
+
+def session(script, *arguments, **environment):
+    """A session's process, on TensorFlow unless the environment says otherwise."""
+    settings = {"KERAS_BACKEND": "tensorflow", "TF_CPP_MIN_LOG_LEVEL": "3", "CUDA_VISIBLE_DEVICES": ""}
+    return subprocess.Popen(
+        [sys.executable, str(HERE / script), *arguments],
+        env={**os.environ, **settings, **environment},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+def assert_all_passed(*processes):
+    for process in processes:
+        out, errors = process.communicate()
+        assert process.returncode == 0, out + errors[-4000:]
+        assert "all checks passed" in out
+
+
+def test_mirrored_replicas():
+    assert_all_passed(session("replicas_session.py"))
+
+
+def test_workers_in_two_processes():
+    with socket.socket() as one, socket.socket() as other:
+        for each in (one, other):
+            each.bind(("localhost", 0))
+        ports = [str(each.getsockname()[1]) for each in (one, other)]
+    assert_all_passed(*(session("workers_session.py", str(place), *ports) for place in (0, 1)))

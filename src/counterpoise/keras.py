@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from counterpoise.errors import UserError
 from counterpoise.losses.arguments import Arguments, arguments_of, check_recipe
 from counterpoise.losses.loss import reduced, with_mask
 from counterpoise.losses.reduction import check_reduction
@@ -170,7 +171,7 @@ class RateLoss(KerasLoss):
         **parameters: Any,
     ) -> None:
         super().__init__(name or rate, dtype)
-        self.settings = RateSettings(
+        self._settings = RateSettings(
             rate=rate,
             average=average,
             class_axis=class_axis,
@@ -184,18 +185,18 @@ class RateLoss(KerasLoss):
     def __call__(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> Any:
         """The loss of a batch."""
         held_by = replicas()
-        if self.settings.rate == "average_precision":  # the only rate that copies of all rows change
+        if self._settings.rate == "average_precision":  # the only rate that copies of all rows change
             held_by.refuse_copies(y_true, "the rate 'average_precision'")
-        return self.settings.loss(*self._arguments(y_true, y_pred, sample_weight), replicas=held_by)
+        return self._settings.loss(*self._arguments(y_true, y_pred, sample_weight), replicas=held_by)
 
     def call(self, y_true: Any, y_pred: Any) -> Any:
         """The loss of a batch."""
-        return self.settings.loss(*self._arguments(y_true, y_pred, None))
+        return self._settings.loss(*self._arguments(y_true, y_pred, None))
 
     def _arguments(self, y_true: Any, y_pred: Any, sample_weight: Any) -> tuple[Any, Any, Any]:
-        axis = self.settings.class_axis
+        axis = self._settings.class_axis
         logits, target, weight, kept = self._given(y_true, y_pred, sample_weight, axis)
-        if len(logits.shape) > 1 and logits.shape[axis] != 1 and not self.settings.multilabel:
+        if len(logits.shape) > 1 and logits.shape[axis] != 1 and not self._settings.multilabel:
             target = _as_classes(target, logits, axis)
         if kept is None:
             return logits, target, weight
@@ -207,7 +208,7 @@ class RateLoss(KerasLoss):
 
     def get_config(self) -> dict[str, Any]:
         """What `from_config` and a saved model need."""
-        settings = self.settings.to_dict()
+        settings = self._settings.to_dict()
         del settings["memory"]
         return {**settings, **super().get_config()}
 
@@ -222,6 +223,11 @@ class RecipeSchedule(keras.callbacks.Callback):  # type: ignore[misc]
     schedule
         From the number of an epoch, counted from 0, to a recipe; such as `counterpoise.deferred`.
 
+    Raises
+    ------
+    UserError
+        Where the model was compiled with another `Loss`.
+
     Examples
     --------
     >>> from counterpoise import deferred, softmax
@@ -233,6 +239,15 @@ class RecipeSchedule(keras.callbacks.Callback):  # type: ignore[misc]
     def __init__(self, loss: Loss, schedule: Schedule) -> None:
         super().__init__()
         self.loss, self.schedule = loss, schedule
+
+    def on_train_begin(self, logs: dict[str, Any] | None = None) -> None:  # noqa: ARG002
+        """Refuse a loss that the model does not have: to change its recipe would change nothing."""
+        held = [one for one in keras.tree.flatten(self.model.loss) if isinstance(one, Loss)]
+        if held and not any(one is self.loss for one in held):
+            raise UserError(
+                "the loss of this RecipeSchedule is not the one that the model was compiled with; pass the model's own, "
+                "as in RecipeSchedule(model.loss, schedule)"
+            )
 
     def on_epoch_begin(self, epoch: int, logs: dict[str, Any] | None = None) -> None:  # noqa: ARG002
         """Change the recipe, and have the steps that were traced with the last one traced again."""

@@ -7,7 +7,7 @@ import keras
 import numpy as np
 
 import counterpoise as cp
-from counterpoise.keras import Loss, RateLoss
+from counterpoise.keras import Loss, RateLoss, RecipeSchedule
 
 RNG = np.random.default_rng(0)
 COUNTS = cp.ClassCounts([198, 436, 710, 272])
@@ -182,6 +182,110 @@ def rates_train_and_are_saved(directory):
         close(loaded.evaluate(x, y, verbose=0), model.evaluate(x, y, verbose=0))
 
 
+def refused(action, words):
+    try:
+        value = action()
+    except cp.UserError as error:
+        assert words in str(error), error
+    else:
+        raise AssertionError(f"no error, but {value}")
+
+
+def what_is_assigned_is_refused():
+    """A compiled model would go on with what was traced, and show the other."""
+    loss, rate = Loss(cp.softmax.focal(), "sum"), RateLoss("f_beta", beta=2.0)
+    for criterion, name, value in (
+        (loss, "recipe", cp.softmax.poly1()),
+        (loss, "reduction", "mean"),
+        (loss, "ignore_index", -1),
+        (loss, "class_axis", 1),
+        (loss, "dtype", "float64"),
+        (loss, "weight", [1.0, 2.0]),  # no setting of a Loss, which would be shown all the same
+        (rate, "beta", 1.0),
+        (rate, "average", "micro"),
+        (rate, "reduction", "sum"),
+    ):
+        before = criterion.get_config()
+        refused(lambda c=criterion, n=name, v=value: setattr(c, n, v), f"{name} of a {type(criterion).__name__} cannot")
+        assert criterion.get_config() == before
+
+    class Extended(Loss):
+        def __init__(self, recipe, extra):
+            super().__init__(recipe)
+            self.extra = extra
+
+    extended = Extended(cp.softmax.focal(), 3)
+    assert extended.extra == 3
+    refused(lambda: setattr(extended, "recipe", cp.softmax.poly1()), "RecipeSchedule")
+
+
+def a_schedule_needs_the_model_s_own_loss():
+    for held in (Loss(cp.softmax.focal()), {"dense_out": Loss(cp.softmax.focal())}):
+        inputs = keras.Input((3,))
+        model = compiled(keras.Model(inputs, {"dense_out": keras.layers.Dense(4, name="dense_out")(inputs)}), held)
+        for loss in [held] if isinstance(held, Loss) else held.values():
+            follow = RecipeSchedule(loss, lambda epoch: cp.softmax.focal())
+            follow.set_model(model)
+            follow.on_train_begin()
+        follow = RecipeSchedule(Loss(cp.softmax.focal()), lambda epoch: cp.softmax.focal())
+        follow.set_model(model)
+        refused(follow.on_train_begin, "pass the model's own")
+
+
+def dtype_is_the_one_that_was_asked_for():
+    logits, y = RNG.normal(size=(9, 4)), RNG.integers(4, size=9)
+    recipe = cp.softmax.focal()
+    for asked, given, found in (
+        (None, "float32", "float32"),
+        (None, "float16", "float32"),
+        ("float32", "float64", "float32"),
+        ("float64", "float32", "float64"),
+        (keras.DTypePolicy("float64"), "float16", "float64"),
+    ):
+        for loss in (Loss(recipe, dtype=asked), RateLoss("recall", dtype=asked)):
+            assert type(loss).from_config(loss.get_config()).get_config() == loss.get_config()
+            assert loss.dtype in (None, found)
+            if found == "float64" and keras.backend.backend() == "jax":
+                refused(lambda loss=loss: loss(y, logits.astype("float32")), "jax_enable_x64")
+                continue
+            value = loss(y, logits.astype(given))
+            assert keras.backend.standardize_dtype(value.dtype) == found
+    for half in ("float16", "mixed_bfloat16"):
+        refused(lambda half=half: Loss(recipe, dtype=half), "computed in 'float32' or 'float64'")
+
+
+def mask_of_rows_counts():
+    """`Masking` makes a mask (N,) of features (N, F)."""
+    x = np.array([[0, 0], [1, 2], [0, 0], [3, 1], [1, 1]], "float32")
+    inputs = keras.Input((2,))
+    model = keras.Model(inputs, keras.layers.Dense(3)(keras.layers.Masking()(inputs)))
+    y, weight, kept = np.array([-1, 1, 7, 0, 2]), np.array([9, 1, np.nan, 3, 0], "float32"), x[:, 0] != 0
+    logits = model.predict(x, verbose=0)[kept]
+    for loss in (Loss(cp.softmax.focal()), Loss(cp.softmax.focal(), "weighted_mean"), Loss(cp.softmax.focal(), "sum")):
+        found = compiled(model, loss).evaluate(x, y, verbose=0)
+        close(found, cp.loss(logits, y[kept], loss.recipe, reduction=loss.reduction))
+    rate = compiled(model, RateLoss("f_beta")).evaluate(x, y, sample_weight=weight, verbose=0)
+    close(rate, cp.rates.f_beta(logits, y[kept], sample_weight=weight[kept]))
+    misfit = keras.ops.convert_to_tensor(np.zeros((5, 3), "float32"))
+    misfit._keras_mask = keras.ops.ones((5, 2))
+    refused(lambda: Loss(cp.softmax.focal())(np.zeros(5, "int32"), misfit), "Keras's mask has shape (5, 2)")
+
+
+def class_weight_is_a_sample_weight():
+    x, y = RNG.normal(size=(12, 3)).astype("float32"), RNG.integers(4, size=12)
+    weight = {0: 0.5, 1: 2.0, 2: 1.0, 3: 0.0}
+    for loss in (Loss(cp.softmax.focal(COUNTS, weight="inverse"), "weighted_mean"), RateLoss("f_beta")):
+        model = linear(3, 4)
+        model.compile(keras.optimizers.SGD(0.0), loss=loss)
+        logits = model.predict(x, verbose=0)
+        found = model.fit(x, y, class_weight=weight, batch_size=12, verbose=0).history["loss"][0]
+        by_row = np.array([weight[label] for label in y], "float32")
+        if isinstance(loss, Loss):
+            close(found, cp.loss(logits, y, loss.recipe, by_row, "weighted_mean"))
+        else:
+            close(found, cp.rates.f_beta(logits, y, sample_weight=by_row))
+
+
 if __name__ == "__main__":
     fit_and_evaluate_agree()
     targets_of_every_shape_agree()
@@ -196,4 +300,9 @@ if __name__ == "__main__":
     rates_are_those_of_the_function()
     rates_leave_out_what_the_mask_does()
     rates_train_and_are_saved(Path(sys.argv[1]))
+    what_is_assigned_is_refused()
+    a_schedule_needs_the_model_s_own_loss()
+    dtype_is_the_one_that_was_asked_for()
+    mask_of_rows_counts()
+    class_weight_is_a_sample_weight()
     print("all checks passed")

@@ -381,7 +381,7 @@ def test_times_of_several_offsets_are_taken_in_utc_and_that_is_told():
     frame = frame.with_columns(pl.col("at").dt.strftime("%Y-%m-%dT%H:%M:%S%:z"))
     result = cp.train(frame, target="bad", learners=["logistic"], budget=5)
     assert next(one.zone for one in result.schema.columns if one.name == "at") == "UTC"
-    (said,) = [note for note in result.notes if "'at'" in note]
+    (said,) = [note for note in result.notes if "from UTC" in note]
     assert said == "Column 'at' has times +01:00, +02:00 from UTC; their month, weekday and hour are taken in UTC."
 
 

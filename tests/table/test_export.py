@@ -192,8 +192,10 @@ def test_the_command_writes_a_file_that_says_what_it_is(tmp_path, imbalanced, ca
         "features": [2],
         "categories": ["elm", "fir", "oak"],
         "form": "",
+        "zone": "",
     }
-    assert described["features"][-3:] == ["day day", "day month", "day weekday"]
+    assert described["features"][-1:] == ["day weekday"]
+    assert described["reference"] is None
     model = cp.load(tmp_path / "m")
     matrix = to_matrix(Table(frame, Path("t"), typed=True), model.schema)
     probability, decision = session.run(None, {"features": matrix})

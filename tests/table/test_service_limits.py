@@ -20,7 +20,7 @@ import pytest
 from counterpoise.errors import UserError
 from counterpoise.table import asgi, json_rows, listening, load
 from counterpoise.table.asgi import Reply, Service
-from counterpoise.table.json_rows import TooLargeError, rows_of, table_of_rows
+from counterpoise.table.json_rows import TooLargeError, request_of, table_of_rows
 
 pytest.importorskip("uvicorn")
 
@@ -195,7 +195,7 @@ def test_many_objects_are_refused_before_they_are_read(monkeypatch):
     body = b'{"rows": [' + b"[]," * 200_000 + b"[]]}"
     monkeypatch.setattr(json_rows.json, "loads", lambda _: pytest.fail("it was read"))
     with pytest.raises(TooLargeError, match="more than 100,000 objects and lists"):
-        rows_of(body, 10_000)
+        request_of(body, 10_000)
 
 
 @pytest.mark.parametrize(
@@ -218,8 +218,8 @@ def test_objects_and_lists_are_counted_outside_of_text(text):
 def test_utf_16_is_refused():
     """Its bytes would be counted as what they are not."""
     with pytest.raises(json_rows.RefusedError, match="no JSON"):
-        rows_of('{"rows": [{"x": 1}]}'.encode("utf-16"), 10)
-    assert rows_of('{"rows": [{"x": 1}]}'.encode("utf-8-sig"), 10) == [{"x": 1}]
+        request_of('{"rows": [{"x": 1}]}'.encode("utf-16"), 10)
+    assert request_of('{"rows": [{"x": 1}]}'.encode("utf-8-sig"), 10) == ([{"x": 1}], None)
 
 
 def counted(monkeypatch, module, name):

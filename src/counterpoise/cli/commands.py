@@ -11,7 +11,7 @@ from rich.table import Table as Grid
 from counterpoise import __version__
 from counterpoise.cli.audit import audit
 from counterpoise.cli.compare import compare
-from counterpoise.cli.date_options import Dates
+from counterpoise.cli.date_options import AsOf, Dates
 from counterpoise.cli.display import progress, show
 from counterpoise.cli.export import export
 from counterpoise.cli.number_options import Decimal, Thousands
@@ -110,6 +110,10 @@ def train(
     dates: Dates = None,
     decimal: Decimal = None,
     thousands: Thousands = None,
+    as_of: AsOf = None,
+    absolute_time: Annotated[
+        bool, typer.Option("--absolute-time", help="Dates themselves are features too, not only their ages.")
+    ] = False,
     slices: Annotated[
         str | None, typer.Option("--slice", metavar="C", help="The report shows every rate by this column.")
     ] = None,
@@ -150,6 +154,8 @@ def train(
             dates=dates,
             decimal=decimal,
             thousands=thousands,
+            as_of=as_of,
+            absolute_time=absolute_time,
             budget=_seconds(budget),
             seed=seed,
         )

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.table import Table as Grid
 
-from counterpoise.cli.date_options import Dates
+from counterpoise.cli.date_options import AsOf, Dates
 from counterpoise.cli.display import progress, show
 from counterpoise.cli.number_options import Decimal, Thousands
 from counterpoise.cli.terminal import say
@@ -33,6 +33,7 @@ def compare(
     dates: Dates = None,
     decimal: Decimal = None,
     thousands: Thousands = None,
+    as_of: AsOf = None,
     seed: Annotated[int, typer.Option(help="Same seed, same folds.")] = 0,
 ) -> None:
     """Compare all losses and learners on one table, on the same folds."""
@@ -56,6 +57,7 @@ def compare(
             dates=dates,
             decimal=decimal,
             thousands=thousands,
+            as_of=as_of,
             seed=seed,
             progress=told,
         )

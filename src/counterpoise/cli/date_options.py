@@ -4,6 +4,10 @@ from typing import Annotated
 
 import typer
 
+AsOf = Annotated[
+    str | None,
+    typer.Option(metavar="DATE", help="The day that ages of dates count to. Default: the newest date of the table."),
+]
 Dates = Annotated[
     str | None,
     typer.Option(metavar="day-first|month-first", help="How to read 03/04/2024 where nothing in the table decides."),

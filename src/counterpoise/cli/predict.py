@@ -5,6 +5,7 @@ from typing import Annotated
 
 import typer
 
+from counterpoise.cli.date_options import AsOf
 from counterpoise.cli.terminal import say
 from counterpoise.errors import UserError
 
@@ -21,6 +22,7 @@ def predict(
             "class; of several classes P,P,...).",
         ),
     ] = None,
+    as_of: AsOf = None,
 ) -> None:
     """Write probabilities and decisions for the rows of a table, in its order."""
     from counterpoise.cli.commands import _needs_table_extra
@@ -28,9 +30,11 @@ def predict(
     _needs_table_extra()
     from counterpoise.table import predict_table
 
-    done = predict_table(directory, table, out, prior=None if prior is None else _prior(prior))
+    done = predict_table(directory, table, out, prior=None if prior is None else _prior(prior), as_of=as_of)
     decided = ", ".join(f"{name} {rows:,}" for name, rows in done.decided.items())
     say(f"{done.rows:,} rows in {done.out}; decided: {decided}")
+    if done.told_by and done.as_of is not None:
+        say(f"ages of dates count to {done.as_of}, as the newest date of {done.told_by!r} tells; or give --as-of")
     if done.prior is not None:
         shares = zip(done.decided, done.prior, strict=True)
         say("adjusted to class shares: " + ", ".join(f"{name} {share:.4g}" for name, share in shares))

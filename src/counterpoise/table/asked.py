@@ -17,6 +17,7 @@ from counterpoise.table.frames import FRAME
 from counterpoise.table.learners import LEARNERS, installed
 from counterpoise.table.named_columns import joined
 from counterpoise.table.reading import Marks
+from counterpoise.table.reference_day import day_of
 
 DEFAULT_LEARNERS = ("lightgbm", "logistic", "catboost")
 DEFAULT_BUDGET = 300.0
@@ -55,6 +56,10 @@ class Asked:
         "day-first" or "month-first", for columns of dates such as 03/04/2024 that nothing else decides.
     decimal, thousands
         As in `Marks`: what numbers that are text mean where the columns do not tell.
+    as_of
+        The day that ages of dates count to, as 2024-01-31; None: the newest date of a column.
+    absolute_time
+        Whether dates themselves are features too.
     """
 
     target: str
@@ -73,6 +78,8 @@ class Asked:
     dates: str | None = None
     decimal: str | None = None
     thousands: str | None = None
+    as_of: str | None = None
+    absolute_time: bool = False
 
     def __post_init__(self) -> None:
         if not isinstance(self.seed, Integral):
@@ -97,6 +104,7 @@ class Asked:
         if self.time == self.target:
             raise UserError(f"time is {self.time!r}, which is the target; name another column")
         check_order(self.dates)
+        day_of(self.as_of)
 
     @property
     def marks(self) -> Marks:
@@ -142,6 +150,7 @@ def command_of(path: Path, asked: Asked, positive: str | None, goal: Goal) -> st
         chosen |= {name: getattr(asked, name) for name in ("time", "group", "weight", "slice")}
         chosen |= {name: getattr(asked, name) for name in ("dates", "decimal", "thousands")}
         chosen |= {"ignore": list(asked.ignore) or None}
+        chosen |= {"as_of": asked.as_of, "absolute_time": asked.absolute_time or None}
         chosen |= {"budget": None if asked.budget == DEFAULT_BUDGET else asked.budget, "seed": asked.seed}
         said = ", ".join(f"{name}={value!r}" for name, value in chosen.items() if value is not None)
         return f"counterpoise.train(frame, {said})"
@@ -157,6 +166,10 @@ def command_of(path: Path, asked: Asked, positive: str | None, goal: Goal) -> st
     for name in ("dates", "decimal", "thousands"):
         if getattr(asked, name) is not None:
             words += [f"--{name}", getattr(asked, name)]
+    if asked.as_of is not None:
+        words += ["--as-of", asked.as_of]
+    if asked.absolute_time:
+        words.append("--absolute-time")
     if asked.budget != DEFAULT_BUDGET:
         words += ["--budget", f"{asked.budget:g}s"]
     return shlex.join([*words, "--seed", str(asked.seed)])

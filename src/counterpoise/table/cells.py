@@ -9,13 +9,14 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import Any
 
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 from polars import selectors
 
-from counterpoise.errors import UserError
+from counterpoise.errors import UserError, warn_user
 from counterpoise.table.date_columns import as_learned
 from counterpoise.table.features import (
     CATEGORY,
@@ -33,6 +34,7 @@ from counterpoise.table.features import (
 from counterpoise.table.figures import PLAIN, SCALES, meanings, read_figures
 from counterpoise.table.missing import without_marks
 from counterpoise.table.read import Table, check_columns
+from counterpoise.table.reference_day import NewestDay, day_of, few_rows
 from counterpoise.table.wording import quoted
 
 INFINITE = "is infinite"
@@ -258,8 +260,16 @@ def _meaning(word: str) -> str:
     return low if low in ("true", "false") else word
 
 
-def read_rows(table: Table, schema: Schema) -> tuple[Table, NDArray[np.float64]]:
+def read_rows(table: Table, schema: Schema, as_of: Any = None) -> tuple[Table, NDArray[np.float64]]:
     """Rows that must all be usable, as `usable` gives them, and their features (N, F).
+
+    Parameters
+    ----------
+    table, schema
+        The rows, and what the columns become.
+    as_of
+        The day that ages of dates count to; None: as told by the newest date of the rows, with a warning where they
+        are few.
 
     Raises
     ------
@@ -270,4 +280,11 @@ def read_rows(table: Table, schema: Schema) -> tuple[Table, NDArray[np.float64]]
     if problems:
         first = problems[0]
         raise UserError(f"{table.path}: {first.said(first.row + 1)}, but the model was trained on that")
-    return read, to_matrix(read, schema)
+    day = day_of(as_of)
+    if day is None and schema.reference is not None and not schema.reference.own:
+        newest = NewestDay()
+        newest.add(read.frame[schema.reference.column])
+        day = schema.reference.day_from(newest)
+        if (said := few_rows(schema.reference, newest.rows, day)) is not None:
+            warn_user(said)
+    return read, to_matrix(read, schema, day)

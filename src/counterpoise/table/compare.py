@@ -42,6 +42,7 @@ from counterpoise.table.race import (
     standard_error,
 )
 from counterpoise.table.read import read_labels, read_table, with_numbers
+from counterpoise.table.reference_day import day_of
 from counterpoise.table.split import folds_of, sample_rows
 from counterpoise.table.train import silent
 from counterpoise.table.trials import Trials
@@ -164,6 +165,7 @@ def compare_table(
     dates: str | None = None,
     decimal: str | None = None,
     thousands: str | None = None,
+    as_of: str | None = None,
     seed: int = 0,
     progress: Progress = silent,
 ) -> Comparison:
@@ -191,6 +193,8 @@ def compare_table(
         "day-first" or "month-first", for dates such as 03/04/2024 where nothing else decides.
     decimal, thousands
         The mark before a fraction and between groups of digits, as for `counterpoise.train`.
+    as_of
+        The day that ages of dates count to; None: the newest date of a column.
     seed
         Same seed, same folds.
     progress
@@ -212,6 +216,7 @@ def compare_table(
         dates=dates,
         decimal=decimal,
         thousands=thousands,
+        as_of=as_of,
     )
     progress("reading the table", 0.0)
     course, total = _course(path, asked, progress)
@@ -320,8 +325,8 @@ def _course(path: Path, asked: Asked, progress: Progress) -> tuple[Race, int]:
     outputs = 1 if labels.positive is not None else len(labels.classes)
     kept = sample_rows(codes, max(1, 2 * MOST_ROWS // (1 + outputs)), seed=asked.seed)
     counts = counts_of(labels, kept)
-    schema = learn_schema(table, asked.target, kept)
-    rows = Rows(to_matrix(table, schema), codes).at(kept)
+    schema = learn_schema(table, asked.target, kept, as_of=day_of(asked.as_of))
+    rows = Rows(to_matrix(table, schema, schema.day), codes).at(kept)
     fold = folds_of(rows.codes, how_many_folds(counts), seed=asked.seed)
     progress("reading the table", 1.0)
     return Race(rows, fold, counts, schema, goal, asked.seed, Trials(), inf, progress), len(codes)

@@ -108,9 +108,11 @@ def to_onnx(model: Model) -> bytes:
 def described(model: Model) -> dict[str, Any]:
     """What somebody needs who fills the feature matrix: plain data.
 
-    A number or a flag is itself; a date is its days since 1970-01-01, month (1 to 12), weekday (1: Monday) and hour, as
-    the names of the features say; a category is its place in the list; what is missing or no category is NaN. What text
-    becomes only `counterpoise.table.features.to_matrix` computes. A form says how dates were written that were text.
+    A number or a flag is itself; a category is its place in the list; what is missing or no category is NaN. A date is,
+    as the names of its features say, its age in days (to the day of the table or, of a time, to its end; or to the
+    row's own time: see the reference), the days since another date, its month (1 to 12), weekday (1: Monday) and hour
+    in its zone, 1 where it is known, or its days since 1970. What text becomes only
+    `counterpoise.table.features.to_matrix` computes. A form says how dates were written that were text.
     """
     threshold = model.decision.threshold
     columns = [
@@ -120,12 +122,14 @@ def described(model: Model) -> dict[str, Any]:
             "features": model.schema.features_of[column.name],
             "categories": list(column.categories),
             "form": column.form,
+            "zone": column.zone,
         }
         for column in model.schema.columns
     ]
     return {
         "features": model.schema.features,
         "columns": columns,
+        "reference": None if model.schema.reference is None else model.schema.reference.to_dict(),
         "classes": list(model.classes),
         "target": model.target,
         "goal": str(model.decision.goal),

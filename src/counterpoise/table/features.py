@@ -1,7 +1,7 @@
 """Columns as the numbers that trees split on, by a schema learned on the training rows.
 
-Numbers and flags stay as they are; a date becomes its day number, month and weekday (a time its hour
-too); a value that repeats becomes the code of its category; free text becomes its length and the
+Numbers and flags stay as they are; a date becomes its age, its distance from other dates, its month, weekday and
+hour (`ages`); a value that repeats becomes the code of its category; free text becomes its length and the
 components that `text` finds. What training rows never showed, a new category or an empty cell, is
 missing, which trees handle; but a column in which nothing is known any more was renamed, retyped or
 coded anew, and is refused. The schema is plain data and travels with the model.
@@ -9,7 +9,8 @@ coded anew, and is refused. The schema is plain data and travels with the model.
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
+from datetime import date
 from typing import Any
 
 import numpy as np
@@ -17,21 +18,18 @@ import polars as pl
 from numpy.typing import NDArray
 
 from counterpoise.errors import UserError
+from counterpoise.table.ages import SINCE, Dated, date_parts, learn_dates
 from counterpoise.table.date_columns import as_learned
 from counterpoise.table.figures import PLAIN, Figures
 from counterpoise.table.identifiers import Identifier, find_identifier, tells_classes
 from counterpoise.table.read import Table, check_columns, refuse_doubtful
 from counterpoise.table.reading import MOSTLY_ONCE
+from counterpoise.table.reference_day import Reference, newest_day
 from counterpoise.table.text import Text, text_unit
 from counterpoise.table.wording import quoted
 
 NUMBER, FLAG, DATE, DATETIME, CATEGORY, TEXT = "number", "flag", "date", "datetime", "category", "text"
 CALENDAR = "calendar"  # of the time column: an ever-growing day number says nothing of rows to come
-_PARTS = {
-    DATE: (" day", " month", " weekday"),
-    DATETIME: (" day", " month", " weekday", " hour"),
-    CALENDAR: (" month", " weekday", " hour"),
-}
 DATES = (DATE, DATETIME, CALENDAR)
 _PLAIN_KINDS = {CALENDAR: "date"}
 IGNORED = "ignored on request"
@@ -64,6 +62,8 @@ class Column:
         Of times that had a zone in training: the one in which month, weekday and hour are taken.
     figures
         Of numbers: how they were written.
+    dated
+        Of dates: what is added to the name for each feature, such as " age", " month" or " since joined".
     """
 
     name: str
@@ -75,13 +75,14 @@ class Column:
     form: str = ""
     zone: str = ""
     figures: Figures = PLAIN
+    dated: tuple[str, ...] = ()
 
     @property
     def parts(self) -> tuple[str, ...]:
         """What is added to the name for each column of the matrix."""
         if self.kind == TEXT:
             return (" length", *self.found)
-        return _PARTS.get(self.kind, ("",))
+        return self.dated if self.kind in DATES else ("",)
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,12 +97,17 @@ class Schema:
         Name and reason of the others.
     texts
         What was learned of each column of text, by name: arrays, which `arrays` gives.
+    reference
+        What the ages of dates count to; None where nothing is an age.
+    said
+        What the reader of the training should know, in sentences.
 
     Examples
     --------
-    >>> schema = Schema((Column("size", "number"), Column("when", "date")), (("id", "constant"),))
+    >>> when = Column("when", "date", dated=(" month", " weekday"))
+    >>> schema = Schema((Column("size", "number"), when), (("id", "constant"),))
     >>> schema.features
-    ['size', 'when day', 'when month', 'when weekday']
+    ['size', 'when month', 'when weekday']
     >>> Schema.from_dict(schema.to_dict()) == schema
     True
     """
@@ -109,6 +115,8 @@ class Schema:
     columns: tuple[Column, ...]
     dropped: tuple[tuple[str, str], ...] = ()
     texts: Mapping[str, Text] = field(default_factory=dict, compare=False)
+    reference: Reference | None = None
+    said: tuple[str, ...] = field(default=(), compare=False)
 
     @property
     def features(self) -> list[str]:
@@ -140,13 +148,26 @@ class Schema:
 
     @property
     def features_of(self) -> dict[str, list[int]]:
-        """The places of each column's features in the matrix."""
-        found: dict[str, list[int]] = {}
-        begun = 0
+        """The places of each column's features in the matrix; a distance between two dates is of both."""
+        found: dict[str, list[int]] = {column.name: [] for column in self.columns}
+        place = 0
         for column in self.columns:
-            found[column.name] = list(range(begun, begun + len(column.parts)))
-            begun += len(column.parts)
-        return found
+            for part in column.parts:
+                found[column.name].append(place)
+                if column.kind in DATES and part.startswith(SINCE):
+                    found[part.removeprefix(SINCE)].append(place)
+                place += 1
+        return {name: sorted(places) for name, places in found.items()}
+
+    @property
+    def day(self) -> date | None:
+        """The day that the ages of the training rows count to; None where nothing depends on one."""
+        return date.fromisoformat(self.reference.day) if self.reference is not None and self.reference.day else None
+
+    @property
+    def needs_day(self) -> bool:
+        """Whether a row's answer depends on the day that the ages of its dates count to."""
+        return self.reference is not None and not self.reference.own
 
     @property
     def text(self) -> frozenset[str]:
@@ -158,6 +179,7 @@ class Schema:
         return {
             "columns": [asdict(column) for column in self.columns],
             "dropped": [list(pair) for pair in self.dropped],
+            "reference": None if self.reference is None else self.reference.to_dict(),
         }
 
     def arrays(self) -> dict[str, NDArray[Any]]:
@@ -172,15 +194,9 @@ class Schema:
     @classmethod
     def from_dict(cls, data: dict[str, Any], arrays: Mapping[str, NDArray[Any]] | None = None) -> "Schema":
         """The schema that `to_dict` and `arrays` described."""
+        lists = ("categories", "found", "dated")
         columns = tuple(
-            Column(
-                **one
-                | {
-                    "categories": tuple(one["categories"]),
-                    "found": tuple(one.get("found", ())),
-                    "figures": Figures(**one.get("figures", {})),
-                }
-            )
+            Column(**one | {name: tuple(one[name]) for name in lists} | {"figures": Figures(**one["figures"])})
             for one in data["columns"]
         )
         held: dict[str, dict[str, NDArray[Any]]] = {}
@@ -192,7 +208,8 @@ class Schema:
             for place, column in enumerate(columns)
             if column.kind == TEXT
         }
-        return cls(columns, tuple((name, reason) for name, reason in data["dropped"]), texts)
+        reference = None if data["reference"] is None else Reference.from_dict(data["reference"])
+        return cls(columns, tuple((name, reason) for name, reason in data["dropped"]), texts, reference)
 
 
 def learn_schema(
@@ -202,6 +219,8 @@ def learn_schema(
     *,
     leave_out: Sequence[str] = (),
     time: str | None = None,
+    as_of: date | None = None,
+    absolute: bool = False,
 ) -> Schema:
     """Decide what each column is, from the training rows.
 
@@ -217,7 +236,11 @@ def learn_schema(
         Columns that are no features although they are no target either: groups, weights.
     time
         The column that orders the rows. Of a date only month, weekday and hour are used, of a number nothing: what
-        always grows says nothing of later rows.
+        always grows says nothing of later rows. The ages of other dates count to it.
+    as_of
+        The day that ages count to; None: the newest date of a column.
+    absolute
+        Whether dates themselves are features too.
 
     Examples
     --------
@@ -245,20 +268,33 @@ def learn_schema(
         else:
             texts[name] = found
             columns.append(Column(name, TEXT, unit=found.unit, found=found.names))
+    values = {one.name: _dates(table.frame[one.name], one, table) for one in columns if one.kind in DATES}
+    classes = table.frame.select(targets)[rows]
+    dated = learn_dates(values, rows, classes, time=time, as_of=as_of, absolute=absolute)
+    columns = _with_parts(columns, dated, dropped)
     if not columns:  # a table holds more than names: what seems to count its rows is a measurement
         measured = [name for name, reason in dropped if reason.startswith(_ONLY_NAMES)]
         columns = [Column(name, NUMBER) for name in measured]
         dropped = [pair for pair in dropped if pair[0] not in measured]
-    if not columns:
+    if not any(column.parts for column in columns):
         raise UserError(
             f"{table.path} has no column to learn from besides {', '.join(map(repr, targets))}"
             + ("".join(f"; {name!r} is {reason}" for name, reason in dropped[:5]))
         )
-    return Schema(tuple(columns), tuple(dropped), texts)
+    return Schema(tuple(columns), tuple(dropped), texts, dated.reference, dated.said)
 
 
-def to_matrix(table: Table, schema: Schema) -> NDArray[np.float64]:
+def to_matrix(table: Table, schema: Schema, day: date | None = None) -> NDArray[np.float64]:
     """The feature matrix (N, F) of a table, by a schema learned before.
+
+    Parameters
+    ----------
+    table
+        The rows.
+    schema
+        What columns become.
+    day
+        The day that ages count to, where they count to one; None: as told by the newest date of these rows.
 
     Examples
     --------
@@ -273,8 +309,15 @@ def to_matrix(table: Table, schema: Schema) -> NDArray[np.float64]:
     matrix = np.empty((table.frame.height, len(schema.features)))
     place = 0
     held = {column.name: column for column in table.frame.get_columns()}
+    dates = {column.name: _dates(held[column.name], column, table) for column in schema.columns if column.kind in DATES}
+    if day is None and schema.needs_day:
+        day = newest_day(dates, schema.reference)
     for column in schema.columns:
-        for part in _encode(held[column.name], column, schema, table):
+        if column.kind in DATES:
+            parts = date_parts(column.name, column.dated, dates, schema.reference, day)
+        else:
+            parts = _encode(held[column.name], column, schema, table)
+        for part in parts:
             matrix[:, place] = part
             place += 1
     return matrix
@@ -321,8 +364,10 @@ def _learn_column(
     seen = trained.drop_nulls()
     if len(seen) == 0:
         return "empty"
-    if seen.n_unique() == 1 and len(seen) == len(rows):
+    if seen.n_unique() == 1 and len(seen) == len(rows) and kind not in DATES:
         return "constant"
+    if kind == FLAG:
+        return Column(name, kind)
     if kind != CATEGORY:
         zone = getattr(whole.dtype, "time_zone", None) or ""
         return Column(name, CALENDAR if in_time else kind, form=table.forms.get(name, ""), zone=zone)
@@ -337,6 +382,29 @@ def _tells(trained: pl.Series, targets: pl.DataFrame) -> bool:
         if tells_classes(trained.filter(known), codes):
             return True
     return False
+
+
+def _with_parts(columns: list[Column], dated: Dated, dropped: list[tuple[str, str]]) -> list[Column]:
+    """The columns with what their dates become; those of which nothing is used are added to the dropped."""
+    needed = {part.removeprefix(SINCE) for parts in dated.parts.values() for part in parts if part.startswith(SINCE)}
+    needed |= {dated.reference.column} if dated.reference is not None else set()
+    kept = []
+    for one in columns:
+        if one.kind in DATES and not dated.parts[one.name] and one.name not in needed:
+            dropped.append((one.name, "dates that tell nothing but when it was"))
+        else:
+            kept.append(replace(one, dated=dated.parts[one.name]) if one.kind in DATES else one)
+    return kept
+
+
+def _dates(column: pl.Series, one: Column, table: Table) -> pl.Series:
+    values, why = as_learned(column, timed=one.kind != DATE, form=one.form, zone=one.zone)
+    if why.null_count() < len(why):
+        place = int(why.is_not_null().arg_max() or 0)
+        raise UserError(
+            f"{table.path}: column {one.name!r}, data row {place + 1}: {quoted(column[place])} {why[place]}"
+        )
+    return values
 
 
 def _learn_number(trained: NDArray[np.float64], column: Column) -> Column | str:
@@ -432,30 +500,10 @@ def _encode(column: pl.Series, one: Column, schema: Schema, table: Table) -> lis
     if one.kind == TEXT and found == CATEGORY:
         text = column.cast(pl.String)
         return [_floats(text.str.len_chars()), *schema.texts[one.name].apply(text).T]
-    if one.kind in DATES:
-        values, why = as_learned(column, timed=one.kind != DATE, form=one.form, zone=one.zone)
-        if why.null_count() < len(why):
-            place = int(why.is_not_null().arg_max() or 0)
-            raise UserError(
-                f"{table.path}: column {one.name!r}, data row {place + 1}: {quoted(column[place])} {why[place]}"
-            )
-        return _date_parts(values, one)
     raise UserError(
         f"{table.path}: column {one.name!r} is of type {column.dtype}, which is not a {kind_in_words(one.kind)}, but "
         "the model was trained on that"
     )
-
-
-def _date_parts(column: pl.Series, one: Column) -> list[NDArray[np.float64]]:
-    timed = column.dtype != pl.Date
-    day = _floats(column.dt.epoch("s") if timed else column.dt.epoch("d") * 86400) / 86400
-    held = {
-        " day": day if one.kind == DATETIME else np.floor(day),
-        " month": _floats(column.dt.month()),
-        " weekday": _floats(column.dt.weekday()),
-        " hour": _floats(column.dt.hour()) if timed else _floats(column.dt.day() * 0),
-    }
-    return [held[part] for part in one.parts]
 
 
 def _floats(column: pl.Series) -> NDArray[np.float64]:

@@ -11,6 +11,7 @@ length, and what belongs together is compared. A field that only people read (`n
 
 import re
 from collections.abc import Mapping, Sequence
+from datetime import date
 from itertools import pairwise
 from typing import Any
 
@@ -22,8 +23,9 @@ from counterpoise.decide.sweep import NOTHING
 from counterpoise.errors import UserError
 from counterpoise.goals import Goal
 from counterpoise.recipes import Recipe, from_dict
+from counterpoise.table.ages import AGE, PARTS, SINCE
 from counterpoise.table.dates import DIGITS, MONTHS, ORDERS, UTC
-from counterpoise.table.features import CALENDAR, CATEGORY, DATE, DATETIME, FLAG, NUMBER, TEXT, Schema
+from counterpoise.table.features import CALENDAR, CATEGORY, DATE, DATES, DATETIME, FLAG, NUMBER, TEXT, Schema
 from counterpoise.table.figures import MARKS, THOUSANDS, UNITS
 from counterpoise.table.plain_data import (
     Check,
@@ -39,6 +41,7 @@ from counterpoise.table.plain_data import (
     text,
     whole,
 )
+from counterpoise.table.reference_day import SIZES
 from counterpoise.table.text import CHARACTERS, WORDS, terms_of
 
 Arrays = Mapping[str, NDArray[Any]]
@@ -48,6 +51,7 @@ MULTILABEL, LABEL = "multilabel", "label"
 
 _MOST_CLASSES, _MOST_MEMBERS, _MOST_COLUMNS = 100_000, 100, 1_000_000
 _SUM = 1e-6
+_MOST_DAYS = 4_000_000
 _SMALLEST = float(np.finfo(np.float64).tiny)
 
 _name = text()
@@ -63,6 +67,15 @@ def _zone(value: Any, where: str) -> None:
         refuse(value, where, "the name of a time zone")
 
 
+def _day(value: Any, where: str) -> None:
+    """Check that it is a day, or nothing."""
+    text(most=10)(value, where)
+    try:
+        value and date.fromisoformat(value)
+    except ValueError:
+        refuse(value, where, "a day such as 2024-01-31")
+
+
 COLUMN: dict[str, Check] = {  # a field of `features.Column` each
     "name": _name,
     "kind": text(one_of=(NUMBER, FLAG, DATE, DATETIME, CALENDAR, CATEGORY, TEXT)),
@@ -72,11 +85,20 @@ COLUMN: dict[str, Check] = {  # a field of `features.Column` each
     "found": _names,
     "form": text(one_of=("", *ORDERS, DIGITS, MONTHS)),
     "zone": _zone,
+    "dated": list_of(text(form=PARTS), distinct=True),
     "figures": record(
         {"decimal": text(one_of=MARKS), "thousands": text(one_of=("", *THOUSANDS)), "unit": text(one_of=UNITS)}
     ),
 }
+_REFERENCE: dict[str, Check] = {  # a field of `reference_day.Reference` each
+    "column": _name,
+    "own": flag,
+    "day": _day,
+    "ahead": whole(-_MOST_DAYS, _MOST_DAYS),
+    "short": list_of(whole(0, _MOST_DAYS), most=len(SIZES)),
+}
 _SCHEMA: dict[str, Check] = {
+    "reference": nothing_or(record(_REFERENCE)),
     "columns": list_of(record(COLUMN), least=1, most=_MOST_COLUMNS),
     "dropped": list_of(list_of(_name, least=2, most=2), most=_MOST_COLUMNS),
 }
@@ -132,6 +154,7 @@ def check_decision(facts: Mapping[str, Any], where: str) -> None:
     Goal.parse(facts["goal"])
     if "schema" in facts:
         _check_columns(facts["schema"]["columns"], f"{inside(where, 'schema')}.columns")
+        _check_dates(facts["schema"], inside(where, "schema"))
     if kind == MULTILABEL:
         unknown = [name for name in facts["labels"] if name not in facts["target"]]
         if unknown or not facts["labels"]:
@@ -250,6 +273,29 @@ def _check_columns(columns: Sequence[Mapping[str, Any]], where: str) -> None:
                 raise UserError(f"{where}[{place}].{field} does not fit a column of kind {one['kind']!r}")
         if one["figures"]["decimal"] == one["figures"]["thousands"]:
             raise UserError(f"{where}[{place}].figures: decimal and thousands are the same")
+
+
+def _check_dates(schema: Mapping[str, Any], where: str) -> None:
+    """What dates become fits their columns, and ages have what they count to."""
+    dates = [one["name"] for one in schema["columns"] if one["kind"] in DATES]
+    reference, aged = schema["reference"], False
+    for place, one in enumerate(schema["columns"]):
+        if one["kind"] not in DATES and one["dated"]:
+            raise UserError(f"{where}.columns[{place}].dated does not fit a column of kind {one['kind']!r}")
+        for part in one["dated"]:
+            aged = aged or part == AGE
+            if part.startswith(SINCE) and part.removeprefix(SINCE) not in dates:
+                raise UserError(f"{where}.columns[{place}].dated names {part.removeprefix(SINCE)!r}, which is no date")
+    if not any(one["dated"] or one["kind"] not in DATES for one in schema["columns"]):
+        raise UserError(f"{where}.columns become no feature")
+    if reference is None:
+        if aged:
+            raise UserError(f"{where}.reference is null, and there are ages that count to it")
+        return
+    if reference["column"] not in dates:
+        raise UserError(f"{where}.reference names {reference['column']!r}, which is no date")
+    if reference["own"] == bool(reference["day"]) or len(reference["short"]) != (0 if reference["own"] else len(SIZES)):
+        raise UserError(f"{where}.reference: own, day and short do not fit each other")
 
 
 def _check_classes(facts: Mapping[str, Any], where: str) -> None:

@@ -6,6 +6,7 @@ import math
 import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from datetime import date
 from itertools import islice
 from pathlib import Path
 from types import NoneType
@@ -14,9 +15,11 @@ from typing import Any
 import numpy as np
 import polars as pl
 
+from counterpoise.errors import UserError
 from counterpoise.table.cells import spelled_number, unclear_numbers, usable
 from counterpoise.table.features import CATEGORY, NUMBER, TEXT, Column, Schema
 from counterpoise.table.read import Table
+from counterpoise.table.reference_day import day_of
 from counterpoise.table.wording import quoted
 
 _MOST_MISTAKES = 20
@@ -52,8 +55,8 @@ class TooLargeError(Exception):
     """A request of more rows than may be sent at a time."""
 
 
-def rows_of(body: bytes | bytearray, most_rows: int) -> list[Any]:
-    """The rows of {"rows": [{column: value}]}, not yet looked at.
+def request_of(body: bytes | bytearray, most_rows: int) -> tuple[list[Any], date | None]:
+    """The rows of {"rows": [{column: value}], "as_of": "2024-01-31"}, not yet looked at, and the day that it names.
 
     Parameters
     ----------
@@ -71,8 +74,8 @@ def rows_of(body: bytes | bytearray, most_rows: int) -> list[Any]:
 
     Examples
     --------
-    >>> rows_of(b'{"rows": [{"size": 1.5}]}', 100)
-    [{'size': 1.5}]
+    >>> request_of(b'{"rows": [{"size": 1.5}], "as_of": "2024-01-31"}', 100)
+    ([{'size': 1.5}], datetime.date(2024, 1, 31))
     """
     most = max(_MOST_CONTAINERS, 10 * most_rows)
     if _containers(body) > most:
@@ -88,7 +91,10 @@ def rows_of(body: bytes | bytearray, most_rows: int) -> list[Any]:
     rows: list[Any] = found["rows"]
     if len(rows) > most_rows:
         raise TooLargeError(f"rows holds {len(rows):,} rows; send at most {most_rows:,} at a time")
-    return rows
+    try:
+        return rows, day_of(found.get("as_of"))
+    except UserError as error:
+        raise RefusedError([Mistake(("as_of",), str(error))]) from None
 
 
 def table_of_rows(rows: list[Any], schema: Schema) -> Table:
@@ -97,7 +103,7 @@ def table_of_rows(rows: list[Any], schema: Schema) -> Table:
     Parameters
     ----------
     rows
-        Of `rows_of`.
+        Of `request_of`.
     schema
         Of the model; every row must have each of its columns, if only as null.
 

@@ -113,13 +113,16 @@ class Model:
     target: str
     facts: Mapping[str, Any]
 
-    def predict_proba(self, frame: Any) -> NDArray[np.float64]:
+    def predict_proba(self, frame: Any, *, as_of: Any = None) -> NDArray[np.float64]:
         """Honest probabilities of every class (N, C), in the order of `classes`.
 
         Parameters
         ----------
         frame
             pandas or Polars, with the columns of the training table; the target may be absent.
+        as_of
+            The day that the ages of dates count to: a date, or text as 2024-01-31. None: as told by the newest date of
+            the rows, which is warned of where they are few. A model without such ages needs none.
 
         Raises
         ------
@@ -131,14 +134,14 @@ class Model:
         UserWarning
             As `counterpoise predict`: of new categories, and of columns and class shares that are not what they were.
         """
-        table, matrix = read_rows(table_of(frame), self.schema)
+        table, matrix = read_rows(table_of(frame), self.schema, as_of)
         probability = self.probability(matrix)
         Remarks(self.schema, self.facts, self.classes, shares=True).tell(table, matrix, probability)
         return probability
 
-    def predict(self, frame: Any) -> NDArray[Any]:
+    def predict(self, frame: Any, *, as_of: Any = None) -> NDArray[Any]:
         """The class that each row is decided to be (N,), at the threshold of `decision`."""
-        places = self.decision.apply(self.predict_proba(frame))
+        places = self.decision.apply(self.predict_proba(frame, as_of=as_of))
         return np.asarray(self.classes)[places]
 
     def probability(self, matrix: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -146,7 +149,7 @@ class Model:
         mixed = posterior(self.members, matrix)
         return mixed if mixed.ndim == 2 else np.stack([1 - mixed, mixed], axis=1)
 
-    def explain(self, frame: Any) -> pl.DataFrame:
+    def explain(self, frame: Any, *, as_of: Any = None) -> pl.DataFrame:
         """How much each column moved each row: log odds with its value, less those with a typical value in its place.
 
         Typical is the median of the training rows, of categories the most frequent one.
@@ -155,6 +158,8 @@ class Model:
         ----------
         frame
             As for `predict_proba`; a few thousand rows at most, since each column costs a prediction.
+        as_of
+            As for `predict_proba`.
 
         Returns
         -------
@@ -163,7 +168,7 @@ class Model:
             classes: of the positive one). A column that others could stand in for gets little, as in any measure that
             hides one column at a time.
         """
-        _, matrix = read_rows(table_of(frame), self.schema)
+        _, matrix = read_rows(table_of(frame), self.schema, as_of)
         whole = self.probability(matrix)
         places = self.decision.apply(whole) if len(self.classes) > 2 else np.ones(len(matrix), np.int64)
         own = _log_odds(whole, places)

@@ -35,6 +35,7 @@ from counterpoise.table.multilabel_model import MultilabelModel
 from counterpoise.table.notes import columns_not_used, date_notes, weight_notes
 from counterpoise.table.race import Progress, Race, candidates, how_many_folds, race
 from counterpoise.table.read import Labels, Table, check_columns
+from counterpoise.table.reference_day import day_of
 from counterpoise.table.shift import column_facts
 from counterpoise.table.slices import Slice, slices_of
 from counterpoise.table.split import Split, folds_of, split_labels
@@ -199,13 +200,13 @@ class MultilabelTraining:
         """The training of one label alone."""
         return self.trainings[label]
 
-    def predict(self, frame: Any) -> NDArray[np.int64]:
+    def predict(self, frame: Any, *, as_of: Any = None) -> NDArray[np.int64]:
         """As `MultilabelModel.predict`."""
-        return self.model.predict(frame)
+        return self.model.predict(frame, as_of=as_of)
 
-    def predict_proba(self, frame: Any) -> NDArray[np.float64]:
+    def predict_proba(self, frame: Any, *, as_of: Any = None) -> NDArray[np.float64]:
         """As `MultilabelModel.predict_proba`."""
-        return self.model.predict_proba(frame)
+        return self.model.predict_proba(frame, as_of=as_of)
 
     def _repr_html_(self) -> str:
         from counterpoise.table.multilabel_report import heart
@@ -246,8 +247,16 @@ def train_labels(
         more = f"; and so on for {len(not_learned) - 1} more" if len(not_learned) > 1 else ""
         raise UserError(f"no label can be learned; {first!r}: {reason}{more}")
     leave_out = [name for name in (asked.group, asked.weight) if name is not None]
-    schema = learn_schema(table, labels.names, split.train, leave_out=leave_out, time=asked.time)
-    matrix = to_matrix(table, schema)
+    schema = learn_schema(
+        table,
+        labels.names,
+        split.train,
+        leave_out=leave_out,
+        time=asked.time,
+        as_of=day_of(asked.as_of),
+        absolute=asked.absolute_time,
+    )
+    matrix = to_matrix(table, schema, schema.day)
     progress("reading the table", 1.0)
     rows = max(int(labels.known(place).sum()) for place in learned)
     planned = plan(asked.budget, len(learned), rows, matrix.shape[1], len(asked.learners))

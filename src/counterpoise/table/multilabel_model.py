@@ -55,13 +55,15 @@ class MultilabelModel:
         """The model of one label alone: it explains, too."""
         return self.models[label]
 
-    def predict_proba(self, frame: Any) -> NDArray[np.float64]:
+    def predict_proba(self, frame: Any, *, as_of: Any = None) -> NDArray[np.float64]:
         """The probability that a row has each label (N, L), in the order of `labels`.
 
         Parameters
         ----------
         frame
             pandas or Polars, with the columns of the training table; those of the labels may be absent.
+        as_of
+            As for `Model.predict_proba`.
 
         Raises
         ------
@@ -73,14 +75,14 @@ class MultilabelModel:
         UserWarning
             As `counterpoise predict`: of new categories, and of columns that are not what they were.
         """
-        table, matrix = read_rows(table_of(frame), self.schema)
+        table, matrix = read_rows(table_of(frame), self.schema, as_of)
         probability = self.probability(matrix)
         Remarks(self.schema, self.facts, self.classes, shares=False).tell(table, matrix, probability)
         return probability
 
-    def predict(self, frame: Any) -> NDArray[np.int64]:
+    def predict(self, frame: Any, *, as_of: Any = None) -> NDArray[np.int64]:
         """1 where a row is decided to have a label, else 0 (N, L), at the thresholds of `decision`."""
-        return self.decide(self.predict_proba(frame))
+        return self.decide(self.predict_proba(frame, as_of=as_of))
 
     def probability(self, matrix: NDArray[np.float64]) -> NDArray[np.float64]:
         """As `predict_proba`, from the feature matrix."""

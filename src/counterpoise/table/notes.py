@@ -107,7 +107,7 @@ def date_notes(table: Table, schema: Schema) -> list[str]:
     >>> date_notes(table, Schema((Column("when", "category", ("03/04/24",)),)))
     ["Column 'when' seems to hold dates, such as '03/04/24', but counts as text; write dates as 2024-01-31."]
     """
-    notes: list[str] = []
+    notes = list(schema.said)
     for name in [one.name for one in schema.columns if one.kind in (CATEGORY, TEXT)] + [
         one for one, _ in schema.dropped if one not in table.ignored
     ]:

@@ -51,11 +51,20 @@ def _predict(model: Model | MultilabelModel, most_rows: int) -> dict[str, Any]:
         {"probability": _object({str(name): share for name in model.classes}), "decision": _decision(model)}
     )
     answered = _object({"predictions": {"type": "array", "items": predicted}})
+    asked = _object({"rows": rows})
+    if model.schema.needs_day:
+        day = {"type": "string", "format": "date"}
+        asked["properties"]["as_of"] = {
+            **day,
+            "type": ["string", "null"],
+            "description": "The day that ages of dates count to; today (UTC) if it is absent",
+        }
+        answered = _object(answered["properties"] | {"as_of": day})
     refused = _object({"detail": {"type": "string"}})
     mistakes = _object({"detail": {"type": "array", "items": _MISTAKE}})
     return {
         "summary": one if isinstance(model, Model) else several,
-        "requestBody": {"required": True, "content": {_JSON: {"schema": _object({"rows": rows})}}},
+        "requestBody": {"required": True, "content": {_JSON: {"schema": asked}}},
         "responses": {
             "200": _response("Predicted", _JSON, answered),
             "408": _response("The body did not arrive in time", _JSON, refused),

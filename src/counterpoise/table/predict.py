@@ -5,6 +5,7 @@ import warnings
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import date
 from pathlib import Path
 from typing import Any
 
@@ -20,8 +21,10 @@ from counterpoise.table.features import to_matrix
 from counterpoise.table.loading import load
 from counterpoise.table.model import Model
 from counterpoise.table.multilabel_model import MultilabelModel
+from counterpoise.table.reference_day import NewestDay, odd_day
 from counterpoise.table.remarks import Remarks, training_shares
 from counterpoise.table.stream import Block, ahead, blocks, columns_of
+from counterpoise.table.table_day import day_of_file
 from counterpoise.table.write import appended, check_place, whole_file
 
 AUTO = "auto"
@@ -50,6 +53,10 @@ class Prediction:
         The file that says why, or None if all could.
     prior
         The class shares that the probabilities were adjusted to, or None.
+    as_of
+        The day that ages of dates counted to; None where the model's answers depend on none.
+    told_by
+        The column whose newest date told that day; "" where it was given.
     """
 
     out: Path
@@ -59,10 +66,17 @@ class Prediction:
     unscored: int = 0
     problems: Path | None = None
     prior: tuple[float, ...] | None = None
+    as_of: date | None = None
+    told_by: str = ""
 
 
 def predict_table(
-    directory: str | Path, table: str | Path, out: str | Path, *, prior: str | float | Sequence[float] | None = None
+    directory: str | Path,
+    table: str | Path,
+    out: str | Path,
+    *,
+    prior: str | float | Sequence[float] | None = None,
+    as_of: Any = None,
 ) -> Prediction:
     """Decide the rows of a table and write one row for each, in order; the table may be larger than memory.
 
@@ -81,6 +95,9 @@ def predict_table(
         Class shares of these rows, to which the probabilities are adjusted before they become decisions: of two classes
         the share of positives, else one per class; or "auto" to estimate them, which reads the table twice. Not for
         several labels or a model whose training rows had weights, nor are shifts of their shares warned of.
+    as_of
+        The day that ages of dates count to: a date, or text as 2024-01-31. None: as told by the newest date of the
+        table, which is then read twice. A model without such ages needs none.
 
     Raises
     ------
@@ -99,8 +116,9 @@ def predict_table(
     refuse_existing(reasons)
     model = load(directory)
     given = columns_of(table)
-    shares = None if prior is None else _shares(model, table, prior)
-    scoring = Scoring(model, table, shares)
+    day = day_of_file(table, model.schema, as_of)
+    shares = None if prior is None else _shares(model, table, prior, day)
+    scoring = Scoring(model, table, shares, day, given=as_of is not None)
     with appended(out) as append, whole_file(reasons) as text:
         with text.open("x", encoding="utf-8", newline="") as file:
             write = csv.writer(file).writerow
@@ -124,6 +142,8 @@ def predict_table(
         scoring.unscored,
         reasons if scoring.unscored else None,
         None if shares is None else tuple(shares.tolist()),
+        day if model.schema.needs_day else None,
+        model.schema.reference.column if model.schema.reference is not None and as_of is None else "",
     )
 
 
@@ -138,13 +158,26 @@ class Scoring:
         Of the table, for messages.
     shares
         What the probabilities are adjusted to (C,), or None.
+    day
+        The day that ages of dates count to, or None.
+    given
+        Whether somebody gave that day.
     """
 
-    def __init__(self, model: Model | MultilabelModel, path: Path, shares: NDArray[np.float64] | None = None) -> None:
+    def __init__(
+        self,
+        model: Model | MultilabelModel,
+        path: Path,
+        shares: NDArray[np.float64] | None = None,
+        day: date | None = None,
+        *,
+        given: bool = False,
+    ) -> None:
         self.rows = 0
         self.unscored = 0
         self.decided = np.zeros(len(model.classes), np.int64)
-        self._model, self._path, self._shares = model, path, shares
+        self._model, self._path, self._shares, self._day = model, path, shares, day
+        self._newest = NewestDay() if given and model.schema.needs_day else None
         looked_at = shares is None and isinstance(model, Model)
         self._remarks = Remarks(model.schema, model.facts, model.classes, shares=looked_at)
         self._held: Counter[str] = Counter()
@@ -154,7 +187,9 @@ class Scoring:
     def score(self, block: Block) -> pl.DataFrame:
         """Probabilities and decisions for each row; empty where it could not be scored."""
         self._count_problems(block)
-        matrix = to_matrix(block.table, self._model.schema)
+        matrix = to_matrix(block.table, self._model.schema, self._day)
+        if self._newest is not None and self._model.schema.reference is not None:
+            self._newest.add(block.table.frame[self._model.schema.reference.column])
         scored = np.ones(len(matrix), np.bool_)
         scored[[problem.row for problem in block.problems]] = False
         probability = self._model.probability(matrix)
@@ -185,7 +220,12 @@ class Scoring:
 
     def warnings(self) -> list[str]:
         """What is not as it was in training."""
-        return self._remarks.said(self._path)
+        said = self._remarks.said(self._path)
+        reference = self._model.schema.reference
+        if self._newest is not None and reference is not None and self._day is not None:
+            odd = odd_day(reference, self._newest, self._day)
+            said = [*([] if odd is None else [odd]), *said]
+        return said
 
     def estimated_shares(self, before: NDArray[np.float64]) -> NDArray[np.float64]:
         """The class shares of the rows, of those in training (C,)."""
@@ -203,7 +243,9 @@ class Scoring:
             self.check_columns()
 
 
-def _shares(model: Model | MultilabelModel, table: Path, prior: str | float | Sequence[float]) -> NDArray[np.float64]:
+def _shares(
+    model: Model | MultilabelModel, table: Path, prior: str | float | Sequence[float], day: date | None
+) -> NDArray[np.float64]:
     """The class shares of the rows, given or estimated."""
     if isinstance(model, MultilabelModel):
         raise UserError(
@@ -217,7 +259,7 @@ def _shares(model: Model | MultilabelModel, table: Path, prior: str | float | Se
         )
     before = training_shares(model.facts, model.classes)
     if prior == AUTO:
-        scoring = Scoring(model, table)
+        scoring = Scoring(model, table, day=day)
         for block in ahead(blocks(table, model.schema)):
             scoring.score(block)
         scoring.check_columns()

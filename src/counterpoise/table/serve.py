@@ -5,6 +5,7 @@ It runs in one process. Everything that can be wrong with a request is said with
 
 import json
 from collections.abc import Callable
+from datetime import UTC, date, datetime
 from http import HTTPStatus
 from pathlib import Path
 from typing import Any
@@ -16,7 +17,7 @@ from counterpoise.table.asgi import HTML, Reply, Service, refusal
 from counterpoise.table.bundle import REPORT
 from counterpoise.table.directory import read
 from counterpoise.table.features import to_matrix
-from counterpoise.table.json_rows import Mistake, RefusedError, TooLargeError, rows_of, table_of_rows
+from counterpoise.table.json_rows import Mistake, RefusedError, TooLargeError, request_of, table_of_rows
 from counterpoise.table.loading import model_of
 from counterpoise.table.model import Model
 from counterpoise.table.multilabel_model import MultilabelModel
@@ -64,7 +65,10 @@ def application(directory: str | Path, *, most_rows: int = MOST_ROWS, most_bytes
 def answer(model: Model | MultilabelModel, body: bytes | bytearray, most_rows: int) -> Reply:
     """What a request gets."""
     try:
-        return _as_json({"predictions": predictions(model, rows_of(body, most_rows))})
+        rows, as_of = request_of(body, most_rows)
+        day = as_of or datetime.now(UTC).date()
+        said = {"as_of": day.isoformat()} if model.schema.needs_day else {}
+        return _as_json({"predictions": predictions(model, rows, as_of=day)} | said)
     except TooLargeError as refused:
         return refusal(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, str(refused))
     except RefusedError as refused:
@@ -72,15 +76,24 @@ def answer(model: Model | MultilabelModel, body: bytes | bytearray, most_rows: i
         return _as_json(mistakes, HTTPStatus.UNPROCESSABLE_ENTITY)
 
 
-def predictions(model: Model | MultilabelModel, rows: list[Any]) -> list[dict[str, Any]]:
+def predictions(model: Model | MultilabelModel, rows: list[Any], *, as_of: date | None = None) -> list[dict[str, Any]]:
     """A probability per class, by its name, and a decision for each row; of several labels those that it has.
+
+    Parameters
+    ----------
+    model
+        What answers.
+    rows
+        Of a request.
+    as_of
+        The day that ages of dates count to; None: as told by the newest date of the rows.
 
     Raises
     ------
     RefusedError
         As `table_of_rows`.
     """
-    probability = model.probability(to_matrix(table_of_rows(rows, model.schema), model.schema))
+    probability = model.probability(to_matrix(table_of_rows(rows, model.schema), model.schema, as_of))
     names = [str(name) for name in model.classes]
     return [
         {"probability": dict(zip(names, own, strict=True)), "decision": decision}

@@ -41,6 +41,7 @@ from counterpoise.table.named_columns import parts_of, refuse_ignored
 from counterpoise.table.notes import notes_of
 from counterpoise.table.race import Progress, Race, Verdict, candidates, how_many_folds, race
 from counterpoise.table.read import Labels, Table, check_columns, read_labels, read_table, with_numbers
+from counterpoise.table.reference_day import day_of
 from counterpoise.table.report import heart, render
 from counterpoise.table.shift import column_facts
 from counterpoise.table.slices import Slice, slices_of
@@ -163,17 +164,17 @@ class Training:
         """How probabilities become decisions."""
         return self.model.decision
 
-    def predict(self, frame: Any) -> NDArray[Any]:
+    def predict(self, frame: Any, *, as_of: Any = None) -> NDArray[Any]:
         """As `Model.predict`."""
-        return self.model.predict(frame)
+        return self.model.predict(frame, as_of=as_of)
 
-    def predict_proba(self, frame: Any) -> NDArray[np.float64]:
+    def predict_proba(self, frame: Any, *, as_of: Any = None) -> NDArray[np.float64]:
         """As `Model.predict_proba`."""
-        return self.model.predict_proba(frame)
+        return self.model.predict_proba(frame, as_of=as_of)
 
-    def explain(self, frame: Any) -> pl.DataFrame:
+    def explain(self, frame: Any, *, as_of: Any = None) -> pl.DataFrame:
         """As `Model.explain`."""
-        return self.model.explain(frame)
+        return self.model.explain(frame, as_of=as_of)
 
     def _repr_html_(self) -> str:
         return heart(self)
@@ -198,6 +199,8 @@ def train(
     dates: str | None = None,
     decimal: str | None = None,
     thousands: str | None = None,
+    as_of: Any = None,
+    absolute_time: bool = False,
     budget: float = DEFAULT_BUDGET,
     seed: int = 0,
     progress: Progress = silent,
@@ -229,6 +232,11 @@ def train(
     decimal, thousands
         The mark before a fraction ("." or ",") and between groups of digits (",", ".", " ", "'" or "" for none) of
         numbers that are text, where neither their column nor another one tells.
+    as_of
+        The day of the table, to which the ages of its dates count: a date, or text as 2024-01-31. None: the newest date
+        of a column, if ages tell anything.
+    absolute_time
+        Whether dates themselves are features too, although those of later rows lie outside of what was learned.
     budget
         Seconds that it may take, about; what there is no time for is left out, and the notes say so.
     seed
@@ -274,6 +282,8 @@ def train(
         dates=dates,
         decimal=decimal,
         thousands=thousands,
+        as_of=None if as_of is None else str(day_of(as_of)),
+        absolute_time=absolute_time,
     )
     if isinstance(frame, str | Path):
         table = read_table(Path(frame), spelled=True, ignore=asked.ignore, keep=asked.shown_columns)
@@ -398,8 +408,10 @@ def _train(
         split.train,
         leave_out=[name for name in (asked.group, asked.weight) if name is not None],
         time=asked.time,
+        as_of=day_of(asked.as_of),
+        absolute=asked.absolute_time,
     )
-    rows = Rows(to_matrix(table, schema), labels.codes, weight)
+    rows = Rows(to_matrix(table, schema, schema.day), labels.codes, weight)
     progress("reading the table", 1.0)
     trees = len(labels.classes) if labels.positive is None else 1
     most = max(1, int(asked.budget / DEFAULT_BUDGET * min(_MOST_CELLS // rows.matrix.shape[1], _MOST_SCORES) / trees))
@@ -425,7 +437,7 @@ def _train(
     if group is not None and judged.decision is not None and judged.decision.promised:
         judged = without_promise(judged, goal, group[held])
     importance = importance_of(
-        lambda frame: posterior(measured, to_matrix(Table(frame, table.path, table.typed), schema)),
+        lambda frame: posterior(measured, to_matrix(Table(frame, table.path, table.typed), schema, schema.day)),
         table.frame[split.test],
         [column.name for column in schema.columns],
         judged.target,

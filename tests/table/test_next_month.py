@@ -1,0 +1,242 @@
+"""A table of next month is like the one that was learned from, three months later: the same people, as long ago."""
+
+import datetime as dt
+
+import numpy as np
+import polars as pl
+import pytest
+
+import counterpoise as cp
+from counterpoise.errors import UserError
+from counterpoise.table import predict_table, train_table
+from counterpoise.table.reference_day import NewestDay, Reference, day_of, few_rows, odd_day, reference_of
+from counterpoise.table.serve import answer
+
+pd = pytest.importorskip("pandas")
+
+NOW, LATER = dt.date(2024, 3, 31), dt.date(2024, 7, 2)  # a Sunday and a Tuesday
+
+
+def on(day, ago, unit="days"):
+    return pl.select(pl.lit(day) - pl.duration(**{unit: pl.Series(ago).cast(pl.Int64)})).to_series()
+
+
+def customers(rows, seed):
+    """Who was not seen for long is gone, the sooner the shorter they were customers."""
+    rng = np.random.default_rng(seed)
+    tenure = rng.uniform(5, 1400, rows)
+    unseen = np.minimum(rng.exponential(45, rows), tenure)
+    chance = 1 / (1 + np.exp(8 - 4 * np.log1p(unseen / 20) + 0.8 * np.log1p(tenure / 365)))
+    return rng, tenure, unseen, chance, np.where(rng.random(rows) < chance, "yes", "no")
+
+
+def two_dates(day, rows, seed):
+    rng, tenure, unseen, chance, gone = customers(rows, seed)
+    columns = {"joined": on(day, tenure), "last_seen": on(day, unseen), "spend": rng.lognormal(size=rows), "gone": gone}
+    return pl.DataFrame(columns), chance
+
+
+def one_date(day, rows, seed):
+    rng, _, unseen, chance, gone = customers(rows, seed)
+    return pl.DataFrame({"last order": on(day, unseen), "size": rng.normal(size=rows), "gone": gone}), chance
+
+
+def times_with_a_zone(day, rows, seed):
+    _, tenure, unseen, chance, gone = customers(rows, seed)
+    end = dt.datetime(day.year, day.month, day.day, 23, 30)
+    since, seen = (on(end, 1440 * one, "minutes").dt.replace_time_zone("UTC") for one in (tenure, unseen))
+    columns = {"since": since, "seen": seen.dt.convert_time_zone("America/New_York"), "gone": gone}
+    return pl.DataFrame(columns), chance
+
+
+def dates_to_come(day, rows, seed):
+    """A contract ends in the future, at the end of a month, or never; and somebody mistyped a year."""
+    rng, tenure, unseen, chance, gone = customers(rows, seed)
+    ends = on(day, rng.integers(-720, 30, rows))
+    ends = ends.set(pl.Series(rng.random(rows) < 0.3), dt.date(9999, 12, 31))
+    seen = on(day, unseen).scatter(7, dt.date(day.year + 1, day.month, 3))
+    columns = {"joined": on(day, tenure), "contract_end": ends, "seen": seen, "x": rng.normal(size=rows), "gone": gone}
+    return pl.DataFrame(columns), chance
+
+
+def written_by_excel(day, rows, seed):
+    frame, chance = two_dates(day, rows, seed)
+    return frame.with_columns(
+        pl.col("joined", "last_seen").cast(pl.Datetime).dt.strftime("%-m/%-d/%Y %I:%M %p")
+    ), chance
+
+
+TABLES = [two_dates, one_date, times_with_a_zone, dates_to_come, written_by_excel]
+
+
+@pytest.mark.parametrize("made", TABLES)
+def test_three_months_later_the_model_finds_as_many(made, tmp_path):
+    made(NOW, 3000, 1)[0].write_csv(tmp_path / "t.csv")
+    done = train_table(tmp_path / "t.csv", target="gone", learners=("logistic",), budget=4.0, out=tmp_path / "model")
+    assert any("Ages of dates count to 2024-03-31, the newest date of" in note for note in done.notes)
+    found = {}
+    for day, seed in ((NOW, 2), (LATER, 3)):
+        frame, chance = made(day, 50_000, seed)
+        frame.write_csv(tmp_path / f"{day}.csv")
+        predicted = predict_table(tmp_path / "model", tmp_path / f"{day}.csv", tmp_path / f"{day}.scored.parquet")
+        assert predicted.as_of == day
+        scored = pl.read_parquet(tmp_path / f"{day}.scored.parquet")
+        gone = frame["gone"] == "yes"
+        found[day] = float((scored.filter(gone)["decision"] == "yes").mean())
+        assert 0.8 < scored["probability_yes"].mean() / chance.mean() < 1.2
+    assert found[NOW] > 0.3
+    assert found[LATER] >= 0.9 * found[NOW]
+
+
+@pytest.fixture(scope="module")
+def aged(tmp_path_factory):
+    out = tmp_path_factory.mktemp("aged") / "model"
+    cp.train(two_dates(NOW, 3000, 1)[0], target="gone", learners=["lightgbm"], budget=4).save(out)
+    return out
+
+
+def test_a_row_gets_one_answer_at_every_door_on_one_day(aged, tmp_path, recwarn):
+    model = cp.load(aged)
+    rows = two_dates(LATER, 40, 5)[0].drop("gone")
+    expected = model.predict_proba(rows, as_of="2024-07-02")
+    as_text = rows.with_columns(pl.col("joined", "last_seen").dt.strftime("%d.%m.%Y"))
+    in_pandas = pd.DataFrame(rows.to_dict(as_series=False))
+    for frame in (rows, as_text, in_pandas, in_pandas.assign(joined=pd.to_datetime(in_pandas["joined"]))):
+        np.testing.assert_allclose(model.predict_proba(frame, as_of=LATER), expected, atol=1e-12)
+    for name in ("t.csv", "t.parquet"):
+        as_text.write_csv(tmp_path / name) if name == "t.csv" else rows.write_parquet(tmp_path / name)
+        predict_table(aged, tmp_path / name, tmp_path / f"{name}.scored.parquet", as_of="2 July 2024")
+        scored = pl.read_parquet(tmp_path / f"{name}.scored.parquet")
+        np.testing.assert_allclose(scored["probability_yes"], expected[:, 1], atol=1e-12)
+    for place in (0, 7):
+        one = rows[place]
+        np.testing.assert_allclose(model.predict_proba(one, as_of=LATER), expected[place : place + 1], atol=1e-12)
+        assert np.abs(model.predict_proba(one, as_of=NOW) - expected[place]).max() > 1e-3
+    body = f'{{"rows": {rows.write_json()}, "as_of": "2024-07-02"}}'
+    answered = cp_json(answer(model, body.encode(), 100))
+    assert answered["as_of"] == "2024-07-02"
+    found = [one["probability"]["yes"] for one in answered["predictions"]]
+    np.testing.assert_allclose(found, expected[:, 1], atol=1e-12)
+    assert not [one for one in recwarn if "ages count to" in str(one.message)]
+
+
+def cp_json(reply):
+    import json
+
+    return json.loads(reply.body)
+
+
+def test_without_a_day_a_service_takes_today_and_says_so(aged):
+    model = cp.load(aged)
+    rows = two_dates(LATER, 3, 5)[0].drop("gone")
+    answered = cp_json(answer(model, f'{{"rows": {rows.write_json()}}}'.encode(), 100))
+    today = dt.datetime.now(dt.UTC).date()
+    assert dt.date.fromisoformat(answered["as_of"]) in (today, today - dt.timedelta(days=1))
+    expected = model.predict_proba(rows, as_of=answered["as_of"])
+    np.testing.assert_allclose(
+        [one["probability"]["yes"] for one in answered["predictions"]], expected[:, 1], atol=1e-12
+    )
+    refused = answer(model, f'{{"rows": {rows.write_json()}, "as_of": "soon"}}'.encode(), 100)
+    assert refused.status == 422 and "as_of is 'soon'; write a day such as 2024-01-31" in refused.body.decode()
+
+
+def test_without_a_day_the_newest_date_tells_it_and_few_rows_warn(aged, tmp_path):
+    model = cp.load(aged)
+    rows = two_dates(LATER, 900, 5)[0].drop("gone")
+    newest = rows["last_seen"].max()
+    np.testing.assert_array_equal(model.predict_proba(rows), model.predict_proba(rows, as_of=newest))
+    with pytest.warns(
+        UserWarning, match=r"ages count to 20\d\d-\d\d-\d\d, the newest date of 'last_seen' in 1 row; the true"
+    ):
+        model.predict_proba(rows[3])
+    rows[3].write_csv(tmp_path / "one.csv")
+    with pytest.warns(UserWarning, match="the newest date of 'last_seen' in 1 row; .* give as_of"):
+        done = predict_table(aged, tmp_path / "one.csv", tmp_path / "one.scored.csv")
+    assert (done.as_of, done.told_by) == (rows["last_seen"][3], "last_seen")
+    nowhere = rows.with_columns(last_seen=pl.lit(None, pl.Date))
+    with pytest.raises(
+        UserError, match=r"column 'last_seen' holds no date, and its newest one tells the day .* --as-of"
+    ):
+        model.predict_proba(nowhere)
+    assert model.predict_proba(nowhere, as_of=LATER).shape == (900, 2)
+
+
+def test_a_day_that_the_rows_contradict_is_told(aged, tmp_path):
+    rows = two_dates(LATER, 900, 5)[0]
+    rows.write_parquet(tmp_path / "t.parquet")
+    with pytest.warns(UserWarning, match="as_of is 2024-03-31, but the newest date of 'last_seen' is 2024-07-0"):
+        predict_table(aged, tmp_path / "t.parquet", tmp_path / "p.parquet", as_of=NOW)
+
+
+def test_folders_and_blocks_have_one_day(aged, tmp_path, monkeypatch):
+    from counterpoise.table import stream
+
+    rows = two_dates(LATER, 300, 5)[0].sort("last_seen")
+    whole = cp.load(aged).predict_proba(rows)
+    (tmp_path / "parts").mkdir()
+    rows[:200].write_parquet(tmp_path / "parts" / "a.parquet")
+    rows[200:].write_parquet(tmp_path / "parts" / "b.parquet")
+    rows.write_csv(tmp_path / "t.csv")
+    monkeypatch.setattr(stream, "ROWS", 64)
+    for name in ("parts", "t.csv"):
+        predict_table(aged, tmp_path / name, tmp_path / f"{name}.scored.parquet")
+        scored = pl.read_parquet(tmp_path / f"{name}.scored.parquet")
+        np.testing.assert_allclose(scored["probability_yes"], whole[:, 1], atol=1e-12)
+
+
+def days(*ordinals):
+    return pl.Series([dt.date(1970, 1, 1) + dt.timedelta(days=int(one)) for one in ordinals], dtype=pl.Date)
+
+
+T = 19_800
+RNG = np.random.default_rng(0)
+RECORDED = {
+    "recent": T - RNG.exponential(40, 1000).astype(int),
+    "spread": T - RNG.integers(0, 1500, 1000),
+    "at ends of months": T - 30 * RNG.integers(0, 24, 1000),
+    "few": T - RNG.exponential(40, 30).astype(int),
+}
+
+
+@pytest.mark.parametrize("name", RECORDED)
+@pytest.mark.parametrize(
+    "odd", [[], [T + 5000], [2_932_896] * 400, [2_932_896], [47_481] * 300, [T + 2000, T + 9000]], ids=len
+)
+def test_the_newest_day_is_none_far_beyond_all_others(name, odd):
+    if name == "few" and len(odd) == 2:
+        pytest.skip("of thirty dates two may be anything")
+    found = NewestDay()
+    found.add(days(*RECORDED[name]))
+    found.add(days(*odd))
+    assert found.day == days(RECORDED[name].max())[0]
+    assert found.rows == len(RECORDED[name]) + len(odd)
+
+
+def test_the_column_whose_dates_lie_closest_to_their_newest_one_tells_the_day():
+    seen, joined = days(*RECORDED["recent"]), days(*RECORDED["spread"])
+    born = days(*(T - 365 * RNG.integers(18, 80, 1000)))
+    ends = days(*(T + RNG.integers(0, 720, 1000)))
+    closed = days(*[T] * 80, *[T - 1] * 20).extend_constant(None, 900)
+    found = reference_of({"born": born, "joined": joined, "ends": ends, "closed": closed, "seen": seen}, None)
+    assert (found.column, found.day, found.ahead) == ("seen", str(seen.max()), 0)
+    given = reference_of({"joined": joined, "seen": seen}, seen.max() + dt.timedelta(days=3))
+    assert (given.column, given.ahead) == ("seen", 3)
+    assert Reference.from_dict(given.to_dict()) == given
+    newest = NewestDay()
+    newest.add(seen)
+    assert given.day_from(newest) == seen.max() + dt.timedelta(days=3)
+    assert odd_day(given, newest, seen.max() + dt.timedelta(days=3)) is None
+    assert few_rows(given, 1000, NOW) is None and few_rows(given, 2, NOW) is not None
+
+
+@pytest.mark.parametrize(
+    "as_of", ["2024-01-31", "31.01.2024", "Jan 31, 2024", NOW.replace(month=1), dt.datetime(2024, 1, 31, 5)]
+)
+def test_a_day_may_be_given_in_many_ways(as_of):
+    assert day_of(as_of) == dt.date(2024, 1, 31)
+
+
+@pytest.mark.parametrize("as_of", ["3/4/2024", "soon", 20240131, 5.0, ["2024-01-31"], ""])
+def test_what_is_no_day_is_refused(as_of):
+    with pytest.raises(UserError, match=r"as_of is .*; write a day such as 2024-01-31"):
+        day_of(as_of)

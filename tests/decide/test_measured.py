@@ -6,10 +6,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from counterpoise.decide import choose_class_thresholds, measure_binary, measure_multiclass
-from counterpoise.decide.measured import share
+from counterpoise.decide.measured import rates_of, share
 from counterpoise.decide.multiclass import confusion_matrix, decide_classes, summary
 from counterpoise.errors import UserError
-from counterpoise.goals import Goal
+from counterpoise.goals import Confusion, Goal
 
 metrics = pytest.importorskip("sklearn.metrics")
 
@@ -214,3 +214,97 @@ def _true_log_loss():
 
 
 TRUE_LOG_LOSS = _true_log_loss()
+
+
+def explained(found):
+    """Whether the estimate lies inside its interval, or it is said why it is an end; never said for nothing."""
+    assert np.isfinite([found.value, found.low]).all() and found.low <= found.value <= found.high
+    inside = found.low < found.value < found.high
+    assert inside == (found.why == ""), found
+    assert ("why" in found.to_dict()) == (not inside)
+    return True
+
+
+COUNTS = [
+    (0, 0, 5, 90),  # nothing is flagged
+    (5, 90, 0, 0),  # everything is
+    (5, 0, 0, 90),  # all right
+    (0, 90, 5, 0),  # all wrong
+    (1, 0, 0, 1),
+    (1, 1, 0, 0),
+    (0, 0, 1, 1),
+    (0, 3, 0, 4),  # no positive
+    (3, 0, 4, 0),  # no negative
+    (8, 2, 2, 88),
+    (1, 999_999, 0, 0),
+    (0.25, 0.5, 0.0, 7.5),  # weights
+]
+
+
+@pytest.mark.parametrize("counts", COUNTS, ids=str)
+@pytest.mark.parametrize("goal", ["f1", "f0.5", "mcc", "cost fn=9 fp=1", "cost fn=9 fp=1 tp=-5 tn=-0.1", "macro_f1"])
+def test_an_estimate_is_no_end_of_its_interval_without_a_reason(counts, goal):
+    found = rates_of(Confusion(*counts), Goal.parse(goal))
+    assert all(explained(one) for one in found.values())
+    if counts[0] == 5 and counts[1] == 0:
+        assert found["recall"].why == "all of 5 rows"
+        assert found["mcc"].why == found["macro_f1" if goal == "macro_f1" else "g_mean"].why
+        assert found["mcc"].why == "the most that there can be"
+    if goal == "cost fn=9 fp=1" and counts == (5, 0, 0, 90):
+        assert found["cost"].value == found["cost"].low == 0 and found["cost"].why == "the least that there can be"
+
+
+@pytest.mark.parametrize("positives", [1, 2, 7])
+@pytest.mark.parametrize("ranked", ["first", "last", "in the middle", "all alike"])
+def test_rankings_of_few_positives_are_explained(positives, ranked):
+    score = np.linspace(0.1, 0.9, 40) if ranked != "all alike" else np.full(40, 0.3)
+    target = np.zeros(40, int)
+    target[
+        {"first": slice(-positives, None), "last": slice(positives), "in the middle": slice(20, 20 + positives)}.get(
+            ranked, slice(positives)
+        )
+    ] = 1
+    found = measure_binary(target, score, 0.5, "average_precision")
+    assert all(explained(one) for one in found.values())
+    if ranked == "first":
+        assert found["average_precision"].why == found["roc_auc"].why == "the most that there can be"
+    if ranked == "last":
+        assert found["roc_auc"].why == "the least that there can be" and not found["average_precision"].why
+
+
+def several(classes, rows, right, seed=0):
+    """Rows of each class, of which about a share is right, as target and probabilities."""
+    rng = np.random.default_rng(seed)
+    target = np.repeat(np.arange(classes), rows)
+    said = np.where(rng.random(len(target)) < right, target, (target + rng.integers(1, classes, len(target))) % classes)
+    return target, np.where(np.arange(classes) == said[:, None], 0.9, 0.1 / (classes - 1))
+
+
+@pytest.mark.parametrize("rows", [1, 2, 3])
+@pytest.mark.parametrize("right", [0.0, 0.5, 0.97, 1.0])
+@pytest.mark.parametrize("classes", [2, 3, 20])
+def test_measures_of_classes_of_a_few_rows_are_explained(classes, rows, right):
+    for seed in range(3):
+        target, said = several(classes, rows, right, seed)
+        found, recall, precision = measure_multiclass(
+            target, said, np.full(classes, 1 / classes), "macro_f1", seed=seed
+        )
+        assert all(explained(one) for one in (*found.values(), *recall, *precision))
+
+
+def test_an_absent_class_and_a_perfect_log_loss_are_explained():
+    target = np.array([0, 0, 1, 1])
+    found, recall, precision = measure_multiclass(target, np.eye(3)[target], np.full(3, 1 / 3), "macro_f1")
+    assert all(explained(one) for one in (*found.values(), *recall, *precision))
+    assert recall[2].why == precision[2].why == "no rows, so it may be anything"
+    assert found["log_loss"].why == "the least that there can be"
+
+
+def test_the_interval_of_many_tiny_classes_holds_the_truth():
+    """Of twenty classes of two rows: half a row more of each adds up, and had put half of the intervals beside it."""
+    held = 0
+    for seed in range(60):
+        target, said = several(20, 2, 0.85, seed)
+        found = measure_multiclass(target, said, np.full(20, 0.05), "macro_f1", seed=seed)[0]
+        held += found["mcc"].low <= (0.85 - 0.05) / 0.95 <= found["mcc"].high
+    assert held >= 52

@@ -166,6 +166,24 @@ def test_no_other_prior_is_more_likely(seed, classes, rows, sharp):
     assert slope.max() < 1 + 1e-8
 
 
+@pytest.mark.parametrize("place", range(9))
+def test_rows_that_say_nothing_are_refused_wherever_rounding_leads(place):
+    """All rows alike, but for the last digits: what a step is worth is rounding, and on some processors none ends."""
+    rng = np.random.default_rng(place)
+    prior = rng.dirichlet(np.ones(2 + place % 3))
+    rows = np.tile(prior, (50, 1)) * (1 + 1e-16 * rng.integers(-4, 5, (50, len(prior))))
+    with pytest.raises(UserError, match="less than 10 labelled rows would"):
+        estimate_prior(rows, prior)
+
+
+def test_ten_rows_that_are_certain_are_just_enough():
+    for share in range(1, 10):
+        certain = np.repeat([0.0, 1.0], [10 - share, share])
+        np.testing.assert_allclose(estimate_prior(certain, 0.3)[1], share / 10, rtol=1e-9)
+        with pytest.raises(UserError, match="of 9 rows say too little"):
+            estimate_prior(certain[:9] if share > 1 else certain[1:], 0.3)
+
+
 @pytest.mark.parametrize(
     "probability, prior, message",
     [

@@ -1,5 +1,6 @@
 """The page: everything that was found is on it, foreign text is only text, and everybody can read it."""
 
+import json
 import re
 from dataclasses import replace
 from html.parser import HTMLParser
@@ -9,6 +10,7 @@ import numpy as np
 import polars as pl
 import pytest
 
+import counterpoise as cp
 from counterpoise.decide.measured import measure_binary
 from counterpoise.goals import Goal
 from counterpoise.table.blocks import Bars, Figures, Grid
@@ -299,3 +301,24 @@ def test_the_heart_is_small_and_stands_alone(training):
     assert len(page.all("input")) == (3 if training.binary else 0)
     (style,) = re.findall(r"(?s)<style>(.*?)</style>", shown)
     assert re.findall(r"(?m)^(\S[^{\n]*) \{", style) == [".counterpoise"]  # nothing else of a notebook is touched
+
+
+def test_why_an_estimate_is_an_end_of_its_interval_stands_with_it(tmp_path):
+    """Classes of a few test rows, all of them right or none: in decision.json, the report and the card."""
+    rng = np.random.default_rng(0)
+    place = np.repeat([0, 1, 2], [300, 60, 8])
+    frame = pl.DataFrame({"a": place + 0.01 * rng.normal(size=368), "b": rng.normal(size=368), "grade": place})
+    made = cp.train(frame, target="grade", learners=["logistic"])
+    made.save(tmp_path / "out")
+    tested = json.loads((tmp_path / "out" / "decision.json").read_text())["metrics"]["test"]
+    page, card = ((tmp_path / "out" / name).read_text() for name in ("report.html", "model_card.md"))
+    assert tested["macro_f1"]["value"] == tested["macro_f1"]["high"] == 1.0
+    assert tested["macro_f1"]["why"] == "the most that there can be"
+    assert tested["recall"]["2"]["why"] == f"all of {int((made.judged.target == 2).sum())} rows"
+    for found in (tested, tested["recall"], tested["precision"]):
+        for one in found.values():
+            if "value" in one:
+                assert (one["low"] < one["value"] < one["high"]) == ("why" not in one)
+    assert page.count("(the most that there can be)") >= 3
+    assert tested["recall"]["2"]["why"] in page
+    assert "| macro f1 | 1 |" in card and "| the most that there can be |" in card

@@ -95,4 +95,6 @@ def _grid(done: "Comparison") -> Grid:
 
 
 def _signed(found: "Interval") -> str:
+    if found.low == found.high:
+        return f"{found.value:+.3f} on every fold"
     return f"{found.value:+.3f} [{found.low:+.3f}, {found.high:+.3f}]"

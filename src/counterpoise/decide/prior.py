@@ -12,6 +12,7 @@ from numpy.typing import ArrayLike
 from counterpoise.decide.probability import Float64Array, checked_probability, per_side, reweighted, side_by_side
 from counterpoise.decide.rows import real_numbers
 from counterpoise.errors import UserError
+from counterpoise.ties import ROUNDING
 
 _TOLERANCE = 1e-10
 _MOST_STEPS = 200
@@ -158,6 +159,7 @@ def _most_likely(probability: Float64Array, prior: Float64Array) -> Float64Array
             share = share + step
             return np.asarray(share / share.sum(), np.float64)
         share = share + _uphill(odds, share, step) * step
+    _refuse_flat(bend, share, len(odds))  # where it is flat, rounding alone says where a step leads
     raise UserError(f"no prior was found in {_MOST_STEPS} steps; the likelihood of these {len(odds)} rows is too flat")
 
 
@@ -188,7 +190,7 @@ def _refuse_flat(bend: Float64Array, share: Float64Array, rows: int) -> None:
     held = share > 1e-9
     root = np.sqrt(share[held])
     information = float(np.linalg.eigvalsh(root[:, None] * bend[np.ix_(held, held)] * root)[0])
-    if information * rows < _FEWEST:
+    if information * rows < _FEWEST * (1 - ROUNDING):
         raise UserError(
             f"the probabilities of {rows} {'row' if rows == 1 else 'rows'} say too little to estimate the shares of "
             f"the classes: less than {_FEWEST} labelled rows would; give more rows, or a model that separates them"

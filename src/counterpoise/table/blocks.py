@@ -211,4 +211,5 @@ def interval(found: Measured, digits: int = 2) -> str:
     >>> interval(Measured(0.5, 0.31, 0.69))
     '0.50 (0.31 to 0.69)'
     """
-    return f"{found.value:.{digits}f} ({found.low:.{digits}f} to {found.high:.{digits}f})"
+    why = f"; {found.why}" if found.why else ""
+    return f"{found.value:.{digits}f} ({found.low:.{digits}f} to {found.high:.{digits}f}{why})"

@@ -37,10 +37,10 @@ def model_card(training: "Training") -> str:
         "",
         "## Figures on the test rows, with 95% intervals",
         "",
-        "| measure | value | from | to |",
-        "| --- | ---: | ---: | ---: |",
+        "| measure | value | from | to | why the value is an end |",
+        "| --- | ---: | ---: | ---: | --- |",
         *(
-            f"| {name.replace('_', ' ')} | {one.value:.4g} | {one.low:.4g} | {one.high:.4g} |"
+            f"| {name.replace('_', ' ')} | {one.value:.4g} | {one.low:.4g} | {one.high:.4g} | {one.why} |"
             for name, one in judged.metrics.items()
         ),
         "",

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from counterpoise.decide.measured import Measured, mean_share, ranking
+from counterpoise.decide.measured import Measured, mean_share, ranking, within
 
 REPLICATES = 200
 _CELLS = 4_000_000
@@ -80,4 +80,4 @@ def macro(measured: Sequence[Measured], draws: NDArray[np.float64]) -> Measured:
     apart = float(draws.var(axis=0).sum()) / draws.shape[1] ** 2
     wider = max(1.0, float(draws.mean(axis=1).var()) / apart) ** 0.5 if apart > 0 else 1.0
     low, high = alone.value - wider * (alone.value - alone.low), alone.value + wider * (alone.high - alone.value)
-    return Measured(alone.value, max(0.0, low), min(1.0, high))
+    return within(alone.value, low, high, 0.0, 1.0)

@@ -518,11 +518,12 @@ def _repeat(training: "Training") -> Section:
 def _written(name: str, found: Measured) -> tuple[str, str]:
     digits = 4 if name in _FINE else 3
     value, low, high = (f"{one:.{digits}f}" for one in (found.value, found.low, found.high))
-    return value, f"{low} to {high}"
+    return value, f"{low} to {high}" + (f" ({found.why})" if found.why else "")
 
 
 def _in_percent(found: Measured) -> str:
-    return f"{percent(found.value)} ({percent(found.low)} to {percent(found.high)})"
+    why = f"; {found.why}" if found.why else ""
+    return f"{percent(found.value)} ({percent(found.low)} to {percent(found.high)}{why})"
 
 
 def _picture(title: str, svg: str, caption: str, words: str) -> Picture:

@@ -150,9 +150,10 @@ NB_MODULE(_kernels, m) {
             },
             nb::keep_alive<0, 1>());
     nb::class_<OwnedForest>(m, "Forest")
-        .def(nb::init<int64_t, int64_t, const std::vector<int32_t>&, const std::vector<double>&,
-                      const std::vector<uint64_t>&, const std::vector<int64_t>&, const std::vector<int64_t>&,
-                      const std::vector<int64_t>&, std::vector<double>>())
+        .def(nb::init<int64_t, int64_t, double, const std::vector<int32_t>&, const std::vector<double>&,
+                      const std::vector<uint64_t>&, const std::vector<int32_t>&, const std::vector<int64_t>&,
+                      const std::vector<int64_t>&, const std::vector<int64_t>&, const std::vector<int64_t>&,
+                      std::vector<double>, const std::vector<int64_t>&, std::vector<uint64_t>>())
         .def("add_up", [](const OwnedForest& self, int64_t count, uintptr_t values, int64_t rows, int64_t row_stride,
                           int64_t column_stride, uintptr_t sums, int threads) {
             nb::gil_scoped_release unlocked;

@@ -15,43 +15,60 @@ struct OwnedForest {
     std::vector<Node> nodes;
     std::vector<Tree> trees;
     std::vector<double> values;
+    std::vector<Set> sets;
+    std::vector<uint64_t> words;
     Forest forest{};
 
-    OwnedForest(int64_t features, int64_t outputs, const std::vector<int32_t>& feature,
+    // Of each tree its first node, its first that sends missing values right, its first that asks for a set, its first
+    // leaf; of each set its codes, whose bits begin a new word. A node that asks for none has the set -1.
+    OwnedForest(int64_t features, int64_t outputs, double zero, const std::vector<int32_t>& feature,
                 const std::vector<double>& threshold, const std::vector<uint64_t>& kept,
-                const std::vector<int64_t>& missing_left, const std::vector<int64_t>& missing_right,
-                const std::vector<int64_t>& leaves, std::vector<double> values_)
-        : values(std::move(values_)) {
+                const std::vector<int32_t>& set, const std::vector<int64_t>& missing_left,
+                const std::vector<int64_t>& missing_right, const std::vector<int64_t>& asks,
+                const std::vector<int64_t>& leaves, std::vector<double> values_, const std::vector<int64_t>& codes,
+                std::vector<uint64_t> words_)
+        : values(std::move(values_)), words(std::move(words_)) {
         const std::size_t count = leaves.size();
         if (features < 1 || features > INT32_MAX || outputs < 1 || outputs > INT32_MAX)
             throw std::invalid_argument("a forest has at least 1 feature and 1 output, and at most 2^31 - 1 of each");
-        if (feature.size() != threshold.size() || kept.size() != threshold.size() || missing_left.size() != count ||
-            missing_right.size() != count)
+        if (feature.size() != threshold.size() || kept.size() != threshold.size() || set.size() != threshold.size() ||
+            missing_left.size() != count || missing_right.size() != count || asks.size() != count)
             throw std::invalid_argument("the arrays of a forest differ in length");
+        int64_t word = 0;
+        for (const int64_t size : codes) {
+            if (size < 0 || size > INT32_MAX) throw std::invalid_argument("a set has no such codes");
+            sets.push_back({word, size});
+            word += size / 64 + 1;
+        }
+        if (word != int64_t(words.size())) throw std::invalid_argument("the sets of a forest have other words");
         for (std::size_t i = 0; i < threshold.size(); ++i) {
             if (feature[i] < 0 || feature[i] >= features) throw std::invalid_argument("a node has no such feature");
-            nodes.push_back({threshold[i], kept[i], feature[i]});
+            nodes.push_back({threshold[i], kept[i], feature[i], set[i]});
         }
         for (std::size_t i = 0; i < count; ++i) {
             const int64_t end = i + 1 < count ? missing_left[i + 1] : int64_t(nodes.size());
-            trees.push_back({missing_left[i], missing_right[i], end, leaves[i]});
+            trees.push_back({missing_left[i], missing_right[i], asks[i], end, leaves[i]});
             check(trees.back());
         }
-        forest = {features, outputs, nodes.data(), trees.data(), values.data()};
+        forest = {features, outputs, zero, nodes.data(), trees.data(), values.data(), sets.data(), words.data()};
     }
     OwnedForest(const OwnedForest&) = delete;
 
     // No node strikes out the last leaf, so that each row has one left, and it is a leaf of the tree.
     void check(const Tree& tree) const {
-        if (tree.missing_left < 0 || tree.missing_right < tree.missing_left || tree.end < tree.missing_right ||
-            tree.end > int64_t(nodes.size()))
+        if (tree.missing_left < 0 || tree.missing_right < tree.missing_left || tree.sets < tree.missing_right ||
+            tree.end < tree.sets || tree.end > int64_t(nodes.size()))
             throw std::invalid_argument("a tree has no such nodes");
         const int64_t last = tree.end - tree.missing_left;
         if (last >= most_leaves) throw std::invalid_argument("a tree has more leaves than bits");
         if (tree.leaves < 0 || tree.leaves >= int64_t(values.size()) - last)
             throw std::invalid_argument("a tree has no such leaves");
-        for (int64_t i = tree.missing_left; i < tree.end; ++i)
-            if (!(nodes[std::size_t(i)].kept >> last & 1)) throw std::invalid_argument("a node leaves no leaf");
+        for (int64_t i = tree.missing_left; i < tree.end; ++i) {
+            const Node& node = nodes[std::size_t(i)];
+            if (!(node.kept >> last & 1)) throw std::invalid_argument("a node leaves no leaf");
+            if (i >= tree.sets && (node.set < 0 || node.set >= int64_t(sets.size())))
+                throw std::invalid_argument("a node asks for no such set");
+        }
     }
 
     // The sum of the first `count` trees, those of each output apart, for so many rows.

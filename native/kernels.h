@@ -102,16 +102,23 @@ struct Sums {
     int64_t odd;  // how many rows hold what the kernel does not answer for: NaN, a class or weight out of range
 };
 
-// A row whose value is above the threshold can reach the leaves in `kept` only.
+// A row whose value is above the threshold, or whose code is not in the set, can reach the leaves in `kept` only.
 struct Node {
     double threshold;
     uint64_t kept;
     int32_t feature;
+    int32_t set;
 };
 
-// Nodes from `missing_left` on send missing values left, those from `missing_right` up to `end` right.
+// Codes, a bit for each: bit 0 for what is missing, bit c + 1 for the code c.
+struct Set {
+    int64_t first_word, codes;
+};
+
+// Nodes from `missing_left` on send missing values left, those from `missing_right` on right; those from `sets` up to
+// `end` ask for a set.
 struct Tree {
-    int64_t missing_left, missing_right, end, leaves;
+    int64_t missing_left, missing_right, sets, end, leaves;
 };
 
 constexpr int64_t most_leaves = 64;  // of a tree: a bit for each
@@ -119,9 +126,12 @@ constexpr int64_t most_leaves = 64;  // of a tree: a bit for each
 // Trees by turns for each output; leaves are counted from the left.
 struct Forest {
     int64_t features, outputs;
+    double zero;  // a value that is no further from 0 counts as 0
     const Node* nodes;
     const Tree* trees;
     const double* values;
+    const Set* sets;
+    const uint64_t* words;
 };
 
 struct Table {

@@ -10,8 +10,6 @@ namespace {
 
 constexpr int tree_vectors = 4;
 constexpr int tree_rows = tree_vectors * width<double>;
-constexpr double zero = 1e-35f;  // up to here LightGBM takes a value for 0
-
 size_t trees_scratch(const Forest& forest) {
     return size_t(forest.features + forest.outputs) * tree_rows * sizeof(double);
 }
@@ -38,6 +36,12 @@ struct Reachable {
     }
 };
 
+// Whether a code is in a set; no code is beyond its last one.
+COUNTERPOISE_INLINE bool holds(const Forest& forest, const Set& set, double value) {
+    const int64_t bit = value != value ? 0 : value >= 0 && value < double(set.codes) ? int64_t(value) + 1 : -1;
+    return bit >= 0 && forest.words[set.first_word + (bit >> 6)] >> (bit & 63) & 1;
+}
+
 void trees(const Forest& forest, int64_t count, const Table& table, int64_t first, int64_t last, void* scratch) {
     double* const columns = (double*)scratch;
     double* const sums = columns + forest.features * tree_rows;
@@ -47,7 +51,7 @@ void trees(const Forest& forest, int64_t count, const Table& table, int64_t firs
         for (int64_t i = 0; i < tree_rows; ++i)
             for (int64_t feature = 0; feature < forest.features; ++feature) {
                 const double value = i < here ? corner[i * table.row_stride + feature * table.column_stride] : 0;
-                columns[feature * tree_rows + i] = value <= zero && value >= -zero ? 0 : value;
+                columns[feature * tree_rows + i] = value <= forest.zero && value >= -forest.zero ? 0 : value;
             }
         for (int64_t i = 0; i < forest.outputs * tree_rows; ++i) sums[i] = 0;
         int64_t output = 0;
@@ -57,10 +61,15 @@ void trees(const Forest& forest, int64_t count, const Table& table, int64_t firs
             const Node* const right = forest.nodes + tree->missing_right;
             for (const Node* node = forest.nodes + tree->missing_left; node < right; ++node)
                 rows.strike_above(*node, columns);
-            for (const Node* node = right; node < forest.nodes + tree->end; ++node)
-                rows.strike_not_at_most(*node, columns);
+            const Node* const sets = forest.nodes + tree->sets;
+            for (const Node* node = right; node < sets; ++node) rows.strike_not_at_most(*node, columns);
             uint64_t leaves[tree_rows];
             for (int i = 0; i < tree_vectors; ++i) store(leaves + i * width<double>, rows.leaves[i]);
+            for (const Node* node = sets; node < forest.nodes + tree->end; ++node) {
+                const double* const column = columns + int64_t(node->feature) * tree_rows;
+                for (int i = 0; i < tree_rows; ++i)
+                    if (!holds(forest, forest.sets[node->set], column[i])) leaves[i] &= node->kept;
+            }
             const double* const values = forest.values + tree->leaves;
             double* const sum = sums + output * tree_rows;
             for (int i = 0; i < tree_rows; ++i) sum[i] += values[__builtin_ctzll(leaves[i])];

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from counterpoise.table.learners.forest import WORTH_READING, Forest
+from counterpoise.table.learners.forest import WORTH_READING, Forest, Node
 from counterpoise.table.learners.lightgbm import Trees
 from instruction_sets import computed_by, every_instruction_set
 
@@ -21,7 +21,13 @@ def rows(count, columns=6, *, missing=True, seed=0):
     if missing:
         x[rng.random(x.shape) < 0.1] = np.nan
     x[:, 1] = rng.integers(-2, 3, count)  # values that stand on thresholds
+    x[:, 5] = rng.integers(0, 40, count)
     return x
+
+
+def test_the_cases_have_splits_on_categories():
+    texts = [grown(rows(2000), **CASES[case]).model_to_string() for case in ("categories", "one against the others")]
+    assert all("cat_threshold=" in text for text in texts)
 
 
 def grown(x, rounds=30, **settings):
@@ -54,6 +60,8 @@ CASES = {
     "extra trees": {"extra_trees": True, "bagging_fraction": 0.8, "bagging_freq": 1},
     "classes": {"objective": "multiclass", "num_class": 4},
     "no split": {"min_gain_to_split": 1e9},
+    "categories": {"categorical": [5], "cat_smooth": 1, "min_data_per_group": 5},
+    "one against the others": {"categorical": [5], "max_cat_to_onehot": 90},
 }
 
 
@@ -113,10 +121,12 @@ def test_rows_from_the_end():
 @pytest.mark.parametrize(
     ("nodes", "leaves", "message"),
     [
-        ([(2, 0.5, 1, True)], [0.0, 1.0], "a column that there is not among 2"),
-        ([(-1, 0.5, 1, True)], [0.0, 1.0], "a column that there is not among 2"),
-        ([(0, 0.5, 1, True)], [0.0], "one leaf more than nodes"),
-        ([(0, 0.5, 1, True)] * 64, [0.0] * 65, "64 at most"),
+        ([Node(2, 0.5, 2, True)], [0.0, 1.0], "a column that there is not among 2"),
+        ([Node(-1, 0.5, 2, True)], [0.0, 1.0], "a column that there is not among 2"),
+        ([Node(0, 0.5, 2, True)], [0.0], "one leaf more than nodes"),
+        ([Node(0, 0.5, 2, True)] * 64, [0.0] * 65, "64 at most"),
+        ([Node(0, 0.5, 1, True)], [0.0, 1.0], "leaves no leaf"),
+        ([Node(0, 0.5, 1, True, b"\1\1")], [0.0, 1.0], "leaves no leaf"),
     ],
 )
 def test_what_is_no_tree_is_refused(nodes, leaves, message):
@@ -147,7 +157,6 @@ def test_the_first_rounds(rounds):
     "settings",
     [
         {"num_leaves": 65, "min_data_in_leaf": 1},
-        {"categorical": [1]},
         {"zero_as_missing": True},
         {"linear_tree": True},
         {"boosting": "rf", "bagging_fraction": 0.5, "bagging_freq": 1},

@@ -9,24 +9,23 @@ import lightgbm
 import numpy as np
 import pytest
 from hypothesis import given, settings
-from hypothesis import strategies as st
 
 from counterpoise.errors import UserError
 from counterpoise.table.learners.forest import Forest
 from counterpoise.table.learners.lightgbm_text import OtherKindError, parse
 from mutations import damaged
-from trees import CELLS, Tree, forests, lightgbm_text
+from trees import Tree, forests, lightgbm_text, rows
 
 COLUMNS = 4
 
 
 @settings(max_examples=60, deadline=None)
-@given(trees=forests(), rows=st.lists(st.lists(CELLS, min_size=COLUMNS, max_size=COLUMNS), min_size=1, max_size=20))
-def test_any_trees_are_read_as_lightgbm_reads_them(trees, rows):
-    text, matrix = lightgbm_text(trees, COLUMNS), np.array(rows)
-    expected = np.zeros(len(rows))
+@given(trees=forests(), table=rows(COLUMNS, 20))
+def test_any_trees_are_read_as_lightgbm_reads_them(trees, table):
+    text, matrix = lightgbm_text(trees, COLUMNS), np.array(table)
+    expected = np.zeros(len(table))
     for tree in trees:
-        expected += [tree.value(row) for row in rows]
+        expected += [tree.value(row) for row in table]
     assert np.array_equal(Forest.read(text).sums(matrix), expected)
     booster = lightgbm.Booster(model_str=parse(text.encode()).text)
     assert np.array_equal(booster.predict(matrix, raw_score=True), expected)
@@ -61,7 +60,9 @@ def test_what_is_accepted_lightgbm_reads_as_before(settings):
 
 def test_a_child_that_two_nodes_share():
     """Its node 2 is reached by no path, and yet it has a leaf more than nodes."""
-    trees = [Tree([0, 1, 0], [0.0] * 3, [True] * 3, [True] * 3, [1, -1, -3], [1, -2, -4], [0.0, 0.1, 0.2, 0.3])]
+    trees = [
+        Tree([0, 1, 0], [0.0] * 3, [True] * 3, [True] * 3, [1, -1, -3], [1, -2, -4], [0.0, 0.1, 0.2, 0.3], [None] * 3)
+    ]
     with pytest.raises(UserError, match=r"tree 0: its nodes make no tree: one, or a leaf, is the child of none or of"):
         Forest.read(lightgbm_text(trees, 2))
 
@@ -69,7 +70,7 @@ def test_a_child_that_two_nodes_share():
 def test_shared_children_take_no_time():
     """The two children of each node are both the next one: 2^30 paths."""
     below = [*range(1, 30), -1]
-    tree = Tree([0] * 30, [0.0] * 30, [True] * 30, [True] * 30, below, [*below[:-1], -2], [0.0] * 31)
+    tree = Tree([0] * 30, [0.0] * 30, [True] * 30, [True] * 30, below, [*below[:-1], -2], [0.0] * 31, [None] * 30)
     with pytest.raises(UserError, match="tree 0: its nodes make no tree"):
         Forest.read(lightgbm_text([tree], 1))
 

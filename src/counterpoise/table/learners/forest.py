@@ -1,8 +1,11 @@
-"""The sums of LightGBM's trees, to the last bit as LightGBM adds them and several times as fast.
+"""The sums of a booster's trees, to the last bit as LightGBM adds them and several times as fast.
 
-LightGBM walks each row down each tree, and every step waits for the one before. Here all nodes of a tree are compared
+A booster walks each row down each tree, and every step waits for the one before. Here all nodes of a tree are compared
 for many rows at once, and none waits (Lucchese et al., "QuickScorer", SIGIR 2015).
 """
+
+from collections.abc import Sequence
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,15 +24,38 @@ from counterpoise.table.learners.lightgbm_text import (
 
 WORTH_READING = 10_000
 """For fewer rows LightGBM has the sums before the trees are read."""
-_MOST_LEAVES = 64
+MOST_LEAVES = 64
+ZERO_OF_LIGHTGBM = float(np.float32(1e-35))
 _ALL_LEAVES = 2**64 - 1
+_WORD = 64
 
-Node = tuple[int, float, int, bool]
-"""A column, a threshold, the leaves (a bit for each) that rows above it can reach, whether what is missing is above."""
+
+class Node(NamedTuple):
+    """A split of a tree.
+
+    Parameters
+    ----------
+    column
+        What it looks at.
+    threshold
+        Rows above it go right; unused where there are codes.
+    kept
+        The leaves (a bit for each) that rows which go right can reach.
+    missing_above
+        Whether a missing value goes right; unused where there are codes.
+    codes
+        Of a split on categories: whether what is missing, and each code after that, goes left; others go right.
+    """
+
+    column: int
+    threshold: float
+    kept: int
+    missing_above: bool
+    codes: bytes | None = None
 
 
 class Forest:
-    """Trees of numbers, ready to be added up.
+    """Trees, ready to be added up.
 
     Parameters
     ----------
@@ -38,8 +64,10 @@ class Forest:
     outputs
         How many sums; trees take turns.
     trees
-        The nodes and the leaves of each, from left to right. A row that is above a node's threshold can never reach
-        the leaves left of it, and of those that remain it has the first; so every node leaves the last one.
+        The nodes and the leaves of each, from left to right. A row that goes right at a node can never reach the
+        leaves left of it, and of those that remain it has the first; so every node leaves the last one.
+    zero
+        A value that is no further from 0 counts as 0.
 
     Raises
     ------
@@ -48,32 +76,50 @@ class Forest:
         than nodes, or has more than 64 leaves.
     """
 
-    def __init__(self, features: int, outputs: int, trees: list[tuple[list[Node], list[float]]]) -> None:
-        if any(not 0 <= node[0] < features for of_tree, _ in trees for node in of_tree):
+    def __init__(
+        self, features: int, outputs: int, trees: Sequence[tuple[Sequence[Node], Sequence[float]]], zero: float = 0.0
+    ) -> None:
+        if any(not 0 <= node.column < features for of_tree, _ in trees for node in of_tree):
             raise ValueError(f"a node splits on a column that there is not among {features}")
-        if any(len(of_leaves) != len(of_tree) + 1 or len(of_leaves) > _MOST_LEAVES for of_tree, of_leaves in trees):
-            raise ValueError(f"a tree has one leaf more than nodes, and {_MOST_LEAVES} at most")
+        if any(len(of_leaves) != len(of_tree) + 1 or len(of_leaves) > MOST_LEAVES for of_tree, of_leaves in trees):
+            raise ValueError(f"a tree has one leaf more than nodes, and {MOST_LEAVES} at most")
         self.features, self.outputs, self._count = features, outputs, len(trees)
         nodes: list[Node] = []
         values: list[float] = []
-        missing_left, missing_right, leaves = [], [], []
+        missing_left: list[int] = []
+        missing_right: list[int] = []
+        asks: list[int] = []
+        leaves: list[int] = []
         for of_tree, of_leaves in trees:
-            missing_left.append(len(nodes))
+            for group, begun in enumerate((missing_left, missing_right, asks)):
+                begun.append(len(nodes))
+                nodes += [node for node in of_tree if _group(node) == group]
             leaves.append(len(values))
-            nodes += sorted(of_tree, key=lambda node: node[3])
-            missing_right.append(len(nodes) - sum(node[3] for node in of_tree))
             values += of_leaves
-        column, threshold, kept, _ = (list(part) for part in zip(*nodes, strict=True)) if nodes else ([], [], [], [])
+        sets = {codes: place for place, codes in enumerate(dict.fromkeys(node.codes for node in nodes if node.codes))}
         self._kernel = _kernels.Forest(  # which checks all of it once more: it reads memory by it
-            features, outputs, column, threshold, kept, missing_left, missing_right, leaves, values
+            features,
+            outputs,
+            zero,
+            [node.column for node in nodes],
+            [node.threshold for node in nodes],
+            [node.kept for node in nodes],
+            [-1 if node.codes is None else sets[node.codes] for node in nodes],
+            missing_left,
+            missing_right,
+            asks,
+            leaves,
+            values,
+            [len(codes) - 1 for codes in sets],
+            [word for codes in sets for word in _words(codes)],
         )
 
     @classmethod
     def read(cls, text: str) -> "Forest | None":
         """The trees of LightGBM's text format; None where there are some that this cannot add up.
 
-        Those are trees of more than 64 leaves, of splits on categories or of linear leaves, where 0 counts as missing,
-        averages, and other versions of the format.
+        Those are trees of more than 64 leaves or of linear leaves, where 0 counts as missing, averages, and other
+        versions of the format.
 
         Raises
         ------
@@ -98,20 +144,28 @@ class Forest:
     @classmethod
     def of(cls, grown: Grown) -> "Forest | None":
         """The same of trees that were read before."""
-        missing = grown.kind >> 2
-        known = (grown.kind & CATEGORICAL == 0) & ((missing == NONE_MISSING) | (missing == NAN_IS_MISSING))
-        if not known.all() or grown.leaves.max() > _MOST_LEAVES:
+        missing, categorical = grown.kind >> 2, grown.kind & CATEGORICAL == CATEGORICAL
+        known = categorical | (missing == NONE_MISSING) | (missing == NAN_IS_MISSING)
+        if not known.all() or grown.leaves.max() > MOST_LEAVES:
             return None
         # where training saw none missing, LightGBM takes one for 0
-        above = np.where(missing == NONE_MISSING, grown.threshold < 0, grown.kind & DEFAULT_LEFT == 0)
-        columns, thresholds, missing_above = grown.feature.tolist(), grown.threshold.tolist(), above.tolist()
+        above = np.where(missing == NONE_MISSING, grown.threshold < 0, grown.kind & DEFAULT_LEFT == 0).tolist()
+        columns, thresholds, asks = grown.feature.tolist(), grown.threshold.tolist(), categorical.tolist()
         left, right, values = grown.left.tolist(), grown.right.tolist(), grown.leaf.tolist()
-        trees = []
+        sets = [b"\0" + one.tobytes() for one in grown.sets]  # what is missing goes right
+        trees: list[tuple[list[Node], list[float]]] = []
+        first_set = 0
         for nodes, leaves in grown.trees():
             kept, order = _from_left_to_right(left[nodes], right[nodes])
-            own = zip(columns[nodes], thresholds[nodes], kept, missing_above[nodes], strict=True)
-            trees.append((list(own), [values[leaves][leaf] for leaf in order]))
-        return cls(grown.features, grown.outputs, trees)
+            own = [
+                Node(column, threshold, mask, side, sets[first_set + int(threshold)] if asked else None)
+                for column, threshold, mask, side, asked in zip(
+                    columns[nodes], thresholds[nodes], kept, above[nodes], asks[nodes], strict=True
+                )
+            ]
+            first_set += grown.sets_of[len(trees)]
+            trees.append((own, [values[leaves][leaf] for leaf in order]))
+        return cls(grown.features, grown.outputs, trees, ZERO_OF_LIGHTGBM)
 
     def sums(self, matrix: NDArray[np.float64], rounds: int | None = None) -> NDArray[np.float64]:
         """Raw scores (N,) of rows (N, features), or (N, outputs) of several; of the first rounds, or of all."""
@@ -123,6 +177,26 @@ class Forest:
         count = self._count if rounds is None else min(self._count, rounds * self.outputs)
         self._kernel.add_up(count, matrix.ctypes.data, len(matrix), row, column, found.ctypes.data, threads_here())
         return found[:, 0] if self.outputs == 1 else found
+
+
+def _group(node: Node) -> int:
+    """The kernel takes those that send missing values left first, then those that send them right, then the sets."""
+    return 2 if node.codes is not None else int(node.missing_above)
+
+
+def _words(codes: bytes) -> list[int]:
+    """The bits of a set, 64 to a word; its last word is there even if it is empty.
+
+    Examples
+    --------
+    >>> _words(bytes([0, 1, 1]))
+    [6]
+    """
+    bits = np.frombuffer(codes, np.bool_)
+    whole = np.zeros((len(codes) - 1) // _WORD * _WORD + _WORD, np.bool_)
+    whole[: len(bits)] = bits
+    words: list[int] = np.packbits(whole, bitorder="little").view("<u8").tolist()
+    return words
 
 
 def _from_left_to_right(left: list[int], right: list[int]) -> tuple[list[int], list[int]]:

@@ -115,6 +115,10 @@ class Grown:
         Of each node, those of the first tree first.
     leaf
         Value of each leaf, likewise.
+    sets_of
+        How many sets of categories each tree has (T,); the threshold of a split on categories is the place of its set.
+    sets
+        Whether each code is in a set, those of the first tree first.
     """
 
     features: int
@@ -128,6 +132,8 @@ class Grown:
     left: Ints
     right: Ints
     leaf: Floats
+    sets_of: Ints
+    sets: tuple[NDArray[np.bool_], ...]
 
     def trees(self) -> Iterator[tuple[slice, slice]]:
         """Where the nodes and the leaves of each tree are."""
@@ -175,7 +181,7 @@ def parse(data: bytes) -> Grown:
     ]
     checked = b"\n".join(kept) + rest[: sum(sizes)] + _END
     grown = _grown(columns, features, outputs, _utf8(facts["feature_names"]), checked)
-    _check_nodes(grown, columns)
+    _check_nodes(grown)
     _check_shape(grown)
     return grown
 
@@ -248,23 +254,32 @@ def _grown(
         left=_whole(columns["left_child"]),
         right=_whole(columns["right_child"]),
         leaf=_numbers(columns["leaf_value"]),
+        sets_of=_whole(columns["num_cat"]),
+        sets=_sets(columns, leaves),
     )
 
 
-def _check_nodes(grown: Grown, columns: dict[str, list[bytes]]) -> None:
-    """Raise `UserError` for a number out of its range."""
-    nodes = np.repeat(np.arange(len(grown.leaves)), grown.leaves - 1)
-    boundaries, words = _lengths(columns["cat_boundaries"]), _lengths(columns["cat_threshold"])
-    sets = _whole(columns["num_cat"])
-    told = np.where(sets > 0, sets + 1, 0) != boundaries
-    if told.any() or (sets >= grown.leaves).any():
-        raise UserError(f"tree {int((told | (sets >= grown.leaves)).argmax())}: num_cat is not the number of its sets")
-    for tree in np.flatnonzero(sets).tolist():
-        steps = np.diff(_whole([columns["cat_boundaries"][tree]]), prepend=0)
-        if steps[0] != 0 or (steps[1:] < 1).any() or steps.sum() != words[tree]:
+def _sets(columns: dict[str, list[bytes]], leaves: Ints) -> tuple[NDArray[np.bool_], ...]:
+    """The sets of categories of all trees, each from words of 32 codes."""
+    counts = _whole(columns["num_cat"])
+    wrong = (np.where(counts > 0, counts + 1, 0) != _lengths(columns["cat_boundaries"])) | (counts >= leaves)
+    if wrong.any():
+        raise UserError(f"tree {int(wrong.argmax())}: num_cat is not the number of its sets")
+    found: list[NDArray[np.bool_]] = []
+    for tree in np.flatnonzero(counts).tolist():
+        bounds, words = (_whole([columns[name][tree]]) for name in _CATEGORIES)
+        if bounds[0] != 0 or (np.diff(bounds) < 1).any() or bounds[-1] != len(words):
             raise UserError(f"tree {tree}: cat_boundaries do not divide the values of cat_threshold")
-    if (_whole(columns["cat_threshold"]) >= 2**32).any():
-        raise UserError("cat_threshold has a value of more than 32 bits")
+        if (words >= 2**32).any():
+            raise UserError(f"tree {tree}: cat_threshold has a value of more than 32 bits")
+        bits = np.unpackbits(words.astype("<u4").view(np.uint8), bitorder="little").astype(np.bool_)
+        found += np.split(bits, bounds[1:-1] * 32)
+    return tuple(found)
+
+
+def _check_nodes(grown: Grown) -> None:
+    """Raise `UserError` for a number out of its range."""
+    nodes, sets = np.repeat(np.arange(len(grown.leaves)), grown.leaves - 1), grown.sets_of
     categorical = grown.kind & CATEGORICAL == CATEGORICAL
     checks = {
         "split_feature": grown.feature >= grown.features,

@@ -46,23 +46,24 @@ struct OwnedForest {
             nodes.push_back({threshold[i], kept[i], feature[i], set[i]});
         }
         for (std::size_t i = 0; i < count; ++i) {
-            const int64_t end = i + 1 < count ? missing_left[i + 1] : int64_t(nodes.size());
+            const bool more = i + 1 < count;
+            const int64_t end = more ? missing_left[i + 1] : int64_t(nodes.size());
             trees.push_back({missing_left[i], missing_right[i], asks[i], end, leaves[i]});
-            check(trees.back());
+            check(trees.back(), more ? leaves[i + 1] : int64_t(values.size()));
         }
         forest = {features, outputs, zero, nodes.data(), trees.data(), values.data(), sets.data(), words.data()};
     }
     OwnedForest(const OwnedForest&) = delete;
 
     // No node strikes out the last leaf, so that each row has one left, and it is a leaf of the tree.
-    void check(const Tree& tree) const {
+    void check(const Tree& tree, int64_t end_of_leaves) const {
         if (tree.missing_left < 0 || tree.missing_right < tree.missing_left || tree.sets < tree.missing_right ||
             tree.end < tree.sets || tree.end > int64_t(nodes.size()))
             throw std::invalid_argument("a tree has no such nodes");
-        const int64_t last = tree.end - tree.missing_left;
-        if (last >= most_leaves) throw std::invalid_argument("a tree has more leaves than bits");
-        if (tree.leaves < 0 || tree.leaves >= int64_t(values.size()) - last)
+        if (tree.leaves < 0 || end_of_leaves > int64_t(values.size()) || tree.leaves >= end_of_leaves)
             throw std::invalid_argument("a tree has no such leaves");
+        const int64_t last = end_of_leaves - tree.leaves - 1;
+        if (last >= most_leaves) throw std::invalid_argument("a tree has more leaves than bits");
         for (int64_t i = tree.missing_left; i < tree.end; ++i) {
             const Node& node = nodes[std::size_t(i)];
             if (!(node.kept >> last & 1)) throw std::invalid_argument("a node leaves no leaf");

@@ -16,7 +16,7 @@ from counterpoise.table.export import METADATA, check, export_onnx, made_up_rows
 from counterpoise.table.features import learn_schema, to_matrix
 from counterpoise.table.learners import LEARNERS, Job, Rows
 from counterpoise.table.model import Member, Model, Ruling
-from counterpoise.table.onnx_trees import LESS, LESS_OR_EQUAL, MEMBER, of_lightgbm, of_xgboost
+from counterpoise.table.onnx_trees import LESS, LESS_OR_EQUAL, MEMBER, of_lightgbm, of_symmetric, of_xgboost
 from counterpoise.table.read import Table
 from counterpoise.weights import ClassCounts
 
@@ -104,7 +104,7 @@ def test_several_classes_under_every_loss(recipe):
 
 
 @pytest.mark.parametrize("classes", [2, 4])
-@pytest.mark.parametrize("learner", ["lightgbm", "xgboost"])
+@pytest.mark.parametrize("learner", ["lightgbm", "xgboost", "catboost"])
 def test_trees(learner, classes):
     agrees(made(learner, classes, rows=1500, rounds=30), 1e-6)
 
@@ -123,6 +123,15 @@ def test_trees_of_xgboost_have_sets_of_categories():
     assert {LESS, MEMBER} == set(ensemble.modes)
     assert len(ensemble.members) > 2 * ensemble.modes.count(MEMBER)
     agrees(model, 1e-6)
+
+
+def test_trees_of_catboost_are_exact():
+    pytest.importorskip("catboost")
+    model = made("catboost", 2, rows=1500, rounds=40)
+    ensemble = of_symmetric(model.members[0].fitted)
+    assert {LESS_OR_EQUAL, MEMBER} == set(ensemble.modes)
+    assert {0, 1} == set(ensemble.missing_true)
+    agrees(model, 1e-12)
 
 
 def test_a_network():
@@ -161,9 +170,6 @@ def test_one_row_and_none():
 
 
 def test_what_cannot_be_exported_names_the_member():
-    pytest.importorskip("catboost")
-    with pytest.raises(UserError, match=r"catboost, .* cannot be exported as ONNX: catboost .* --learner lightgbm"):
-        to_onnx(made("catboost", 2, rounds=2))
     with pytest.raises(UserError, match=r"logistic, .*: the posterior of .* cannot be exported"):
         to_onnx(made("logistic", 2, sigmoid.asymmetric, rounds=1))
 

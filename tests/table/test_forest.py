@@ -123,8 +123,9 @@ def test_rows_from_the_end():
     [
         ([Node(2, 0.5, 2, True)], [0.0, 1.0], "a column that there is not among 2"),
         ([Node(-1, 0.5, 2, True)], [0.0, 1.0], "a column that there is not among 2"),
-        ([Node(0, 0.5, 2, True)], [0.0], "one leaf more than nodes"),
-        ([Node(0, 0.5, 2, True)] * 64, [0.0] * 65, "64 at most"),
+        ([Node(0, 0.5, 2, True)], [], "a tree has a leaf, and 64 at most"),
+        ([Node(0, 0.5, 2, True)], [0.0] * 65, "64 at most"),
+        ([Node(0, 0.5, 2, True)], [0.0] * 3, "leaves no leaf"),
         ([Node(0, 0.5, 1, True)], [0.0, 1.0], "leaves no leaf"),
         ([Node(0, 0.5, 1, True, b"\1\1")], [0.0, 1.0], "leaves no leaf"),
     ],

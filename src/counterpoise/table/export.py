@@ -15,12 +15,13 @@ from counterpoise.errors import UserError, refuse_missing
 from counterpoise.table.bundle import refuse_existing
 from counterpoise.table.learners.lightgbm import Trees as LightGBMTrees
 from counterpoise.table.learners.network import Network
+from counterpoise.table.learners.symmetric import Symmetric
 from counterpoise.table.learners.xgboost import Trees as XGBoostTrees
 from counterpoise.table.loading import load
 from counterpoise.table.model import Member, Model
 from counterpoise.table.multilabel_model import MultilabelModel
 from counterpoise.table.onnx_graph import TREES, Graph, Value, encoded, network, posterior
-from counterpoise.table.onnx_trees import of_lightgbm, of_xgboost
+from counterpoise.table.onnx_trees import of_lightgbm, of_symmetric, of_xgboost
 from counterpoise.table.write import whole_file
 
 INPUT, PROBABILITY, DECISION = "features", "probabilities", "decision"
@@ -52,8 +53,8 @@ def export_onnx(directory: str | Path, out: str | Path, *, label: str | None = N
     Raises
     ------
     UserError
-        If a member of the model cannot be exported (CatBoost), `onnx` or `onnxruntime` is not installed, the file
-        exists, or the label is missing or none of the model's.
+        If `onnx` or `onnxruntime` is not installed, the file exists, the label is missing or none of the model's, or a
+        member's loss has a posterior that is not written in ONNX.
     """
     installed()
     place = Path(out)
@@ -190,7 +191,6 @@ def _logits(features: Value, member: Member) -> Value:
         return ensemble.sums(features.cast(np.float32).cast(np.float64)) + start
     if isinstance(fitted, Network):
         return network(encoded(features, fitted.encoding), fitted.steps[-1])
-    raise UserError(
-        f"{member.label} cannot be exported as ONNX: {member.learner} keeps statistics of the training rows in its "
-        "splits; train with --learner lightgbm,xgboost,logistic,mlp"
-    )
+    if isinstance(fitted, Symmetric):
+        return of_symmetric(fitted).sums(features.cast(np.float32).cast(np.float64)) + fitted.start
+    raise UserError(f"{member.label} cannot be exported as ONNX")

@@ -1,4 +1,4 @@
-"""The trees of LightGBM and XGBoost as one ONNX TreeEnsemble, with missing values and sets of categories."""
+"""The trees of LightGBM, XGBoost and CatBoost as one ONNX TreeEnsemble, with missing values and sets of categories."""
 
 import json
 from dataclasses import dataclass, field
@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from counterpoise.errors import UserError
+from counterpoise.table.learners.symmetric import Symmetric
 from counterpoise.table.onnx_graph import TREES, Value
 
 LESS_OR_EQUAL, LESS, MEMBER = 0, 1, 6
@@ -149,3 +150,35 @@ def of_xgboost(booster: Any) -> tuple[Ensemble, list[float]]:
     for tree, text in enumerate(booster.get_dump(dump_format="json")):
         ensemble.root(add(json.loads(text), tree % targets))
     return ensemble, start if len(start) == targets else start * targets
+
+
+def of_symmetric(trees: Symmetric) -> Ensemble:
+    """Symmetric trees; their sum lacks the start. The features must be float32."""
+    ensemble = Ensemble(len(trees.start))
+    level = leaf = 0
+    for depth in trees.depth.tolist():
+        for target in range(len(trees.start)):
+            values = trees.leaf[leaf : leaf + 2**depth, target].tolist()
+            ensemble.root(_levels(ensemble, trees, level, depth, values, target))
+        level, leaf = level + depth, leaf + 2**depth
+    return ensemble
+
+
+def _levels(
+    ensemble: Ensemble, trees: Symmetric, level: int, depth: int, values: list[float], target: int
+) -> tuple[int, int]:
+    """The node of the last of so many levels, and what is under it; the first half of the values is of who stays."""
+    if depth == 0:
+        return ensemble.leaf(values[0], target)
+    last = level + depth - 1
+    column, asked = int(trees.column[last]), int(trees.asked[last])
+    codes = [] if asked < 0 else np.flatnonzero(trees.sets[asked][1:]).tolist()
+    missing_stays = not trees.missing[last] if asked < 0 else bool(trees.sets[asked][0])
+    if codes:
+        node = ensemble.node(column, MEMBER, codes, missing_true=missing_stays)
+    else:  # no code stays: none is below 0
+        border = float(trees.border[last]) if asked < 0 else -1.0
+        node = ensemble.node(column, LESS_OR_EQUAL, border, missing_true=missing_stays)
+    half = len(values) // 2
+    stays = _levels(ensemble, trees, level, depth - 1, values[:half], target)
+    return ensemble.join(node, stays, _levels(ensemble, trees, level, depth - 1, values[half:], target))

@@ -2,12 +2,12 @@
 
 An objective in Python takes CatBoost's most of the time, so it runs its own, and only under losses that are its own:
 cross-entropy, plain or with a weight per class, which weights of the rows are. Training starts from the best constant,
-which the model then holds as its bias.
+which the model then holds as its bias. What is kept of it are its trees as plain arrays: predicting needs no CatBoost.
 """
 
+import json
 import tempfile
-from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -24,10 +24,12 @@ from counterpoise.table.learners.curve import Curve
 from counterpoise.table.learners.learner import Followed, Job, Learner, Rows
 from counterpoise.table.learners.lightgbm import PATIENCE, most_rounds, threads
 from counterpoise.table.learners.losses import for_learned_start
+from counterpoise.table.learners.symmetric import MODEL, Symmetric, load, of_catboost
 from counterpoise.table.learners.thinning import for_trees
 from counterpoise.weights import ClassCounts
 
-MODEL = "model.cbm"
+_ROWS_TO_CHECK, _ROWS_AT_ONCE = 1_000, 10_000
+_TOLERANCE = 1e-9
 
 
 def class_weights(recipe: Recipe, classes: int) -> NDArray[np.float64] | None:
@@ -80,34 +82,6 @@ def parameters(rows: int, features: int, seed: int) -> dict[str, Any]:
         "logging_level": "Silent",
         "allow_const_label": True,
     }
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Trees:
-    """CatBoost's model, whose bias holds the start.
-
-    Parameters
-    ----------
-    model
-        CatBoost's.
-    schema
-        Of the feature matrix.
-    """
-
-    model: Any
-    schema: Schema
-
-    def logits(self, matrix: NDArray[np.float64], rounds: int | None = None) -> NDArray[np.float64]:
-        """As `Fitted.logits`."""
-        raw = self.model.predict(_pool(matrix, self.schema), prediction_type="RawFormulaVal", ntree_end=rounds or 0)
-        return np.asarray(raw, np.float64)
-
-    def files(self) -> dict[str, bytes]:
-        """CatBoost's own binary format, whose raw scores are the logits."""
-        with tempfile.TemporaryDirectory() as directory:
-            path = Path(directory, MODEL)
-            self.model.save_model(str(path))
-            return {MODEL: path.read_bytes()}
 
 
 class _EachStep:
@@ -169,18 +143,31 @@ def fit(job: Job) -> Followed:
     if each_step.raised is not None:
         raise each_step.raised
     bake_start(model, start)
-    for changing in ("model_guid", "train_finish_time"):
-        model.get_metadata()[changing] = ""  # same seed, same file
-    return Followed(Trees(model, job.schema), _followed(model, job).values)
+    return Followed(_as_arrays(model, job), _followed(model, job).values)
 
 
-def load(files: Mapping[str, bytes], schema: Schema, outputs: int) -> Trees:
-    """Read what `Trees.files` gave."""
-    model = installed("catboost", "CatBoost").CatBoost()
-    model.load_model(blob=files[MODEL])
-    if len(model.feature_names_) != len(schema.features) or np.size(model.get_scale_and_bias()[1]) != outputs:
-        raise UserError(f"{MODEL} does not fit the columns and classes of the model; train again")
-    return Trees(model, schema)
+def _as_arrays(model: Any, job: Job) -> Symmetric:
+    """The model's trees, which give what the model gives."""
+    with tempfile.TemporaryDirectory() as directory:
+        path = Path(directory, "model.json")
+        model.save_model(str(path), format="json")
+        facts = json.loads(path.read_bytes())
+    passed = []
+    for place, categories in job.schema.categories.items():
+        codes = np.append(np.nan, np.arange(len(categories)))
+        leaves = []
+        for first in range(0, len(codes), _ROWS_AT_ONCE):
+            rows = np.full((len(codes[first : first + _ROWS_AT_ONCE]), len(job.schema.features)), np.nan)
+            rows[:, place] = codes[first : first + _ROWS_AT_ONCE]
+            leaves.append(model.calc_leaf_indexes(_pool(rows, job.schema)).astype(np.uint8))
+        passed.append(np.concatenate(leaves))
+    found = of_catboost(model, facts, job.schema, passed)
+    some = job.rows.matrix[:_ROWS_TO_CHECK]
+    expected = model.predict(_pool(some, job.schema), prediction_type="RawFormulaVal")
+    if not np.allclose(found.logits(some), expected, rtol=0, atol=_TOLERANCE * max(1.0, np.abs(expected).max())):
+        version = installed("catboost", "CatBoost").__version__
+        raise UserError(f"CatBoost {version} keeps its trees in a form that is not known; pip install catboost==1.2.10")
+    return found
 
 
 def _followed(model: Any, job: Job) -> Curve:

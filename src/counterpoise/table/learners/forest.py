@@ -72,8 +72,7 @@ class Forest:
     Raises
     ------
     ValueError
-        If a node splits on a column that there is not or leaves a row no leaf; or if a tree does not have one leaf more
-        than nodes, or has more than 64 leaves.
+        If a node splits on a column that there is not or leaves a row no leaf, or a tree has no leaf or more than 64.
     """
 
     def __init__(
@@ -81,8 +80,8 @@ class Forest:
     ) -> None:
         if any(not 0 <= node.column < features for of_tree, _ in trees for node in of_tree):
             raise ValueError(f"a node splits on a column that there is not among {features}")
-        if any(len(of_leaves) != len(of_tree) + 1 or len(of_leaves) > MOST_LEAVES for of_tree, of_leaves in trees):
-            raise ValueError(f"a tree has one leaf more than nodes, and {MOST_LEAVES} at most")
+        if any(not 1 <= len(of_leaves) <= MOST_LEAVES for _, of_leaves in trees):
+            raise ValueError(f"a tree has a leaf, and {MOST_LEAVES} at most")
         self.features, self.outputs, self._count = features, outputs, len(trees)
         nodes: list[Node] = []
         values: list[float] = []

@@ -23,6 +23,14 @@ def predict(
         ),
     ] = None,
     as_of: AsOf = None,
+    unknown: Annotated[
+        str,
+        typer.Option(
+            metavar="refuse|missing",
+            help="What becomes of a column that matters and holds nothing that the model knows: refuse the table, or "
+            "let it count as missing.",
+        ),
+    ] = "refuse",
 ) -> None:
     """Write probabilities and decisions for the rows of a table, in its order."""
     from counterpoise.cli.commands import _needs_table_extra
@@ -30,7 +38,8 @@ def predict(
     _needs_table_extra()
     from counterpoise.table import predict_table
 
-    done = predict_table(directory, table, out, prior=None if prior is None else _prior(prior), as_of=as_of)
+    to = None if prior is None else _prior(prior)
+    done = predict_table(directory, table, out, prior=to, as_of=as_of, unknown=unknown)
     decided = ", ".join(f"{name} {rows:,}" for name, rows in done.decided.items())
     say(f"{done.rows:,} rows in {done.out}; decided: {decided}")
     if done.told_by and done.as_of is not None:

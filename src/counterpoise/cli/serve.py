@@ -12,6 +12,14 @@ def serve(
     directory: Annotated[Path, typer.Argument(metavar="DIR", help="What counterpoise train wrote.")],
     host: Annotated[str, typer.Option(help="Where to listen; 0.0.0.0 is reachable from elsewhere.")] = "127.0.0.1",
     port: Annotated[int, typer.Option(help="0: any free one.")] = 8000,
+    unknown: Annotated[
+        str,
+        typer.Option(
+            metavar="refuse|missing",
+            help="What becomes of rows of which a column that matters holds nothing that the model knows: refuse them, "
+            "or let it count as missing.",
+        ),
+    ] = "refuse",
 ) -> None:
     """Answer POST /predict over HTTP until stopped."""
     from counterpoise.cli.commands import _needs_table_extra
@@ -22,4 +30,4 @@ def serve(
     def ready(address: str) -> None:
         say(f"{address} serves {directory}: POST /predict, GET /health, /openapi.json, / (the report)")
 
-    serve_model(directory, host=host, port=port, ready=ready)
+    serve_model(directory, host=host, port=port, unknown=unknown, ready=ready)

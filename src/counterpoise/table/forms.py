@@ -120,6 +120,9 @@ _ONE_TARGET: dict[str, Check] = {
     "counts": mapping_of(whole(1, 2**53)),
 }
 _COLUMNS: dict[str, Check] = {"columns": mapping_of(record(_FACTS, optional={"typical": number()}))}
+_IMPORTANCE: dict[str, Check] = {
+    "importance": mapping_of(record({"drop": number(), "error": number(low=0)})),
+}
 _WEIGHT: dict[str, Check] = {"weight": nothing_or(_name)}
 _SEVERAL: dict[str, Check] = {
     "goal": _name,
@@ -128,8 +131,10 @@ _SEVERAL: dict[str, Check] = {
     "schema": record(_SCHEMA),
 }
 _DECISION: dict[str | None, Check] = {
-    None: record({**_ONE_TARGET, **_WEIGHT, "schema": record(_SCHEMA)}, optional=_COLUMNS, others=True),
-    LABEL: record(_ONE_TARGET, optional={**_COLUMNS, **_WEIGHT}, others=True),
+    None: record(
+        {**_ONE_TARGET, **_WEIGHT, "schema": record(_SCHEMA)}, optional={**_COLUMNS, **_IMPORTANCE}, others=True
+    ),
+    LABEL: record(_ONE_TARGET, optional={**_COLUMNS, **_WEIGHT, **_IMPORTANCE}, others=True),
     MULTILABEL: record(_SEVERAL, optional=_COLUMNS, others=True),
 }
 _NUMBERS = list_of(number())

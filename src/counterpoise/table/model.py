@@ -16,6 +16,7 @@ from counterpoise.table.cells import read_rows
 from counterpoise.table.features import Schema
 from counterpoise.table.frames import table_of
 from counterpoise.table.learners import Fitted
+from counterpoise.table.novelty import REFUSE
 from counterpoise.table.remarks import Remarks
 
 Class = str | int | float | bool
@@ -113,7 +114,7 @@ class Model:
     target: str
     facts: Mapping[str, Any]
 
-    def predict_proba(self, frame: Any, *, as_of: Any = None) -> NDArray[np.float64]:
+    def predict_proba(self, frame: Any, *, as_of: Any = None, unknown: str = REFUSE) -> NDArray[np.float64]:
         """Honest probabilities of every class (N, C), in the order of `classes`.
 
         Parameters
@@ -123,11 +124,14 @@ class Model:
         as_of
             The day that the ages of dates count to: a date, or text as 2024-01-31. None: as told by the newest date of
             the rows, which is warned of where they are few. A model without such ages needs none.
+        unknown
+            What becomes of a column that matters and holds no category or text that the model knows: "refuse" the
+            rows, or let it count as "missing".
 
         Raises
         ------
         UserError
-            If a column is absent, or holds what the model cannot use.
+            If a column is absent, or holds what the model cannot use, or nothing that it knows.
 
         Warns
         -----
@@ -136,12 +140,12 @@ class Model:
         """
         table, matrix = read_rows(table_of(frame), self.schema, as_of)
         probability = self.probability(matrix)
-        Remarks(self.schema, self.facts, self.classes, shares=True).tell(table, matrix, probability)
+        Remarks(self.schema, self.facts, self.classes, shares=True, unknown=unknown).tell(table, matrix, probability)
         return probability
 
-    def predict(self, frame: Any, *, as_of: Any = None) -> NDArray[Any]:
+    def predict(self, frame: Any, *, as_of: Any = None, unknown: str = REFUSE) -> NDArray[Any]:
         """The class that each row is decided to be (N,), at the threshold of `decision`."""
-        places = self.decision.apply(self.predict_proba(frame, as_of=as_of))
+        places = self.decision.apply(self.predict_proba(frame, as_of=as_of, unknown=unknown))
         return np.asarray(self.classes)[places]
 
     def probability(self, matrix: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -33,6 +33,7 @@ from counterpoise.table.macro import drawn_measures, macro
 from counterpoise.table.model import Ruling, naive, posterior
 from counterpoise.table.multilabel_model import MultilabelModel
 from counterpoise.table.notes import columns_not_used, date_notes, weight_notes
+from counterpoise.table.novelty import REFUSE
 from counterpoise.table.race import Progress, Race, candidates, how_many_folds, race
 from counterpoise.table.read import Labels, Table, check_columns
 from counterpoise.table.reference_day import day_of
@@ -200,13 +201,13 @@ class MultilabelTraining:
         """The training of one label alone."""
         return self.trainings[label]
 
-    def predict(self, frame: Any, *, as_of: Any = None) -> NDArray[np.int64]:
+    def predict(self, frame: Any, *, as_of: Any = None, unknown: str = REFUSE) -> NDArray[np.int64]:
         """As `MultilabelModel.predict`."""
-        return self.model.predict(frame, as_of=as_of)
+        return self.model.predict(frame, as_of=as_of, unknown=unknown)
 
-    def predict_proba(self, frame: Any, *, as_of: Any = None) -> NDArray[np.float64]:
+    def predict_proba(self, frame: Any, *, as_of: Any = None, unknown: str = REFUSE) -> NDArray[np.float64]:
         """As `MultilabelModel.predict_proba`."""
-        return self.model.predict_proba(frame, as_of=as_of)
+        return self.model.predict_proba(frame, as_of=as_of, unknown=unknown)
 
     def _repr_html_(self) -> str:
         from counterpoise.table.multilabel_report import heart

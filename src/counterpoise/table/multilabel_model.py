@@ -12,6 +12,7 @@ from counterpoise.table.cells import read_rows
 from counterpoise.table.features import Schema
 from counterpoise.table.frames import table_of
 from counterpoise.table.model import Model, Ruling
+from counterpoise.table.novelty import REFUSE
 from counterpoise.table.remarks import Remarks
 
 
@@ -55,7 +56,7 @@ class MultilabelModel:
         """The model of one label alone: it explains, too."""
         return self.models[label]
 
-    def predict_proba(self, frame: Any, *, as_of: Any = None) -> NDArray[np.float64]:
+    def predict_proba(self, frame: Any, *, as_of: Any = None, unknown: str = REFUSE) -> NDArray[np.float64]:
         """The probability that a row has each label (N, L), in the order of `labels`.
 
         Parameters
@@ -64,11 +65,14 @@ class MultilabelModel:
             pandas or Polars, with the columns of the training table; those of the labels may be absent.
         as_of
             As for `Model.predict_proba`.
+        unknown
+            What becomes of a column that matters and holds no category or text that the model knows: "refuse" the
+            rows, or let it count as "missing".
 
         Raises
         ------
         UserError
-            If a column is absent, or holds what the model cannot use.
+            If a column is absent, or holds what the model cannot use, or nothing that it knows.
 
         Warns
         -----
@@ -77,12 +81,12 @@ class MultilabelModel:
         """
         table, matrix = read_rows(table_of(frame), self.schema, as_of)
         probability = self.probability(matrix)
-        Remarks(self.schema, self.facts, self.classes, shares=False).tell(table, matrix, probability)
+        Remarks(self.schema, self.facts, self.classes, shares=False, unknown=unknown).tell(table, matrix, probability)
         return probability
 
-    def predict(self, frame: Any, *, as_of: Any = None) -> NDArray[np.int64]:
+    def predict(self, frame: Any, *, as_of: Any = None, unknown: str = REFUSE) -> NDArray[np.int64]:
         """1 where a row is decided to have a label, else 0 (N, L), at the thresholds of `decision`."""
-        return self.decide(self.predict_proba(frame, as_of=as_of))
+        return self.decide(self.predict_proba(frame, as_of=as_of, unknown=unknown))
 
     def probability(self, matrix: NDArray[np.float64]) -> NDArray[np.float64]:
         """As `predict_proba`, from the feature matrix."""

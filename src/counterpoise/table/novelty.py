@@ -1,6 +1,7 @@
 """What new rows hold that a model has never seen: categories and text."""
 
 import re
+from collections.abc import Mapping
 from pathlib import Path
 
 import polars as pl
@@ -11,20 +12,29 @@ from counterpoise.table.read import Table
 from counterpoise.table.wording import quoted
 
 _MOST_SHOWN = 1_000
+FEWEST_TEXTS = 10
 _FIGURES = r"^[+-]?[0-9]+(?:\.[0-9]*)?$"
 
 
-class Categories:
-    """What to say of values that are no category of the model; a column of nothing else is refused, as is strange text.
+REFUSE, MISSING = "refuse", "missing"
+"""What becomes of rows of which a column holds nothing that the model knows."""
 
-    A few new values are to be expected where training rows showed many that occur once: such values
-    come with about the same share again (Good and Turing). A column is refused if by that share even
-    one known value was to be expected, or if it holds numbers in place of words.
+
+class Categories:
+    """What to say of categories and text that are new to the model; a column of nothing else is refused, if it matters.
+
+    A few new values are to be expected where training rows showed many that occur once: such values come with about
+    the same share again (Good and Turing). A column is wrong if by that share even one known value was to be expected,
+    or if it holds numbers in place of words; it matters unless training saw that the model does as well without it.
 
     Parameters
     ----------
     schema
         Of the model.
+    importance
+        Of columns that training looked at: `drop` and `error`, as `importance_of` gives.
+    unknown
+        "refuse" a column of nothing that the model knows, or let it count as "missing".
 
     Examples
     --------
@@ -35,14 +45,21 @@ class Categories:
     ["column 'kind': 1 of 2 values are no category that the model knows, and count as missing: 'new'"]
     """
 
-    def __init__(self, schema: Schema) -> None:
-        self._schema = schema
+    def __init__(
+        self,
+        schema: Schema,
+        importance: Mapping[str, Mapping[str, float]] | None = None,
+        unknown: str = REFUSE,
+    ) -> None:
+        check_unknown(unknown)
+        self._schema, self._importance, self._unknown = schema, importance or {}, unknown
         self._begun = False
         self._columns = [one for one in schema.columns if one.kind == CATEGORY]
         self._held = dict.fromkeys([one.name for one in self._columns], 0)
         self._new = dict(self._held)
         self._shown: dict[str, dict[str, None]] = {name: {} for name in self._held}
         self._strange = {one.name: not any(map(_is_figure, one.categories)) for one in self._columns}
+        self._texts: list[str] = []
 
     def add(self, table: Table) -> None:
         """Look at some rows, which `usable` gave.
@@ -50,11 +67,11 @@ class Categories:
         Raises
         ------
         UserError
-            If the first ones hold text of which the model knows nothing.
+            If the first ones hold text of which the model knows nothing, in a column that matters.
         """
         for one in self._schema.columns if not self._begun else ():
             if one.kind == TEXT:
-                _check_text(table.frame[one.name], one, self._schema, table)
+                self._look_at_text(table, one)
         self._begun = True
         for one in self._columns:
             text = table.frame[one.name].cast(pl.String).drop_nulls()
@@ -72,9 +89,9 @@ class Categories:
         Raises
         ------
         UserError
-            If a column holds nothing else.
+            If a column that matters holds nothing else.
         """
-        sentences = []
+        sentences = list(self._texts)
         for one in self._columns:
             new, held, strange = self._new[one.name], self._held[one.name], self._strange[one.name]
             if new == 0:
@@ -82,25 +99,51 @@ class Categories:
             shown = _listed(list(self._shown[one.name]))
             if new == held and (strange or _surely_wrong(one.rare, held)):
                 kind = ", numbers here and words in training," if strange else ""
-                raise UserError(
-                    f"{path}: column {one.name!r}{kind} holds nothing that the model knows: {shown}; it knows "
-                    f"{_listed(list(one.categories))}. Write the values as in training, or empty the column to do "
-                    "without"
+                known = f"it knows {_listed(list(one.categories))}"
+                nothing = f"column {one.name!r}{kind} holds nothing that the model knows: {shown}; {known}"
+                sentences.append(self._refused_or_said(nothing, one, path))
+            else:
+                sentences.append(
+                    f"column {one.name!r}: {new:,} of {held:,} values are no category that the model knows, "
+                    f"and count as missing: {shown}"
                 )
-            sentences.append(
-                f"column {one.name!r}: {new:,} of {held:,} values are no category that the model knows, "
-                f"and count as missing: {shown}"
-            )
         return sentences
 
+    def _look_at_text(self, table: Table, one: Column, most: int = 1000) -> None:
+        text = table.frame[one.name].cast(pl.String).drop_nulls().head(most)
+        if len(text) >= FEWEST_TEXTS and not self._schema.texts[one.name].known(text):
+            nothing = f"column {one.name!r} holds no {one.unit} that the model knows: {_listed(text.to_list())}"
+            self._texts.append(self._refused_or_said(nothing, one, table.path))
 
-def _check_text(column: pl.Series, one: Column, schema: Schema, table: Table, most: int = 1000) -> None:
-    text = column.cast(pl.String).drop_nulls().head(most)
-    if len(text) >= 10 and not schema.texts[one.name].known(text):
+    def _refused_or_said(self, nothing: str, one: Column, path: Path) -> str:
+        counts = "No word of it counts" if one.kind == TEXT else "All count as missing"
+        if self._unknown == MISSING:
+            return f"{nothing}. {counts}"
+        if not self._matters(one.name):
+            return f"{nothing}. {counts}; in training the model did as well without the column"
         raise UserError(
-            f"{table.path}: column {one.name!r} holds no {one.unit} that the model knows: {_listed(text.to_list())}. "
-            "Write the text as in training, or empty the column to do without"
+            f"{path}: {nothing}. Write them as in training, or let them count as missing: --unknown missing "
+            "(unknown='missing' in Python)"
         )
+
+    def _matters(self, name: str) -> bool:
+        """Whether training saw the model do worse without the column, or did not look."""
+        found = self._importance.get(name)
+        return found is None or found["drop"] > found["error"]
+
+
+def check_unknown(unknown: str) -> None:
+    """Refuse what is neither "refuse" nor "missing".
+
+    Examples
+    --------
+    >>> check_unknown("drop")
+    Traceback (most recent call last):
+    ...
+    counterpoise.errors.UserError: unknown is 'drop'; it must be 'refuse' or 'missing'
+    """
+    if unknown not in (REFUSE, MISSING):
+        raise UserError(f"unknown is {unknown!r}; it must be {REFUSE!r} or {MISSING!r}")
 
 
 def _surely_wrong(rare: float, values: int) -> bool:

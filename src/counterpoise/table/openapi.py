@@ -60,6 +60,7 @@ def _predict(model: Model | MultilabelModel, most_rows: int) -> dict[str, Any]:
             "description": "The day that ages of dates count to; today (UTC) if it is absent",
         }
         answered = _object(answered["properties"] | {"as_of": day})
+    answered["properties"]["warnings"] = {"type": "array", "items": {"type": "string"}}  # where a category is new
     refused = _object({"detail": {"type": "string"}})
     mistakes = _object({"detail": {"type": "array", "items": _MISTAKE}})
     return {

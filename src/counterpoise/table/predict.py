@@ -21,6 +21,7 @@ from counterpoise.table.features import to_matrix
 from counterpoise.table.loading import load
 from counterpoise.table.model import Model
 from counterpoise.table.multilabel_model import MultilabelModel
+from counterpoise.table.novelty import REFUSE, check_unknown
 from counterpoise.table.reference_day import NewestDay, odd_day
 from counterpoise.table.remarks import Remarks, training_shares
 from counterpoise.table.stream import Block, ahead, blocks, columns_of
@@ -77,6 +78,7 @@ def predict_table(
     *,
     prior: str | float | Sequence[float] | None = None,
     as_of: Any = None,
+    unknown: str = REFUSE,
 ) -> Prediction:
     """Decide the rows of a table and write one row for each, in order; the table may be larger than memory.
 
@@ -98,12 +100,15 @@ def predict_table(
     as_of
         The day that ages of dates count to: a date, or text as 2024-01-31. None: as told by the newest date of the
         table, which is then read twice. A model without such ages needs none.
+    unknown
+        What becomes of a column that matters and holds no category or text that the model knows: "refuse" the table, or
+        let it count as "missing".
 
     Raises
     ------
     UserError
-        If a column is absent, holds only categories that the model does not know, or cells that it cannot use in a
-        third of the rows or more; or for a prior that does not fit.
+        If a column is absent, holds nothing that the model knows, or cells that it cannot use in a third of the rows or
+        more; or for a prior that does not fit.
 
     Warns
     -----
@@ -112,13 +117,14 @@ def predict_table(
     """
     directory, table, out = Path(directory), Path(table), Path(out)
     check_place(out)
+    check_unknown(unknown)
     reasons = out.with_name(out.name + ".problems.csv")
     refuse_existing(reasons)
     model = load(directory)
     given = columns_of(table)
     day = day_of_file(table, model.schema, as_of)
-    shares = None if prior is None else _shares(model, table, prior, day)
-    scoring = Scoring(model, table, shares, day, given=as_of is not None)
+    shares = None if prior is None else _shares(model, table, prior, day, unknown)
+    scoring = Scoring(model, table, shares, day, given=as_of is not None, unknown=unknown)
     with appended(out) as append, whole_file(reasons) as text:
         with text.open("x", encoding="utf-8", newline="") as file:
             write = csv.writer(file).writerow
@@ -162,6 +168,8 @@ class Scoring:
         The day that ages of dates count to, or None.
     given
         Whether somebody gave that day.
+    unknown
+        As in `predict_table`.
     """
 
     def __init__(
@@ -172,6 +180,7 @@ class Scoring:
         day: date | None = None,
         *,
         given: bool = False,
+        unknown: str = REFUSE,
     ) -> None:
         self.rows = 0
         self.unscored = 0
@@ -179,7 +188,7 @@ class Scoring:
         self._model, self._path, self._shares, self._day = model, path, shares, day
         self._newest = NewestDay() if given and model.schema.needs_day else None
         looked_at = shares is None and isinstance(model, Model)
-        self._remarks = Remarks(model.schema, model.facts, model.classes, shares=looked_at)
+        self._remarks = Remarks(model.schema, model.facts, model.classes, shares=looked_at, unknown=unknown)
         self._held: Counter[str] = Counter()
         self._wrong: Counter[str] = Counter()
         self._first: dict[str, str] = {}
@@ -244,7 +253,7 @@ class Scoring:
 
 
 def _shares(
-    model: Model | MultilabelModel, table: Path, prior: str | float | Sequence[float], day: date | None
+    model: Model | MultilabelModel, table: Path, prior: str | float | Sequence[float], day: date | None, unknown: str
 ) -> NDArray[np.float64]:
     """The class shares of the rows, given or estimated."""
     if isinstance(model, MultilabelModel):
@@ -259,7 +268,7 @@ def _shares(
         )
     before = training_shares(model.facts, model.classes)
     if prior == AUTO:
-        scoring = Scoring(model, table, day=day)
+        scoring = Scoring(model, table, day=day, unknown=unknown)
         for block in ahead(blocks(table, model.schema)):
             scoring.score(block)
         scoring.check_columns()

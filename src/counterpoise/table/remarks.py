@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from counterpoise.errors import warn_user
 from counterpoise.table.features import Schema
-from counterpoise.table.novelty import Categories
+from counterpoise.table.novelty import REFUSE, Categories
 from counterpoise.table.read import Table
 from counterpoise.table.shift import Columns, Scores
 
@@ -25,11 +25,22 @@ class Remarks:
         Of the model.
     shares
         Whether class shares are looked at: only of one target, whose rows counted alike in training.
+    unknown
+        As in `Categories`.
     """
 
-    def __init__(self, schema: Schema, facts: Mapping[str, Any], classes: Sequence[object], *, shares: bool) -> None:
+    def __init__(
+        self,
+        schema: Schema,
+        facts: Mapping[str, Any],
+        classes: Sequence[object],
+        *,
+        shares: bool,
+        unknown: str = REFUSE,
+    ) -> None:
         self._schema, self._facts, self._classes = schema, facts, tuple(classes)
-        self._categories, self._columns = Categories(schema), Columns(schema.features)
+        self._categories = Categories(schema, facts.get("importance"), unknown)
+        self._columns = Columns(schema.features)
         weighted = facts.get("weight") is not None  # its probabilities are for other shares than the rows'
         self.scores = Scores(len(classes)) if shares and not weighted and "counts" in facts else None
 

@@ -10,24 +10,30 @@ from http import HTTPStatus
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from numpy.typing import NDArray
 
+from counterpoise.errors import UserError
 from counterpoise.table import listening
 from counterpoise.table.asgi import HTML, Reply, Service, refusal
 from counterpoise.table.bundle import REPORT
 from counterpoise.table.directory import read
-from counterpoise.table.features import to_matrix
+from counterpoise.table.features import TEXT, to_matrix
 from counterpoise.table.json_rows import Mistake, RefusedError, TooLargeError, request_of, table_of_rows
 from counterpoise.table.loading import model_of
 from counterpoise.table.model import Model
 from counterpoise.table.multilabel_model import MultilabelModel
+from counterpoise.table.novelty import FEWEST_TEXTS, REFUSE, Categories, check_unknown
 from counterpoise.table.openapi import described
+from counterpoise.table.read import Table
 
 MOST_ROWS = 10_000
 MOST_BYTES = 16_000_000
 
 
-def application(directory: str | Path, *, most_rows: int = MOST_ROWS, most_bytes: int = MOST_BYTES) -> Service:
+def application(
+    directory: str | Path, *, most_rows: int = MOST_ROWS, most_bytes: int = MOST_BYTES, unknown: str = REFUSE
+) -> Service:
     """The service, for any ASGI server.
 
     Parameters
@@ -36,12 +42,15 @@ def application(directory: str | Path, *, most_rows: int = MOST_ROWS, most_bytes
         What `counterpoise train` wrote.
     most_rows, most_bytes
         A request with more of them is refused (413).
+    unknown
+        As in `Model.predict_proba`: what becomes of rows of which a column holds nothing that the model knows.
 
     Raises
     ------
     UserError
         If the directory holds no model.
     """
+    check_unknown(unknown)
     held = read(Path(directory))
     model = model_of(held)
     health = {
@@ -57,18 +66,22 @@ def application(directory: str | Path, *, most_rows: int = MOST_ROWS, most_bytes
     }
 
     def predict(body: bytearray) -> Reply:
-        return answer(model, body, most_rows)
+        return answer(model, body, most_rows, unknown)
 
     return Service(pages, {"/predict": predict}, most_bytes=most_bytes)
 
 
-def answer(model: Model | MultilabelModel, body: bytes | bytearray, most_rows: int) -> Reply:
-    """What a request gets."""
+def answer(model: Model | MultilabelModel, body: bytes | bytearray, most_rows: int, unknown: str = REFUSE) -> Reply:
+    """What a request gets: predictions, and warnings where a category is new to the model."""
     try:
         rows, as_of = request_of(body, most_rows)
         day = as_of or datetime.now(UTC).date()
-        said = {"as_of": day.isoformat()} if model.schema.needs_day else {}
-        return _as_json({"predictions": predictions(model, rows, as_of=day)} | said)
+        table = table_of_rows(rows, model.schema)
+        matrix = to_matrix(table, model.schema, day)
+        told = _new_to(model, table, matrix, unknown)
+        found: dict[str, Any] = {"predictions": _predictions(model, matrix)}
+        found |= {"as_of": day.isoformat()} if model.schema.needs_day else {}
+        return _as_json(found | ({"warnings": told} if told else {}))
     except TooLargeError as refused:
         return refusal(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, str(refused))
     except RefusedError as refused:
@@ -93,7 +106,25 @@ def predictions(model: Model | MultilabelModel, rows: list[Any], *, as_of: date 
     RefusedError
         As `table_of_rows`.
     """
-    probability = model.probability(to_matrix(table_of_rows(rows, model.schema), model.schema, as_of))
+    return _predictions(model, to_matrix(table_of_rows(rows, model.schema), model.schema, as_of))
+
+
+def _new_to(model: Model | MultilabelModel, table: Table, matrix: NDArray[Any], unknown: str) -> list[str]:
+    """What the rows hold that the model does not know, in sentences; looked for only where there may be such."""
+    schema = model.schema
+    words = len(matrix) >= FEWEST_TEXTS and any(one.kind == TEXT for one in schema.columns)
+    if not words and not np.isnan(matrix[:, schema.categorical]).any():
+        return []
+    categories = Categories(schema, model.facts.get("importance"), unknown)
+    try:
+        categories.add(table)
+        return categories.said(table.path)
+    except UserError as error:
+        raise RefusedError([Mistake(("rows",), str(error))]) from None
+
+
+def _predictions(model: Model | MultilabelModel, matrix: NDArray[Any]) -> list[dict[str, Any]]:
+    probability = model.probability(matrix)
     names = [str(name) for name in model.classes]
     return [
         {"probability": dict(zip(names, own, strict=True)), "decision": decision}
@@ -102,7 +133,12 @@ def predictions(model: Model | MultilabelModel, rows: list[Any], *, as_of: date 
 
 
 def serve(
-    directory: str | Path, *, host: str = "127.0.0.1", port: int = 8000, ready: Callable[[str], None] = lambda _: None
+    directory: str | Path,
+    *,
+    host: str = "127.0.0.1",
+    port: int = 8000,
+    unknown: str = REFUSE,
+    ready: Callable[[str], None] = lambda _: None,
 ) -> None:
     """Serve a model until the process is told to stop (SIGTERM, SIGINT); requests in progress are finished.
 
@@ -112,6 +148,8 @@ def serve(
         What `counterpoise train` wrote.
     host, port
         Where to listen; port 0 is any free one.
+    unknown
+        As in `application`.
     ready
         Called with the address once it listens.
 
@@ -121,7 +159,7 @@ def serve(
         As `application`; if uvicorn is not installed; or if the address cannot be listened on.
     """
     listening.installed()
-    listening.run(application(directory), host, port, ready)
+    listening.run(application(directory, unknown=unknown), host, port, ready)
 
 
 def _as_json(told: Any, status: HTTPStatus = HTTPStatus.OK) -> Reply:

@@ -39,6 +39,7 @@ from counterpoise.table.memory import refuse_to_learn
 from counterpoise.table.model import Member, Model, Ruling, naive, posterior
 from counterpoise.table.named_columns import parts_of, refuse_ignored
 from counterpoise.table.notes import notes_of
+from counterpoise.table.novelty import REFUSE
 from counterpoise.table.race import Progress, Race, Verdict, candidates, how_many_folds, race
 from counterpoise.table.read import Labels, Table, check_columns, read_labels, read_table, with_numbers
 from counterpoise.table.reference_day import day_of
@@ -164,13 +165,13 @@ class Training:
         """How probabilities become decisions."""
         return self.model.decision
 
-    def predict(self, frame: Any, *, as_of: Any = None) -> NDArray[Any]:
+    def predict(self, frame: Any, *, as_of: Any = None, unknown: str = REFUSE) -> NDArray[Any]:
         """As `Model.predict`."""
-        return self.model.predict(frame, as_of=as_of)
+        return self.model.predict(frame, as_of=as_of, unknown=unknown)
 
-    def predict_proba(self, frame: Any, *, as_of: Any = None) -> NDArray[np.float64]:
+    def predict_proba(self, frame: Any, *, as_of: Any = None, unknown: str = REFUSE) -> NDArray[np.float64]:
         """As `Model.predict_proba`."""
-        return self.model.predict_proba(frame, as_of=as_of)
+        return self.model.predict_proba(frame, as_of=as_of, unknown=unknown)
 
     def explain(self, frame: Any, *, as_of: Any = None) -> pl.DataFrame:
         """As `Model.explain`."""
@@ -439,7 +440,7 @@ def _train(
     importance = importance_of(
         lambda frame: posterior(measured, to_matrix(Table(frame, table.path, table.typed), schema, schema.day)),
         table.frame[split.test],
-        [column.name for column in schema.columns],
+        _words_first(schema),
         judged.target,
         goal,
         seed=asked.seed,
@@ -480,6 +481,12 @@ def _train(
     )
     columns = column_facts(rows.matrix[split.train], schema.features, frozenset(schema.categorical))
     return replace(training, facts=decision_facts(training) | {"columns": columns})
+
+
+def _words_first(schema: Schema) -> list[str]:
+    """All columns; of many only the first are looked at, and what is new in words is refused or not by importance."""
+    words = schema.text
+    return sorted((one.name for one in schema.columns), key=lambda name: name not in words)
 
 
 def grower(
@@ -577,6 +584,7 @@ def decision_facts(training: Training) -> dict[str, Any]:
             for place, entry in enumerate(verdict.entries)
         ],
         "schema": training.schema.to_dict(),
+        "importance": {one.column: {"drop": one.drop, "error": one.error} for one in training.importance},
         "notes": list(training.notes),
         "command": training.command,
         "versions": training.versions,

@@ -23,7 +23,7 @@ from counterpoise.cli import main
 from counterpoise.errors import UserError
 from counterpoise.table.audit import audit_table
 from counterpoise.table.predict import predict_table
-from counterpoise.table.stream import end_of_rows
+from counterpoise.table.quoting import end_of_rows
 
 ROWS = 120
 

@@ -17,7 +17,7 @@ import pytest
 import counterpoise as cp
 from counterpoise.cli import main
 from counterpoise.errors import UserError
-from counterpoise.table import load, predict_table, stream
+from counterpoise.table import delimited, load, predict_table
 from counterpoise.table.serve import answer
 
 pd = pytest.importorskip("pandas")
@@ -334,7 +334,8 @@ def test_training_on_a_file_and_on_the_frame_of_it_is_the_same(read, model):
 
 
 def test_blocks_mean_what_the_whole_means(model, monkeypatch, tmp_path):
-    monkeypatch.setattr(stream, "_BYTES", 300)
+    monkeypatch.setattr(delimited, "PIECE", 300)
+    monkeypatch.setattr(delimited, "SAMPLE", 0)
     table().write_csv(tmp_path / "t.csv")
     found = predicted(model, tmp_path / "t.csv", tmp_path / "p.parquet")
     np.testing.assert_allclose(found, load(model).predict_proba(table())[:, 1], rtol=1e-5)

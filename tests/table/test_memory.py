@@ -15,7 +15,7 @@ pytest.importorskip("lightgbm")
 import counterpoise as cp
 from counterpoise.cli import main
 from counterpoise.errors import UserError
-from counterpoise.table import memory
+from counterpoise.table import delimited, memory
 from counterpoise.table.audit import audit_table
 from counterpoise.table.read import read_table
 
@@ -41,7 +41,7 @@ BOMBS = {
 @pytest.mark.parametrize("command", ["audit", "train"])
 def test_what_unpacks_to_more_than_fits_is_refused_while_it_is_read(name, command, tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(memory, "available_memory", lambda: 60_000_000)
-    monkeypatch.setattr(memory, "_PIECE", 1_000_000)
+    monkeypatch.setattr(delimited, "PIECE", 1_000_000)
     read = []
     monkeypatch.setattr(memory, "_refuse_too_large", counted(memory._refuse_too_large, read))
     (tmp_path / name).write_bytes(BOMBS[name](b"x,z,y\n" + ROWS * 1_000_000))
@@ -50,7 +50,7 @@ def test_what_unpacks_to_more_than_fits_is_refused_while_it_is_read(name, comman
     said = capsys.readouterr().err
     assert said.count("\n") == 1
     assert f"{name} is too large for this machine" in said
-    assert len(read) < 5  # of twelve pieces
+    assert len(read) < 6  # at the names, and then of twelve pieces
     assert [one.name for one in tmp_path.iterdir()] == [name]
 
 
@@ -88,7 +88,7 @@ def test_a_frame_that_is_there_may_be_too_large_to_learn_from(monkeypatch):
 
 @pytest.mark.parametrize("end", [b"\n", b"\r\n", b"\r"])
 def test_what_fits_is_read_whole(end, tmp_path, monkeypatch):
-    monkeypatch.setattr(memory, "_PIECE", 7)
+    monkeypatch.setattr(delimited, "PIECE", 7)
     monkeypatch.setattr(memory, "available_memory", lambda: 10_000_000)
     (tmp_path / "t.csv").write_bytes((b"x,z,y\n" + ROWS * 50).replace(b"\n", end))
     assert read_table(tmp_path / "t.csv").frame.shape == (100, 3)

@@ -13,7 +13,7 @@ from sklearn.metrics import average_precision_score, f1_score, precision_score
 import counterpoise as cp
 from counterpoise.cli import main
 from counterpoise.errors import UserError
-from counterpoise.table import predict_table, stream
+from counterpoise.table import delimited, predict_table
 from counterpoise.table.features import to_matrix
 from counterpoise.table.labels import named_labels, read_many_labels
 from counterpoise.table.macro import drawn_measures, macro
@@ -210,7 +210,8 @@ def test_predict_writes_two_columns_per_label(directory, frame, tmp_path, capsys
 
 
 def test_predict_in_blocks_leaves_rows_empty_and_tells_drift(directory, frame, tmp_path, monkeypatch):
-    monkeypatch.setattr(stream, "_BYTES", 512)
+    monkeypatch.setattr(delimited, "PIECE", 512)
+    monkeypatch.setattr(delimited, "SAMPLE", 0)
     expected = cp.load(directory).predict_proba(frame.with_columns(pl.col("size") + 5))
     cells = (frame["size"] + 5).cast(pl.String).to_list()
     cells[7], cells[200] = "tall", "inf"

@@ -9,7 +9,7 @@ import pytest
 
 from counterpoise.decide import adjust_prior, estimate_prior
 from counterpoise.errors import UserError
-from counterpoise.table import load, predict_table, stream, train_table
+from counterpoise.table import delimited, load, predict_table, stream, train_table
 from counterpoise.table.features import Column, Schema
 from counterpoise.table.read import read_table
 from counterpoise.table.shift import Columns, Scores, column_facts
@@ -29,7 +29,8 @@ def quick(tmp_path_factory, imbalanced):
 @pytest.fixture
 def small_blocks(monkeypatch):
     monkeypatch.setattr(stream, "ROWS", 7)
-    monkeypatch.setattr(stream, "_BYTES", 64)
+    monkeypatch.setattr(delimited, "PIECE", 64)
+    monkeypatch.setattr(delimited, "SAMPLE", 0)
 
 
 def scored(model, table, out, **options):
@@ -89,7 +90,7 @@ def test_a_line_end_in_quotes_ends_no_row(tmp_path):
 
 @pytest.mark.usefixtures("small_blocks")
 def test_a_quote_that_closes_nowhere(tmp_path, monkeypatch):
-    monkeypatch.setattr(stream, "_LONGEST_ROW", 500)
+    monkeypatch.setattr(delimited, "LONGEST_ROW", 500)
     (tmp_path / "t.csv").write_text('x\n1\n"2\n' + "3\n" * 1000)
     with pytest.raises(UserError, match=r"line 3: a quote opens that closes nowhere"):
         list(blocks(tmp_path / "t.csv", Schema((Column("x", "number"),))))

@@ -154,11 +154,18 @@ def _values(cells: pl.Series, column: Column) -> tuple[pl.Series, pl.Series]:
         cells = cells.cast(pl.String)
     if column.kind in (NUMBER, FLAG):
         return _numbers(cells, column)
-    words = as_words(cells)
     if column.kind == TEXT:
-        return words, pl.Series([False])
-    unclear = words.is_in(unclear_numbers(words, column)) if cells.dtype.is_numeric() else pl.Series([False])
-    return as_categories(words, column.categories), unclear.fill_null(False)
+        return as_words(cells), pl.Series([False])
+    distinct = cells.unique()  # far fewer than cells, as a rule
+    words = as_words(distinct)
+    known = as_categories(words, column.categories)
+    if distinct.dtype == pl.String and distinct.equals(known, null_equal=True):
+        return cells, pl.Series([False])
+    values = cells.replace_strict(distinct, known, return_dtype=pl.String)
+    if not cells.dtype.is_numeric():
+        return values, pl.Series([False])
+    unclear = distinct.filter(words.is_in(unclear_numbers(words, column)).fill_null(False))
+    return values, cells.is_in(unclear.implode()).fill_null(False)
 
 
 def _numbers(cells: pl.Series, column: Column) -> tuple[pl.Series, pl.Series]:

@@ -15,7 +15,7 @@ import polars as pl
 
 from counterpoise.errors import UserError
 from counterpoise.table.dates import fixed_zone
-from counterpoise.table.delimited import refuse_twice
+from counterpoise.table.dialect import refuse_twice
 from counterpoise.table.named_columns import ignored_columns
 from counterpoise.table.read import Table, quoted
 

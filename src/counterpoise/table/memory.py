@@ -1,11 +1,9 @@
 """How much memory there is, and how much a table takes: a table that does not fit is refused before it is read."""
 
 import os
-import re
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
-from typing import BinaryIO
 
 from counterpoise.errors import UserError
 
@@ -13,28 +11,36 @@ _READ_PER_BYTE, _READ_PER_CELL, _READ_PER_COLUMN = 2.0, 32.0, 25_000.0
 """What reading takes for each byte of text, cell and column, measured with numbers and words."""
 _LEARN_PER_CELL = 80.0
 """What training takes for each cell besides: the matrix, its copies, and what learners make of it."""
-_PIECE = 16_000_000
 
 
-def read_within_memory(file: BinaryIO, path: Path) -> bytes:
-    """All of a file of delimited text, in pieces, so that one that would not fit is refused as soon as that shows.
+class Room:
+    """The memory for a file of delimited text that is read in blocks: one that would not fit is refused on the way.
+
+    Parameters
+    ----------
+    path
+        For messages.
+    columns
+        That are kept.
 
     Raises
     ------
     UserError
-        If its cells need more memory than can be had.
+        If so many columns alone need more memory than can be had.
     """
-    there, pieces, text, columns, lines = available_memory(), [], 0, 0, 0
-    while piece := file.read(_PIECE):
-        if lines == 0:  # the names of the columns
-            first = re.split(rb"[\r\n]", piece, maxsplit=1)[0]
-            columns += max(first.count(separator) for separator in (b",", b";", b"\t", b"|")) + (columns == 0)
-        pieces.append(piece)
-        text += len(piece)
-        lines += piece.count(b"\n") or piece.count(b"\r")
-        needed = _READ_PER_BYTE * text + _READ_PER_CELL * columns * lines + _READ_PER_COLUMN * columns
-        _refuse_too_large(path, needed, there, f"{text / 1e6:,.0f} MB of text in {columns:,} columns")
-    return b"".join(pieces)
+
+    def __init__(self, path: Path, columns: int) -> None:
+        self._path, self._columns, self._there = path, columns, available_memory()
+        self._rows = self._text = 0
+        self.take(0, 0)
+
+    def take(self, rows: int, text: int) -> None:
+        """Count rows that were read, and the bytes of their text; raise `UserError` if they do not fit."""
+        self._rows, self._text = self._rows + rows, self._text + text
+        cells = _READ_PER_CELL * self._columns * self._rows
+        needed = _READ_PER_BYTE * self._text + cells + _READ_PER_COLUMN * self._columns
+        what = f"{self._text / 1e6:,.0f} MB of text in {self._columns:,} columns"
+        _refuse_too_large(self._path, needed, self._there, what)
 
 
 def refuse_too_many_cells(path: Path, rows: int, columns: int) -> None:
@@ -57,8 +63,8 @@ def _refuse_too_large(path: Path, needed: float, there: int | None, what: str) -
     if there is not None and needed > there:
         raise UserError(
             f"{path} is too large for this machine: {what} takes {_amount(needed)} of memory or more, and "
-            f"{_amount(there)} can be had. Take a sample of its rows, or leave columns out of a Parquet file with "
-            "--ignore; predict reads tables of any length"
+            f"{_amount(there)} can be had. Take a sample of its rows, or leave columns out with --ignore; "
+            "predict reads tables of any length"
         )
 
 

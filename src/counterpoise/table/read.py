@@ -11,15 +11,16 @@ import polars as pl
 from numpy.typing import NDArray
 
 from counterpoise.errors import UserError
-from counterpoise.table.delimited import PACKED, SUFFIXES, first_line, numbers, read_delimited
-from counterpoise.table.figures import Figures
+from counterpoise.table.delimited import read_delimited
+from counterpoise.table.figures import Figures, read_figures
 from counterpoise.table.memory import refuse_too_many_cells
 from counterpoise.table.missing import without_marks
 from counterpoise.table.named_columns import ignored_columns
 from counterpoise.table.reading import SAID_NOTHING, Marks, read_text
+from counterpoise.table.unpacked import PACKED, SUFFIXES, first_line
 from counterpoise.table.wording import quoted
 
-__all__ = ["Labels", "Table", "check_columns", "data_rows", "numbers", "quoted", "read_labels", "read_table"]
+__all__ = ["Labels", "Table", "check_columns", "data_rows", "quoted", "read_labels", "read_table"]
 
 NO_PARQUET = (pl.exceptions.PolarsError, OSError, pl.exceptions.PanicException)
 """What Polars raises for a file that is damaged; a panic is no `Exception`."""
@@ -423,7 +424,7 @@ def _place(classes: tuple[str | int | float | bool, ...], positive: str, target:
     if wanted in spelled:
         return spelled.index(wanted)
     if not isinstance(classes[0], (str, bool)):  # 1.0 is the class 1
-        number = numbers(pl.Series([positive]))[0]
+        number = read_figures(pl.Series([positive]))[0]
         alike = [place for place, value in enumerate(classes) if value == number]
         if alike:
             return alike[0]

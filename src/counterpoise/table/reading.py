@@ -299,20 +299,28 @@ def _plain_numbers(held: pl.DataFrame, typed: set[str]) -> tuple[dict[str, pl.Se
     if not names:
         return {}, _Proofs()
     chosen = held.select(names)
-    asked = (chosen.select(pl.all().str.contains(mark).any()).row(0) for mark in (_CODE, r"\.", _SURE_POINT))
-    coded, dotted, sure = (dict(zip(names, one, strict=True)) for one in asked)
-    whole = dict(zip(names, chosen.select(pl.all().str.contains(_WHOLE).all()).row(0), strict=True))
+    coded, dotted = _with(chosen, _CODE), _with(chosen, r"\.")
+    early = _with(chosen.select(sorted(dotted)).head(_LOOKED_AT), _SURE_POINT)
+    sure = early | _with(chosen.select(sorted(dotted - early)), _SURE_POINT)
+    plain = chosen.select([name for name in names if name not in dotted])
+    whole = set(plain.columns) - _with(plain.select(~pl.all().str.contains(_WHOLE)), None)
     found = {
-        name: _whole_numbers(held[name], figures[name]) if whole[name] else figures[name]
+        name: _whole_numbers(held[name], figures[name]) if name in whole else figures[name]
         for name in names
-        if not coded[name] and not (name in typed and whole[name] and _repeats(held[name]))
+        if name not in coded and not (name in typed and name in whole and _repeats(held[name]))
     }
     return found, _Proofs(
-        tuple("." for name in found if dotted[name] and sure[name]),
-        frozenset(name for name in found if dotted[name] and not sure[name]),
-        tuple(name for name in found if not dotted[name]),
+        tuple("." for name in found if name in sure),
+        frozenset(dotted & found.keys()) - sure,
+        tuple(name for name in found if name not in dotted),
         frozenset(names) - found.keys(),
     )
+
+
+def _with(frame: pl.DataFrame, mark: str | None) -> set[str]:
+    """The columns with a cell that matches, or of flags with one that is true."""
+    flags = frame if mark is None else frame.select(pl.all().str.contains(mark))
+    return {one.name for one in flags.select(pl.all().any()).get_columns() if one.item()}
 
 
 def _repeats(text: pl.Series) -> bool:

@@ -201,3 +201,36 @@ def test_each_sign_is_looked_at_once(text):
 
     end_of_rows(Counted(text))
     assert len(searched) <= 2
+
+
+FAR = {
+    "the last day of 32 bits": (pl.Date, 2**31 - 1),
+    "the first day of 32 bits": (pl.Date, -(2**31)),
+    "the year 10000": (pl.Date, 2_932_897),
+    "the year 0": (pl.Date, -719_163),
+    "microseconds": (pl.Datetime("us"), 2**62),
+    "milliseconds": (pl.Datetime("ms"), -(2**60)),
+}
+
+
+@pytest.mark.parametrize("name", FAR)
+def test_a_day_that_no_calendar_has_is_a_cell_that_cannot_be_used(name, model, tmp_path):
+    kind, value = FAR[name]
+    whole = frame()
+    days = whole["when"].cast(kind).to_physical().cast(pl.Int64).scatter(5, value)
+    odd = whole.with_columns(when=days.cast(pl.Int32 if kind == pl.Date else pl.Int64).cast(kind))
+    odd.write_parquet(tmp_path / "t.parquet")
+    said = "column 'when', data row 6: '(day|time) [-0-9]+ since 1970' is beyond the years 1 to 9999"
+    found = audit_table(tmp_path / "t.parquet", target="y")
+    assert len(found.refused) == 1
+    for refused in (
+        lambda: audit_table(tmp_path / "t.parquet", target="y", time="when"),
+        lambda: cp.train(odd, target="y", learners="logistic", budget=2),
+    ):
+        with pytest.raises(UserError, match=said):
+            refused()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        done = predict_table(model, tmp_path / "t.parquet", tmp_path / "p.parquet")
+    assert done.unscored == 1
+    assert done.problems.read_text().splitlines()[1].startswith("6,\"column 'when': '")

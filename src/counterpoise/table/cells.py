@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from polars import selectors
 
 from counterpoise.errors import UserError, warn_user
-from counterpoise.table.date_columns import as_learned
+from counterpoise.table.date_columns import as_learned, cell_of
 from counterpoise.table.features import (
     CATEGORY,
     DATE,
@@ -117,7 +117,8 @@ def usable(table: Table, schema: Schema, *, most_problems: int | None = None) ->
         columns.append(values.alias(column.name))
         if wrong.any():
             for row in wrong.arg_true().head(len(wrong) if most_problems is None else most_problems):
-                reason = _reason(cells[row], column) if why is None else f"{quoted(cells[row])} {why[row]}"
+                cell = cell_of(cells, row)
+                reason = _reason(cell, column) if why is None else f"{quoted(cell)} {why[row]}"
                 problems.append(Problem(row, column.name, reason))
     return Table(table.frame.with_columns(columns), table.path, table.typed), problems
 

@@ -29,6 +29,7 @@ from counterpoise.table.missing import without_marks
 from counterpoise.table.read import Table, quoted
 
 _LOOKED_AT = 200
+_FIRST_DAY, _LAST_DAY = -719_162, 2_932_896  # of the years 1 and 9999, since 1970
 _FEWEST_DISTINCT = 6
 _UNDECIDED = "undecided"
 _WITH = {DAY_FIRST: " with the day first", MONTH_FIRST: " with the month first"}
@@ -79,7 +80,13 @@ def dates_of(table: Table, leave_out: Collection[str], order: str | None = None)
     forms = {name: form for name, text in texts.items() if (form := _form_of(text)) is not None}
     told = {form for form in forms.values() if form in ORDERS}
     known = order or (told.pop() if len(told) == 1 else None)
-    changed, refused, said = [_days(column) for column in columns if column.dtype == pl.Datetime], {}, []
+    changed, refused, said = [], {}, []
+    for column in columns:
+        beyond = beyond_calendar(column)
+        if beyond is not None and beyond.any():
+            refused[column.name] = _beyond(column, int(beyond.arg_max() or 0))
+        elif column.dtype == pl.Datetime:
+            changed.append(_days(column))
     for name, form in forms.items():
         if form == _UNDECIDED and known is None:
             refused[name] = _doubt(name, texts[name])
@@ -97,6 +104,37 @@ def dates_of(table: Table, leave_out: Collection[str], order: str | None = None)
             )
     read = {name: form for name, form in forms.items() if name not in refused}
     return replace(table, frame=table.frame.with_columns(changed), forms=read, said=(*table.said, *said)), refused
+
+
+def beyond_calendar(column: pl.Series) -> pl.Series | None:
+    """Which days or times lie before the year 1 or after 9999, which Python cannot say; None if it holds no such thing.
+
+    Examples
+    --------
+    >>> beyond_calendar(pl.Series([0, 2_932_896, 2_932_897], dtype=pl.Int32).cast(pl.Date)).to_list()
+    [False, False, True]
+    """
+    if column.dtype not in (pl.Date, pl.Datetime):
+        return None
+    unit = getattr(column.dtype, "time_unit", None)
+    in_a_day = 1 if unit is None else 86_400 * {"ms": 10**3, "us": 10**6, "ns": 10**9}[unit]
+    plain = column.to_physical().cast(pl.Float64)
+    return (plain < _FIRST_DAY * float(in_a_day)) | (plain >= (_LAST_DAY + 1) * float(in_a_day))
+
+
+def cell_of(column: pl.Series, row: int) -> object:
+    """A cell for a message, also where it is no day that could be said.
+
+    Examples
+    --------
+    >>> cell_of(pl.Series([5_000_000], dtype=pl.Int32).cast(pl.Date), 0)
+    'day 5000000 since 1970'
+    """
+    one = column.slice(row, 1)
+    beyond = beyond_calendar(one)
+    if beyond is None or not beyond.any():
+        return column[row]
+    return f"{'day' if column.dtype == pl.Date else 'time'} {one.to_physical()[0]} since 1970"
 
 
 def check_order(order: str | None) -> None:
@@ -256,6 +294,9 @@ def _moments_of(cells: pl.Series, form: str) -> tuple[Moments, pl.Series]:
 
 
 def _of_typed(cells: pl.Series) -> Moments:
+    beyond = beyond_calendar(cells)
+    if beyond is not None and beyond.any():
+        cells = cells.set(beyond.fill_null(False), None)
     clock = pl.Series([cells.dtype == pl.Datetime]).new_from_index(0, len(cells))
     zone = getattr(cells.dtype, "time_zone", None)
     local = cells.dt.replace_time_zone(None) if zone else cells
@@ -269,6 +310,13 @@ def _of_typed(cells: pl.Series) -> Moments:
 
 def _where(places: pl.Series, why: str | None) -> pl.Series:
     return pl.Series([None, why], dtype=pl.String).gather(places.fill_null(False).cast(pl.UInt32))
+
+
+def _beyond(column: pl.Series, row: int) -> str:
+    return (
+        f"column {column.name!r}, data row {row + 1}: {quoted(cell_of(column, row))} is beyond the years 1 to 9999; "
+        "correct it, or leave it empty if it is missing"
+    )
 
 
 def _refusal(cells: pl.Series, form: str, why: pl.Series) -> str:

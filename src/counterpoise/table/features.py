@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from counterpoise.errors import UserError
 from counterpoise.table.ages import SINCE, Dated, date_parts, learn_dates
-from counterpoise.table.date_columns import as_learned
+from counterpoise.table.date_columns import as_learned, cell_of
 from counterpoise.table.figures import PLAIN, Figures
 from counterpoise.table.identifiers import Identifier, find_identifier, tells_classes
 from counterpoise.table.read import Table, check_columns, refuse_doubtful
@@ -402,7 +402,7 @@ def _dates(column: pl.Series, one: Column, table: Table) -> pl.Series:
     if why.null_count() < len(why):
         place = int(why.is_not_null().arg_max() or 0)
         raise UserError(
-            f"{table.path}: column {one.name!r}, data row {place + 1}: {quoted(column[place])} {why[place]}"
+            f"{table.path}: column {one.name!r}, data row {place + 1}: {quoted(cell_of(column, place))} {why[place]}"
         )
     return values
 

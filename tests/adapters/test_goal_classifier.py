@@ -1,8 +1,10 @@
 """GoalClassifier: scikit-learn's own checks, what it promises, and that it decides as choose_threshold does."""
 
 import pickle
+from fractions import Fraction
 
 import numpy as np
+import pandas as pd
 import pytest
 from lightgbm import LGBMClassifier
 from sklearn.base import clone
@@ -201,6 +203,29 @@ def test_says_what_is_wrong(settings, message):
     features, label = rows(500)
     with pytest.raises(cp.UserError, match=message):
         GoalClassifier(LogisticRegression(), **settings).fit(features, label)
+
+
+@pytest.mark.parametrize("dtype", [int, float, np.float32, bool, "Int64", "category"])
+@pytest.mark.parametrize("positive", [None, 1, 1.0])
+def test_a_class_of_numbers_by_name(dtype, positive):
+    features, label = rows(600)
+    y = pd.Series(label == "fraud").astype(int).astype(dtype)
+    name = "True" if dtype is bool else "1"
+    expected = GoalClassifier(LogisticRegression(), "f1").fit(features, label).predict(features) == "fraud"
+    for goal in (f"f1 of {name}", *([f"f1 of {name}.0"] if dtype is float else [])):
+        if dtype is bool and positive is not None:
+            continue  # 1 is not the name of True
+        model = GoalClassifier(LogisticRegression(), goal, positive=positive).fit(features, y)
+        np.testing.assert_array_equal(model.predict(features) == model.positive_, expected)
+
+
+def test_a_fraction_may_be_any_number():
+    features, label = rows(600)
+    cut = {
+        GoalClassifier(LogisticRegression(), "f1", cv=cv, random_state=0).fit(features, label).threshold_
+        for cv in (0.25, np.float32(0.25), np.float64(0.25), Fraction(1, 4))
+    }
+    assert len(cut) == 1
 
 
 def test_the_rarer_class_is_the_positive_one_and_others_are_refused():

@@ -203,6 +203,16 @@ def test_progress_by_rounding_is_none(goal):
     assert more.better_than(same) and not same.better_than(more)
 
 
+@pytest.mark.parametrize("goal", ["mcc", "g_mean", "f1", "balanced_accuracy", "cost fn=9 fp=1"])
+@pytest.mark.parametrize("flagged", [[True, True, True], [False, False, False], [False, True, True]])
+def test_progress_at_the_ends_is_a_number(goal, flagged):
+    """All flagged, none, and all right: shares of a prior must not come out a hair below 0."""
+    for prior in ([60, 40], [90, 10], [7, 3], [1, 2]):
+        found = judged(np.where(flagged, 1.0, -1.0), [0, 1, 1], Lagrangian(goal, prior), np.array([0.5, 0.5, 1.0]))
+        at = found.confusion
+        assert np.isfinite(found.value) and min(at.tp, at.fp, at.fn, at.tn) >= 0
+
+
 def test_of_thresholds_that_are_as_good_the_highest_is_taken():
     weight = np.array([0.12, 0.25, 0.41, 0.37, 0.41])  # precision is 0.41 / 0.78 there and here, but for its last digit
     lagrangian = Lagrangian("precision where recall >= 0.5", [60, 40])

@@ -243,9 +243,10 @@ class Lagrangian:
         positives, negatives
             How many there are.
         """
-        tp = self.prior * found / (positives or 1.0)
-        fp = (1 - self.prior) * alarms / (negatives or 1.0)
-        return Confusion(tp=tp, fp=fp, fn=self.prior - tp, tn=1 - self.prior - fp)
+        prior, others = self.prior, 1 - self.prior
+        r, f = found / (positives or 1.0), alarms / (negatives or 1.0)
+        # not prior - tp, which may be a hair below 0, and MCC then no number
+        return Confusion(tp=prior * r, fp=others * f, fn=prior * (1 - r), tn=others * (1 - f))
 
     def _rates(self, xp: Namespace, state: GoalState) -> tuple[Array, Array]:
         counts = state.counted

@@ -6,7 +6,7 @@ set aside an exact test tells what the very model in use does; of cross-fitted s
 
 import warnings
 from dataclasses import replace
-from numbers import Integral
+from numbers import Integral, Real
 from typing import Any, Self
 
 import numpy as np
@@ -219,11 +219,11 @@ class GoalClassifier(MetaEstimatorMixin, ClassifierMixin, BaseEstimator):  # typ
             raise UserError(
                 "y has one row of a class; at least two of each class are needed, to fit on and to choose on"
             )
-        if isinstance(self.cv, float):
-            if not 0 < self.cv < 1:
+        if isinstance(self.cv, Real) and not isinstance(self.cv, Integral):
+            if not 0 < float(self.cv) < 1:
                 raise UserError(f"cv is {self.cv}; a fraction of the rows lies between 0 and 1")
             train, rows = train_test_split(
-                every, test_size=self.cv, stratify=np.asarray(y), random_state=self.random_state
+                every, test_size=float(self.cv), stratify=np.asarray(y), random_state=self.random_state
             )
             if len(np.unique(np.asarray(y)[rows])) < len(np.unique(y)):
                 raise UserError(
@@ -288,8 +288,9 @@ class GoalClassifier(MetaEstimatorMixin, ClassifierMixin, BaseEstimator):  # typ
     def _class_of_interest(self, truth: NDArray[np.intp], weight: NDArray[np.float64] | None) -> Any:
         name = self.goal_.class_of_interest
         if name is not None:
-            known = [str(label) for label in self.classes_]
-            if self.positive is not None and str(self.positive) != name:
+            known = [_named(label) for label in self.classes_]
+            name = name.removesuffix(".0") if name not in known else name
+            if self.positive is not None and _named(self.positive) != name:
                 raise UserError(
                     f"the goal speaks of class {name!r}, but positive is {self.positive!r}; pass one of them"
                 )
@@ -395,6 +396,11 @@ def _check_served(goal: Goal) -> None:
             f"goal {str(goal)!r} bounds rates beside a cost matrix; leave the bounds away, or bound one class "
             "against the others, as in 'recall of fraud where precision of fraud >= 0.5'"
         )
+
+
+def _named(label: Any) -> str:
+    """A label as a goal names it: of numbers 1.0 is 1."""
+    return str(label).removesuffix(".0") if isinstance(label, Real) else str(label)
 
 
 def _rarer(truth: NDArray[np.intp], weight: NDArray[np.float64] | None, classes: NDArray[Any]) -> int:

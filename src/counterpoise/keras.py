@@ -245,8 +245,8 @@ class RecipeSchedule(keras.callbacks.Callback):  # type: ignore[misc]
         held = [one for one in keras.tree.flatten(self.model.loss) if isinstance(one, Loss)]
         if held and not any(one is self.loss for one in held):
             raise UserError(
-                "the loss of this RecipeSchedule is not the one that the model was compiled with; pass the model's own, "
-                "as in RecipeSchedule(model.loss, schedule)"
+                "the loss of this RecipeSchedule is not the one that the model was compiled with; pass the model's "
+                "own, as in RecipeSchedule(model.loss, schedule)"
             )
 
     def on_epoch_begin(self, epoch: int, logs: dict[str, Any] | None = None) -> None:  # noqa: ARG002

@@ -7,11 +7,10 @@ from pathlib import Path
 
 import pytest
 
-SCRIPT = Path(__file__).with_name("keras_session.py")
+HERE = Path(__file__).parent
 
 
-@pytest.mark.parametrize("backend", ["tensorflow", "jax", "torch"])
-def test_keras_on(backend, tmp_path):
+def run(script, backend, folder):
     environment = {
         **os.environ,
         "KERAS_BACKEND": backend,
@@ -19,7 +18,7 @@ def test_keras_on(backend, tmp_path):
         "CUDA_VISIBLE_DEVICES": "",
     }
     done = subprocess.run(
-        [sys.executable, str(SCRIPT), str(tmp_path)],
+        [sys.executable, str(HERE / script), str(folder)],
         env=environment,
         capture_output=True,
         text=True,
@@ -27,3 +26,10 @@ def test_keras_on(backend, tmp_path):
     )
     assert done.returncode == 0, done.stdout + done.stderr[-4000:]
     assert "all checks passed" in done.stdout
+
+
+@pytest.mark.parametrize("backend", ["tensorflow", "jax", "torch"])
+def test_keras_on(backend, tmp_path):
+    run("keras_session.py", backend, tmp_path)
+    if backend == "tensorflow":
+        run("load_session.py", backend, tmp_path)

@@ -38,3 +38,8 @@ def test_workers_in_two_processes():
             each.bind(("localhost", 0))
         ports = [str(each.getsockname()[1]) for each in (one, other)]
     assert_all_passed(*(session("workers_session.py", str(place), *ports) for place in (0, 1)))
+
+
+def test_data_parallel_on_jax():
+    devices = "--xla_force_host_platform_device_count=4"
+    assert_all_passed(session("data_parallel_session.py", KERAS_BACKEND="jax", XLA_FLAGS=devices, JAX_PLATFORMS="cpu"))

@@ -111,6 +111,45 @@ def recipe_follows_the_schedule():
     assert (after[0] != model_with(loss).get_weights()[0]).any()
 
 
+def settings_are_fixed_and_the_state_is_not():
+    loss = GoalLoss(GOAL, COUNTS)
+    for name in ("state", "lagrangian", "goal", "robustness", "counts", "dtype", "reduction"):
+        try:
+            setattr(loss, name, None)
+        except cp.UserError as problem:
+            assert f"{name} of a GoalLoss cannot be assigned" in str(problem)
+        else:
+            raise AssertionError(name)
+    loss.state.epochs.assign(3.0)
+    assert GoalLoss.from_config(loss.get_config()).get_config() == loss.get_config()
+    assert loss.get_config()["state"]["epochs"] == 3
+
+
+def time_steps_that_are_masked_are_no_rows():
+    tokens = np.array([[1, 2, 0, 0], [3, 0, 0, 0], [1, 4, 2, 1]])
+    target = np.where(tokens == 0, -1, tokens % 2)[..., None].astype(np.float32)
+    inputs = keras.Input((4,), dtype="int32")
+    embedded = keras.layers.Embedding(5, 3, mask_zero=True)(inputs)
+    loss = GoalLoss(GOAL, COUNTS)
+    model = keras.Model(inputs, keras.layers.Dense(1)(embedded))
+    model.compile(keras.optimizers.SGD(0.0), loss=loss)
+    logits, kept, lagrangian = model.predict(tokens, verbose=0), tokens != 0, Lagrangian(GOAL, COUNTS)
+    value, state = goal_loss(logits[kept], target[kept], lagrangian.initial_state(), lagrangian)
+    np.testing.assert_allclose(model.evaluate(tokens, target, verbose=0), value, rtol=1e-5)
+    model.fit(tokens, target, verbose=0)
+    for part, right in zip(loss.state, state, strict=True):
+        np.testing.assert_allclose(keras.ops.convert_to_numpy(part), right, rtol=1e-5)
+
+
+def double_precision_is_kept():
+    loss, lagrangian = GoalLoss(GOAL, COUNTS, dtype="float64"), Lagrangian(GOAL, COUNTS)
+    model = model_with(loss)  # whose batches have no known size
+    logits = model.predict(FEATURES, verbose=0).astype(np.float64)
+    expected, _ = goal_loss(logits, TARGET, lagrangian.initial_state(), lagrangian)
+    np.testing.assert_allclose(model.evaluate(FEATURES, TARGET, batch_size=200, verbose=0), expected, rtol=1e-5)
+    assert keras.backend.standardize_dtype(loss(TARGET, logits).dtype) == "float64"
+
+
 if __name__ == "__main__":
     recipe_follows_the_schedule()
     if keras.backend.backend() == "jax":
@@ -127,4 +166,7 @@ if __name__ == "__main__":
         best_epoch_is_kept()
         strict_bounds_are_kept_after_two_epochs()
         state_of_another_goal_is_refused()
+        settings_are_fixed_and_the_state_is_not()
+        time_steps_that_are_masked_are_no_rows()
+        double_precision_is_kept()
     print("all checks passed")

@@ -92,7 +92,7 @@ def test_a_mapping_is_in_class_order(undo):
     np.testing.assert_array_equal(undo(q[:, 0], {1: 19.0, 0: 1.0}), undo(q[:, 0], [1.0, 19.0]))
     np.testing.assert_array_equal(undo(q[:, 0], {True: 19.0, np.int64(0): 1}), undo(q[:, 0], [1.0, 19.0]))
     for mapping in ({}, {0: 1.0}, {0: 1.0, 1: 2.0, 2: 3.0}, {"no": 1.0, "yes": 2.0}):
-        with pytest.raises(UserError, match="but probability has 0, 1; give each"):
+        with pytest.raises(UserError, match=r"(names|has no entry for class) .*; the classes are 0, 1, and the keys"):
             undo(q[:, 0], mapping)
     with pytest.raises(UserError, match=r"\[1\] is -2; it must be a finite number above 0"):
         undo(q[:, 0], {0: 1.0, 1: -2.0})

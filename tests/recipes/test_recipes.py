@@ -274,10 +274,13 @@ def test_parameters_out_of_range(family, parameters, message):
         (lambda: cp.recipe("sigmoid.weighted"), "needs counts or pos_weight"),
         (
             lambda: cp.recipe("softmax.weighted", COUNTS, weight="invers"),
-            "unknown scheme 'invers'; did you mean 'inverse'",
+            "unknown weight scheme 'invers'; did you mean 'inverse'",
         ),
         (lambda: cp.recipe("softmax.weighted", COUNTS, weight=[1, 2]), "weight has 2 values but there are 4 classes"),
-        (lambda: cp.recipe("softmax.weighted", COUNTS, weight={0: 1, 7: 2}), "weight has no entry for class 1"),
+        (
+            lambda: cp.recipe("softmax.weighted", COUNTS, weight={0: 1, 7: 2}),
+            "weight names 7 and has no entry for class 1",
+        ),
         (lambda: cp.recipe("softmax.weighted", COUNTS, weight={**WEIGHTS, 7: 2}), "weight names 7; the classes are"),
         (lambda: cp.recipe("softmax.logit_adjusted", [9, 0]), "class 1 has no sample"),
         (lambda: cp.recipe("softmax.recall", [9, 1], classes=[2]), "class 2 is asked for, but the classes are"),
@@ -301,3 +304,42 @@ def test_classes_are_those_of_the_parameters(recipe):
     per_class = [getattr(recipe, name) for name in recipe.per_class_names]
     has_any = any(value is not None and value.ndim for value in per_class)
     assert recipe.classes == ((CLASSES if recipe.family == "softmax" else len(LABELS)) if has_any else None)
+
+
+OWN_NAMES = [
+    (cp.softmax.focal, {"gamma": -1}, "gamma is -1; it must be .* at least 0"),
+    (cp.softmax.poly1, {"epsilon": -2}, "epsilon is -2; it must be .* at least -1"),
+    (cp.softmax.generalized, {"q": 0}, "q is 0; it must be .* above 0"),
+    (cp.softmax.ldam, {"counts": [9, 1], "scale": 0}, "scale is 0; it must be .* above 0"),
+    (cp.softmax.ldam, {"counts": [9, 1], "max_margin": -1}, "max_margin is -1"),
+    (cp.softmax.cdt, {"counts": [9, 1], "gamma": 1e6}, "gamma is 1e.06, which takes .* beyond the range"),
+    (cp.softmax.logit_adjusted, {"counts": [9, 1], "tau": -1e308}, "tau is -1e.308, which takes tau log"),
+    (cp.softmax.vector_scaling, {"counts": [9, 1], "tau": ""}, "tau must be one number; found ''"),
+    (cp.softmax.class_balanced, {"counts": [9, 1], "beta": 1}, "beta is 1.0; the effective number of samples needs"),
+    (cp.softmax.logit_scaled, {"weight": [1, 0]}, r"weight\[1\] is 0; it must be greater than 0"),
+    (cp.softmax.weighted, {"counts": [9, 1], "weight": "inverted"}, "unknown weight scheme 'inverted'"),
+    (cp.softmax.weighted, {"counts": [9, 1], "normalize": ["sum"]}, "unknown normalize .'sum'.; did you mean 'sum'"),
+    (cp.sigmoid.focal, {"gamma": np.nan}, "gamma is nan; it must be finite and at least 0"),
+    (cp.sigmoid.focal, {"alpha": 2}, "alpha is 2; it must be .* at most 1"),
+    (cp.sigmoid.asymmetric, {"gamma_positive": -1}, "gamma_positive is -1"),
+    (cp.sigmoid.asymmetric, {"gamma_negative": -1}, "gamma_negative is -1"),
+    (cp.sigmoid.poly1, {"epsilon": None}, "epsilon must be one number; found None"),
+    (cp.sigmoid.logit_adjusted, {"counts": [9, 1], "tau": 1e308}, "tau is 1e.308, which takes tau times"),
+]
+
+
+@pytest.mark.parametrize(("constructor", "given", "message"), OWN_NAMES)
+def test_an_error_names_the_parameter_as_the_user_called_it(constructor, given, message):
+    """A named loss has the names of its paper; what the recipe's field is called there is in nobody's code."""
+    with pytest.raises(cp.UserError, match=message):
+        constructor(**given)
+    family = constructor.__module__.rpartition(".")[2]
+    with pytest.raises(cp.UserError, match=message):
+        cp.recipe(f"{family}.{constructor.__name__}", **given)
+
+
+@pytest.mark.parametrize("stored", [{"focus": -1.0}, {"poly": -2.0}, {"temperature": 0.0}], ids=str)
+def test_a_stored_recipe_has_the_names_of_its_fields(stored):
+    (name,) = stored
+    with pytest.raises(cp.UserError, match=f"{name} is"):
+        cp.recipe({"family": "softmax", **stored})

@@ -75,8 +75,68 @@ def test_column_of_a_view():
     assert cp.count(table[::2, 0]).n.tolist() == cp.count([0, 0, 0]).n.tolist()
 
 
-def test_gaps_keep_their_names():
-    assert cp.count([7, 3, 7]) == cp.ClassCounts([1, 2], classes=[3, 7])
+def test_numbers_without_a_gap_keep_their_names():
+    assert cp.count([4, 3, 4]) == cp.ClassCounts([1, 2], classes=[3, 4])
+    assert cp.count([1, -1, 1]) == cp.ClassCounts([1, 2], classes=[-1, 1])
+
+
+@pytest.mark.parametrize(
+    ("labels", "mark"),
+    [
+        ([0, 1, 2, 255, 1], 255),
+        ([0, 1, -100, 1], -100),
+        ([0, 1, -1, 1], -1),
+        ([0, 1, 3], 3),
+        ([7, 3, 7], 7),
+        ([0, 255], 255),
+        (["0", "1", "99"], "99"),
+        (pd.Series([0.0, 1.0, 9.0]), 9),
+        (torch.tensor([0, -100, 1]), -100),
+        (np.array([[0], [1], [255]], np.uint8)[:, 0], 255),
+    ],
+    ids=str,
+)
+def test_a_number_that_may_be_a_mark_is_no_class_unasked(labels, mark):
+    """Weights of three classes, one of them 255, would sit on the wrong logits without a word."""
+    with pytest.raises(cp.UserError, match=rf"labels hold {mark!r}, but .* pass ignore_index={mark!r}; if .* classes="):
+        cp.count(labels)
+    kept = [one for one in np.asarray(labels).tolist() if one != mark]
+    assert cp.count(labels, ignore_index=mark) == cp.count(kept)
+    names = sorted({*kept, mark})
+    assert cp.count(labels, classes=names).classes == tuple(names)
+
+
+def test_a_number_of_classes_stands_for_their_indices():
+    assert cp.count([0, 3, 255], classes=4, ignore_index=255) == cp.ClassCounts([1, 0, 0, 1])
+    with pytest.raises(cp.UserError, match=r"labels hold class 255, which is not among .* pass ignore_index=255"):
+        cp.count([0, 3, 255], classes=4)
+
+
+def test_missing_and_masked_labels_are_left_out_only_when_asked():
+    for labels in ([0, 1, np.nan], ["a", None, "b"], pd.Series([1, None, 0], dtype="Int64")):
+        assert cp.count(labels, ignore_index=np.nan).n.tolist() == [1, 1]
+    masked = np.ma.masked_equal([0, 1, 9, 1], 9)
+    with pytest.raises(cp.UserError, match="labels are masked at 2; leave masked labels out"):
+        cp.count(masked)
+    assert cp.count(masked.compressed()).n.tolist() == [1, 2]
+
+
+def test_entries_of_a_multilabel_target_are_left_out():
+    assert cp.count([[0, 1], [-1, 1], [1, -1]], ignore_index=-1) == cp.LabelCounts([1, 2], total=[2, 2])
+    with pytest.raises(cp.UserError, match="row 1, label 0 holds -1; if that marks entries to leave out"):
+        cp.count([[0, 1], [-1, 1]])
+
+
+@pytest.mark.parametrize("mark", ["void", [255], object()], ids=["text", "list", "object"])
+def test_a_mark_that_no_label_can_be(mark):
+    with pytest.raises(cp.UserError, match=r"ignore_index is .*; pass one label, of the kind that labels hold"):
+        cp.count([0, 1], ignore_index=mark)
+
+
+def test_numbers_as_text_have_two_orders():
+    assert cp.count(["1", "0", "1"]) == cp.ClassCounts([1, 2], classes=["0", "1"])
+    with pytest.raises(cp.UserError, match=r"order as text \('10', '9'\) is not that of the numbers"):
+        cp.count(["9", "10"])
 
 
 def test_listed_classes_keep_their_order_and_may_be_absent():
@@ -126,8 +186,16 @@ def test_counting_parts_is_counting_the_whole(left, right):
     assert cp.count(left, classes=range(6)) + cp.count(right, classes=range(6)) == cp.count(
         left + right, classes=range(6)
     )
+    left, right = ([f"class {one}" for one in part] for part in (left, right))
     merged, whole = cp.count(left) + cp.count(right), cp.count(left + right)
     assert merged == whole and merged.total == len(left) + len(right)
+
+
+def test_parts_have_no_gap_that_the_whole_may_not_have():
+    with pytest.raises(cp.UserError, match="counts of the parts hold 255, but none from 3 to 254"):
+        cp.count([0, 1, 2]) + cp.count([255])
+    chosen = cp.ClassCounts([1, 2], classes=[3, 7])
+    assert chosen + chosen == cp.ClassCounts([2, 4], classes=[3, 7])
 
 
 @given(st.lists(st.text(max_size=3), min_size=1), st.lists(st.text(max_size=3), min_size=1))
@@ -164,7 +232,7 @@ def test_labels_that_cannot_be_counted(labels, message):
 
 
 def test_class_that_is_not_listed():
-    with pytest.raises(cp.UserError, match=r"labels hold class 'c', which is not among classes \['a', 'b'\]"):
+    with pytest.raises(cp.UserError, match=r"labels hold class 'c', which is not among classes 'a', 'b'; if it marks"):
         cp.count(["a", "c"], classes=["a", "b"])
 
 

@@ -162,7 +162,7 @@ def test_upside_down_exponent_warns():
         ),
         (
             lambda: cp.class_weights(COUNTS, normalize="sample"),
-            "unknown normalization 'sample'; did you mean 'samples'",
+            "unknown normalize 'sample'; did you mean 'samples'",
         ),
         (lambda: cp.class_weights([3, 0]), "class 1 has no sample, so no weight can be made from its count"),
         (lambda: cp.class_weights([3, -2]), r"counts\[1\] is -2"),

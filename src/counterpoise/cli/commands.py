@@ -252,7 +252,7 @@ def weights(
     samples = ClassCounts(int(word) for word in counts)
     for kind, name, known in (
         ("scheme", scheme, SCHEMES),
-        ("normalization", normalize, NORMALIZATIONS),
+        ("normalize", normalize, NORMALIZATIONS),
     ):
         if name is not None and name not in known:
             raise nearest_name(kind, name, known)

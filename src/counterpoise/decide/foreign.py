@@ -6,7 +6,6 @@ q_k / w_k, exactly and without data. For models trained with Counterpoise's loss
 undoes margins, focus and the rest too.
 """
 
-from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -15,6 +14,7 @@ from numpy.typing import ArrayLike
 from counterpoise.decide.probability import Float64Array, checked_probability, per_side, reweighted
 from counterpoise.decide.rows import real_numbers
 from counterpoise.errors import UserError
+from counterpoise.weights.by_class import in_class_order, keyed
 
 
 def undo_weights(probability: ArrayLike, weights: Any, *, multilabel: bool = False) -> Float64Array:
@@ -27,8 +27,8 @@ def undo_weights(probability: ArrayLike, weights: Any, *, multilabel: bool = Fal
     weights
         What the loss of each class was multiplied by, (C,), finite, > 0; only their ratios matter. For two classes
         also one number, the weight of the positives: XGBoost's and LightGBM's `scale_pos_weight`, PyTorch's
-        `pos_weight`. Or a mapping from each class, 0 to C - 1, to its weight, as scikit-learn and Keras take it for
-        `class_weight`. scikit-learn's `class_weight="balanced"` is N / (C n_k), `1 / counts.prior`.
+        `pos_weight`. Or a mapping or pandas Series from each class, 0 to C - 1, to its weight, as scikit-learn and
+        Keras take it for `class_weight`. scikit-learn's `class_weight="balanced"` is N / (C n_k), `1 / counts.prior`.
     multilabel
         Whether probability is (N, L) of labels that exclude nothing. The weights are then one `pos_weight`, or one
         per label, (L,).
@@ -60,11 +60,11 @@ def undo_weights(probability: ArrayLike, weights: Any, *, multilabel: bool = Fal
     array([[0.5, 0.5]])
     """
     values = checked_probability(probability, multilabel=multilabel)
-    if isinstance(weights, Mapping) and multilabel:
+    if multilabel and keyed("weights", weights):
         raise UserError(
             "weights is a mapping of classes, but labels that exclude nothing have one pos_weight each, (L,)"
         )
-    given = _positive("weights", _in_class_order("weights", weights, values))
+    given = _positive("weights", in_class_order("weights", weights, _classes_of(values)))
     if multilabel:
         positive = np.broadcast_to(given, values.shape[1]) if given.ndim == 0 else given
         given = np.stack([np.ones_like(positive), positive])
@@ -83,8 +83,8 @@ def undo_sampling(probability: ArrayLike, rates: Any) -> Float64Array:
         The model's: (N,) of the positive class or (N, C), in [0, 1].
     rates
         How many of the rows of each class were kept, (C,), finite, > 0: 0.1 for a class of which every tenth row was
-        kept, 5 for one of which each row was used five times. Only their ratios matter. Or a mapping from each class,
-        0 to C - 1, to its rate.
+        kept, 5 for one of which each row was used five times. Only their ratios matter. Or a mapping
+        or pandas Series from each class, 0 to C - 1, to its rate.
 
     Returns
     -------
@@ -112,7 +112,7 @@ def undo_sampling(probability: ArrayLike, rates: Any) -> Float64Array:
     array([0.0099])
     """
     values = checked_probability(probability)
-    given = _positive("rates", _in_class_order("rates", rates, values))
+    given = _positive("rates", in_class_order("rates", rates, _classes_of(values)))
     if given.ndim == 0:
         raise UserError(
             f"rates is the one number {given:g}, which does not say of which class; pass one rate per class"
@@ -121,17 +121,8 @@ def undo_sampling(probability: ArrayLike, rates: Any) -> Float64Array:
     return reweighted(values, given.min() / given, "the sampling")
 
 
-def _in_class_order(name: str, given: Any, probability: Float64Array) -> Any:
-    """The values of a mapping from classes 0 to C - 1, each exactly once; anything else as it is."""
-    if not isinstance(given, Mapping):
-        return given
-    classes = range(2 if probability.ndim == 1 else probability.shape[1])
-    if set(given) != set(classes):
-        raise UserError(
-            f"{name} has the classes {', '.join(map(repr, given)) or '(none)'}, but probability has "
-            f"{', '.join(map(str, classes))}; give each of these its own, by place: classes have no names here"
-        )
-    return [given[k] for k in classes]
+def _classes_of(probability: Float64Array) -> range:
+    return range(2 if probability.ndim == 1 else probability.shape[1])
 
 
 def _positive(name: str, given: Any) -> Float64Array:

@@ -13,6 +13,8 @@ from counterpoise.decide.probability import Float64Array, checked_probability, p
 from counterpoise.decide.rows import real_numbers
 from counterpoise.errors import UserError
 from counterpoise.ties import ROUNDING
+from counterpoise.weights import ClassCounts, LabelCounts
+from counterpoise.weights.by_class import in_class_order
 
 _TOLERANCE = 1e-10
 _MOST_STEPS = 200
@@ -29,8 +31,8 @@ def adjust_prior(probability: ArrayLike, prior: Any, *, to: Any, multilabel: boo
         (N,) of the positive class or (N, C), in [0, 1], honest for the training data: undo weights first
         (`undo_weights`).
     prior
-        The training data's class shares, such as `counts.prior`: (C,), summing to 1; of two classes also one number,
-        the share of positives.
+        The training data's class shares, such as `counts.prior`: (C,), summing to 1, or a mapping or pandas Series
+        from class index to share, or counts; of two classes also one number, the share of positives.
     to
         The shares in the data to predict, likewise. A share of 0 rules a class out.
     multilabel
@@ -124,7 +126,10 @@ def estimate_prior(probability: ArrayLike, prior: Any, *, multilabel: bool = Fal
 
 def _shares(name: str, given: Any, probability: Float64Array, multilabel: bool) -> Float64Array:
     """Checked shares (2,), (C,), or (2, L)."""
-    shares = real_numbers(name, getattr(given, "prior", given))
+    sides = range(probability.shape[1] if probability.ndim == 2 else 2)
+    if isinstance(given, ClassCounts | LabelCounts):
+        given = given.prior
+    shares = real_numbers(name, in_class_order(name, given, sides))
     bad = np.argwhere(~((shares >= 0) & (shares <= 1)))
     if len(bad):
         raise UserError(f"{name} holds {shares[tuple(bad[0])]:g}; class shares lie between 0 and 1")

@@ -3,8 +3,6 @@
 from dataclasses import dataclass, field
 from typing import Any
 
-import numpy as np
-
 from counterpoise.arrays import Array
 from counterpoise.errors import UserError
 from counterpoise.losses.replicas import ALONE, Replicas
@@ -13,6 +11,7 @@ from counterpoise.rates.counts import counts_of
 from counterpoise.rates.entries import entries_of
 from counterpoise.rates.memory import Memory, checked_decay, remembered
 from counterpoise.rates.rate import row_named
+from counterpoise.recipes.parameters import per_class
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -33,7 +32,7 @@ class RateSettings:
         row.checked(self.parameters)
         check_average(self.average, self.class_weight)
         if self.class_weight is not None:
-            object.__setattr__(self, "class_weight", [float(weight) for weight in np.asarray(self.class_weight)])
+            object.__setattr__(self, "class_weight", per_class("class_weight", self.class_weight).tolist())
         if self.memory is not None:
             checked_decay("memory", self.memory)
             if row.ranked:

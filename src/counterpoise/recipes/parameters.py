@@ -9,6 +9,8 @@ import numpy as np
 
 from counterpoise.arrays import Float64Array
 from counterpoise.errors import UserError, nearest_name
+from counterpoise.weights import ClassCounts
+from counterpoise.weights.by_class import in_class_order
 
 PerClass = Any
 """One number, or one number per class."""
@@ -17,7 +19,8 @@ PerClass = Any
 def per_class(
     name: str, value: Any, *, low: float = -np.inf, above: float = -np.inf, dimensions: int = 1
 ) -> Float64Array:
-    """A read-only float64 copy of a parameter that is one number or has one per class."""
+    """A read-only float64 copy of a parameter that is one number or has one per class, in class order or by index."""
+    value = in_class_order(name, value)
     try:
         array = np.array(value, dtype=np.float64)
     except (TypeError, ValueError):
@@ -174,11 +177,11 @@ def parsed(text: str) -> Mapping[str, Any]:
     return plain
 
 
-def prior_of(name: str, prior: Any, classes: int) -> Float64Array:
-    """A prior given by a user as checked shares that sum to 1."""
-    shares = per_class(name, prior, low=0.0)
-    if shares.shape != (classes,):
-        raise UserError(f"{name} must have {classes} shares, one per class; found shape {shares.shape}")
+def prior_of(name: str, prior: Any, classes: int | None = None) -> Float64Array:
+    """A prior given by a user, or counts, as checked shares that sum to 1."""
+    shares = per_class(name, prior.prior if isinstance(prior, ClassCounts) else prior, low=0.0)
+    if shares.shape != (shares.size if classes is None else classes,):
+        raise UserError(f"{name} must have {classes or shares.size} shares, one per class; found shape {shares.shape}")
     if abs(shares.sum() - 1) > 1e-6:
         raise UserError(f"{name} sums to {shares.sum():g}; class shares sum to 1")
     return shares

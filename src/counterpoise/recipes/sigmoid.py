@@ -11,6 +11,7 @@ from counterpoise.recipes.parameters import one_number, per_class
 from counterpoise.recipes.sigmoid_recipe import SigmoidRecipe, positive_share
 from counterpoise.weights import ClassCounts, LabelCounts
 from counterpoise.weights import pos_weight as negatives_per_positive
+from counterpoise.weights.by_class import in_class_order
 
 Counts = ClassCounts | LabelCounts | Sequence[int] | Mapping[Any, int]
 
@@ -58,7 +59,7 @@ def weighted(counts: Counts | None = None, *, pos_weight: Any = None) -> Sigmoid
     counts
         Training counts; needed unless `pos_weight` is given.
     pos_weight
-        One number or (L,), >= 0; default negatives per positive.
+        One number or (L,), or a mapping from label to number, >= 0; default negatives per positive.
 
     References
     ----------
@@ -74,6 +75,8 @@ def weighted(counts: Counts | None = None, *, pos_weight: Any = None) -> Sigmoid
             raise UserError("sigmoid.weighted needs counts or pos_weight")
         pos_weight = negatives_per_positive(counts)
     elif counts is not None:
+        labels = counts.labels if isinstance(counts, LabelCounts) else None
+        pos_weight = in_class_order("pos_weight", pos_weight, labels)
         given, share = per_class("pos_weight", pos_weight, low=0.0), positive_share(counts)
         if ((given < 1) & (share < 0.5)).any():
             warn_about_weights(
@@ -105,11 +108,12 @@ def focal(counts: Counts | None = None, *, gamma: float = 2.0, alpha: float | No
     >>> focal(gamma=2.0, alpha=0.25)
     sigmoid.focal(pos_weight=0.25, neg_weight=0.75, pos_focus=2, neg_focus=2)
     """
+    focus = one_number("gamma", gamma, low=0.0)
     weights: dict[str, float] = {}
     if alpha is not None:
         alpha = one_number("alpha", alpha, low=0.0, high=1.0)
         weights = {"pos_weight": alpha, "neg_weight": 1 - alpha}
-    return _recipe("focal", counts, pos_focus=gamma, neg_focus=gamma, **weights)
+    return _recipe("focal", counts, pos_focus=focus, neg_focus=focus, **weights)
 
 
 @named("sigmoid.asymmetric", source="Ridnik et al. 2021")
@@ -140,7 +144,9 @@ def asymmetric(
     >>> asymmetric()
     sigmoid.asymmetric(neg_focus=4, clip=0.05)
     """
-    return _recipe("asymmetric", counts, pos_focus=gamma_positive, neg_focus=gamma_negative, clip=clip)
+    positive = one_number("gamma_positive", gamma_positive, low=0.0)
+    negative = one_number("gamma_negative", gamma_negative, low=0.0)
+    return _recipe("asymmetric", counts, pos_focus=positive, neg_focus=negative, clip=clip)
 
 
 @named("sigmoid.logit_adjusted", source="Menon et al. 2021")
@@ -166,7 +172,12 @@ def logit_adjusted(counts: Counts, *, tau: float = 1.0) -> SigmoidRecipe:
     share = positive_share(counts)
     if ((share <= 0) | (share >= 1)).any():
         raise UserError("logit_adjusted takes the log odds of the prior, but a label has only one kind of sample")
-    return _recipe("logit_adjusted", counts, offset=one_number("tau", tau) * (np.log(share) - np.log1p(-share)))
+    strength = one_number("tau", tau)
+    with np.errstate(over="ignore"):
+        offset = strength * (np.log(share) - np.log1p(-share))
+    if not np.isfinite(offset).all():
+        raise UserError(f"tau is {strength:g}, which takes tau times the log odds beyond the range of numbers")
+    return _recipe("logit_adjusted", counts, offset=offset)
 
 
 @named("sigmoid.poly1", source="Leng et al. 2022")
@@ -189,7 +200,7 @@ def poly1(counts: Counts | None = None, *, epsilon: float = 1.0) -> SigmoidRecip
     >>> poly1(epsilon=2.0)
     sigmoid.poly1(poly=2)
     """
-    return _recipe("poly1", counts, poly=epsilon)
+    return _recipe("poly1", counts, poly=one_number("epsilon", epsilon, low=-1.0))
 
 
 @named("sigmoid.generalized", source="Zhang & Sabuncu 2018")

@@ -15,9 +15,10 @@ from counterpoise.arrays import Array, Float64Array, Namespace
 from counterpoise.errors import UserError
 from counterpoise.recipes.logits import checked_logits
 from counterpoise.recipes.odds import shifted_logit
-from counterpoise.recipes.parameters import Parameters, PerClass, one_number, per_class
+from counterpoise.recipes.parameters import Parameters, PerClass, one_number, per_class, prior_of
 from counterpoise.recipes.shape import Shape
 from counterpoise.weights import ClassCounts, LabelCounts, as_class_counts
+from counterpoise.weights.by_class import class_indices, keyed
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
@@ -129,8 +130,9 @@ class SigmoidRecipe(Parameters):
         logits
             The model's logits: (N,), (N, 1), (N, L) or any other shape, of any framework and floating dtype.
         prior
-            Share of positives, one number or (L,), in the data to predict, where it differs from the
-            training data's; the recipe must then know the training prior.
+            Share of positives, one number or (L,), or counts, in the data to predict, where it differs from the
+            training data's; of two classes also their shares by class, {0: …, 1: …}. The recipe must then know the
+            training prior.
         class_axis
             The axis of the labels, for parameters that have one value per label.
 
@@ -166,7 +168,7 @@ class SigmoidRecipe(Parameters):
                     "posterior(prior=...) needs the training prior; make the recipe with counts, "
                     "or with prior=share of positives"
                 )
-            wanted = _share("prior", prior)
+            wanted = _share("prior", prior, labels)
             if wanted.shape not in ((), (labels,)):
                 raise UserError(f"prior must be one share or {labels} shares, one per label; found {len(wanted)}")
             if ((wanted <= 0) | (wanted >= 1)).any():
@@ -245,7 +247,18 @@ def positive_share(counts: ClassCounts | LabelCounts | Any) -> Float64Array:
     return np.asarray(counts.prior[1])
 
 
-def _share(name: str, value: Any) -> Float64Array:
+def _share(name: str, value: Any, labels: int | None = None) -> Float64Array:
+    """Checked shares of positives: given as such, as counts, or by key."""
+    found = keyed(name, value)
+    if isinstance(value, ClassCounts | LabelCounts):
+        value = positive_share(value)
+    elif found is not None and labels != 2 and len(found.keys) == 2 and class_indices(found.keys) is not None:
+        if labels is None:
+            raise UserError(
+                f"{name} has the keys 0 and 1, which may be the two classes or two labels; pass the share of positives "
+                "as one number, or one per label as a list"
+            )
+        value = prior_of(name, value, 2)[1]
     share = per_class(name, value, low=0.0)
     if (share > 1).any():
         raise UserError(f"{name} is {share.max():g}; the share of positives lies between 0 and 1")

@@ -8,9 +8,10 @@ import numpy as np
 from counterpoise.arrays import Float64Array
 from counterpoise.errors import UserError
 from counterpoise.recipes.named import named
-from counterpoise.recipes.parameters import one_number
+from counterpoise.recipes.parameters import one_number, per_class
 from counterpoise.recipes.softmax_recipe import SoftmaxRecipe
 from counterpoise.weights import ClassCounts, as_class_counts, class_weights, resolve_weight
+from counterpoise.weights.by_class import in_class_order
 
 Counts = ClassCounts | Sequence[int] | Mapping[Any, int]
 Weight = str | Mapping[Any, float] | Iterable[float] | float | None
@@ -53,9 +54,21 @@ def _all_present(name: str, counts: Counts) -> ClassCounts:
 
 
 def _frequency_ratio(name: str, counts: Counts, gamma: float) -> Float64Array:
-    n = _all_present(name, counts).n
-    ratio: Float64Array = (n / n.max()) ** one_number("gamma", gamma)
+    n, power = _all_present(name, counts).n, one_number("gamma", gamma)
+    with np.errstate(over="ignore", under="ignore"):
+        ratio: Float64Array = (n / n.max()) ** power
+    if not (np.isfinite(ratio) & (ratio > 0)).all():
+        raise UserError(f"gamma is {power:g}, which takes (n / max n)^gamma beyond the range of numbers here")
     return ratio
+
+
+def _times_log_prior(name: str, counts: Counts, tau: float) -> Float64Array:
+    prior, strength = _all_present(name, counts).prior, one_number("tau", tau)
+    with np.errstate(over="ignore"):
+        offset: Float64Array = strength * np.log(prior)
+    if not np.isfinite(offset).all():
+        raise UserError(f"tau is {strength:g}, which takes tau log(prior) beyond the range of numbers")
+    return offset
 
 
 @named("softmax.cross_entropy", source="-")
@@ -84,7 +97,7 @@ def weighted(counts: Counts | None = None, *, weight: Weight = "inverse", normal
     counts
         Training counts; needed unless `weight` is given as numbers.
     weight
-        The name of a scheme of `class_weights`, an array (C,), or a mapping from class to weight.
+        The name of a scheme of `class_weights`, an array (C,), or a mapping or pandas Series from class to weight.
     normalize
         Normalisation of a scheme's weights, as in `class_weights`.
 
@@ -119,7 +132,7 @@ def logit_scaled(counts: Counts | None = None, *, weight: Weight = "inverse") ->
     >>> logit_scaled([90, 10]).scale
     array([0.2, 1.8])
     """
-    return _recipe("logit_scaled", counts, scale=_weight(weight, counts))
+    return _recipe("logit_scaled", counts, scale=per_class("weight", _weight(weight, counts), above=0.0))
 
 
 @named("softmax.class_balanced", source="Cui et al. 2019")
@@ -167,7 +180,7 @@ def focal(counts: Counts | None = None, *, gamma: float = 2.0, weight: Weight = 
     >>> focal(gamma=2.0)
     softmax.focal(focus=2)
     """
-    return _recipe("focal", counts, focus=gamma, weight=_weight(weight, counts))
+    return _recipe("focal", counts, focus=one_number("gamma", gamma, low=0.0), weight=_weight(weight, counts))
 
 
 @named("softmax.balanced_softmax", source="Ren et al. 2020")
@@ -211,8 +224,7 @@ def logit_adjusted(counts: Counts, *, tau: float = 1.0) -> SoftmaxRecipe:
     >>> logit_adjusted([90, 10]).offset.round(3)
     array([-0.105, -2.303])
     """
-    log_prior = np.log(_all_present("logit_adjusted", counts).prior)
-    return _recipe("logit_adjusted", counts, offset=one_number("tau", tau) * log_prior)
+    return _recipe("logit_adjusted", counts, offset=_times_log_prior("logit_adjusted", counts, tau))
 
 
 @named("softmax.ldam", source="Cao et al. 2019")
@@ -241,7 +253,8 @@ def ldam(counts: Counts, *, max_margin: float = 0.5, scale: float = 30.0, weight
     """
     n = _all_present("ldam", counts).n.astype(np.float64)
     margin = one_number("max_margin", max_margin, low=0.0) * (n / n.min()) ** -0.25
-    return _recipe("ldam", counts, margin=margin, temperature=scale, weight=_weight(weight, counts))
+    temperature = one_number("scale", scale, above=0.0)
+    return _recipe("ldam", counts, margin=margin, temperature=temperature, weight=_weight(weight, counts))
 
 
 @named("softmax.cdt", source="Ye et al. 2020")
@@ -296,7 +309,7 @@ def vector_scaling(counts: Counts, *, gamma: float = 0.3, tau: float = 1.0, weig
         "vector_scaling",
         counts,
         scale=_frequency_ratio("vector_scaling", counts, gamma),
-        offset=one_number("tau", tau) * np.log(as_class_counts(counts).prior),
+        offset=_times_log_prior("vector_scaling", counts, tau),
         weight=_weight(weight, counts),
     )
 
@@ -321,7 +334,7 @@ def poly1(counts: Counts | None = None, *, epsilon: float = 1.0) -> SoftmaxRecip
     >>> poly1(epsilon=2.0)
     softmax.poly1(poly=2)
     """
-    return _recipe("poly1", counts, poly=epsilon)
+    return _recipe("poly1", counts, poly=one_number("epsilon", epsilon, low=-1.0))
 
 
 @named("softmax.generalized", source="Zhang & Sabuncu 2018")
@@ -395,9 +408,9 @@ def expected_cost(cost: Any, *, counts: Counts | None = None) -> SoftmaxRecipe:
     Parameters
     ----------
     cost
-        (C, C), `cost[y, k]` is what it costs to choose k where y is true.
+        (C, C), `cost[y, k]` is what it costs to choose k where y is true; or a table or mapping by class, of such.
     counts
-        Training counts, only for the prior.
+        Training counts, for the prior and the names of the classes.
 
     References
     ----------
@@ -409,4 +422,7 @@ def expected_cost(cost: Any, *, counts: Counts | None = None) -> SoftmaxRecipe:
     array([[ 0.,  1.],
            [10.,  0.]])
     """
+    if counts is not None:
+        counts = as_class_counts(counts)
+        cost = in_class_order("cost", cost, counts.classes)
     return _recipe("expected_cost", counts, weight=0.0, cost=cost)

@@ -109,8 +109,7 @@ class SoftmaxRecipe(Parameters):
         elif self.weight_by == "pair":
             raise UserError('weight_by="pair" needs cost, a (C, C) matrix of [true class, chosen class]')
         if self.prior is not None:
-            prior = per_class("prior", self.prior, low=0.0)
-            self._set(prior=prior_of("prior", prior, len(np.atleast_1d(prior))))
+            self._set(prior=prior_of("prior", self.prior))
         self._agree_on_classes()
 
     @property
@@ -148,8 +147,8 @@ class SoftmaxRecipe(Parameters):
         logits
             The model's logits, (..., C), of any framework and floating dtype; -inf masks a class.
         prior
-            Class shares (C,) of the data to predict, where they differ from the training data's; the
-            recipe must then know the training prior, as the named recipes do that got counts.
+            Class shares (C,) of the data to predict, or counts, or shares by class index, where they differ from the
+            training data's; the recipe must then know the training prior, as the named recipes do that got counts.
         class_axis
             The axis of the classes.
 

@@ -1,7 +1,8 @@
 """Counting labels, and class weights from the counts."""
 
 from counterpoise.errors import nearest_name
-from counterpoise.weights.counts import ClassCounts, LabelCounts, as_class_counts, count
+from counterpoise.weights.counts import ClassCounts, LabelCounts, as_class_counts
+from counterpoise.weights.labels import count
 from counterpoise.weights.schemes import (
     NORMALIZATIONS,
     SCHEMES,

@@ -4,6 +4,7 @@ Counts of parts of a data set add up to the counts of the whole, so labels can b
 file or worker by worker.
 """
 
+import reprlib
 from collections.abc import Hashable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -13,6 +14,19 @@ from numpy.typing import NDArray
 
 from counterpoise.arrays import Float64Array
 from counterpoise.errors import UserError
+from counterpoise.weights.by_class import (
+    COUNTED,
+    MERGED,
+    NAMED,
+    Keyed,
+    class_indices,
+    classes_meant,
+    has_gap,
+    in_class_order,
+    keyed,
+    ordered_names,
+    plain,
+)
 
 Int64Array = NDArray[np.int64]
 
@@ -30,6 +44,10 @@ def _whole_numbers(name: str, values: Iterable[Any]) -> Int64Array:
     if isinstance(values, str) or not isinstance(values, Iterable):
         raise UserError(f"{name} must be whole numbers, one per class; found {values!r}")
     for place, value in enumerate(values):
+        if np.ndim(value) != 0:
+            raise UserError(
+                f"{name}[{place}] is {reprlib.repr(value)}; a count is a whole number of samples, one for each class"
+            )
         try:
             number = value if isinstance(value, int) else float(value)
             whole = int(number)
@@ -50,17 +68,22 @@ class ClassCounts:
     Parameters
     ----------
     n
-        Samples per class, whole numbers >= 0, in class order.
+        Samples per class, whole numbers >= 0, in class order; or a mapping, pandas Series or `value_counts()` frame
+        from class to number, which goes by its keys.
     classes
-        Names of the classes in the same order; default 0, 1, 2, …
+        Names of the classes in the order of the model's outputs, or their number; default 0, 1, 2, …, or the keys of
+        `n` in order. A class that the keys do not name counts 0.
 
     Raises
     ------
     UserError
-        If a count is negative or no whole number, or a class is named twice.
+        If a count is negative or no whole number, or a class is named twice; for keys whose order is in doubt: names in
+        another order than sorted, negative class numbers, and those with a gap.
 
     Examples
     --------
+    >>> ClassCounts({1: 10, 0: 90})
+    ClassCounts([90, 10])
     >>> counts = ClassCounts([198, 436, 710, 272], classes=["A", "B", "C", "D"])
     >>> counts.total, round(counts.imbalance_ratio, 2)
     (1616, 3.59)
@@ -71,9 +94,12 @@ class ClassCounts:
     n: Int64Array
     classes: tuple[Hashable, ...]
 
-    def __init__(self, n: Iterable[int], classes: Iterable[Hashable] | None = None) -> None:
+    def __init__(self, n: Iterable[int] | Mapping[Any, int], classes: Iterable[Hashable] | int | None = None) -> None:
+        given, listed = keyed("counts", n), class_names(classes)
+        if given is not None:
+            listed, n = _by_key(given, listed)
         numbers = _whole_numbers("counts", n)
-        names = tuple(range(len(numbers))) if classes is None else tuple(_plain(c) for c in classes)
+        names = tuple(range(len(numbers))) if listed is None else tuple(listed)
         if len(numbers) == 0:
             raise UserError("counts are empty; at least one class is needed")
         if len(names) != len(numbers):
@@ -119,6 +145,8 @@ class ClassCounts:
         # counted parts are in sorted order and so is their sum; an order that somebody chose is kept
         if all(list(part.classes) == _in_order(part.classes) for part in (self, other)):
             names = _in_order(names)
+        if has_gap(names) and not (has_gap(self.classes) or has_gap(other.classes)):
+            ordered_names(names, MERGED)  # which says so: no part was given this gap on purpose
         return ClassCounts([tally[name] for name in names], classes=names)
 
     def __eq__(self, other: object) -> bool:
@@ -141,7 +169,8 @@ class LabelCounts:
     Parameters
     ----------
     positives
-        Positive samples of each label, whole numbers >= 0.
+        Positive samples of each label, whole numbers >= 0; or a mapping or pandas Series from label to number, whose
+        keys are the labels.
     total
         The number of samples, at least the largest of `positives`; or one number per label where
         some labels were not given for every sample.
@@ -164,8 +193,15 @@ class LabelCounts:
     labels: tuple[Hashable, ...]
 
     def __init__(
-        self, positives: Iterable[int], total: int | Iterable[int], labels: Iterable[Hashable] | None = None
+        self,
+        positives: Iterable[int] | Mapping[Any, int],
+        total: int | Iterable[int] | Mapping[Any, int],
+        labels: Iterable[Hashable] | None = None,
     ) -> None:
+        given = keyed("positives", positives)
+        if given is not None:
+            labels = _labels_of(given) if labels is None else list(labels)
+            positives, total = (in_class_order(*one, labels) for one in (("positives", positives), ("total", total)))
         found = _whole_numbers("positives", positives)
         totals = _whole_numbers("total", total if isinstance(total, Iterable) else [total] * len(found))
         if len(totals) != len(found):
@@ -227,10 +263,33 @@ class LabelCounts:
         return f"LabelCounts({self.positives.tolist()}, total={self.totals.tolist()})"
 
 
-def _plain(value: Any) -> Hashable:
-    """A NumPy scalar as the Python value it stands for, so that names print and compare as written."""
-    plain: Hashable = value.item() if isinstance(value, np.generic) else value
-    return plain.decode() if isinstance(plain, bytes) else plain  # TensorFlow's strings are bytes
+def class_names(classes: Iterable[Hashable] | int | None) -> list[Hashable] | None:
+    """The names of classes that were named, or of which the number was given."""
+    if classes is None:
+        return None
+    if isinstance(classes, int | np.integer):
+        return list(range(int(classes)))
+    return [plain(name) for name in classes]
+
+
+def _by_key(given: Keyed, classes: list[Hashable] | None) -> tuple[list[Hashable] | None, list[Any]]:
+    """The classes in order, None for 0, 1, 2, …, and the count of each."""
+    if classes is None:
+        names = ordered_names(given.keys, COUNTED if given.counted else NAMED)
+        by_name = dict(zip(given.keys, given.values, strict=True))
+    else:
+        names = classes
+        meant = classes_meant("counts", given.keys, classes, all_of_them=False)
+        by_name = dict(zip(meant, given.values, strict=True))
+    return from_zero(names), [by_name.get(name, 0) for name in names]
+
+
+def _labels_of(given: Keyed) -> list[Hashable]:
+    """The labels that the keys name: by index; sorted where a program counted; else as they stand, like columns."""
+    indices = class_indices(given.keys)
+    if indices is not None:
+        return list(range(len(indices)))
+    return ordered_names(given.keys, COUNTED) if given.counted else given.keys
 
 
 def _in_order(names: Iterable[Any]) -> list[Hashable]:
@@ -242,125 +301,18 @@ def _in_order(names: Iterable[Any]) -> list[Hashable]:
         return names
 
 
-def _as_numpy(labels: Any) -> NDArray[Any]:
-    if hasattr(labels, "detach"):  # a PyTorch tensor, which may need its gradient and its device taken off
-        labels = labels.detach().cpu()
-    if hasattr(labels, "to_numpy"):  # pandas and Polars columns
-        labels = labels.to_numpy()
-    try:
-        array = np.asarray(labels)
-    except ValueError:
-        raise UserError("labels have rows of different lengths; pass one label per sample") from None
-    if array.dtype.kind == "U" and not isinstance(labels, np.ndarray):
-        array = np.asarray(labels, dtype=object)  # NumPy turns a mixed list ["a", 1] into strings
-    return array
-
-
-def count(labels: Any, classes: Iterable[Hashable] | None = None) -> Any:
-    """Count the samples of each class, or the positives of each label.
-
-    Parameters
-    ----------
-    labels
-        One label per sample, (N,): integers, strings or booleans, in a list, a NumPy array, a pandas
-        or Polars column, or an array of PyTorch, TensorFlow or JAX. Or multilabel targets (N, L) of
-        0 and 1.
-    classes
-        All classes in the order of the model's outputs; default: those found, sorted. A class that
-        is listed but absent counts 0.
-
-    Returns
-    -------
-    ClassCounts or LabelCounts
-        `LabelCounts` for two-dimensional targets.
-
-    Raises
-    ------
-    UserError
-        If labels are missing, fractional, of mixed types, or of a class that `classes` does not list.
-
-    Examples
-    --------
-    >>> count(["cat", "dog", "cat"])
-    ClassCounts([2, 1], classes=['cat', 'dog'])
-    >>> count([[1, 0], [1, 1]])
-    LabelCounts([2, 1], total=[2, 2])
-    """
-    array = _as_numpy(labels)
-    if array.ndim == 2:
-        return _count_multilabel(array, classes)
-    if array.ndim != 1:
-        raise UserError(f"labels must have one or two dimensions, (N,) or (N, L); found shape {array.shape}")
-    if array.dtype.kind == "f":
-        _refuse_at(array, np.isnan(array), "a missing label; drop or fill these rows first")
-        _refuse_at(array, np.isinf(array), "no class; labels are integers, strings or booleans")
-        _refuse_at(array, array != np.floor(array), "no class; labels are integers, strings or booleans")
-        array = array.astype(np.int64)
-    if array.dtype.kind == "O":
-        missing = np.array([_is_missing(value) for value in array], dtype=bool)
-        _refuse_at(array, missing, "a missing label; drop or fill these rows first")
-    if array.dtype.kind in "biuU":
-        found, numbers = np.unique(array, return_counts=True)
-    else:
-        tally: dict[Any, int] = {}
-        for value in map(_plain, array):
-            tally[value] = tally.get(value, 0) + 1
-        kinds = {str if isinstance(value, str) else float for value in tally}
-        if len(kinds) > 1:
-            raise UserError("labels mix text and numbers; convert them to one type first")
-        ordered = _in_order(tally)
-        found, numbers = ordered, np.array([tally[name] for name in ordered], dtype=np.int64)  # type: ignore[assignment]
-    names = [_plain(value) for value in found]
-    if classes is None:
-        return ClassCounts(numbers, classes=_from_zero(names))
-    listed = [_plain(c) for c in classes]
-    unknown = [name for name in names if name not in listed]
-    if unknown:
-        raise UserError(f"labels hold class {unknown[0]!r}, which is not among classes {listed}")
-    by_name = dict(zip(names, numbers, strict=True))
-    return ClassCounts([by_name.get(name, 0) for name in listed], classes=listed)
-
-
-def _from_zero(names: list[Hashable]) -> list[Hashable] | None:
+def from_zero(names: list[Hashable]) -> list[Hashable] | None:
     """The default naming, None, for the integers from 0 up."""
     plain_integers = all(type(name) is int for name in names)
     return None if plain_integers and names == list(range(len(names))) else names
 
 
-def _count_multilabel(array: NDArray[Any], labels: Iterable[Hashable] | None) -> LabelCounts:
-    try:
-        numbers = array.astype(np.float64)
-    except (TypeError, ValueError):
-        raise UserError("multilabel targets (N, L) must be 0 or 1") from None
-    bad = np.argwhere((numbers != 0) & (numbers != 1))
-    if len(bad):
-        row, column = bad[0]
-        raise UserError(f"multilabel targets must be 0 or 1; row {row}, label {column} holds {array[row, column]}")
-    return LabelCounts(numbers.sum(axis=0).astype(np.int64), total=len(array), labels=labels)
-
-
-def _is_missing(value: Any) -> bool:
-    if value is None or type(value).__name__ in ("NAType", "NaTType"):  # pandas, which need not be installed
-        return True
-    return isinstance(value, float) and value != value
-
-
-def _refuse_at(array: NDArray[Any], bad: NDArray[np.bool_], problem: str) -> None:
-    if bad.any():
-        row = int(np.argmax(bad))
-        raise UserError(f"labels[{row}] is {array[row]}: {problem}")
-
-
 def as_class_counts(counts: Any) -> ClassCounts:
-    """`ClassCounts` of a list of numbers, or of a mapping or pandas Series from class to number; its own unchanged."""
+    """`ClassCounts` of numbers in class order, or of what names its classes; its own unchanged."""
     if isinstance(counts, ClassCounts):
         return counts
     if isinstance(counts, LabelCounts):
         raise UserError("these are counts of a multilabel target; exclusive classes need cp.count of (N,) labels")
-    if isinstance(counts, str) or not hasattr(counts, "__iter__"):
+    if isinstance(counts, str) or not (hasattr(counts, "__iter__") or keyed("counts", counts)):
         raise UserError(f"counts must be ClassCounts or a list of numbers per class; found {counts!r}")
-    if isinstance(counts, Mapping):
-        return ClassCounts(counts.values(), classes=counts.keys())
-    if hasattr(counts, "to_numpy") and hasattr(counts, "index"):  # a pandas Series, as value_counts() gives it
-        return ClassCounts(counts.to_numpy(), classes=counts.index)
     return ClassCounts(counts)

@@ -5,14 +5,16 @@ count alike; the other schemes lie between that and no weights at all.
 """
 
 import inspect
-from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 import numpy as np
 
 from counterpoise.arrays import Float64Array
 from counterpoise.errors import UserError, nearest_name, warn_about_weights
-from counterpoise.weights.counts import ClassCounts, LabelCounts, as_class_counts, count
+from counterpoise.weights.by_class import in_class_order, keyed
+from counterpoise.weights.counts import ClassCounts, LabelCounts, as_class_counts
+from counterpoise.weights.labels import count
 
 
 def one_number(name: str, value: Any) -> float:
@@ -94,7 +96,8 @@ def class_weights(
     Parameters
     ----------
     counts
-        Samples per class; every class needs at least one. A plain list will do.
+        Samples per class; every class needs at least one. A plain list will do, or a mapping, pandas Series or
+        `value_counts()` frame from class to number.
     scheme
         "inverse" 1/n; "inverse_sqrt" n^(-1/2); "power" n^(-alpha); "effective_number"
         (1 - beta)/(1 - beta^n); "median_frequency" median(n)/n; "log" log(N/n).
@@ -129,10 +132,10 @@ def class_weights(
     array([2.0404, 0.9266, 0.569 , 1.4853])
     """
     counts = as_class_counts(counts)
-    if scheme not in SCHEMES:
+    if not isinstance(scheme, str) or scheme not in SCHEMES:
         raise nearest_name("scheme", scheme, SCHEMES)
-    if normalize not in NORMALIZATIONS:
-        raise nearest_name("normalization", normalize, NORMALIZATIONS)
+    if not isinstance(normalize, str) or normalize not in NORMALIZATIONS:
+        raise nearest_name("normalize", normalize, NORMALIZATIONS)
     for place, number in enumerate(counts.n):
         if number == 0:
             raise UserError(
@@ -173,38 +176,28 @@ def warn_if_upside_down(weights: Float64Array, counts: ClassCounts) -> None:
 
 
 def resolve_weight(weight: Any, counts: ClassCounts | None, *, normalize: str = "classes") -> Float64Array:
-    """A weight per class from an array, a mapping from class to weight, or the name of a scheme."""
+    """A weight per class from an array, from what names its classes, or from the name of a scheme."""
     if weight is None:
         return np.float64(1.0)  # type: ignore[return-value]
     if isinstance(weight, str):
+        if weight not in SCHEMES:
+            raise nearest_name("weight scheme", weight, SCHEMES)
         if counts is None:
             raise UserError(f"weight={weight!r} is made from the class counts; pass them as the first argument")
         made: Float64Array = class_weights(counts, scheme=weight, normalize=normalize)
         return made
-    if isinstance(weight, Mapping):
-        values = _from_mapping(weight, counts)
-    else:
-        try:
-            values = np.array(list(weight) if isinstance(weight, Iterator) else weight, dtype=np.float64)
-        except (TypeError, ValueError):
-            raise UserError(
-                f"weight is {weight!r}; pass numbers, a mapping from class to weight, or a scheme: {', '.join(SCHEMES)}"
-            ) from None
+    weight = in_class_order("weight", weight, None if counts is None else counts.classes)
+    try:
+        values = np.array(list(weight) if isinstance(weight, Iterator) else weight, dtype=np.float64)
+    except (TypeError, ValueError):
+        raise UserError(
+            f"weight is {weight!r}; pass numbers, a mapping from class to weight, or a scheme: {', '.join(SCHEMES)}"
+        ) from None
     if counts is not None and values.ndim == 1:
         if len(values) != len(counts):
             raise UserError(f"weight has {len(values)} values but there are {len(counts)} classes")
         warn_if_upside_down(values, counts)
     return values
-
-
-def _from_mapping(weight: Mapping[Hashable, float], counts: ClassCounts | None) -> Float64Array:
-    classes = tuple(range(len(weight))) if counts is None else counts.classes
-    missing = [name for name in classes if name not in weight]
-    unknown = [name for name in weight if name not in classes]
-    if missing or unknown:
-        problem = f"has no entry for class {missing[0]!r}" if missing else f"names {unknown[0]!r}"
-        raise UserError(f"weight {problem}; the classes are {list(classes)}")
-    return np.array([one_number(f"weight of class {name!r}", weight[name]) for name in classes])
 
 
 def pos_weight(counts: ClassCounts | LabelCounts | Any) -> Any:
@@ -213,8 +206,8 @@ def pos_weight(counts: ClassCounts | LabelCounts | Any) -> Any:
     Parameters
     ----------
     counts
-        Counts of two classes (negative, positive), as `ClassCounts` or a list of two numbers;
-        or `LabelCounts`, or multilabel targets (N, L) of 0 and 1.
+        Counts of two classes (negative, positive), as `ClassCounts`, two numbers, or a mapping or `value_counts()`
+        from class to number; or `LabelCounts`, or multilabel targets (N, L) of 0 and 1.
 
     Returns
     -------
@@ -234,8 +227,8 @@ def pos_weight(counts: ClassCounts | LabelCounts | Any) -> Any:
     array([3., 1.])
     """
     if not isinstance(counts, ClassCounts | LabelCounts):
-        array = np.asarray(counts)
-        counts = count(counts) if array.ndim == 2 else as_class_counts(counts)
+        labels = keyed("counts", counts) is None and np.ndim(counts) == 2
+        counts = count(counts) if labels else as_class_counts(counts)
     if isinstance(counts, ClassCounts):
         if len(counts) != 2:
             raise UserError(

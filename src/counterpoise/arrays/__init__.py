@@ -80,6 +80,9 @@ class Namespace(Protocol):
         Where a derivative is known better than by differentiating each step. Nothing flows to the constants.
         """
 
+    def gathered(self, array: Array) -> Array:
+        """The array, the whole of it on each of the devices that it is spread over."""
+
     def map_blocks(self, function: Any, array: Array, rows: int) -> Array:
         """`function`, which maps rows to rows, of so many rows of `array` at a time."""
 
@@ -229,6 +232,9 @@ class _Torch:
     def with_slope(self, value: Any, slope: Any, array: Array, *constants: Array) -> Array:
         return self._sloped.apply(array, value, slope, *constants)
 
+    def gathered(self, array: Array) -> Array:
+        return array
+
     def map_blocks(self, function: Any, array: Array, rows: int) -> Array:
         return self._torch.cat([function(block) for block in array.split(rows)])
 
@@ -353,6 +359,9 @@ class _TensorFlow:
             return value(array, *constants), lambda cotangent: cotangent * slope(array, *constants)
 
         return self._tf.custom_gradient(sloped)(array)
+
+    def gathered(self, array: Array) -> Array:
+        return array
 
     def map_blocks(self, function: Any, array: Array, rows: int) -> Array:
         tf = self._tf

@@ -64,6 +64,9 @@ class NumPyLike:
     def with_slope(self, value: Any, slope: Any, array: Array, *constants: Array) -> Array:  # noqa: ARG002
         return value(array, *constants)
 
+    def gathered(self, array: Array) -> Array:
+        return array
+
     def map_blocks(self, function: Any, array: Array, rows: int) -> Array:
         return self.xp.concatenate([function(array[i : i + rows]) for i in range(0, max(len(array), 1), rows)])
 

@@ -2,7 +2,8 @@
 
 Value and gradient come out of one call; the rule that differentiates the loss is linear in the tangent, so forward and
 reverse mode both use it. What the kernels do not do (a second derivative, a gradient by anything but the logits,
-`vmap`, other devices) the definition in `losses/softmax.py` and `losses/sigmoid.py` does.
+`vmap`, other devices, a batch that the compiler spreads over devices) the definition in `losses/softmax.py` and
+`losses/sigmoid.py` does.
 """
 
 from dataclasses import dataclass
@@ -12,10 +13,16 @@ from typing import Any
 import jax
 import numpy as np
 from jax import numpy as jnp
+from jax.sharding import PartitionSpec
 
 from counterpoise import _kernels
+from counterpoise.arrays.on_jax import spec_of
 from counterpoise.losses.arguments import arguments_of
+from counterpoise.losses.jax_shards import Spread, by_kernel_where_it_runs, spread_of
 from counterpoise.losses.kernel import REDUCTIONS, parameters, threads_here
+from counterpoise.losses.reduction import denominator
+from counterpoise.losses.sigmoid import sigmoid_elements
+from counterpoise.losses.softmax import softmax_rows
 from counterpoise.recipes import Recipe, SoftmaxRecipe
 
 _TARGETS = {True: "counterpoise_softmax", False: "counterpoise_sigmoid"}
@@ -42,6 +49,19 @@ class Call:
     def softmax(self) -> bool:
         """Whether the classes exclude each other."""
         return isinstance(self.recipe, SoftmaxRecipe)
+
+    def rows_of(self, spread: Spread) -> PartitionSpec:
+        """How an array with one number for each row of the unreduced loss lies beside the logits."""
+        return spread.without(self.class_axis) if self.softmax else spread.whole
+
+    def target_of(self, spread: Spread, logits: Any, target: Any) -> PartitionSpec:
+        """How the target lies beside the logits."""
+        return spread.whole if target.ndim == logits.ndim else self.rows_of(spread)
+
+    def has_whole_rows(self, spread: Spread) -> bool:
+        """Whether no row is divided, or a kernel does not mind: a sigmoid that is the same for all labels."""
+        same_for_all = not self.softmax and self.recipe.classes is None
+        return same_for_all or not spread.by or spread.shards(self.class_axis) == 1
 
     def settings(self, classes: int) -> Any:
         """All of it as bytes: a program that holds them means the same in every process."""
@@ -115,7 +135,11 @@ def jax_loss(
             sample_weight = jnp.moveaxis(sample_weight, -1, axis)
     if normalizer is not None:
         normalizer = jnp.asarray(normalizer, arguments.logits.dtype)
-    return _loss(Call(recipe, reduction, ignore_index, axis), logits, target, sample_weight, normalizer)
+    call, spread = Call(recipe, reduction, ignore_index, axis), spread_of(logits)
+    if spread is not None:  # a batch lies where its logits do
+        target = spread.put(target, call.target_of(spread, logits, target))
+        sample_weight = None if sample_weight is None else spread.put(sample_weight, call.rows_of(spread))
+    return _loss(call, logits, target, sample_weight, normalizer)
 
 
 def _is_plain(array: Any, shape: tuple[int, ...], dtypes: tuple[str, ...]) -> bool:
@@ -168,35 +192,81 @@ def _of_loss_shape(call: Call, logits: Any, *others: Any) -> Any:
     return value
 
 
-def _on_each_platform(call: Call, sloped: bool, *operands: Any) -> tuple[Any, ...]:
-    given = tuple(i for i, operand in enumerate(operands) if operand is not None)
+def _kernel_on_shards(call: Call, sloped: bool, spread: Spread, *operands: Any) -> list[Any]:
+    """The same for a batch on a mesh with explicit axes: each device has its own rows, and no other ones."""
+    rows, one = call.rows_of(spread), spec_of()
+    specs = (spread.whole, call.target_of(spread, *operands[:2]), rows, one)
+    given = tuple(operand is not None for operand in operands)
 
-    def all_of(present: tuple[Any, ...]) -> list[Any]:
-        every: list[Any] = [None] * len(operands)
-        for i, operand in zip(given, present, strict=True):
-            every[i] = operand
-        return every
+    def total(number: Any) -> Any:
+        return jax.lax.psum(number, spread.axes)  # type: ignore[no-untyped-call]
+
+    def shard(*present: Any) -> Any:
+        logits, target, sample_weight, normalizer = _with_absent(given, present)
+        if normalizer is None and call.reduction not in ("none", "sum"):
+            counted = total(_denominator(call, logits, target, sample_weight))
+            normalizer = jnp.where(counted == 0, 1, counted)
+        found = _kernel(call, sloped, logits, target, sample_weight, normalizer)
+        if call.reduction != "none":
+            found[0] = total(found[0])
+        return found
+
+    results = [rows if call.reduction == "none" else one, *([spread.whole] if sloped else [])]
+    present = [(operand, spec) for operand, spec in zip(operands, specs, strict=True) if operand is not None]
+    run = jax.shard_map(shard, mesh=spread.mesh, in_specs=tuple(spec for _, spec in present), out_specs=results)
+    return list(run(*(operand for operand, _ in present)))
+
+
+def _denominator(call: Call, logits: Any, target: Any, sample_weight: Any) -> Any:
+    """What a mean over these rows divides by; the compiler drops what else is computed here."""
+    arguments = arguments_of(logits, target, call.recipe, sample_weight, call.ignore_index, call.class_axis)
+    if isinstance(call.recipe, SoftmaxRecipe):
+        entries = softmax_rows(arguments, call.recipe)
+    else:
+        entries = sigmoid_elements(arguments, call.recipe)
+    return denominator(arguments, entries.weight, entries.loss, call.reduction, None)
+
+
+def _with_absent(given: tuple[bool, ...], present: tuple[Any, ...]) -> list[Any]:
+    """The operands, None for those that there are not."""
+    each = iter(present)
+    return [next(each) if there else None for there in given]
+
+
+def _where_it_runs(call: Call, sloped: bool, *operands: Any) -> tuple[Any, ...]:
+    given = tuple(operand is not None for operand in operands)
+    spread = spread_of(operands[0])
+    shards = spread if spread is not None and spread.is_known else None
+    present = [operand for operand in operands if operand is not None]
 
     def by_definition(*present: Any) -> tuple[Any, ...]:
         if sloped:
-            return _definition_with_gradient(call, *all_of(present))
-        return (_definition(call, *all_of(present)),)
+            return _definition_with_gradient(call, *_with_absent(given, present))
+        return (_definition(call, *_with_absent(given, present)),)
+
+    def by_kernel(*present: Any) -> tuple[Any, ...]:
+        every = _with_absent(given, present)
+        return tuple(
+            _kernel(call, sloped, *every) if shards is None else _kernel_on_shards(call, sloped, shards, *every)
+        )
+
+    if spread is not None and not call.has_whole_rows(spread):
+        return by_definition(*present)
 
     @jax.custom_batching.custom_vmap
-    def by_kernel(*present: Any) -> tuple[Any, ...]:
-        return tuple(_kernel(call, sloped, *all_of(present)))
+    def chosen(*present: Any) -> tuple[Any, ...]:
+        return by_kernel_where_it_runs(by_kernel, by_definition, *present, anywhere=shards is not None)
 
-    @by_kernel.def_vmap
+    @chosen.def_vmap
     def _batched(axis_size: int, batched: Any, *present: Any) -> Any:
         axes = [0 if each else None for each in batched]
         found = jax.vmap(by_definition, in_axes=axes, axis_size=axis_size)(*present)
         return found, (True,) * len(found)
 
-    present = [operands[i] for i in given]
-    return tuple(jax.lax.platform_dependent(*present, cpu=by_kernel, default=by_definition))
+    return tuple(chosen(*present))
 
 
-_computed = jax.jit(_on_each_platform, static_argnums=(0, 1), inline=True)
+_computed = jax.jit(_where_it_runs, static_argnums=(0, 1), inline=True)
 
 
 @partial(jax.custom_jvp, nondiff_argnums=(0,))

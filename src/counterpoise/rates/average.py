@@ -62,7 +62,7 @@ def averaged(
     if average == "none":
         return losses
     if not isinstance(average, str):
-        return losses[average]
+        return xp.gathered(losses)[average]
     if average == "weighted":
         weight = support
     else:

@@ -63,6 +63,11 @@ class Entries:
         """The entries of all classes as those of one."""
         return self._each(lambda array: self.xp.reshape(array, (-1, 1)))
 
+    def gathered(self) -> "Entries":
+        """All entries on every device, to be compared with each other."""
+        odds, positive, negative = (self.xp.gathered(array) for array in (self.odds, self.positive, self.negative))
+        return Entries(self.xp, odds, positive, negative, self.exclusive)
+
     def _each(self, function: Callable[[Array], Array]) -> "Entries":
         odds, positive, negative = (function(array) for array in (self.odds, self.positive, self.negative))
         return Entries(self.xp, odds, positive, negative, False)

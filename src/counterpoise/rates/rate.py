@@ -37,7 +37,7 @@ _ARGUMENTS = """
         True where each of several classes has a probability of its own (sigmoid), False where they exclude each other
         (softmax).
     class_weight
-        (C,), >= 0: the weights of a macro mean.
+        (C,), or a mapping or pandas Series by class index, >= 0: the weights of a macro mean.
 
     Returns
     -------
@@ -107,7 +107,7 @@ class Row:
         """The loss of entries."""
         if not self.ranked:
             return self.loss_of_counts(counts_of(entries), average, class_weight, parameters)
-        xp = entries.xp
+        xp, entries = entries.xp, entries.gathered()
         if not isinstance(average, str):
             check_class(average, entries.classes)
             entries, average = (entries.of_class(average), 0)

@@ -115,6 +115,22 @@ def test_of_a_frame_what_is_ignored_may_hold_anything():
     )
 
 
+@pytest.mark.parametrize("kind", ["polars", "pandas"])
+def test_a_model_looks_at_its_own_columns_only(kind):
+    frame = _table().select("size", "sex", "y")
+    result = cp.train(frame, target="y", learners="logistic", budget=5)
+    expected = result.predict_proba(frame).tolist()
+    more = frame.with_columns(lists=pl.Series([[1], [2, 3]] * 100), raw=pl.Series([b"x", None] * 100))
+    if kind == "pandas":
+        more = pytest.importorskip("pandas").DataFrame(more.to_dict(as_series=False))
+        more["object"] = [{1: 2}] * 200
+    assert result.predict_proba(more).tolist() == expected
+    assert result.explain(more[:5]).columns == ["size", "sex"]
+    misspelled = more.rename({"size": "sise"}) if kind == "polars" else more.rename(columns={"size": "sise"})
+    with pytest.raises(UserError, match="no column 'size'; did you mean 'sise'"):
+        result.predict(misspelled)
+
+
 def test_of_several_labels():
     frame = _table().with_columns(y_a=pl.col("size") > 1, y_b=pl.col("size") > 1.5).drop("y")
     result = cp.train(frame, target="y_*", ignore="paid*,odd", learners="logistic", budget=5)

@@ -119,6 +119,11 @@ class Schema:
     said: tuple[str, ...] = field(default=(), compare=False)
 
     @property
+    def names(self) -> list[str]:
+        """Of the columns that it uses."""
+        return [column.name for column in self.columns]
+
+    @property
     def features(self) -> list[str]:
         """The name of each column of the matrix."""
         return [column.name + part for column in self.columns for part in column.parts]

@@ -23,7 +23,9 @@ FRAME = Path("the frame")
 """Stands for the path of a table that has none."""
 
 
-def table_of(frame: Any, *, ignore: Sequence[str] = (), keep: Collection[str] = ()) -> Table:
+def table_of(
+    frame: Any, *, ignore: Sequence[str] = (), keep: Collection[str] = (), only: Collection[str] | None = None
+) -> Table:
     """A pandas or Polars frame as a table; its types are trusted, its index is ignored.
 
     Parameters
@@ -33,6 +35,8 @@ def table_of(frame: Any, *, ignore: Sequence[str] = (), keep: Collection[str] = 
         column of objects whole numbers beside text are spelled as text.
     ignore, keep
         As in `read_table`.
+    only
+        The columns that are looked at: whatever others hold does no harm. None: all.
 
     Raises
     ------
@@ -59,12 +63,14 @@ def table_of(frame: Any, *, ignore: Sequence[str] = (), keep: Collection[str] = 
         names = [str(name) for name in frame.columns]
         refuse_twice(names, FRAME)
         ignored = ignored_columns(names, ignore, FRAME)
-        read = _of_pandas(frame.loc[:, [name not in ignored or name in keep for name in names]])
+        read = _of_pandas(frame.loc[:, [name not in ignored or name in keep for name in names]], only)
     else:
         raise UserError(
             f"a table is a pandas or a Polars DataFrame, or the path of a file; this is a {type(frame).__name__}"
         )
     for column in read.get_columns():
+        if only is not None and column.name not in only:
+            continue
         if column.dtype.is_nested() or column.dtype in (pl.Object, pl.Binary):
             place = int(column.is_not_null().arg_max() or 0)
             raise _no_cell(column.name, place, column.dtype, column[place] if column.null_count() < len(column) else "")
@@ -73,8 +79,16 @@ def table_of(frame: Any, *, ignore: Sequence[str] = (), keep: Collection[str] = 
     return Table(read, FRAME, typed=True, ignored=ignored)
 
 
-def _of_pandas(frame: Any) -> pl.DataFrame:
-    return pl.DataFrame([_of_column(str(name), frame.iloc[:, place]) for place, name in enumerate(frame.columns)])
+def _of_pandas(frame: Any, only: Collection[str] | None) -> pl.DataFrame:
+    names = [str(name) for name in frame.columns]
+    return pl.DataFrame(
+        [
+            _of_column(name, frame.iloc[:, place])
+            if only is None or name in only
+            else pl.Series(name, [None]).new_from_index(0, len(frame))  # its name helps whoever misspelled another
+            for place, name in enumerate(names)
+        ]
+    )
 
 
 def _of_column(name: str, column: Any) -> pl.Series:

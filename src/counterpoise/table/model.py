@@ -138,7 +138,7 @@ class Model:
         UserWarning
             As `counterpoise predict`: of new categories, and of columns and class shares that are not what they were.
         """
-        table, matrix = read_rows(table_of(frame), self.schema, as_of)
+        table, matrix = read_rows(table_of(frame, only=self.schema.names), self.schema, as_of)
         probability = self.probability(matrix)
         Remarks(self.schema, self.facts, self.classes, shares=True, unknown=unknown).tell(table, matrix, probability)
         return probability
@@ -172,7 +172,7 @@ class Model:
             classes: of the positive one). A column that others could stand in for gets little, as in any measure that
             hides one column at a time.
         """
-        _, matrix = read_rows(table_of(frame), self.schema, as_of)
+        _, matrix = read_rows(table_of(frame, only=self.schema.names), self.schema, as_of)
         whole = self.probability(matrix)
         places = self.decision.apply(whole) if len(self.classes) > 2 else np.ones(len(matrix), np.int64)
         own = _log_odds(whole, places)

@@ -79,7 +79,7 @@ class MultilabelModel:
         UserWarning
             As `counterpoise predict`: of new categories, and of columns that are not what they were.
         """
-        table, matrix = read_rows(table_of(frame), self.schema, as_of)
+        table, matrix = read_rows(table_of(frame, only=self.schema.names), self.schema, as_of)
         probability = self.probability(matrix)
         Remarks(self.schema, self.facts, self.classes, shares=False, unknown=unknown).tell(table, matrix, probability)
         return probability

@@ -3,6 +3,7 @@
 import os
 import resource
 import signal
+from concurrent.futures import ThreadPoolExecutor
 
 import polars as pl
 import pytest
@@ -89,6 +90,31 @@ def test_only_our_own_places_are_removed(tmp_path):
         ".counterpoise-mine.partial",
     ]
     assert {".counterpoise", "x.partial", "kept"} < {one.name for one in tmp_path.iterdir()}
+
+
+def made_and_killed(directory, begun):
+    """Killed between the making of its place and the lock on it."""
+    import counterpoise.table.unfinished as module
+
+    module._locked = lambda place, **_: (begun(), signal.pause()) if place.name.endswith(".partial") else 1
+    bare(directory, begun)
+
+
+def test_a_process_that_was_killed_before_it_had_its_lock_leaves_nothing_for_long(tmp_path):
+    kill(child(lambda begun: made_and_killed(tmp_path, begun)))
+    assert len(left(tmp_path)) == 1
+    write_text("mine", tmp_path / "mine.txt")
+    assert left(tmp_path) == []
+
+
+def test_many_at_once_take_nothing_from_each_other(tmp_path):
+    def writes(k):
+        for n in range(30):
+            write_text(str(k), tmp_path / f"{k}-{n}.txt")
+
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(writes, range(8)))
+    assert len(list(tmp_path.iterdir())) == 240
 
 
 @pytest.mark.parametrize("error", [KeyboardInterrupt, ValueError, UserError("wrong")])

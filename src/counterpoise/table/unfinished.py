@@ -11,12 +11,14 @@ import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from time import sleep
 
 try:
     import fcntl
 except ImportError:  # Windows locks no directories: there nothing is removed
     fcntl = None  # type: ignore[assignment]
 
+_TRIES, _PAUSE = 100, 0.01
 _NAMED = re.compile(r"\.counterpoise-[0-9a-f]{16}\.partial")
 
 
@@ -35,35 +37,48 @@ def unfinished(out: Path) -> Iterator[Path]:
     []
     """
     out.parent.mkdir(parents=True, exist_ok=True)
-    _remove_abandoned(out.parent)
     place = out.with_name(f".counterpoise-{secrets.token_hex(8)}.partial")
-    unlocked = place.with_suffix(".new")  # nobody removes it before it has its lock
     lock = None
     try:
-        unlocked.mkdir()
-        lock = _locked(unlocked)
-        unlocked.rename(place)
+        with _alone_in(out.parent) as alone:  # nobody may find it before it has its lock
+            if alone:
+                _remove_abandoned(out.parent)
+            place.mkdir()
+            lock = _locked(place)
         yield place
     finally:
-        for one in (unlocked, place):
-            shutil.rmtree(one, ignore_errors=True)
+        shutil.rmtree(place, ignore_errors=True)
         if lock is not None:
             os.close(lock)
 
 
-def _locked(place: Path) -> int | None:
+@contextmanager
+def _alone_in(directory: Path) -> Iterator[bool]:
+    """Whether nobody else makes or removes such places in a directory meanwhile; whoever does takes moments."""
+    lock = _locked(directory, tries=_TRIES)
+    try:
+        yield lock is not None
+    finally:
+        if lock is not None:
+            os.close(lock)
+
+
+def _locked(place: Path, *, tries: int = 1) -> int | None:
     """A descriptor that holds the lock on a directory; None where somebody else does, or nobody can."""
     if fcntl is None:
         return None
-    held = None
-    try:
+    with suppress(OSError):
         held = os.open(place, os.O_RDONLY)
-        fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:
-        if held is not None:
-            os.close(held)
-        return None
-    return held
+        for _ in range(tries):
+            try:
+                fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                return held
+            except BlockingIOError:
+                sleep(_PAUSE)
+            except OSError:  # a file system without locks
+                break
+        os.close(held)
+    return None
 
 
 def _remove_abandoned(directory: Path) -> None:

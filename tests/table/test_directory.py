@@ -88,6 +88,17 @@ def of_member(**changes):
     return lambda facts: facts["members"][0].update(changes)
 
 
+def referring(**changed):
+    """Change what ages of a date count to."""
+    reference = {"column": "day", "own": False, "day": "2024-01-31", "ahead": 0, "short": [0] * 10} | changed
+    return lambda facts: facts["schema"].update(reference=reference)
+
+
+def parted(**changed):
+    """Change the parts of the first column."""
+    return lambda facts: facts["columns"]["size"]["parts"].update(changed)
+
+
 def of_column(place=0, **changes):
     return lambda facts: facts["schema"]["columns"][place].update(changes)
 
@@ -172,6 +183,18 @@ CHANGES = [
     (of_column(figures={"decimal": ".", "thousands": "", "unit": "x"}), "figures.unit is 'x'; it must be one of"),
     (of_column(4, zone="Mars/Olympus"), "zone is 'Mars/Olympus'; it must be the name of a time zone"),
     (of_column(4, zone="../etc"), "zone is '../etc'"),
+    (of_column(dated=[" age"]), r"columns\[0\].dated does not fit a column of kind 'number'"),
+    (of_column(4, dated=[" age"]), "reference is null, and there are ages that count to it"),
+    (of_column(4, dated=[" since size"]), "dated names 'size', which is no date"),
+    (of_column(4, dated=["month"]), r"dated\[0\] is 'month'; it must be text of the form"),
+    (referring(column="size"), "reference names 'size', which is no date"),
+    (referring(day="soon"), "reference.day is 'soon'; it must be a day such as 2024-01-31"),
+    (referring(own=True), "reference: own, day and short do not fit each other"),
+    (referring(ahead=10**9), "reference.ahead is 1000000000; it must be a whole number"),
+    (parted(rows=[[1, 2]]), "rows has 1 values; it must have at least 2"),
+    (parted(rows=[[1, 2]] * 3), "parts: edges .or codes. and rows do not fit each other, or the classes"),
+    (parted(edges=[2.0, 1.0], rows=[[1, 2]] * 4), "holds edges or codes that are not in their order"),
+    (parted(edges=[], rows=[[0, 0]] * 2), "parts holds no rows"),
     (of_column(categories=["a"]), "categories does not fit a column of kind 'number'"),
     (of_column(2, categories=[]), "categories does not fit a column of kind 'category'"),
     (of_column(2, categories=["oak", "oak", "fir"]), "categories holds a value twice"),

@@ -21,6 +21,9 @@ def audit(
     group: Annotated[str | None, typer.Option(help="A column that says which rows belong together.")] = None,
     ignore: Annotated[str | None, typer.Option(metavar="C,C,...", help="Columns to leave out, as for train.")] = None,
     dates: Dates = None,
+    as_of: Annotated[
+        str | None, typer.Option(metavar="DATE", help="The day of the table: are there dates after it?")
+    ] = None,
     decimal: Decimal = None,
     thousands: Thousands = None,
     to_json: Annotated[Path | None, typer.Option("--json", metavar="FILE", help="A new .json file: the facts.")] = None,
@@ -47,6 +50,7 @@ def audit(
         group=group,
         ignore=ignored,
         dates=dates,
+        as_of=as_of,
         decimal=decimal,
         thousands=thousands,
     )

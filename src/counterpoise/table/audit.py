@@ -7,6 +7,7 @@ one column alone says (`signal.py`), out of fold; what the test part could tell 
 import shlex
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
+from datetime import date
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -23,11 +24,13 @@ from counterpoise.table.drift import Drift, Moved, late_rows, most_moved_class, 
 from counterpoise.table.features import refused_cells
 from counterpoise.table.findings import Finding, findings_of, verdict_of
 from counterpoise.table.frames import FRAME
+from counterpoise.table.growth import Growing, growing_columns
 from counterpoise.table.identifiers import Identifier, find_identifier, tells_classes
-from counterpoise.table.leaks import Leak, find_late_times, find_leak
+from counterpoise.table.leaks import LateDates, Leak, find_late_times, find_leak, late_dates
 from counterpoise.table.named_columns import joined, parts_of, refuse_ignored
 from counterpoise.table.read import Labels, Table, check_columns, read_labels, read_table, with_numbers
 from counterpoise.table.reading import Marks
+from counterpoise.table.reference_day import day_of
 from counterpoise.table.signal import FOLDS, cells_of, signal
 from counterpoise.table.split import Split, folds_of, sample_rows, split_rows
 
@@ -167,6 +170,10 @@ class Audit:
         Where a group was named.
     refused
         Columns that training refuses as they are, each with its cell in a sentence.
+    growing
+        Columns of numbers that grow with time, so that later rows lie outside of what is learned.
+    late
+        Columns with dates after the day of the table, where it is given.
     readings
         A sentence for each column whose text was read as numbers that are not written plainly.
     ignored
@@ -196,6 +203,8 @@ class Audit:
     groups: Groups | None
     refused: tuple[str, ...] = ()
     readings: tuple[str, ...] = ()
+    growing: tuple[Growing, ...] = ()
+    late: tuple[LateDates, ...] = ()
     ignored: tuple[str, ...] = ()
     command: str | None = None
     findings: tuple[Finding, ...] = ()
@@ -216,6 +225,7 @@ def audit_table(
     dates: str | None = None,
     decimal: str | None = None,
     thousands: str | None = None,
+    as_of: Any = None,
     seed: int = 0,
 ) -> Audit:
     r"""Look at a table before anything is learned from it.
@@ -236,6 +246,8 @@ def audit_table(
         "day-first" or "month-first", for dates such as 03/04/2024 where nothing else decides.
     decimal, thousands
         The mark before a fraction and between groups of digits, as for `counterpoise.train`.
+    as_of
+        The day of the table: what is dated later was not known then.
     seed
         Of the split into three parts.
 
@@ -265,8 +277,8 @@ def audit_table(
     if time in refused:
         raise UserError(f"{table.path}: {refused[time]}")
     labels = read_labels(table, target)
-    why = tuple(refused.values())
-    return audit(table, labels, None, target=target, time=time, group=group, seed=seed, refused=why)
+    why, day = tuple(refused.values()), day_of(as_of)
+    return audit(table, labels, None, target=target, time=time, group=group, seed=seed, refused=why, as_of=day)
 
 
 def audit(
@@ -279,6 +291,7 @@ def audit(
     group: str | None = None,
     seed: int = 0,
     refused: tuple[str, ...] = (),
+    as_of: date | None = None,
 ) -> Audit:
     """The same of a table that was read already, and perhaps split.
 
@@ -294,6 +307,8 @@ def audit(
         Of the parts and folds that are made here.
     refused
         Why columns could not be read, in sentences.
+    as_of
+        The day of the table.
     """
     check_columns(table, [name for name in (target, time, group) if name is not None])
     for option, name in (("time", time), ("group", group)):
@@ -333,6 +348,8 @@ def audit(
         refused=refused
         + tuple(why for name in columns if name != group and (why := refused_cells(table, frame[name]))),
         ignored=table.ignored,
+        growing=_growing(frame, looked, time, identifiers),
+        late=late_dates(frame, looked, as_of),
     )
     certain = [leak.column for leak in found.leaks if leak.certain]
     if certain and table.path != FRAME:
@@ -340,6 +357,13 @@ def audit(
     found = replace(found, readings=table.said)
     found = replace(found, findings=findings_of(found))
     return replace(found, verdict=verdict_of(found))
+
+
+def _growing(
+    frame: pl.DataFrame, names: list[str], time: str | None, identifiers: Sequence[Identifier]
+) -> tuple[Growing, ...]:
+    named = {one.column for one in identifiers}
+    return growing_columns(frame, [name for name in names if name not in named], time)
 
 
 def _identifiers(frame: pl.DataFrame, codes: NDArray[np.int64], learned: NDArray[np.int64]) -> list[Identifier]:

@@ -11,8 +11,9 @@ from counterpoise.table.named_columns import joined
 
 if TYPE_CHECKING:
     from counterpoise.table.audit import Audit
+    from counterpoise.table.growth import Growing
     from counterpoise.table.identifiers import Identifier
-    from counterpoise.table.leaks import Leak
+    from counterpoise.table.leaks import LateDates, Leak
 
 STOP, LOOK, NOTE = "stop", "look", "note"
 LEAST_OF_TWO = 4
@@ -55,6 +56,7 @@ def findings_of(audit: "Audit") -> tuple[Finding, ...]:
         *_groups(audit),
         *_drift(audit),
         *_identifiers(audit),
+        *_growing(audit),
         *_cells(audit),
         *_readings(audit),
     ]
@@ -96,7 +98,7 @@ def _listed(names: Iterable[str]) -> str:
     return ", ".join(repr(name) for name in names[:_SHOWN]) + more
 
 
-def _ignoring(audit: "Audit", found: "Sequence[Leak | Identifier]") -> str:
+def _ignoring(audit: "Audit", found: "Sequence[Leak | Identifier | Growing | LateDates]") -> str:
     """The option of the command that leaves columns out, or of the call."""
     names = [*audit.ignored, *(one.column for one in found)]
     if audit.table == str(FRAME):
@@ -108,7 +110,7 @@ def _columns(number: int, one: str, many: str) -> str:
     return f"1 column {one}" if number == 1 else f"{number} columns {many}"
 
 
-def _reasons(found: "Sequence[Leak | Identifier]") -> str:
+def _reasons(found: "Sequence[Leak | Identifier | Growing | LateDates]") -> str:
     """The columns with their reasons; those with the same reason together."""
     of_reason: dict[str, list[str]] = {}
     for one in found:
@@ -301,6 +303,24 @@ def _identifiers(audit: "Audit") -> list[Finding]:
         title = _columns(len(doubtful), "may only name rows", "may only name rows")
         ask = f"What is learned from a name does not hold for new rows; leave names out: {_ignoring(audit, doubtful)}"
         found.append(Finding(LOOK, title, _reasons(doubtful), ask))
+    return found
+
+
+def _growing(audit: "Audit") -> list[Finding]:
+    found = []
+    if audit.growing:
+        title = _columns(len(audit.growing), "seems to grow with time", "seem to grow with time")
+        ask = (
+            "Later rows would lie outside of what is learned; leave out what only counts time, or give an age instead: "
+            f"{_ignoring(audit, audit.growing)}"
+        )
+        found.append(Finding(LOOK, title, _reasons(audit.growing), ask))
+    if audit.late:
+        title = _columns(
+            len(audit.late), "has dates after the day of the table", "have dates after the day of the table"
+        )
+        ask = f"A plan may lie there; what happened later gives the class away: {_ignoring(audit, audit.late)}"
+        found.append(Finding(LOOK, title, _reasons(audit.late), ask))
     return found
 
 

@@ -119,7 +119,16 @@ _ONE_TARGET: dict[str, Check] = {
     "members": list_of(record(_MEMBER), least=1, most=_MOST_MEMBERS),
     "counts": mapping_of(whole(1, 2**53)),
 }
-_COLUMNS: dict[str, Check] = {"columns": mapping_of(record(_FACTS, optional={"typical": number()}))}
+_ROWS = list_of(list_of(whole(0, 2**53), most=_MOST_CLASSES), least=2)
+_MARKS = list_of(number(), distinct=True)
+_PARTS: dict[str, Check] = {  # of `class_mix.class_histograms`
+    "parts": record({"rows": _ROWS}, optional={"edges": _MARKS, "codes": _MARKS}),
+    **dict.fromkeys(("typical", "low", "high"), number()),
+}
+_COLUMNS: dict[str, Check] = {
+    "columns": mapping_of(record(_FACTS, optional=_PARTS)),
+    "distinct": number(low=0, high=1),
+}
 _IMPORTANCE: dict[str, Check] = {
     "importance": mapping_of(record({"drop": number(), "error": number(low=0)})),
 }
@@ -170,6 +179,8 @@ def check_decision(facts: Mapping[str, Any], where: str) -> None:
         total = sum(one["share"] for one in facts["members"])
         if abs(total - 1) > _SUM:
             raise UserError(f"{inside(where, 'members')} have shares that sum to {total:g}; they must sum to 1")
+    for name, one in facts.get("columns", {}).items():
+        _check_parts(one.get("parts"), len(facts.get("classes", ())), inside(inside(where, "columns"), name) + ".parts")
 
 
 def checked_recipe(plain: Mapping[str, Any], classes: int, where: str) -> Recipe:
@@ -301,6 +312,19 @@ def _check_dates(schema: Mapping[str, Any], where: str) -> None:
         raise UserError(f"{where}.reference names {reference['column']!r}, which is no date")
     if reference["own"] == bool(reference["day"]) or len(reference["short"]) != (0 if reference["own"] else len(SIZES)):
         raise UserError(f"{where}.reference: own, day and short do not fit each other")
+
+
+def _check_parts(parts: Mapping[str, Any] | None, classes: int, where: str) -> None:
+    """A row for each part, of a number for each class; edges in their order."""
+    if parts is None:
+        return
+    marks = [parts[name] for name in ("edges", "codes") if name in parts]
+    if len(marks) != 1 or len(parts["rows"]) != len(marks[0]) + 2 or {len(one) for one in parts["rows"]} != {classes}:
+        raise UserError(f"{where}: edges (or codes) and rows do not fit each other, or the classes")
+    if marks[0] != sorted(marks[0]):
+        raise UserError(f"{where} holds edges or codes that are not in their order")
+    if not any(map(any, parts["rows"])):
+        raise UserError(f"{where} holds no rows")
 
 
 def _check_classes(facts: Mapping[str, Any], where: str) -> None:

@@ -7,6 +7,7 @@ to believe.
 """
 
 from dataclasses import dataclass
+from datetime import date
 
 import numpy as np
 import polars as pl
@@ -138,6 +139,41 @@ def _surely_above(auc: float, rows: int, others: int) -> bool:
 
 def _tells(auc: float, whom: str, wrong: int) -> str:
     return f"it alone tells {whom} with an AUC of {auc:.4f}, {wrong:,} rows wrong"
+
+
+@dataclass(frozen=True, slots=True)
+class LateDates:
+    """A column with dates after the day of the table.
+
+    Parameters
+    ----------
+    column
+        Its name.
+    rows
+        In how many rows.
+    why
+        The same in words.
+    """
+
+    column: str
+    rows: int
+    why: str
+
+
+def late_dates(frame: pl.DataFrame, names: list[str], day: date | None) -> tuple[LateDates, ...]:
+    """The columns with dates after a day, if one is given: what is dated later was not known then, or is a plan.
+
+    Examples
+    --------
+    >>> frame = pl.DataFrame({"closed": [date(2024, 1, 1), date(2024, 2, 1)]})
+    >>> [(one.column, one.rows) for one in late_dates(frame, ["closed"], date(2024, 1, 31))]
+    [('closed', 1)]
+    """
+    found = []
+    for name in names if day is not None else ():
+        if frame[name].dtype in (pl.Date, pl.Datetime) and (rows := int((frame[name].dt.date() > day).sum())):
+            found.append(LateDates(name, rows, f"{rows:,} of its dates lie after {day}"))
+    return tuple(found)
 
 
 def find_late_times(frame: pl.DataFrame, names: list[str], time: str) -> list[Leak]:

@@ -32,7 +32,7 @@ from counterpoise.table.learners.thinning import thinned
 from counterpoise.table.macro import drawn_measures, macro
 from counterpoise.table.model import Ruling, naive, posterior
 from counterpoise.table.multilabel_model import MultilabelModel
-from counterpoise.table.notes import columns_not_used, date_notes, weight_notes
+from counterpoise.table.notes import columns_not_used, date_notes, growth_notes, weight_notes
 from counterpoise.table.novelty import REFUSE
 from counterpoise.table.race import Progress, Race, candidates, how_many_folds, race
 from counterpoise.table.read import Labels, Table, check_columns
@@ -447,6 +447,7 @@ def _cut(training: Training) -> float:
 def _notes(work: _Work, trainings: Mapping[str, Training]) -> tuple[str, ...]:
     planned, split = work.plan, work.split
     found = [*weight_notes(work.asked), *work.table.said, *date_notes(work.table, work.schema)]
+    found += growth_notes(work.table, work.schema, work.asked.time)
     if not planned.every_loss:
         found.append("The budget had time for plain cross-entropy only; a larger one lets other losses take part.")
     most = max(len(one.split.train) for one in trainings.values())

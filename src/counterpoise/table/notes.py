@@ -5,7 +5,8 @@ import polars as pl
 
 from counterpoise.decide.measured import ranking
 from counterpoise.table.asked import Asked
-from counterpoise.table.features import CATEGORY, TEXT, Schema
+from counterpoise.table.features import CATEGORY, NUMBER, TEXT, Schema
+from counterpoise.table.growth import growing_columns
 from counterpoise.table.judged import Judged
 from counterpoise.table.learners import Rows
 from counterpoise.table.model import Member, posterior
@@ -33,7 +34,7 @@ def notes_of(
 ) -> tuple[str, ...]:
     """Sentences: what weakens the figures, what was left out, and what a column may have given away."""
     notes = [] if verdict.health is None or not verdict.health.broken else [verdict.health.sentence]
-    notes += [*weight_notes(asked), *table.said, *date_notes(table, schema)]
+    notes += [*weight_notes(asked), *table.said, *date_notes(table, schema), *growth_notes(table, schema, asked.time)]
     if verdict.left_out:
         notes.append(f"The budget had no time for: {', '.join(verdict.left_out)}.")
     if not len(split.calibration):
@@ -118,6 +119,24 @@ def date_notes(table: Table, schema: Schema) -> list[str]:
                 "2024-01-31."
             )
     return notes
+
+
+def growth_notes(table: Table, schema: Schema, time: str | None) -> list[str]:
+    """Which numbers of the model only grow with time.
+
+    Examples
+    --------
+    >>> from pathlib import Path
+    >>> from counterpoise.table.features import Column
+    >>> table = Table(pl.DataFrame({"year": [2021, 2022, 2023]}), Path("t.csv"), typed=False)
+    >>> growth_notes(table, Schema((Column("year", "number"),)), None)
+    ["Column 'year' seems to grow with time (years 2021 to 2023): later rows would lie outside of what was learned."]
+    """
+    names = [one.name for one in schema.columns if one.kind == NUMBER]
+    return [
+        f"Column {one.column!r} seems to grow with time ({one.why}): later rows would lie outside of what was learned."
+        for one in growing_columns(table.frame, names, time)
+    ]
 
 
 def weight_notes(asked: Asked) -> list[str]:

@@ -236,11 +236,9 @@ class Scoring:
             said = [*([] if odd is None else [odd]), *said]
         return said
 
-    def estimated_shares(self, before: NDArray[np.float64]) -> NDArray[np.float64]:
-        """The class shares of the rows, of those in training (C,)."""
-        scores = self._remarks.scores
-        assert scores is not None  # `_shares` refused the models that have none
-        return scores.shares(before, sum(self._model.facts["counts"].values()))
+    def estimated_shares(self) -> NDArray[np.float64]:
+        """The class shares of the rows (C,)."""
+        return self._remarks.estimated_shares()
 
     def _count_problems(self, block: Block) -> None:
         for problem in block.problems:
@@ -272,7 +270,7 @@ def _shares(
         for block in ahead(blocks(table, model.schema)):
             scoring.score(block)
         scoring.check_columns()
-        return scoring.estimated_shares(before)
+        return scoring.estimated_shares()
     if isinstance(prior, str):
         raise UserError(f"prior {prior!r} is neither {AUTO} nor a share, nor one share per class")
     shares = np.asarray(prior, np.float64)

@@ -1,6 +1,7 @@
 """Whether new rows are like those that a model learned from: their columns, and their share of each class."""
 
 from collections.abc import Collection, Mapping
+from datetime import date, timedelta
 from typing import Any
 
 import numpy as np
@@ -20,10 +21,13 @@ _SHARE_CHANGED = 1.25
 _CHANCE = 1e-3
 _SURELY = 4.0
 """Standard errors."""
+_FURTHEST = 10.0
+"""So many times a class's share may be what it was, or so small a part of it, and still be believed."""
+_FEWEST_OF_CLASS = 20
 
 
-def column_facts(matrix: Floats, features: list[str], categorical: Collection[int] = ()) -> dict[str, dict[str, float]]:
-    """Of each feature its share of missing values, mean, standard deviation and typical value, for decision.json.
+def column_facts(matrix: Floats, features: list[str], categorical: Collection[int] = ()) -> dict[str, dict[str, Any]]:
+    """Of each feature its share of missing values, mean, standard deviation, range and typical value.
 
     Parameters
     ----------
@@ -41,11 +45,12 @@ def column_facts(matrix: Floats, features: list[str], categorical: Collection[in
     """
     seen = Columns(features)
     seen.add(matrix)
-    found = seen.facts()
+    found: dict[str, dict[str, Any]] = {name: dict(one) for name, one in seen.facts().items()}
     for place, name in enumerate(features):
         column = matrix[:, place]
         held = column[~np.isnan(column)]
         if len(held):
+            found[name] |= {"low": float(held.min()), "high": float(held.max())}
             typical = np.bincount(held.astype(np.int64)).argmax() if place in categorical else np.median(held)
             found[name]["typical"] = float(typical)
     return found
@@ -95,7 +100,12 @@ class Columns:
             for name, missing, mean, spread in found
         }
 
-    def drift(self, before: Mapping[str, Mapping[str, float]], categories: frozenset[str] = frozenset()) -> list[str]:
+    def drift(
+        self,
+        before: Mapping[str, Mapping[str, float]],
+        categories: frozenset[str] = frozenset(),
+        days: frozenset[str] = frozenset(),
+    ) -> list[str]:
         """A sentence for each feature that is not what it was; of fewer than 100 rows nothing is said.
 
         Parameters
@@ -104,6 +114,8 @@ class Columns:
             The `column_facts` of the training.
         categories
             Features that are codes, whose mean means nothing.
+        days
+            Features that are days since 1970.
         """
         if self._rows < _FEWEST_ROWS:
             return []
@@ -118,13 +130,44 @@ class Columns:
                     f"{then['missing']:.0%} in training"
                 )
             elif name not in categories and now["missing"] < 1:
-                apart = abs(now["mean"] - then["mean"])
-                if apart > _MEAN_MOVED * then["deviation"] and then["deviation"] > 0:
-                    said.append(
-                        f"column {name!r} has mean {now['mean']:.3g}, and had {then['mean']:.3g} in training "
-                        f"({apart / then['deviation']:.1f} standard deviations)"
-                    )
+                said += _moved(name, now["mean"], then, name in days)
         return said
+
+
+def _moved(name: str, mean: float, then: Mapping[str, float], is_day: bool) -> list[str]:
+    """A sentence if the mean of a feature lies outside of all training rows, or far from their mean."""
+    low, high = then.get("low", mean), then.get("high", mean)
+    if not low <= mean <= high:
+        shown = shown_apart([mean, low, high], is_day)
+        return [
+            f"column {name!r} lies outside of what was learned: its mean is {shown[0]}, and in training it ran from "
+            f"{shown[1]} to {shown[2]}"
+        ]
+    apart = abs(mean - then["mean"])
+    if not apart > _MEAN_MOVED * then["deviation"] > 0:
+        return []
+    shown = shown_apart([mean, then["mean"]], is_day)
+    return [
+        f"column {name!r} has mean {shown[0]}, and had {shown[1]} in training ({apart / then['deviation']:.1f} "
+        "standard deviations)"
+    ]
+
+
+def shown_apart(values: list[float], is_day: bool = False) -> list[str]:
+    """Numbers with as many digits as tell the first from the others; days since 1970 as dates.
+
+    Examples
+    --------
+    >>> shown_apart([20634.2, 20551.7]), shown_apart([2.03, -0.1]), shown_apart([19783.2, 19692.0], is_day=True)
+    (['20634', '20552'], ['2.03', '-0.1'], ['2024-03-01', '2023-12-01'])
+    """
+    if is_day:
+        return [(date(1970, 1, 1) + timedelta(days=int(one))).isoformat() for one in values]
+    for digits in range(3, 16):
+        shown = [f"{one:.{digits}g}" for one in values]
+        if shown[0] not in shown[1:] and not any("e" in text for text in shown if digits < 6):
+            break
+    return shown
 
 
 class Scores:
@@ -165,52 +208,63 @@ class Scores:
         """Of the probabilities, (C,)."""
         return np.asarray(self._sum / max(1, self._seen))
 
-    def shares(self, prior: Any, trained: int | None = None) -> Floats:
+    def shares(self, prior: Any, trained: int | None = None, independent: float = 1.0) -> Floats:
         """The class shares of these rows, by `counterpoise.decide.estimate_prior` from the training shares.
 
         With the number of training rows given they are the training shares where the mean probability is no other: it
         moves with the shares whatever the model, while the estimate takes every flaw of the model for a move.
         """
-        if trained is not None and not self._moved(prior, trained).any():
+        if trained is not None and not self._surely_moved(prior, trained, independent).any():
             return np.asarray(prior, np.float64)
         return estimate_prior(np.concatenate(self._kept), prior)
 
-    def _moved(self, prior: Floats, trained: int) -> NDArray[np.bool_]:
+    def _surely_moved(self, prior: Floats, trained: int, independent: float) -> NDArray[np.bool_]:
         """(C,), whether the mean probability of a class is surely not its share of so many training rows."""
         rows = np.concatenate(self._kept)
-        chance = np.sqrt(rows.var(axis=0) / len(rows) + prior * (1 - prior) / trained)
+        chance = np.sqrt(rows.var(axis=0) / (len(rows) * independent) + prior * (1 - prior) / trained)
         return np.asarray(np.abs(self.mean - prior) > _SURELY * chance)
 
-    def prior_shift(self, prior: Floats, classes: tuple[Any, ...], trained: int) -> str | None:
-        """A sentence if the class shares are surely, and noticeably, not those of the training.
+    def moved(self, prior: Floats, trained: int, independent: float = 1.0) -> Floats | None:
+        """The class shares of these rows if they are surely, and noticeably, not those of the training.
 
         Parameters
         ----------
         prior
             Class shares of the training (C,).
-        classes
-            Their names.
         trained
             How many rows these shares are of.
+        independent
+            The share of rows that tell something new: copies of others do not.
         """
-        if self._seen < _FEWEST_ROWS:
+        if self._seen * independent < _FEWEST_ROWS:
             return None
         try:
-            shares = self.shares(prior, trained)
+            shares = self.shares(prior, trained, independent)
         except UserError:  # the rows do not tell
             return None
         from scipy.special import chdtri
 
         rows = np.concatenate(self._kept)
-        gain = 2 * float(np.log(rows @ (shares / prior)).sum())
+        gain = 2 * independent * float(np.log(rows @ (shares / prior)).sum())
         changed = np.maximum(shares, 1e-9) / prior
         place = int(np.argmax(np.abs(np.log(changed))))
         if (self.mean[place] - prior[place]) * (shares[place] - prior[place]) <= 0:
             return None
         if gain < chdtri(len(prior) - 1, _CHANCE) or max(changed[place], 1 / changed[place]) < _SHARE_CHANGED:
             return None
-        return (
-            f"about {shares[place]:.3g} of these rows seem to be {classes[place]}, and {prior[place]:.3g} of the "
-            f"training rows were (the mean probability is {self.mean[place]:.3g}). The probabilities are for the "
-            "training shares: if each class still looks as it did, --prior auto adjusts them"
-        )
+        return shares
+
+    def far_off(self, shares: Floats, prior: Floats) -> int | None:
+        """A class whose estimated share is too far from that of the training to be taken for more than a mistake.
+
+        Examples
+        --------
+        >>> scores = Scores(2)
+        >>> scores.add(np.tile([[0.9, 0.1]], (300, 1)))
+        >>> scores.far_off(np.array([0.999, 0.001]), np.array([0.9, 0.1]))
+        1
+        """
+        enough = np.maximum(shares, prior) * self._seen >= _FEWEST_OF_CLASS
+        times = np.maximum(np.maximum(shares, 1e-9) / prior, prior / np.maximum(shares, 1e-9)) * enough
+        place = 1 if len(prior) == 2 else int(np.argmax(times))
+        return place if times.max() > _FURTHEST else None

@@ -26,6 +26,7 @@ from counterpoise.table import bundle
 from counterpoise.table.asked import DEFAULT_BUDGET, DEFAULT_LEARNERS, Asked, class_of_interest, command_of, versions_of
 from counterpoise.table.audit import Audit, audit
 from counterpoise.table.card import model_card
+from counterpoise.table.class_mix import class_histograms, distinct_share
 from counterpoise.table.date_columns import with_dates
 from counterpoise.table.drift import time_places
 from counterpoise.table.enough import both_sides, counts_of, enough_rows, group_places, row_weights, several_folds
@@ -479,8 +480,17 @@ def _train(
         slices=slices,
         audit=audited,
     )
-    columns = column_facts(rows.matrix[split.train], schema.features, frozenset(schema.categorical))
-    return replace(training, facts=decision_facts(training) | {"columns": columns})
+    return replace(training, facts=decision_facts(training) | _looked_like(rows, labels, split, schema))
+
+
+def _looked_like(rows: Rows, labels: Labels, split: Split, schema: Schema) -> dict[str, Any]:
+    """What the training rows were like, for those who later ask whether new rows are."""
+    matrix, codes = rows.matrix[split.train], labels.codes[split.train]
+    columns = column_facts(matrix, schema.features, frozenset(schema.categorical))
+    parts = class_histograms(matrix, codes, len(labels.classes), frozenset(schema.categorical))
+    for name, one in zip(schema.features, parts, strict=False):
+        columns[name]["parts"] = one
+    return {"columns": columns, "distinct": distinct_share(matrix)}
 
 
 def _words_first(schema: Schema) -> list[str]:

@@ -1,0 +1,220 @@
+"""Whether new rows are those of the training with other class shares, and nothing else.
+
+An estimate of class shares takes each class to look as it did. Then the share of rows in each part of a column is the
+mix of what it was in the classes, by the shares. Where it is not, the column itself has changed, and what the estimate
+takes for another mix of classes may be a changed unit, another kind of rows or another month.
+"""
+
+from collections.abc import Collection, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+Floats = NDArray[np.float64]
+
+_PARTS = 10
+_MOST_HISTOGRAMS = 5_000
+_MOST_OF_BLOCK = 4_096
+_SURELY = 4.0
+"""Standard errors: of 300 parts of columns, one in fifty tables has one so far off by chance."""
+_LEFT = 0.15
+"""So large a part of what has changed may be left over."""
+_BY_CHANCE = 2.0
+
+
+def class_histograms(
+    matrix: Floats, codes: NDArray[np.int64], classes: int, categorical: Collection[int] = ()
+) -> list[dict[str, Any]]:
+    """Of each feature how many training rows of each class lie in each of its parts, for decision.json.
+
+    Parameters
+    ----------
+    matrix
+        The training rows (N, F), NaN where a value is missing.
+    codes
+        (N,), their classes.
+    classes
+        How many there are.
+    categorical
+        Places of features that are codes: each frequent one is a part of its own.
+
+    Returns
+    -------
+    list
+        Of each feature what separates its parts ("edges" of a number, or frequent "codes"), and the "rows" of each
+        class in each part: missing, below the first edge, from it on, …, or missing, the codes, all others. Nothing
+        where there are too many features and classes to keep them all.
+
+    Examples
+    --------
+    >>> class_histograms(np.array([[1.0], [2.0], [3.0], [np.nan]]), np.array([0, 0, 1, 1]), 2)
+    [{'edges': [2.0, 3.0], 'rows': [[0, 1], [1, 0], [1, 0], [0, 1]]}]
+    """
+    if matrix.shape[1] * classes > _MOST_HISTOGRAMS:
+        return []
+    found: list[dict[str, Any]] = []
+    for place in range(matrix.shape[1]):
+        column = matrix[:, place]
+        held = column[~np.isnan(column)]
+        if place in categorical:
+            values, rows = np.unique(held, return_counts=True)
+            marks = np.sort(values[np.argsort(-rows, kind="stable")[: _PARTS - 1]])
+        else:
+            marks = (
+                np.unique(np.quantile(held, np.linspace(0, 1, _PARTS + 1)[1:], method="higher")) if len(held) else held
+            )
+            marks = marks[marks > held.min()] if len(held) else marks
+        one = {"codes" if place in categorical else "edges": marks.tolist()}
+        counted = np.bincount(_parts(column, one) * classes + codes, minlength=(len(marks) + 2) * classes)
+        found.append({**one, "rows": counted.reshape(-1, classes).tolist()})
+    return found
+
+
+def sample(matrix: Floats) -> Floats:
+    """Some thousands of the rows, evenly."""
+    return matrix[:: max(1, -(-len(matrix) // _MOST_OF_BLOCK))]
+
+
+def fingerprints(matrix: Floats) -> list[int]:
+    """A number for each row (N, F), equal for equal rows.
+
+    Examples
+    --------
+    >>> one, other, again = fingerprints(np.array([[1.0, np.nan], [2.0, 1.0], [1.0, np.nan]]))
+    >>> one == again, one == other
+    (True, False)
+    """
+    odd = np.random.default_rng(0).integers(0, 2**63, matrix.shape[1], np.uint64) * np.uint64(2) + np.uint64(1)
+    bits = np.where(np.isnan(matrix), 0.5, matrix + 0.0).view(np.uint64)
+    found: list[int] = ((bits ^ (bits >> np.uint64(29))) @ odd).tolist()
+    return found
+
+
+def distinct_share(matrix: Floats) -> float:
+    """The share of rows that copy no other, of some thousands.
+
+    Examples
+    --------
+    >>> distinct_share(np.array([[1.0], [2.0], [1.0], [1.0]]))
+    0.5
+    """
+    few = fingerprints(sample(matrix))
+    return len(set(few)) / max(1, len(few))
+
+
+class ClassMix:
+    """New rows, which come in blocks, beside the training rows of each class.
+
+    Parameters
+    ----------
+    histograms
+        Of `class_histograms`, by feature; empty where nothing was kept.
+
+    Examples
+    --------
+    >>> rng = np.random.default_rng(0)
+    >>> codes = (rng.random(3000) < 0.1).astype(int)
+    >>> learned = rng.normal(size=(3000, 2)) + codes[:, None]
+    >>> kept = dict(zip(["size", "wind"], class_histograms(learned, codes, 2)))
+    >>> other_shares, changed = ClassMix(kept), ClassMix(kept)
+    >>> other_shares.add(rng.normal(size=(900, 2)) + (np.arange(900)[:, None] < 450))
+    >>> changed.add(rng.normal(size=(900, 2)) + [0.5, 0.0])
+    >>> other_shares.unexplained([0.5, 0.5], [0.9, 0.1]), bool(changed.unexplained([0.5, 0.5], [0.9, 0.1]))
+    ([], True)
+    """
+
+    def __init__(self, histograms: Mapping[str, Mapping[str, Any]]) -> None:
+        self._histograms = histograms
+        self._rows = {name: np.zeros(len(one["rows"])) for name, one in histograms.items()}
+        self._seen: set[int] = set()
+        self._looked_at = 0
+
+    @property
+    def known(self) -> bool:
+        """Whether there is anything to compare with."""
+        return bool(self._histograms)
+
+    @property
+    def distinct(self) -> float:
+        """The share of rows that copy no other, of some thousands."""
+        return len(self._seen) / max(1, self._looked_at)
+
+    def add(self, matrix: Floats) -> None:
+        """Look at rows (N, F), of many at an even sample."""
+        if not self._histograms:
+            return
+        few = sample(matrix)
+        if self._looked_at < _MOST_OF_BLOCK:
+            self._seen.update(fingerprints(few))
+            self._looked_at += len(few)
+        for place, (name, one) in enumerate(self._histograms.items()):
+            self._rows[name] += np.bincount(_parts(few[:, place], one), minlength=len(one["rows"]))
+
+    def unexplained(
+        self, shares: Sequence[float] | Floats, prior: Sequence[float] | Floats, independent: float = 1.0
+    ) -> list[str]:
+        """The features that are not as the classes mixed by these shares would have them, the worst first.
+
+        There are none if the shares explain nearly all that has changed since the training, and not one column alone
+        says so: where the rest of them is as it was in training, it is that column which has changed.
+
+        Parameters
+        ----------
+        shares, prior
+            Of the classes in the new rows, and in training, (C,).
+        independent
+            The share of rows that tell something new: copies of others do not.
+        """
+        names = list(self._histograms)
+        found = [self._misfit(name, np.asarray(shares), np.asarray(prior), independent) for name in names]
+        left, moved, far, gained = (np.array([one[part] for one in found]) for part in range(4))
+        without = gained.sum() - gained  # above 0 where the training's shares fit the other features better
+        explained = left.sum() <= _LEFT * max(moved.sum(), 0.0) and not (without > _BY_CHANCE).any()
+        if not names or explained:
+            return []
+        sure = far > _SURELY
+        if gained.sum() <= _BY_CHANCE:
+            sure |= without > _BY_CHANCE
+        if not sure.any():
+            sure = left == left.max()
+        return [names[place] for place in np.argsort(-far, kind="stable") if sure[place]]
+
+    def _misfit(
+        self, name: str, shares: Floats, prior: Floats, independent: float
+    ) -> tuple[float, float, float, float]:
+        """How far a feature is from these shares and from the training's, from both in standard errors, and their lead.
+
+        The lead is that of the training's shares, in chi-square.
+        """
+        rows = np.asarray(self._histograms[name]["rows"], np.float64)
+        of_class = np.maximum(rows.sum(axis=0), 1)
+        now = self._rows[name] / max(1.0, self._rows[name].sum())
+        chance = self._chance(name, rows / of_class, of_class, shares, independent)
+        off, before = ((now - rows / of_class @ one) ** 2 for one in (shares, prior))
+        return (
+            float((off - chance).sum()),
+            float((before - chance).sum()),
+            float(np.sqrt(min((off / chance).max(), (before / chance).max()))),
+            float(((off - before) / chance).sum()),
+        )
+
+    def _chance(self, name: str, within: Floats, of_class: Floats, shares: Floats, independent: float) -> Floats:
+        """The variance of the difference in each part, that no part of the training rows is free of."""
+        rows = max(1.0, self._rows[name].sum() * independent)
+        expected = within @ shares
+        smoothed = (within * of_class + 0.5) / (of_class + 1)
+        learned = (shares**2 * smoothed * (1 - smoothed) / of_class).sum(axis=1)
+        return np.asarray(np.maximum(expected, 1 / rows) / rows + learned)
+
+
+def _parts(column: Floats, one: Mapping[str, Any]) -> NDArray[np.int64]:
+    """The part of each row: 0 where it is missing."""
+    if "codes" in one:
+        codes = np.asarray(one["codes"], np.float64)
+        place = np.searchsorted(codes, column).clip(0, max(0, len(codes) - 1))
+        known = codes[place] == column if len(codes) else np.zeros(len(column), np.bool_)
+        part = np.where(known, place + 1, len(codes) + 1)
+    else:
+        part = np.searchsorted(np.asarray(one["edges"], np.float64), column, side="right") + 1
+    return np.where(np.isnan(column), 0, part).astype(np.int64)

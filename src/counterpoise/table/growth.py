@@ -1,0 +1,96 @@
+"""Numbers that only grow with time: a year, a running number, a counter that is never reset.
+
+In rows to come they lie outside of all that was learned, as dates themselves do.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+_CLOSELY = 0.95
+_FEWEST_VALUES = 20
+_FEWEST_YEARS = 3
+_MOST_ROWS = 20_000
+_YEARS = (1900, 2100)
+
+
+@dataclass(frozen=True, slots=True)
+class Growing:
+    """A column of numbers that grows with time.
+
+    Parameters
+    ----------
+    column
+        Its name.
+    why
+        The evidence, in words.
+    """
+
+    column: str
+    why: str
+
+
+def growing_columns(frame: pl.DataFrame, names: Iterable[str], time: str | None = None) -> tuple[Growing, ...]:
+    """The columns of numbers that grow with a date of the row or from row to row, or hold years.
+
+    Parameters
+    ----------
+    frame
+        The table; its dates are typed.
+    names
+        The columns to look at.
+    time
+        The column that orders the rows, if one does.
+
+    Examples
+    --------
+    >>> frame = pl.DataFrame({"year": [2019 + k % 5 for k in range(100)], "batch": [7 * k for k in range(100)]})
+    >>> [(one.column, one.why) for one in growing_columns(frame, frame.columns)]
+    [('year', 'years 2019 to 2023'), ('batch', 'it grows from row to row')]
+    """
+    few = frame.gather_every(max(1, frame.height // _MOST_ROWS))
+    clocks = {one.name: _ranks(one.to_physical()) for one in few.get_columns() if one.dtype in (pl.Date, pl.Datetime)}
+    if time is not None and few[time].dtype.is_numeric():
+        clocks[time] = _ranks(few[time])
+    order = np.arange(few.height, dtype=np.float64)
+    found = []
+    for name in names:
+        column = few[name]
+        if not column.dtype.is_numeric() or name == time:
+            continue
+        values = column.cast(pl.Float64).to_numpy()
+        distinct = np.unique(values[np.isfinite(values)])
+        if (
+            len(distinct) >= _FEWEST_YEARS
+            and _YEARS[0] <= distinct[0] <= distinct[-1] <= _YEARS[1]
+            and _whole(distinct)
+        ):
+            found.append(Growing(name, f"years {distinct[0]:.0f} to {distinct[-1]:.0f}"))
+        elif len(distinct) >= _FEWEST_VALUES:
+            ranks = _ranks(column)
+            clock = next((one for one, when in clocks.items() if _alike(ranks, when) >= _CLOSELY), None)
+            if clock is not None:
+                found.append(Growing(name, f"it grows with {clock!r}"))
+            elif _alike(ranks, order) >= _CLOSELY and _whole(distinct) and len(distinct) > len(values) / 2:
+                found.append(Growing(name, "it grows from row to row"))
+    return tuple(found)
+
+
+def _whole(values: NDArray[np.float64]) -> bool:
+    return bool((values % 1 == 0).all())
+
+
+def _ranks(column: pl.Series) -> NDArray[np.float64]:
+    held = column.fill_nan(None) if column.dtype.is_float() else column
+    return held.rank("average").cast(pl.Float64).to_numpy()
+
+
+def _alike(first: NDArray[np.float64], second: NDArray[np.float64]) -> float:
+    """Spearman's rank correlation on the rows that have both."""
+    both = ~np.isnan(first) & ~np.isnan(second)
+    if both.sum() < _FEWEST_VALUES or np.ptp(first[both]) == 0 or np.ptp(second[both]) == 0:
+        return 0.0
+    return float(np.corrcoef(first[both], second[both])[0, 1])

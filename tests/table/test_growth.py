@@ -1,0 +1,87 @@
+"""Numbers that only grow with time are told in training, in the audit and when later rows come."""
+
+import datetime as dt
+
+import numpy as np
+import polars as pl
+import pytest
+
+import counterpoise as cp
+from counterpoise.table.audit import audit_table
+from counterpoise.table.growth import growing_columns
+
+ROWS = 600
+RNG = np.random.default_rng(0)
+AT = [dt.datetime(2023, 1, 1) + dt.timedelta(hours=12 * int(k)) for k in RNG.permutation(ROWS)]
+HOURS = pl.Series(AT).dt.epoch("s").to_numpy() / 3600
+
+GROWING = {
+    "year": (RNG.integers(2019, 2024, ROWS), "years 2019 to 2023"),
+    "year with empty cells": (
+        pl.Series(RNG.integers(2019, 2024, ROWS)).set(pl.Series(RNG.random(ROWS) < 0.1), None),
+        "years",
+    ),
+    "epoch": (HOURS * 3600, "it grows with 'at'"),
+    "Excel's days": (HOURS / 24 + 25_569, "it grows with 'at'"),
+    "a running number with gaps": (HOURS * 7 + RNG.integers(0, 7, ROWS), "it grows with 'at'"),
+    "a counter that is read with an error": (HOURS + RNG.normal(0, 50, ROWS), "it grows with 'at'"),
+    "a number from row to row": (np.cumsum(RNG.integers(1, 9, ROWS)), "it grows from row to row"),
+}
+OTHERS = {
+    "a measurement": RNG.normal(size=ROWS),
+    "a score about 2000": RNG.normal(2000, 20, ROWS),
+    "an age": RNG.integers(18, 80, ROWS),
+    "two years": RNG.integers(2019, 2021, ROWS),
+    "a sorted measurement": np.sort(RNG.normal(size=ROWS)),
+    "constant": np.full(ROWS, 2020),
+    "falls with time": -HOURS,
+}
+
+
+@pytest.mark.parametrize("name", GROWING)
+def test_what_grows_with_time_is_found(name):
+    column, why = GROWING[name]
+    (found,) = growing_columns(pl.DataFrame({"at": AT, name: column}), [name])
+    assert found.column == name and found.why.startswith(why)
+
+
+@pytest.mark.parametrize("name", OTHERS)
+def test_what_does_not_is_left_alone(name):
+    assert growing_columns(pl.DataFrame({"at": AT, name: OTHERS[name]}), [name]) == ()
+
+
+def test_a_column_of_numbers_may_be_the_time():
+    frame = pl.DataFrame({"round": RNG.permutation(ROWS), "x": RNG.normal(size=ROWS)})
+    frame = frame.with_columns(count=pl.col("round") * 3 + 5)
+    assert [one.column for one in growing_columns(frame, frame.columns, "round")] == ["count"]
+
+
+def test_training_the_audit_and_later_rows_say_so(tmp_path):
+    year = RNG.integers(2019, 2024, ROWS)
+    frame = pl.DataFrame({"year": year, "x": RNG.normal(size=ROWS), "rare": RNG.random(ROWS) < 0.2})
+    frame.write_csv(tmp_path / "t.csv")
+    result = cp.train(frame, target="rare", learners=["logistic"], budget=3)
+    said = (
+        "Column 'year' seems to grow with time (years 2019 to 2023): later rows would lie outside of what was learned."
+    )
+    assert said in result.notes
+    found = audit_table(tmp_path / "t.csv", target="rare")
+    (one,) = [finding for finding in found.findings if "grow" in finding.title]
+    assert (one.title, one.text) == ("1 column seems to grow with time", "'year': years 2019 to 2023.")
+    assert "--ignore year" in one.do
+    with pytest.warns(
+        UserWarning, match=r"'year' lies outside of what was learned: its mean is 2025, and in training it ran"
+    ):
+        result.predict_proba(frame.with_columns(year=pl.lit(2025)))
+
+
+def test_dates_after_the_day_of_the_table_are_told(tmp_path):
+    closed = [dt.date(2024, 1, 1) + dt.timedelta(days=int(k)) for k in RNG.integers(0, 40, ROWS)]
+    frame = pl.DataFrame({"closed": closed, "x": RNG.normal(size=ROWS), "rare": RNG.random(ROWS) < 0.2})
+    frame.write_csv(tmp_path / "t.csv")
+    found = audit_table(tmp_path / "t.csv", target="rare", as_of="2024-01-31")
+    late = int((frame["closed"] > dt.date(2024, 1, 31)).sum())
+    assert [(one.column, one.rows) for one in found.late] == [("closed", late)]
+    (one,) = [finding for finding in found.findings if "after the day of the table" in finding.title]
+    assert one.text == f"'closed': {late} of its dates lie after 2024-01-31."
+    assert audit_table(tmp_path / "t.csv", target="rare").late == ()

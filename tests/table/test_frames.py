@@ -9,6 +9,7 @@ import numpy as np
 import polars as pl
 import pytest
 
+import counterpoise as cp
 from counterpoise.errors import UserError
 from counterpoise.table.frames import table_of
 from counterpoise.table.read import read_labels
@@ -113,3 +114,119 @@ def test_decimals_are_numbers():
 def test_no_cell_gets_lost_beside_others(values):
     with pytest.raises(UserError, match=r"column 'c' holds \w+ in row 2"):
         column(values, dtype=object)
+
+
+@pytest.mark.parametrize(
+    "cells, dtype, expected",
+    [
+        ([0.0, 1.5, 0.0], pd.SparseDtype(float, 0.0), [0.0, 1.5, 0.0]),
+        ([0, 1, 0], pd.SparseDtype(int, 0), [0, 1, 0]),
+        ([np.nan, 1.0, np.nan], pd.SparseDtype(float), [None, 1.0, None]),
+        ([True, False, True], pd.SparseDtype(bool, False), [True, False, True]),
+        ([1.0, 2.0, 3.0], np.longdouble, [1.0, 2.0, 3.0]),
+        ([True, 1, 0], object, [1, 1, 0]),
+        ([Decimal("1.5"), 2, None], object, [1.5, 2.0, None]),
+        ([Decimal("1.5"), 0.25, True], object, [1.5, 0.25, 1.0]),
+        ([np.int64(1), np.float32(2.5), None], object, [1.0, 2.5, None]),
+        ([np.str_("a"), None, "b"], object, ["a", None, "b"]),
+        ([pd.NA, 1, 2], object, [None, 1, 2]),
+        ([True, None, False], "boolean", [True, None, False]),
+        ([1, None, 2**64 - 1], "UInt64", [1, None, 2**64 - 1]),
+        (["a", None, "b"], "string", ["a", None, "b"]),
+        ([1, 2, None], "category", [1, 2, None]),
+    ],
+    ids=str,
+)
+def test_types_of_pandas(cells, dtype, expected):
+    assert column(cells, dtype=dtype).to_list() == expected
+
+
+def test_names_of_several_levels_are_refused_with_the_way_out():
+    frame = pd.DataFrame({("size", "cm"): [1, 2], ("size", "m"): [3, 4]})
+    with pytest.raises(UserError, match=re.escape("have 2 levels; make one of them: frame.columns = [")):
+        table_of(frame)
+    frame.columns = ["_".join(map(str, name)) for name in frame.columns]
+    assert table_of(frame).frame.columns == ["size_cm", "size_m"]
+
+
+def test_an_index_of_several_levels_or_with_equal_labels_says_nothing():
+    index = pd.MultiIndex.from_tuples([(1, "a"), (1, "a"), (2, "b")])
+    assert table_of(pd.DataFrame({"c": [3, 1, 2]}, index=index)).frame["c"].to_list() == [3, 1, 2]
+    assert table_of(pd.DataFrame({"c": [3, 1, 2]}, index=[0, 0, 7])).frame["c"].to_list() == [3, 1, 2]
+
+
+def framed(cells, **columns):
+    """A frame of the library that the cells are of."""
+    return pl.DataFrame(columns) if isinstance(cells, pl.Series) else pd.DataFrame(columns)
+
+
+SIZE = np.round(np.random.default_rng(0).normal(size=300), 2)
+BAD = (SIZE > 0.8).astype(int)
+PLAIN = {"learners": ["logistic"], "budget": 2}
+
+
+@pytest.fixture(scope="module")
+def plain():
+    return cp.train(pd.DataFrame({"c": SIZE, "bad": BAD}), target="bad", **PLAIN)
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda: pd.arrays.SparseArray(SIZE, fill_value=0.0),
+        lambda: pd.Series(SIZE).astype("Float64"),
+        lambda: pd.Series([Decimal(str(one)) for one in SIZE]),
+        lambda: pd.Series([f"{one}" for one in SIZE]),
+        lambda: pl.Series([f"{one}" for one in SIZE]),
+        lambda: pl.Series(SIZE).cast(pl.Decimal(10, 2)),
+        lambda: pl.Series(SIZE, dtype=pl.Float64).shrink_dtype(),
+    ],
+    ids=["sparse", "nullable", "decimals of objects", "text", "text of Polars", "decimals", "shrunk"],
+)
+def test_a_number_of_any_type_teaches_and_is_scored_alike(make, plain):
+    cells = make()
+    frame = framed(cells, c=cells, bad=BAD)
+    found = cp.train(frame, target="bad", **PLAIN)
+    expected = plain.predict_proba(pd.DataFrame({"c": SIZE}))
+    np.testing.assert_allclose(found.predict_proba(frame), expected, rtol=1e-4)
+    np.testing.assert_allclose(plain.predict_proba(frame), expected, rtol=1e-4)
+
+
+@pytest.mark.parametrize(
+    "make, classes",
+    [
+        (lambda: pd.Series(BAD).astype("category"), (0, 1)),
+        (lambda: pd.Series(BAD == 1), (False, True)),
+        (lambda: pd.Series(BAD == 1).astype("category"), (False, True)),
+        (lambda: pd.Series(BAD == 1).astype("boolean"), (False, True)),
+        (lambda: pd.Series([Decimal(int(one)) for one in BAD]), (0, 1)),
+        (lambda: pd.Series([Decimal(f"{one}.00") for one in BAD]), (0, 1)),
+        (lambda: pd.arrays.SparseArray(BAD, fill_value=0), (0, 1)),
+        (lambda: pd.Series(BAD).astype("Int8"), (0, 1)),
+        (lambda: pd.Series(np.where(BAD, " yes", "no ")), ("no", "yes")),
+        (lambda: pd.Series(np.where(BAD, "yes", "no")).astype("category"), ("no", "yes")),
+        (lambda: pd.Series(np.where(BAD, "1", "0")), ("0", "1")),  # text stays text, so that predictions compare
+        (lambda: pl.Series(BAD).cast(pl.UInt64), (0, 1)),
+        (lambda: pl.Series(BAD).cast(pl.Int128), (0, 1)),
+        (lambda: pl.Series(np.where(BAD, "yes", "no")).cast(pl.Categorical), ("no", "yes")),
+        (lambda: pl.Series(np.where(BAD, "yes", "no")).cast(pl.Enum(["yes", "no"])), ("no", "yes")),
+    ],
+)
+def test_a_target_of_any_type(make, classes, plain):
+    cells = make()
+    frame = framed(cells, c=SIZE, bad=cells)
+    found = cp.train(frame, target="bad", **PLAIN)
+    assert found.labels.classes == classes
+    assert [type(one) for one in found.labels.classes] == [type(one) for one in classes]
+    np.testing.assert_allclose(found.predict_proba(frame), plain.predict_proba(pd.DataFrame({"c": SIZE})), rtol=1e-6)
+
+
+def test_numbers_that_pandas_declares_categories_are_categories():
+    kind = np.tile([10, 20, 30], 100)
+    frame = pd.DataFrame({"kind": pd.Series(kind).astype("category"), "c": SIZE, "bad": BAD})
+    found = cp.train(frame, target="bad", **PLAIN)
+    assert [(one.kind, one.categories) for one in found.schema.columns if one.name == "kind"] == [
+        ("category", ("10", "20", "30"))
+    ]
+    plainly = found.predict_proba(frame.assign(kind=kind.astype(float)))
+    np.testing.assert_allclose(found.predict_proba(frame), plainly, rtol=1e-6)

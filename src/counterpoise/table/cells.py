@@ -36,11 +36,11 @@ from counterpoise.table.missing import without_marks
 from counterpoise.table.read import Table, check_columns
 from counterpoise.table.reference_day import NewestDay, day_of, few_rows
 from counterpoise.table.wording import quoted
+from counterpoise.table.words import as_words
 
 INFINITE = "is infinite"
 _TRUE, _FALSE = ("true", "t", "yes", "y"), ("false", "f", "no", "n")
 _FIGURES = re.compile(r"([+-]?)0*([0-9]+)(?:\.([0-9]*?)0*)?")
-_SAFE = 2**63
 
 
 @dataclass(frozen=True, slots=True)
@@ -197,36 +197,6 @@ def _numbers(cells: pl.Series, column: Column) -> tuple[pl.Series, pl.Series]:
 def _words_for_flags(column: Column) -> tuple[Sequence[str], Sequence[str]]:
     """The words that are 1 and 0: among numbers only those that programs write."""
     return (_TRUE, _FALSE) if column.kind == FLAG else (_TRUE[:1], _FALSE[:1])
-
-
-def as_words(cells: pl.Series) -> pl.Series:
-    """Cells of any type as text without blanks around it; missing where a mark stands. 7.0 is "7".
-
-    Examples
-    --------
-    >>> as_words(pl.Series([7.0, None, 7.25])).to_list(), as_words(pl.Series([True])).to_list()
-    (['7', None, '7.25'], ['true'])
-    """
-    if cells.dtype == pl.String:
-        return without_marks(cells)
-    if cells.dtype.is_float():
-        held = cells.fill_nan(None).cast(pl.Float64)
-        values = held.drop_nulls().unique()
-        return held.replace_strict(values, [spelled_number(one) for one in values], return_dtype=pl.String)
-    if cells.dtype.is_nested() or cells.dtype in (pl.Binary, pl.Object):
-        raise UserError(f"column {cells.name!r} is of type {cells.dtype}, but the model was trained on text")
-    return cells.cast(pl.String)
-
-
-def spelled_number(value: float) -> str:
-    """A number as the text that a file would have.
-
-    Examples
-    --------
-    >>> spelled_number(7.0), spelled_number(0.25)
-    ('7', '0.25')
-    """
-    return str(int(value)) if value.is_integer() and abs(value) < _SAFE else repr(value)
 
 
 def as_categories(words: pl.Series, categories: tuple[str, ...]) -> pl.Series:

@@ -6,6 +6,7 @@ pandas is never imported here: a frame that arrives has brought it.
 from collections import Counter
 from collections.abc import Collection, Sequence
 from datetime import date, datetime
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 from zoneinfo import available_timezones
@@ -41,8 +42,8 @@ def table_of(
     Raises
     ------
     UserError
-        If it is something else, has no rows, two columns of one name, or a cell that holds a list, a dict or another
-        object.
+        If it is something else, has no rows, column names of several levels, two columns of one name, or a cell that
+        holds a list, a dict or another object.
 
     Examples
     --------
@@ -53,6 +54,7 @@ def table_of(
     ...
     counterpoise.errors.UserError: a table is a pandas or a Polars DataFrame, or the path of a file; this is a dict
     """
+    declared: frozenset[str] = frozenset()
     if isinstance(frame, pl.LazyFrame):
         raise UserError("a Polars LazyFrame has no rows yet; call its collect() first")
     if isinstance(frame, pl.DataFrame):
@@ -60,10 +62,18 @@ def table_of(
         dropped = [name for name in ignored if name not in keep]
         read = frame.drop(dropped) if dropped else frame
     elif type(frame).__module__.partition(".")[0] == "pandas" and getattr(frame, "ndim", 0) == 2:
+        if getattr(frame.columns, "nlevels", 1) > 1:
+            raise UserError(
+                f"the names of the frame's columns have {frame.columns.nlevels} levels; make one of them: "
+                "frame.columns = ['_'.join(map(str, name)) for name in frame.columns]"
+            )
         names = [str(name) for name in frame.columns]
         refuse_twice(names, FRAME)
         ignored = ignored_columns(names, ignore, FRAME)
         read = _of_pandas(frame.loc[:, [name not in ignored or name in keep for name in names]], only)
+        declared = frozenset(
+            name for name, dtype in zip(names, frame.dtypes, strict=True) if type(dtype).__name__ == "CategoricalDtype"
+        )
     else:
         raise UserError(
             f"a table is a pandas or a Polars DataFrame, or the path of a file; this is a {type(frame).__name__}"
@@ -73,10 +83,11 @@ def table_of(
             continue
         if column.dtype.is_nested() or column.dtype in (pl.Object, pl.Binary):
             place = int(column.is_not_null().arg_max() or 0)
-            raise _no_cell(column.name, place, column.dtype, column[place] if column.null_count() < len(column) else "")
+            cell = column[place] if column.null_count() < len(column) else ""
+            raise _no_cell(column.name, place, type(cell).__name__ if column.dtype == pl.Object else column.dtype, cell)
     if read.height == 0:
         raise UserError(f"{FRAME} has no rows")
-    return Table(read, FRAME, typed=True, ignored=ignored)
+    return Table(read, FRAME, typed=True, ignored=ignored, declared=declared)
 
 
 def _of_pandas(frame: Any, only: Collection[str] | None) -> pl.DataFrame:
@@ -92,9 +103,13 @@ def _of_pandas(frame: Any, only: Collection[str] | None) -> pl.DataFrame:
 
 
 def _of_column(name: str, column: Any) -> pl.Series:
+    if type(column.dtype).__name__ == "SparseDtype":
+        column = column.sparse.to_dense()
     dtype = column.dtype
     kind = getattr(dtype, "kind", "O")
     missing = column.isna().to_numpy()
+    if type(dtype).__name__ == "ArrowDtype" and kind not in "iuf" and not str(dtype).startswith("timestamp"):
+        kind = "O"  # its days, times of day and flags are best as Python's
     if type(dtype).__name__ == "CategoricalDtype":
         values = _of_objects(name, list(dtype.categories))
         codes = pl.Series(column.cat.codes.to_numpy().astype(np.int64))
@@ -102,13 +117,13 @@ def _of_column(name: str, column: Any) -> pl.Series:
     if type(dtype).__name__ == "PeriodDtype":
         return _of_column(name, column.dt.start_time)
     if kind in "Mm" and not missing.all():
-        zone = getattr(column.dt, "tz", None)
+        zone = column.dt.tz if kind == "M" else None
         plain = column.dt.tz_convert("UTC").dt.tz_localize(None) if zone else column
         values = pl.Series(name, plain.to_numpy().astype(f"{kind}8[us]"))
         return values.dt.replace_time_zone("UTC").dt.convert_time_zone(_zone(zone)) if zone else values
     if kind in "biuf":
         if isinstance(dtype, np.dtype):
-            values = pl.Series(name, column.to_numpy())
+            values = pl.Series(name, column.to_numpy(np.float64) if dtype == np.longdouble else column.to_numpy())
             return values.fill_nan(None) if values.dtype.is_float() else values
         filled = column.to_numpy(dtype=np.dtype(f"{kind}{dtype.itemsize}" if kind != "b" else "bool"), na_value=0)
         return pl.Series(name, filled).set(pl.Series(missing), None)
@@ -151,8 +166,9 @@ def _of_plain(name: str, cells: Sequence[Any]) -> pl.Series:
     if kinds and all(issubclass(kind, date) for kind in kinds) and (len(kinds) > 1 or any(map(_zoned, plain))):
         # Polars would take no notice of a zone that only some of them have; what they are is told by the whole column
         return pl.Series(name, [None if cell is None else str(cell) for cell in plain], dtype=pl.String)
-    if float in kinds and kinds <= {bool, int, float}:
-        plain = [None if cell is None else float(cell) for cell in plain]
+    if len(kinds) > 1 and kinds <= {bool, int, float, Decimal}:
+        number = int if kinds == {bool, int} else float
+        plain = [None if cell is None else number(cell) for cell in plain]
     return pl.Series(name, plain, strict=True)
 
 

@@ -16,11 +16,12 @@ import numpy as np
 import polars as pl
 
 from counterpoise.errors import UserError
-from counterpoise.table.cells import spelled_number, unclear_numbers, usable
+from counterpoise.table.cells import unclear_numbers, usable
 from counterpoise.table.features import CATEGORY, NUMBER, TEXT, Column, Schema
 from counterpoise.table.read import Table
 from counterpoise.table.reference_day import day_of
 from counterpoise.table.wording import quoted
+from counterpoise.table.words import spelled_number
 
 _MOST_MISTAKES = 20
 _MOST_CONTAINERS = 100_000

@@ -14,11 +14,11 @@ from counterpoise.errors import UserError
 from counterpoise.table.delimited import read_delimited
 from counterpoise.table.figures import Figures, read_figures
 from counterpoise.table.memory import refuse_too_many_cells
-from counterpoise.table.missing import without_marks
 from counterpoise.table.named_columns import ignored_columns
 from counterpoise.table.reading import SAID_NOTHING, Marks, read_text
 from counterpoise.table.unpacked import PACKED, SUFFIXES, first_line
 from counterpoise.table.wording import quoted
+from counterpoise.table.words import as_words
 
 __all__ = ["Labels", "Table", "check_columns", "data_rows", "quoted", "read_labels", "read_table"]
 
@@ -45,6 +45,8 @@ class Table:
         How the dates of columns were written that were text, by name.
     ignored
         Columns that are left out on request; few of them are in the frame, and none is learned from.
+    declared
+        Columns that their type declares to be categories, although they may hold numbers.
     separator
         What separates the cells of a text file.
     figures
@@ -60,6 +62,7 @@ class Table:
     typed: bool
     forms: Mapping[str, str] = field(default_factory=dict)
     ignored: tuple[str, ...] = ()
+    declared: frozenset[str] = frozenset()
     separator: str | None = None
     figures: Mapping[str, Figures] = field(default_factory=dict)
     doubts: Mapping[str, str] = field(default_factory=dict)
@@ -145,11 +148,10 @@ def with_numbers(table: Table, leave_out: Collection[str] = (), marks: Marks = S
     >>> found.frame.rows(), found.figures["price"].in_words
     ([(1250.5, 'a'), (3.0, None)], '$ amounts with thousands commas')
     """
-    named = [one.name for one in table.frame.get_columns() if one.dtype in (pl.Categorical, pl.Enum)]
     kept = leave_out if table.typed else ()
-    words = [name for name in kept if name in table.frame.columns and table.frame[name].dtype == pl.String]
-    frame = table.frame.with_columns(without_marks(table.frame[name].cast(pl.String)) for name in [*named, *words])
-    text = [one.name for one in frame.get_columns() if one.dtype == pl.String and one.name not in (*named, *words)]
+    words = [one.name for one in table.frame.get_columns() if _is_words(one, table, kept)]
+    frame = table.frame.with_columns(as_words(table.frame[name]) for name in words)
+    text = [one.name for one in frame.get_columns() if one.dtype == pl.String and one.name not in words]
     if not text:
         return replace(table, frame=frame)
     read = read_text(frame.select(text), separator=table.separator, typed=table.typed, marks=marks)
@@ -160,6 +162,15 @@ def with_numbers(table: Table, leave_out: Collection[str] = (), marks: Marks = S
         doubts=read.doubts,
         said=(*table.said, *read.said),
     )
+
+
+def _is_words(column: pl.Series, table: Table, targets: Collection[str]) -> bool:
+    """Whether the type of a column says that its values are names."""
+    if column.dtype in (pl.Categorical, pl.Enum):
+        return True
+    if column.name in targets:
+        return column.dtype == pl.String
+    return column.name in table.declared and (column.dtype == pl.String or column.dtype.is_numeric())
 
 
 def is_parquet(path: Path) -> bool:
@@ -382,6 +393,8 @@ def _unreadable(path: Path, error: BaseException) -> UserError:
 def plain_target(table: Table, target: str) -> pl.Series:
     """The cells of a target as classes: whole numbers, flags or text, and null where one is missing."""
     column = table.frame[target]
+    if column.dtype.is_decimal():
+        column = column.cast(pl.Float64)
     if column.dtype.is_float():
         column = column.fill_nan(None)
         held = column.drop_nulls()

@@ -18,8 +18,9 @@ from scipy import stats
 from counterpoise.errors import UserError
 from counterpoise.table.audit import _gain, audit, audit_table
 from counterpoise.table.audit_page import page, screen
-from counterpoise.table.read import Table, read_labels
+from counterpoise.table.read import Table
 from counterpoise.table.split import Split
+from counterpoise.table.target import read_labels
 from counterpoise.table.train import train_table
 
 DATA = Path(__file__).parents[3] / "shared" / "data"

@@ -15,7 +15,8 @@ from hypothesis import strategies as st
 from counterpoise.errors import UserError
 from counterpoise.table.date_columns import with_dates
 from counterpoise.table.features import learn_schema, to_matrix
-from counterpoise.table.read import check_columns, read_labels, read_table
+from counterpoise.table.read import check_columns, read_table
+from counterpoise.table.target import read_labels
 
 TEXT = "größe;naïve 日本\n1;á\n2;ß\n"
 

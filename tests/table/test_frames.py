@@ -12,7 +12,7 @@ import pytest
 import counterpoise as cp
 from counterpoise.errors import UserError
 from counterpoise.table.frames import table_of
-from counterpoise.table.read import read_labels
+from counterpoise.table.target import read_labels
 
 pd = pytest.importorskip("pandas")
 

@@ -8,8 +8,9 @@ import pytest
 
 from counterpoise.errors import UserError
 from counterpoise.table.features import Schema, learn_schema, to_matrix
-from counterpoise.table.read import Table, read_labels, read_table
+from counterpoise.table.read import Table, read_table
 from counterpoise.table.split import folds_of, split_rows
+from counterpoise.table.target import read_labels
 
 
 def csv(tmp_path, text, name="t.csv"):

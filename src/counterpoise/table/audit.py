@@ -28,11 +28,12 @@ from counterpoise.table.growth import Growing, growing_columns
 from counterpoise.table.identifiers import Identifier, find_identifier, tells_classes
 from counterpoise.table.leaks import LateDates, Leak, find_late_times, find_leak, late_dates
 from counterpoise.table.named_columns import joined, parts_of, refuse_ignored
-from counterpoise.table.read import Labels, Table, check_columns, read_labels, read_table, with_numbers
+from counterpoise.table.read import Table, check_columns, read_table, with_numbers, without_empty_rows
 from counterpoise.table.reading import Marks
 from counterpoise.table.reference_day import day_of
 from counterpoise.table.signal import FOLDS, cells_of, signal
 from counterpoise.table.split import Split, folds_of, sample_rows, split_rows
+from counterpoise.table.target import Labels, read_labels
 
 SCHEMA = 1
 _LEVEL = 0.05
@@ -175,7 +176,9 @@ class Audit:
     late
         Columns with dates after the day of the table, where it is given.
     readings
-        A sentence for each column whose text was read as numbers that are not written plainly.
+        Sentences on text that was read as numbers or dates, and on rows that were left out.
+    alike
+        Sentences on classes that only differ by capital letters or blanks.
     ignored
         Columns that were left out on request.
     command
@@ -205,6 +208,7 @@ class Audit:
     readings: tuple[str, ...] = ()
     growing: tuple[Growing, ...] = ()
     late: tuple[LateDates, ...] = ()
+    alike: tuple[str, ...] = ()
     ignored: tuple[str, ...] = ()
     command: str | None = None
     findings: tuple[Finding, ...] = ()
@@ -272,8 +276,8 @@ def audit_table(
     marks = Marks(decimal, thousands)
     table = read_table(Path(path), spelled=True, ignore=parts_of("ignore", ignore))
     refuse_ignored(table.ignored, {"target": target, "time": time, "group": group})
-    table = with_numbers(table, [target], marks)
-    table, refused = dates_of(table, [target, *table.ignored], dates)
+    table, refused = dates_of(with_numbers(table, [target], marks), [target, *table.ignored], dates)
+    table = without_empty_rows(table)
     if time in refused:
         raise UserError(f"{table.path}: {refused[time]}")
     labels = read_labels(table, target)
@@ -354,7 +358,7 @@ def audit(
     certain = [leak.column for leak in found.leaks if leak.certain]
     if certain and table.path != FRAME:
         found = replace(found, command=_command(table, target, time, group, certain))
-    found = replace(found, readings=table.said)
+    found = replace(found, readings=table.said, alike=labels.alike)
     found = replace(found, findings=findings_of(found))
     return replace(found, verdict=verdict_of(found))
 

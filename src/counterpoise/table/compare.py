@@ -41,9 +41,10 @@ from counterpoise.table.race import (
     how_many_folds,
     standard_error,
 )
-from counterpoise.table.read import read_labels, read_table, with_numbers
+from counterpoise.table.read import read_table, with_numbers, without_empty_rows
 from counterpoise.table.reference_day import day_of
 from counterpoise.table.split import folds_of, sample_rows
+from counterpoise.table.target import read_labels
 from counterpoise.table.train import silent
 from counterpoise.table.trials import Trials
 
@@ -311,7 +312,7 @@ def _course(path: Path, asked: Asked, progress: Progress) -> tuple[Race, int]:
     table = read_table(path, spelled=True, ignore=asked.ignore)
     refuse_ignored(table.ignored, asked.named_columns)
     table = with_numbers(table, [asked.target], asked.marks)
-    table = with_dates(table, [asked.target, *table.ignored], asked.dates)
+    table = without_empty_rows(with_dates(table, [asked.target, *table.ignored], asked.dates))
     positive, goal = (asked.positive, None) if asked.goal is None else class_of_interest(asked.goal, asked.positive)
     labels = read_labels(table, asked.target, positive)
     codes = labels.codes

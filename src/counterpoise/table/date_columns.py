@@ -26,7 +26,8 @@ from counterpoise.table.dates import (
     without_date_marks,
 )
 from counterpoise.table.missing import without_marks
-from counterpoise.table.read import Table, quoted
+from counterpoise.table.read import Table
+from counterpoise.table.wording import quoted
 
 _LOOKED_AT = 200
 _FIRST_DAY, _LAST_DAY = -719_162, 2_932_896  # of the years 1 and 9999, since 1970

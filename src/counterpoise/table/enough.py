@@ -7,8 +7,9 @@ from numpy.typing import NDArray
 from counterpoise.errors import UserError
 from counterpoise.table.asked import Asked
 from counterpoise.table.findings import LEAST_OF_TWO
-from counterpoise.table.read import Labels, Table, refuse_doubtful
+from counterpoise.table.read import Table, refuse_doubtful
 from counterpoise.table.split import Split
+from counterpoise.table.target import Labels
 from counterpoise.weights import ClassCounts
 
 

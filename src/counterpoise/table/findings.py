@@ -51,6 +51,7 @@ def findings_of(audit: "Audit") -> tuple[Finding, ...]:
     found = [
         *_refused(audit),
         *_leaks(audit),
+        *_alike(audit),
         *_few(audit),
         *_copies(audit),
         *_groups(audit),
@@ -162,6 +163,13 @@ def _refused(audit: "Audit") -> list[Finding]:
         said = " ".join(f"{one}.".replace("column", "Column", 1) for one in audit.refused[:_SHOWN])
         found.append(Finding(STOP, title, said + more, "Correct these cells: training refuses them."))
     return found
+
+
+def _alike(audit: "Audit") -> list[Finding]:
+    if not audit.alike:
+        return []
+    text = " ".join(f"{one[0].upper() + one[1:]}." for one in audit.alike)
+    return [Finding(LOOK, "classes are spelled alike", text, "Spell them the same if they are one class.")]
 
 
 def _few(audit: "Audit") -> list[Finding]:
@@ -347,6 +355,6 @@ def _cells(audit: "Audit") -> list[Finding]:
 def _readings(audit: "Audit") -> list[Finding]:
     if not audit.readings:
         return []
-    title = _columns(len(audit.readings), "was read as what its text means", "were read as what their text means")
+    title = "what was read as what"
     more = f" And {len(audit.readings) - _SHOWN} more." if len(audit.readings) > _SHOWN else ""
     return [Finding(NOTE, title, " ".join(audit.readings[:_SHOWN]) + more, "")]

@@ -18,7 +18,8 @@ from counterpoise.errors import UserError
 from counterpoise.table.dates import fixed_zone
 from counterpoise.table.dialect import refuse_twice
 from counterpoise.table.named_columns import ignored_columns
-from counterpoise.table.read import Table, quoted
+from counterpoise.table.read import Table
+from counterpoise.table.wording import quoted
 
 FRAME = Path("the frame")
 """Stands for the path of a table that has none."""

@@ -9,7 +9,7 @@ from counterpoise.decide.measured import Measured, measure_binary, measure_multi
 from counterpoise.decide.multiclass import choose_class_thresholds, confusion_matrix, decide_classes
 from counterpoise.decide.threshold import Decision, choose_threshold
 from counterpoise.goals import Goal
-from counterpoise.table.read import Labels
+from counterpoise.table.target import Labels
 from counterpoise.weights import ClassCounts
 
 

@@ -9,7 +9,9 @@ from numpy.typing import NDArray
 
 from counterpoise.errors import UserError
 from counterpoise.table.named_columns import is_list, is_pattern, matched, parts_of
-from counterpoise.table.read import Labels, Table, check_columns, plain_target, quoted
+from counterpoise.table.read import Table, check_columns
+from counterpoise.table.target import Labels, plain_target
+from counterpoise.table.wording import quoted
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -35,11 +35,12 @@ from counterpoise.table.multilabel_model import MultilabelModel
 from counterpoise.table.notes import columns_not_used, date_notes, growth_notes, weight_notes
 from counterpoise.table.novelty import REFUSE
 from counterpoise.table.race import Progress, Race, candidates, how_many_folds, race
-from counterpoise.table.read import Labels, Table, check_columns
+from counterpoise.table.read import Table, check_columns
 from counterpoise.table.reference_day import day_of
 from counterpoise.table.shift import column_facts
 from counterpoise.table.slices import Slice, slices_of
 from counterpoise.table.split import Split, folds_of, split_labels
+from counterpoise.table.target import Labels
 from counterpoise.table.train import Training, decision_facts, grower, silent
 from counterpoise.table.trials import Part, Trials
 

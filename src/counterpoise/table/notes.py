@@ -11,8 +11,10 @@ from counterpoise.table.judged import Judged
 from counterpoise.table.learners import Rows
 from counterpoise.table.model import Member, posterior
 from counterpoise.table.race import Verdict
-from counterpoise.table.read import Labels, Table, quoted
+from counterpoise.table.read import Table
 from counterpoise.table.split import Split
+from counterpoise.table.target import Labels
+from counterpoise.table.wording import quoted
 from counterpoise.weights import ClassCounts
 
 _LIKE_A_DATE = r"^\s*\d{1,4}[-/. ](\d{1,2}|[A-Za-z]{3,9})[-/., ]+\d{2,4}\b"
@@ -35,6 +37,7 @@ def notes_of(
     """Sentences: what weakens the figures, what was left out, and what a column may have given away."""
     notes = [] if verdict.health is None or not verdict.health.broken else [verdict.health.sentence]
     notes += [*weight_notes(asked), *table.said, *date_notes(table, schema), *growth_notes(table, schema, asked.time)]
+    notes += [f"Target {asked.target!r}: {one}." for one in labels.alike]
     if verdict.left_out:
         notes.append(f"The budget had no time for: {', '.join(verdict.left_out)}.")
     if not len(split.calibration):

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from counterpoise.errors import UserError
 from counterpoise.table.delimited import read_delimited
-from counterpoise.table.figures import Figures, read_figures
+from counterpoise.table.figures import Figures
 from counterpoise.table.memory import refuse_too_many_cells
 from counterpoise.table.named_columns import ignored_columns
 from counterpoise.table.reading import SAID_NOTHING, Marks, read_text
@@ -20,13 +20,10 @@ from counterpoise.table.unpacked import PACKED, SUFFIXES, first_line
 from counterpoise.table.wording import quoted
 from counterpoise.table.words import as_words
 
-__all__ = ["Labels", "Table", "check_columns", "data_rows", "quoted", "read_labels", "read_table"]
-
 NO_PARQUET = (pl.exceptions.PolarsError, OSError, pl.exceptions.PanicException)
 """What Polars raises for a file that is damaged; a panic is no `Exception`."""
 _PARQUET = (".parquet", ".pq")
 _SPECIAL = ((S_ISFIFO, "a pipe"), (S_ISSOCK, "a socket"), (S_ISCHR, "a device"), (S_ISBLK, "a device"))
-_MOST_CLASSES = 200
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -67,25 +64,6 @@ class Table:
     figures: Mapping[str, Figures] = field(default_factory=dict)
     doubts: Mapping[str, str] = field(default_factory=dict)
     said: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Labels:
-    """The target column: classes, in order, and the place of each row's class.
-
-    Parameters
-    ----------
-    classes
-        Their values; of two classes the second is the positive one.
-    codes
-        (N,).
-    positive
-        The positive class, or None with more than two classes.
-    """
-
-    classes: tuple[str | int | float | bool, ...]
-    codes: NDArray[np.int64]
-    positive: str | int | float | bool | None
 
 
 def read_table(path: Path, *, spelled: bool = False, ignore: Sequence[str] = (), keep: Collection[str] = ()) -> Table:
@@ -162,6 +140,35 @@ def with_numbers(table: Table, leave_out: Collection[str] = (), marks: Marks = S
         doubts=read.doubts,
         said=(*table.said, *read.said),
     )
+
+
+def without_empty_rows(table: Table) -> Table:
+    """The same without rows in which no cell is filled, as spreadsheets leave them: nothing can be learned from them.
+
+    Examples
+    --------
+    >>> table = Table(pl.DataFrame({"size": [1.5, None, 2.5], "kind": ["a", " ", None]}), Path("t.csv"), typed=False)
+    >>> found = without_empty_rows(table)
+    >>> found.frame.height, found.said
+    (2, ('1 row holds nothing and was left out (data row 2).',))
+    """
+    if table.frame.width < 2 or not is_empty(table.frame.to_series(0)).any():
+        return table
+    empty = pl.select(pl.all_horizontal(*map(is_empty, table.frame.get_columns()))).to_series()
+    rows = np.flatnonzero(empty.to_numpy())
+    if not 0 < len(rows) < table.frame.height:
+        return table
+    many = "1 row holds nothing and was" if len(rows) == 1 else f"{len(rows):,} rows hold nothing and were"
+    said = f"{many} left out ({data_rows(rows)})."
+    return replace(table, frame=table.frame.filter(~empty), said=(*table.said, said))
+
+
+def is_empty(column: pl.Series) -> pl.Series:
+    """Of each cell: whether it is missing, or text of blanks only."""
+    missing = column.is_null()
+    if column.dtype == pl.String:
+        return missing | column.str.contains(r"^\s*$").fill_null(True)
+    return missing | column.is_nan().fill_null(True) if column.dtype.is_float() else missing
 
 
 def _is_words(column: pl.Series, table: Table, targets: Collection[str]) -> bool:
@@ -248,66 +255,6 @@ def parquet_schema(path: Path) -> dict[str, pl.DataType]:
         raise _unreadable(path, error) from None
 
 
-def read_labels(table: Table, target: str, positive: str | None = None) -> Labels:
-    """Find the classes in the target column.
-
-    Parameters
-    ----------
-    table
-        The table.
-    target
-        Name of the column.
-    positive
-        The class of interest, as text. Of two classes the default is the rarer; with more of them
-        the others become one class, "not ...".
-
-    Examples
-    --------
-    >>> table = Table(pl.DataFrame({"y": ["b", "a", "b", "a", "b"]}), Path("t.csv"), typed=False)
-    >>> labels = read_labels(table, "y")
-    >>> labels.classes, labels.codes
-    (('b', 'a'), array([0, 1, 0, 1, 0]))
-    """
-    check_columns(table, [target])
-    column = plain_target(table, target)
-    missing = np.flatnonzero(column.is_null().to_numpy())
-    if len(missing):
-        raise UserError(
-            f"target {target!r} is missing in {len(missing)} of {len(column)} rows "
-            f"({data_rows(missing)}); drop these rows first"
-        )
-    values = column.unique().sort().to_list()
-    if len(values) == 1:
-        raise UserError(f"target {target!r} is {values[0]!r} in every row; a classifier needs two classes")
-    if len(values) > _MOST_CLASSES and positive is None:
-        raise UserError(
-            f"target {target!r} has {len(values):,} distinct values, more than {_MOST_CLASSES}; is it a number to "
-            "estimate, or an identifier? name one with positive, or join rare classes first"
-        )
-    codes = column.replace_strict(values, list(range(len(values))), return_dtype=pl.Int64).to_numpy()
-    classes: tuple[str | int | float | bool, ...] = tuple(values)
-    place = None if positive is None else _place(classes, positive, target)
-    if len(classes) > 2 and place is not None:
-        classes, codes = (f"not {classes[place]}", str(classes[place])), (codes == place).astype(np.int64)
-        place = 1
-    n = np.bincount(codes, minlength=len(classes))
-    single = [k for k in range(len(classes)) if n[k] == 1]
-    if single:
-        where = int(np.flatnonzero(codes == single[0])[0])
-        raise UserError(
-            f"target {target!r}: class {classes[single[0]]!r} has one row (data row {where + 1})"
-            + (f", and so have {len(single) - 1} other classes" if len(single) > 1 else "")
-            + "; a class needs at least two rows, one to learn from and one to test on"
-        )
-    if len(classes) > 2:
-        return Labels(classes, codes, None)
-    if place is None:
-        place = 0 if n[0] < n[1] else 1
-    if place == 0:
-        classes, codes = classes[::-1], 1 - codes
-    return Labels(classes, codes, classes[1])
-
-
 def check_columns(table: Table, names: list[str]) -> None:
     """Refuse a table that lacks a column.
 
@@ -388,61 +335,3 @@ def _read_part(path: Path, columns: list[str]) -> pl.DataFrame:
 
 def _unreadable(path: Path, error: BaseException) -> UserError:
     return UserError(f"{path} is not a readable Parquet file ({first_line(error)})")
-
-
-def plain_target(table: Table, target: str) -> pl.Series:
-    """The cells of a target as classes: whole numbers, flags or text, and null where one is missing."""
-    column = table.frame[target]
-    if column.dtype.is_decimal():
-        column = column.cast(pl.Float64)
-    if column.dtype.is_float():
-        column = column.fill_nan(None)
-        held = column.drop_nulls()
-        if bool(held.is_infinite().any()):
-            raise UserError(f"target {target!r} holds infinity, which is no class")
-        if bool((held != held.round(0)).any()):
-            if held.n_unique() > 20:
-                raise UserError(
-                    f"target {target!r} holds {held.n_unique()} distinct fractions; it is a number to "
-                    "estimate, not a class"
-                )
-            return column
-        return _whole(column, target)
-    if column.dtype.is_integer():
-        return _whole(column, target)
-    if column.dtype == pl.Boolean:
-        return column
-    if column.dtype == pl.Null:
-        return column.cast(pl.String)
-    if column.dtype.is_nested() or column.dtype == pl.Binary:
-        raise UserError(f"target {target!r} has type {column.dtype}, which is no class")
-    return column.cast(pl.String)
-
-
-def _whole(column: pl.Series, target: str) -> pl.Series:
-    whole = column.cast(pl.Int64, strict=False)
-    lost = column.is_not_null() & whole.is_null()
-    if lost.any():
-        place = int(lost.arg_max() or 0)
-        raise UserError(
-            f"target {target!r} is {column[place]} in data row {place + 1}, which is too large for a class; "
-            "make classes small whole numbers or text"
-        )
-    return whole
-
-
-def _place(classes: tuple[str | int | float | bool, ...], positive: str, target: str) -> int:
-    spelled = [str(value).lower() if isinstance(value, bool) else str(value) for value in classes]
-    wanted = positive.lower() if isinstance(classes[0], bool) else positive
-    if wanted in spelled:
-        return spelled.index(wanted)
-    if not isinstance(classes[0], (str, bool)):  # 1.0 is the class 1
-        number = read_figures(pl.Series([positive]))[0]
-        alike = [place for place, value in enumerate(classes) if value == number]
-        if alike:
-            return alike[0]
-    raise UserError(
-        f"target {target!r} never is {positive!r}; its values: "
-        + ", ".join(spelled[:20])
-        + (f", and {len(spelled) - 20} more" if len(spelled) > 20 else "")
-    )

@@ -36,7 +36,10 @@ _WHOLE = r"^[+-]?[0-9]+$"
 _SURE_POINT = r"^[+-]?(?:0?\.|[0-9]{4,}\.)|\.(?:[0-9]{0,2}|[0-9]{4,})$|[eE]"
 """A dot before a fraction, which 2.591 need not have."""
 _LIKE_A_NUMBER = r"^[^0-9]{0,6}[0-9][0-9.,'’‘ʼ´`\s]*(?:[eE][-+]?[0-9]+)?[^0-9]{0,6}$"
+_WITH_A_MEASURE = r"^[-+]?[0-9][0-9.,'\s]*?\s?([^\W\d_]{1,4}|°[CF]?)$"
 _LOOKED_AT = 200
+_MOSTLY = 0.9
+_SHOWN = 5
 _LIKELY = 0.3
 MOSTLY_ONCE = 0.5
 
@@ -90,7 +93,7 @@ class Read:
     doubts
         Why columns cannot be learned from as they are, by name.
     said
-        A sentence for each column with numbers that are not written plainly.
+        Sentences on columns with numbers that are not written plainly.
     """
 
     frame: pl.DataFrame
@@ -178,26 +181,38 @@ class _Looked:
             f"--decimal {self.readings[1].decimal} makes it {other} (in Python decimal=)"
         )
 
-    def read(self, how: Figures) -> pl.Series:
-        """The numbers; whole ones as such."""
+    def read(self, how: Figures) -> tuple[pl.Series, "_Example | None"]:
+        """The numbers, whole ones as such; and a cell that is not as plain as 2591."""
         values = read_figures(self.cells, how)
+        odd = (self.cells.cast(pl.Float64, strict=False) != values).fill_null(True) & values.is_not_null()
+        row, many = int(odd.arg_max() or 0), int(odd.sum())
+        example = _Example(self.cells.name, self.cells[row], values[row], many) if many else None
         held = values.drop_nulls()
         whole = ((held == held.round(0)) & (held.abs() < 2**53)).all()
         fraction = re.escape(how.decimal) + "[0-9]"
-        return values.cast(pl.Int64) if whole and not self.cells.str.contains(fraction).any() else values
+        return values.cast(pl.Int64) if whole and not self.cells.str.contains(fraction).any() else values, example
 
-    def said(self, how: Figures, why: str) -> list[str]:
-        """A sentence on what was read as what, if that is not as plain as 2591."""
-        values = read_figures(self.cells, how)
-        odd = (self.cells.cast(pl.Float64, strict=False) != values).fill_null(True) & values.is_not_null()
-        if not odd.any() and not why:
-            return []
-        row = int((odd if odd.any() else values.is_not_null()).arg_max() or 0)
-        cells = f"{int(odd.sum()):,} cell{'s' if odd.sum() > 1 else ''}" if odd.any() else ""
-        return [
-            f"Column {self.cells.name!r} holds {how.in_words}: {quoted(self.cells[row])} is read as {values[row]:.15g} "
-            f"({'; '.join(part for part in (cells, why) if part)})."
-        ]
+
+@dataclass(frozen=True, slots=True)
+class _Example:
+    """A cell that is not plain, its number, and how many such cells its column has."""
+
+    column: str
+    cell: str
+    value: float
+    many: int
+
+
+def _sentence(how: str, why: str, examples: list[_Example]) -> str:
+    """What was read as what, for the reader; of columns that are written alike in one sentence."""
+    one, many = examples[0], sum(each.many for each in examples)
+    more = f" and {len(examples) - _SHOWN} more" if len(examples) > _SHOWN else ""
+    names = ", ".join(repr(each.column) for each in examples[:_SHOWN]) + more
+    cells = f"{many:,} cell{'s' if many > 1 else ''}"
+    return (
+        f"Column{'s' if len(examples) > 1 else ''} {names} hold{'' if len(examples) > 1 else 's'} {how}: "
+        f"{quoted(one.cell)} is read as {one.value:.15g} ({'; '.join(part for part in (cells, why) if part)})."
+    )
 
 
 def read_text(
@@ -242,20 +257,36 @@ def read_text(
         columns[name] = plain[name] if name in plain else _flags(held[name])
     proved = {*proofs.points, *(one.proves for one in looked.values() if one.proves is not None)}
     habit = marks.decimal or (proved.pop() if len(proved) == 1 else None)
-    figures, said = {}, []
+    figures: dict[str, Figures] = {}
+    examples: dict[tuple[str, str], list[_Example]] = {}
     for name, one in looked.items():
         how, why = one.decided(habit, separator, marks)
         if how is None:
             doubts[name] = one.doubt
             columns[name] = held[name]
             continue
-        columns[name] = one.read(how)
-        said += one.said(how, why)
+        columns[name], example = one.read(how)
+        if example is not None:
+            examples.setdefault((how.in_words, why), []).append(example)
         if how != PLAIN:
             figures[name] = how
     if habit == ",":  # 2.591 in a later file is no fraction either
         figures |= {name: Figures(",") for name in proofs.whole if name not in figures}
+    said = [_sentence(*said, found) for said, found in examples.items()]
+    measured = (_measure(column) for column in columns.values() if column.dtype == pl.String)
+    said += [sentence for sentence in measured if sentence is not None]
     return Read(pl.DataFrame([columns[name] for name in frame.columns]), figures, doubts, tuple(said))
+
+
+def _measure(text: pl.Series) -> str | None:
+    """A sentence on a column of text whose cells are numbers of one measure, such as 5 kg."""
+    held = text.drop_nulls()
+    sample = held.gather_every(max(1, len(held) // _LOOKED_AT))
+    measures = sample.str.extract(_WITH_A_MEASURE).drop_nulls()
+    if measures.is_empty() or int(measures.value_counts(sort=True)["count"][0]) <= _MOSTLY * len(sample):
+        return None
+    example = sample.filter(sample.str.contains(_WITH_A_MEASURE))[0]
+    return f"Column {text.name!r} holds text such as {quoted(example)}: write numbers alone to have them count as such."
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from counterpoise.errors import UserError
 from counterpoise.table.date_columns import as_learned
-from counterpoise.table.read import quoted
+from counterpoise.table.wording import quoted
 
 Days = NDArray[np.int64]
 

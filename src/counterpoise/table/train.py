@@ -20,7 +20,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from counterpoise.decide.multiclass import check_multiclass_goal
-from counterpoise.errors import UserError
+from counterpoise.errors import UserError, warn_user
 from counterpoise.goals import Goal
 from counterpoise.table import bundle
 from counterpoise.table.asked import DEFAULT_BUDGET, DEFAULT_LEARNERS, Asked, class_of_interest, command_of, versions_of
@@ -42,12 +42,13 @@ from counterpoise.table.named_columns import parts_of, refuse_ignored
 from counterpoise.table.notes import notes_of
 from counterpoise.table.novelty import REFUSE
 from counterpoise.table.race import Progress, Race, Verdict, candidates, how_many_folds, race
-from counterpoise.table.read import Labels, Table, check_columns, read_labels, read_table, with_numbers
+from counterpoise.table.read import Table, check_columns, read_table, with_numbers, without_empty_rows
 from counterpoise.table.reference_day import day_of
 from counterpoise.table.report import heart, render
 from counterpoise.table.shift import column_facts
 from counterpoise.table.slices import Slice, slices_of
 from counterpoise.table.split import Split, folds_of, sample_rows, split_rows
+from counterpoise.table.target import Labels, read_labels
 from counterpoise.table.trials import Trials, Unfinished
 from counterpoise.weights import ClassCounts
 
@@ -376,7 +377,8 @@ def _train(
     refuse_to_learn(table.path, *table.frame.shape)
     targets = asked.targets or named_labels(table, asked.target)
     names = targets or (asked.target,)
-    table = with_dates(with_numbers(table, names, asked.marks), [*names, *table.ignored], asked.dates)
+    table = with_numbers(table, names, asked.marks)
+    table = without_empty_rows(with_dates(table, [*names, *table.ignored], asked.dates))
     if targets:
         from counterpoise.table.multilabel import train_labels  # it trains each label as a target of its own
 
@@ -386,6 +388,8 @@ def _train(
         positive, goal = class_of_interest(goal, positive)
     check_columns(table, asked.extra_columns)
     labels = read_labels(table, asked.target, positive)
+    for alike in labels.alike:
+        warn_user(f"target {asked.target!r}: {alike}")
     counts = counts_of(labels, np.arange(len(labels.codes)))
     if labels.positive is not None:
         goal = goal or Goal("f1")

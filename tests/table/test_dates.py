@@ -475,3 +475,53 @@ def test_time_may_be_text_in_a_frame():
     assert [column.kind for column in result.schema.columns if column.name == "day"] == ["calendar"]
     days = pd.to_datetime(frame["day"]).to_numpy()
     assert days[result.split.test].min() >= days[result.split.train].max()
+
+
+SECONDS = pl.Series(np.random.default_rng(3).integers(1_500_000_000, 1_710_000_000, 300))
+SINCE_1970 = {
+    "last_login": (SECONDS, "seconds"),
+    "created_at": (SECONDS * 1000 + 7, "milliseconds"),
+    "eventTime": (SECONDS * 10**6 + 1, "microseconds"),
+    "TS": (SECONDS * 10**9, "nanoseconds"),
+    "updated": (SECONDS + 0.25, "seconds"),
+    "signup date": (SECONDS // 86_400 * 86_400, "seconds"),
+}
+
+
+@pytest.mark.parametrize("name", SINCE_1970)
+def test_numbers_since_1970_are_times_where_the_column_is_named_so(name):
+    values, unit = SINCE_1970[name]
+    numbers = values.clone().scatter([3, 5], [0, -1]).set(pl.Series(np.arange(300) % 50 == 9), None)
+    millionths = {"seconds": 10**6, "milliseconds": 10**3, "microseconds": 1, "nanoseconds": 1e-3}[unit]
+    never = numbers.is_null() | (numbers < 1)
+    expected = (values * millionths).round().cast(pl.Int64).cast(pl.Datetime("us")).set(never, None)
+    for cells in (numbers, numbers.cast(float), numbers.cast(pl.String)):
+        if unit == "nanoseconds" and cells.dtype == pl.Float64:
+            continue  # of which floats have only some digits
+        table = Table(pl.DataFrame({name: cells}), Path("t.parquet"), typed=True)
+        found = with_dates(table, [])
+        assert found.forms == {name: unit} and f"times in {unit} since 1970" in found.said[0]
+        assert found.frame[name].cast(pl.Datetime("us")).to_list() == expected.to_list()
+        schema = learn_schema(replaced(found), "y", np.arange(300))
+        np.testing.assert_array_equal(to_matrix(table, schema), to_matrix(found, schema))
+        amount = Table(pl.DataFrame({"amount": cells}), Path("t.parquet"), typed=True)
+        assert dates_of(amount, [])[0].frame["amount"].dtype == cells.dtype
+
+
+def test_a_cell_that_is_no_time_since_1970_is_named():
+    table = Table(pl.DataFrame({"ts": SECONDS.clone().scatter(7, 17)}), Path("t.parquet"), typed=True)
+    said = "column 'ts' holds dates in seconds since 1970, but data row 8 holds '17'; correct it"
+    with pytest.raises(UserError, match=said):
+        with_dates(table, [])
+    values, why = as_learned(pl.Series([1_700_000_000, 1_700_000_000_000, 0, None]), timed=True, form="seconds")
+    assert values.to_list() == [dt.datetime(2023, 11, 14, 22, 13, 20), None, None, None]
+    assert why.to_list() == [None, "is not a datetime", None, None]
+
+
+@pytest.mark.parametrize(
+    "values",
+    [SECONDS // 10**5, SECONDS**2, SECONDS.clone().scatter(range(60), 12), [1_700_000_000] * 300, SECONDS * 1e3 + 0.5],
+)
+def test_other_numbers_in_a_column_that_is_named_a_time_stay_numbers(values):
+    table = Table(pl.DataFrame({"cpu_time": values}), Path("t.parquet"), typed=True)
+    assert with_dates(table, []).frame["cpu_time"].dtype.is_numeric()

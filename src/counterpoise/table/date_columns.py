@@ -25,6 +25,7 @@ from counterpoise.table.dates import (
     moments,
     without_date_marks,
 )
+from counterpoise.table.epochs import EPOCHS, epoch_unit, is_named_a_time
 from counterpoise.table.missing import without_marks
 from counterpoise.table.read import Table
 from counterpoise.table.wording import quoted
@@ -33,7 +34,11 @@ _LOOKED_AT = 200
 _FIRST_DAY, _LAST_DAY = -719_162, 2_932_896  # of the years 1 and 9999, since 1970
 _FEWEST_DISTINCT = 6
 _UNDECIDED = "undecided"
-_WITH = {DAY_FIRST: " with the day first", MONTH_FIRST: " with the month first"}
+_WITH = {
+    DAY_FIRST: " with the day first",
+    MONTH_FIRST: " with the month first",
+    **{unit: f" in {unit} since 1970" for unit in EPOCHS},
+}
 _SLASHED = r"^(?P<one>\d{1,2})[-/](?P<two>\d{1,2})[-/](?P<year>\d{4})"
 _HAS_A_YEAR = r"\d{4}"
 _WHOLE_LIKE = {
@@ -93,6 +98,7 @@ def dates_of(table: Table, leave_out: Collection[str], order: str | None = None)
             refused[name] = _doubt(name, texts[name])
             continue
         forms[name] = known if form == _UNDECIDED and known is not None else form
+        texts[name] = without_date_marks(texts[name], forms[name])
         values, why, more = _typed(texts[name], moments(texts[name], forms[name]))
         if why.null_count() < len(why):
             refused[name] = _refusal(table.frame[name], forms[name], why)
@@ -103,6 +109,9 @@ def dates_of(table: Table, leave_out: Collection[str], order: str | None = None)
             said.append(
                 f"Column {name!r} was read as dates: all of its cells are such as {texts[name].drop_nulls()[0]}."
             )
+        elif forms[name] in EPOCHS:
+            cell, time = texts[name].drop_nulls()[0], values.drop_nulls()[0]
+            said.append(f"Column {name!r} was read as times in {forms[name]} since 1970: {cell} is {time} (UTC).")
     read = {name: form for name, form in forms.items() if name not in refused}
     return replace(table, frame=table.frame.with_columns(changed), forms=read, said=(*table.said, *said)), refused
 
@@ -196,8 +205,10 @@ def _text_of(column: pl.Series) -> pl.Series | None:
 
 
 def _digits(column: pl.Series) -> pl.Series | None:
-    """Whole numbers as text where all of them could be days (20240131) or months (202401)."""
+    """Numbers as text where all of them could be days (20240131), months (202401) or times since 1970."""
     values = column.cast(pl.Float64).to_numpy()  # the missing ones are NaN, and compare as false
+    if is_named_a_time(column.name) and (unit := epoch_unit(values)) is not None:
+        return without_date_marks(_spelled(column), unit)
     low, high = (
         (float(found) for found in (np.nanmin(values), np.nanmax(values))) if not np.isnan(values).all() else (0.0, 0.0)
     )
@@ -207,10 +218,21 @@ def _digits(column: pl.Series) -> pl.Series | None:
     return whole.cast(pl.String) if bool(((whole == column) | (column.cast(pl.Float64).is_nan())).all()) else None
 
 
+def _spelled(column: pl.Series) -> pl.Series:
+    """Numbers as text, whole ones without a fraction."""
+    held = column.fill_nan(None) if column.dtype.is_float() else column
+    return held.cast(pl.Int64, strict=False).cast(pl.String).zip_with(held % 1 == 0, held.cast(pl.String))
+
+
 def _form_of(text: pl.Series) -> str | None:
     """How the dates of a column are written; None where it holds no dates, which is so of less than a half."""
     held = text.drop_nulls()
     few = held.gather_every(max(1, len(held) // _LOOKED_AT))
+    if is_named_a_time(text.name) and not few.cast(pl.Float64, strict=False).null_count():
+        figures = held.cast(pl.Float64, strict=False)
+        unit = None if figures.null_count() else epoch_unit(figures.to_numpy())
+        if unit is not None and figures.n_unique() >= _FEWEST_DISTINCT:
+            return unit
     for form, like in _WHOLE_LIKE.items():
         if few.str.contains(like).all():
             enough = held.n_unique() >= _FEWEST_DISTINCT
@@ -281,12 +303,11 @@ def _moments_of(cells: pl.Series, form: str) -> tuple[Moments, pl.Series]:
     """Cells of any type as moments, and which of them hold something."""
     nothing = pl.Series([None]).new_from_index(0, len(cells))
     if cells.dtype in (pl.String, pl.Categorical, pl.Enum):
-        text = without_date_marks(without_marks(cells.cast(pl.String)))
+        text = without_date_marks(without_marks(cells.cast(pl.String)), form)
     elif cells.dtype in (pl.Date, pl.Datetime):
         return _of_typed(cells), cells.is_not_null()
-    elif form in (DIGITS, MONTHS) and (cells.dtype.is_integer() or cells.dtype.is_float()):
-        whole = cells.fill_nan(None) if cells.dtype.is_float() else cells
-        text = whole.cast(pl.Int64, strict=False).cast(pl.String).zip_with(whole % 1 == 0, whole.cast(pl.String))
+    elif form in (DIGITS, MONTHS, *EPOCHS) and (cells.dtype.is_integer() or cells.dtype.is_float()):
+        text = without_date_marks(_spelled(cells), form)
     else:
         return Moments(
             nothing.cast(pl.Datetime("us")), nothing.cast(pl.Int32), nothing.cast(pl.Boolean)

@@ -9,6 +9,8 @@ from dataclasses import dataclass
 
 import polars as pl
 
+from counterpoise.table.epochs import EPOCHS, from_epoch, without_never
+
 DAY_FIRST, MONTH_FIRST = "day-first", "month-first"
 ORDERS = (DAY_FIRST, MONTH_FIRST)
 DIGITS, MONTHS = "digits", "months"
@@ -86,8 +88,15 @@ class Moments:
         return bool((self.local.dt.time().cast(pl.Int64) != 0).any())
 
 
-def without_date_marks(text: pl.Series) -> pl.Series:
+def without_date_marks(text: pl.Series, form: str = "") -> pl.Series:
     """The cells without blanks around them; missing where a cell says that there is no date, as 0000-00-00 does.
+
+    Parameters
+    ----------
+    text
+        Cells.
+    form
+        As for `moments`: among times since 1970 also 0 says so.
 
     Examples
     --------
@@ -95,7 +104,8 @@ def without_date_marks(text: pl.Series) -> pl.Series:
     [None, None, '2024-01-31', None]
     """
     bare = text.str.strip_chars()
-    return bare.set(bare.is_in(_MARKS) | bare.str.contains(_NEVER), None)
+    bare = bare.set(bare.is_in(_MARKS) | bare.str.contains(_NEVER), None)
+    return without_never(bare) if form in EPOCHS else bare
 
 
 def moments(text: pl.Series, form: str = "") -> Moments:
@@ -107,7 +117,7 @@ def moments(text: pl.Series, form: str = "") -> Moments:
         Stripped of blanks.
     form
         "day-first" or "month-first" of 03/04/2024; "digits" of 20240131 and "months" of 2024-01, which are then dates
-        as well; "" for none of these.
+        as well; "seconds" (milliseconds, …) of numbers since 1970; "" for none of these.
 
     Examples
     --------
@@ -145,6 +155,10 @@ def _read(text: pl.Series, form: str) -> Moments:
         offset.scatter(at, found.offset)
         clock.scatter(at, found.clock)
         left = left.filter(~fitting)  # what has the shape of a date and is none, as 2024-02-30, has no other shape
+    if form in EPOCHS and not left.is_empty():
+        times = from_epoch(text.gather(left), form)
+        local.scatter(left, times)
+        clock.scatter(left, times.is_not_null())
     return Moments(local, offset, clock)
 
 

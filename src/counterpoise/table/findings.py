@@ -319,8 +319,8 @@ def _growing(audit: "Audit") -> list[Finding]:
     if audit.growing:
         title = _columns(len(audit.growing), "seems to grow with time", "seem to grow with time")
         ask = (
-            "Later rows would lie outside of what is learned; leave out what only counts time, or give an age instead: "
-            f"{_ignoring(audit, audit.growing)}"
+            "Later rows would lie outside of what is learned; leave out what only counts time, or give an age or a "
+            f"date (2024-01-31) instead: {_ignoring(audit, audit.growing)}"
         )
         found.append(Finding(LOOK, title, _reasons(audit.growing), ask))
     if audit.late:

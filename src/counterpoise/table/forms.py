@@ -25,6 +25,7 @@ from counterpoise.goals import Goal
 from counterpoise.recipes import Recipe, from_dict
 from counterpoise.table.ages import AGE, PARTS, SINCE
 from counterpoise.table.dates import DIGITS, MONTHS, ORDERS, UTC
+from counterpoise.table.epochs import EPOCHS
 from counterpoise.table.features import CALENDAR, CATEGORY, DATE, DATES, DATETIME, FLAG, NUMBER, TEXT, Schema
 from counterpoise.table.figures import MARKS, THOUSANDS, UNITS
 from counterpoise.table.plain_data import (
@@ -83,7 +84,7 @@ COLUMN: dict[str, Check] = {  # a field of `features.Column` each
     "rare": number(low=0, high=1),
     "unit": text(one_of=("", WORDS, CHARACTERS)),
     "found": _names,
-    "form": text(one_of=("", *ORDERS, DIGITS, MONTHS)),
+    "form": text(one_of=("", *ORDERS, DIGITS, MONTHS, *EPOCHS)),
     "zone": _zone,
     "dated": list_of(text(form=PARTS), distinct=True),
     "figures": record(

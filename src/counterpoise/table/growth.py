@@ -1,8 +1,9 @@
-"""Numbers that only grow with time: a year, a running number, a counter that is never reset.
+"""What only grows with time: a year, a quarter, a running number, a counter that is never reset.
 
 In rows to come they lie outside of all that was learned, as dates themselves do.
 """
 
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 
@@ -10,16 +11,23 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
+from counterpoise.table.epochs import epoch_unit
+
 _CLOSELY = 0.95
 _FEWEST_VALUES = 20
 _FEWEST_YEARS = 3
 _MOST_ROWS = 20_000
 _YEARS = (1900, 2100)
+_YEARLY = re.compile(r"year|(^|[^a-z])yr", re.IGNORECASE)
+_MOST_PERIODS = 1_000
+_PERIOD = (
+    r"(?i)^(?:FY|CY|Q[1-4]|H[12]|[KC]?W\d\d?|S[12])?[ _/.'-]?(?:19|20)\d\d[ _/.-]?(?:Q[1-4]|H[12]|[KC]?W\d\d?|S[12])?$"
+)
 
 
 @dataclass(frozen=True, slots=True)
 class Growing:
-    """A column of numbers that grows with time.
+    """A column that grows with time.
 
     Parameters
     ----------
@@ -34,7 +42,7 @@ class Growing:
 
 
 def growing_columns(frame: pl.DataFrame, names: Iterable[str], time: str | None = None) -> tuple[Growing, ...]:
-    """The columns of numbers that grow with a date of the row or from row to row, or hold years.
+    """The columns that grow with a date of the row or from row to row, or hold years, times or periods.
 
     Parameters
     ----------
@@ -59,12 +67,14 @@ def growing_columns(frame: pl.DataFrame, names: Iterable[str], time: str | None 
     found = []
     for name in names:
         column = few[name]
+        if column.dtype in (pl.String, pl.Categorical, pl.Enum) and name != time:
+            found += _periods(column.cast(pl.String))
         if not column.dtype.is_numeric() or name == time:
             continue
         values = column.cast(pl.Float64).to_numpy()
         distinct = np.unique(values[np.isfinite(values)])
         if (
-            len(distinct) >= _FEWEST_YEARS
+            len(distinct) >= (_FEWEST_YEARS if _YEARLY.search(name) is None else 2)
             and _YEARS[0] <= distinct[0] <= distinct[-1] <= _YEARS[1]
             and _whole(distinct)
         ):
@@ -74,9 +84,24 @@ def growing_columns(frame: pl.DataFrame, names: Iterable[str], time: str | None 
             clock = next((one for one, when in clocks.items() if _alike(ranks, when) >= _CLOSELY), None)
             if clock is not None:
                 found.append(Growing(name, f"it grows with {clock!r}"))
-            elif _alike(ranks, order) >= _CLOSELY and _whole(distinct) and len(distinct) > len(values) / 2:
+            elif _alike(ranks, order) >= _CLOSELY and _whole(distinct) and _counts(distinct, len(values)):
                 found.append(Growing(name, "it grows from row to row"))
+            elif (unit := epoch_unit(values)) is not None:
+                found.append(Growing(name, f"it may hold times in {unit} since 1970"))
     return tuple(found)
+
+
+def _counts(distinct: NDArray[np.float64], rows: int) -> bool:
+    """Whether numbers in order are a count: hardly one repeats, or hardly one is left out."""
+    return len(distinct) > rows / 2 or len(distinct) > _CLOSELY * (distinct[-1] - distinct[0] + 1)
+
+
+def _periods(text: pl.Series) -> list[Growing]:
+    """A column of text such as 2023Q4 or FY2024, which are new names in a new period."""
+    held = text.drop_nulls().unique().sort()
+    if len(held) < _FEWEST_YEARS or len(held) > _MOST_PERIODS or not held.str.contains(_PERIOD).all():
+        return []
+    return [Growing(text.name, f"periods such as {held[-1]}")]
 
 
 def _whole(values: NDArray[np.float64]) -> bool:

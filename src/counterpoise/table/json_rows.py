@@ -17,6 +17,8 @@ import polars as pl
 
 from counterpoise.errors import UserError
 from counterpoise.table.cells import unclear_numbers, usable
+from counterpoise.table.dates import DIGITS, MONTHS
+from counterpoise.table.epochs import EPOCHS
 from counterpoise.table.features import CATEGORY, NUMBER, TEXT, Column, Schema
 from counterpoise.table.read import Table
 from counterpoise.table.reference_day import day_of
@@ -174,9 +176,11 @@ def row_schema(schema: Schema) -> dict[str, Any]:
         "category": {"type": ["string", "number", "boolean", "null"]},
         "text": {"type": ["string", "number", "boolean", "null"]},
     }
+    figures = {"type": ["number", "string", "null"]}  # dates that were numbers, such as 20240131
+    numbers = (DIGITS, MONTHS, *EPOCHS)
     return {
         "type": "object",
-        "properties": {column.name: kinds[column.kind] for column in schema.columns},
+        "properties": {one.name: figures if one.form in numbers else kinds[one.kind] for one in schema.columns},
         "required": [column.name for column in schema.columns],
     }
 

@@ -125,7 +125,7 @@ def date_notes(table: Table, schema: Schema) -> list[str]:
 
 
 def growth_notes(table: Table, schema: Schema, time: str | None) -> list[str]:
-    """Which numbers of the model only grow with time.
+    """Which columns of the model only grow with time.
 
     Examples
     --------
@@ -135,7 +135,7 @@ def growth_notes(table: Table, schema: Schema, time: str | None) -> list[str]:
     >>> growth_notes(table, Schema((Column("year", "number"),)), None)
     ["Column 'year' seems to grow with time (years 2021 to 2023): later rows would lie outside of what was learned."]
     """
-    names = [one.name for one in schema.columns if one.kind == NUMBER]
+    names = [one.name for one in schema.columns if one.kind in (NUMBER, CATEGORY)]
     return [
         f"Column {one.column!r} seems to grow with time ({one.why}): later rows would lie outside of what was learned."
         for one in growing_columns(table.frame, names, time)

@@ -1,0 +1,92 @@
+"""Times as numbers since 1970: seconds, or thousandths, millionths or billionths of them, as computers keep them.
+
+An amount may be as large, so the name of the column must say that it is a time; without that it is only told.
+"""
+
+import re
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+EPOCHS = {"seconds": 1, "milliseconds": 10**3, "microseconds": 10**6, "nanoseconds": 10**9}
+_LIKELY = (631_152_000, 2_208_988_800)
+"""1990 to 2040: numbers are taken for times if nearly all of them lie there."""
+_POSSIBLE = (157_766_400, 253_402_300_800)
+"""1975 to the end of 9999: what a cell may hold; in another unit a time of our days lies far outside."""
+_MOSTLY = 0.9
+_NEVER = (0.0, -1.0)
+_TIME_WORDS = {
+    *(
+        "at",
+        "closed",
+        "created",
+        "day",
+        "ended",
+        "expires",
+        "joined",
+        "login",
+        "modified",
+        "on",
+        "opened",
+        "registered",
+    ),
+    *("seen", "signup", "since", "started", "times", "timestamps", "ts", "unix", "updated", "visited", "when"),
+}
+_TIME_ENDS = ("time", "date", "stamp", "epoch")
+_WORDS = re.compile(r"[A-Z]?[a-z]+|[A-Z]+(?![a-z])")
+
+
+def epoch_unit(values: NDArray[np.float64]) -> str | None:
+    """The unit in which nearly all numbers (N,) are times of our days; 0 and -1 are none, and NaN is missing.
+
+    Examples
+    --------
+    >>> epoch_unit(np.array([1.7e9, 0.0, np.nan])), epoch_unit(np.array([1.7e12, 1.71e12])), epoch_unit(np.array([7.0]))
+    ('seconds', 'milliseconds', None)
+    """
+    times = values[~np.isnan(values) & ~np.isin(values, _NEVER)]
+    if not len(times):
+        return None
+    middle = float(np.median(times))
+    unit = next((name for name, one in EPOCHS.items() if _LIKELY[0] * one <= middle < _LIKELY[1] * one), None)
+    if unit is None:
+        return None
+    likely = (times >= _LIKELY[0] * EPOCHS[unit]) & (times < _LIKELY[1] * EPOCHS[unit])
+    parts = unit != "seconds" and bool((times % 1 != 0).any())
+    return unit if likely.mean() >= _MOSTLY and not parts else None
+
+
+def is_named_a_time(name: str) -> bool:
+    """Whether the name of a column says that it holds times.
+
+    Examples
+    --------
+    >>> [is_named_a_time(name) for name in ("lastLogin", "created_at", "STARTTIME", "rate")]
+    [True, True, True, False]
+    """
+    words = [word.lower() for word in _WORDS.findall(name)]
+    return any(word in _TIME_WORDS or word.endswith(_TIME_ENDS) for word in words)
+
+
+def without_never(text: pl.Series) -> pl.Series:
+    """The cells without 0 and -1, which say that there is no time."""
+    return text.set(text.cast(pl.Float64, strict=False).is_in(_NEVER).fill_null(False), None)
+
+
+def from_epoch(text: pl.Series, unit: str) -> pl.Series:
+    """The times (UTC, and without a zone, as programs make them) that numbers in text are; null for what is none.
+
+    Examples
+    --------
+    >>> from_epoch(pl.Series(["1700000000", "1.7e9", "1700000000000", "soon"]), "seconds").dt.year().to_list()
+    [2023, 2023, None, None]
+    """
+    figures = text.cast(pl.Float64, strict=False)
+    one = EPOCHS[unit]
+    fits = ((figures >= _POSSIBLE[0] * one) & (figures < _POSSIBLE[1] * one)).fill_null(False)
+    # whole numbers of 19 digits are exact as such only
+    whole = text.cast(pl.Int64, strict=False)
+    exact = whole // (one // 10**6) if one > 10**6 else whole * (10**6 // one)
+    about = (figures.set(~fits, None) * (10**6 / one)).round().cast(pl.Int64)
+    return exact.set(~fits, None).zip_with(whole.is_not_null(), about).cast(pl.Datetime("us"))

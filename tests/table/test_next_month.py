@@ -9,6 +9,7 @@ import pytest
 import counterpoise as cp
 from counterpoise.errors import UserError
 from counterpoise.table import predict_table, train_table
+from counterpoise.table.asked import Asked
 from counterpoise.table.reference_day import NewestDay, Reference, day_of, few_rows, odd_day, reference_of
 from counterpoise.table.serve import answer
 
@@ -234,6 +235,11 @@ def test_the_column_whose_dates_lie_closest_to_their_newest_one_tells_the_day():
 )
 def test_a_day_may_be_given_in_many_ways(as_of):
     assert day_of(as_of) == dt.date(2024, 1, 31)
+
+
+@pytest.mark.parametrize("as_of", ["2024-04-05", "5 Apr 2024", dt.date(2024, 4, 5), dt.datetime(2024, 4, 5, 9)])
+def test_every_way_to_give_it_is_one_day_of_the_training(as_of):
+    assert Asked(target="gone", as_of=as_of) == Asked(target="gone", as_of="2024-04-05")
 
 
 @pytest.mark.parametrize("as_of", ["3/4/2024", "soon", 20240131, 5.0, ["2024-01-31"], ""])

@@ -104,7 +104,8 @@ class Asked:
         if self.time == self.target:
             raise UserError(f"time is {self.time!r}, which is the target; name another column")
         check_order(self.dates)
-        day_of(self.as_of)
+        if (day := day_of(self.as_of)) is not None:
+            object.__setattr__(self, "as_of", day.isoformat())  # as JSON and the command that repeats it hold it
 
     @property
     def marks(self) -> Marks:

@@ -166,7 +166,7 @@ def compare_table(
     dates: str | None = None,
     decimal: str | None = None,
     thousands: str | None = None,
-    as_of: str | None = None,
+    as_of: Any = None,
     seed: int = 0,
     progress: Progress = silent,
 ) -> Comparison:

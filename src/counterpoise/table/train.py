@@ -285,7 +285,7 @@ def train(
         dates=dates,
         decimal=decimal,
         thousands=thousands,
-        as_of=None if as_of is None else str(day_of(as_of)),
+        as_of=as_of,
         absolute_time=absolute_time,
     )
     if isinstance(frame, str | Path):

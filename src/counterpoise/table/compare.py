@@ -11,8 +11,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from math import inf
 from pathlib import Path
-from typing import Any
 from time import monotonic
+from typing import Any
 
 import numpy as np
 import polars as pl

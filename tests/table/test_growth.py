@@ -93,3 +93,33 @@ def test_dates_after_the_day_of_the_table_are_told(tmp_path):
     (one,) = [finding for finding in found.findings if "after the day of the table" in finding.title]
     assert one.text == f"'closed': {late} of its dates lie after 2024-01-31."
     assert audit_table(tmp_path / "t.csv", target="rare").late == ()
+
+
+def test_the_audit_says_what_ages_count_to(tmp_path):
+    ago = RNG.integers(0, 90, ROWS)
+    seen = [dt.date(2024, 3, 31) - dt.timedelta(days=int(k)) for k in ago]
+    told = pl.DataFrame({"seen": seen, "x": RNG.normal(size=ROWS), "rare": RNG.random(ROWS) < 0.02 + 0.5 * (ago > 60)})
+    told.write_csv(tmp_path / "told.csv")
+    chance = told.with_columns(rare=pl.Series(RNG.random(ROWS) < 0.2))
+    chance.write_csv(tmp_path / "chance.csv")
+    said = {}
+    for name, options in {
+        "told": {},
+        "chance": {},
+        "asked": {"as_of": "2 Apr 2024"},
+        "timed": {"time": "seen"},
+    }.items():
+        path = tmp_path / f"{name if name == 'chance' else 'told'}.csv"
+        found = audit_table(path, target="rare", **options)
+        said[name] = " ".join(found.dates)
+        assert [one.text for one in found.findings if one.title == "how dates are learned"] == [
+            *filter(None, [said[name]])
+        ]
+    assert said["told"].startswith(
+        "Ages of dates count to 2024-03-31, the newest date of 'seen'; in another table to the"
+    )
+    assert "tells nothing more of the target" in said["chance"]
+    assert said["asked"].startswith(
+        "Ages of dates count to 2024-04-02, as asked; in another table to --as-of (as_of), or to 2"
+    )
+    assert said["timed"] == ""

@@ -67,7 +67,15 @@ def written_by_excel(day, rows, seed):
     ), chance
 
 
-TABLES = [two_dates, one_date, times_with_a_zone, dates_to_come, written_by_excel]
+def numbers_since_1970(day, rows, seed):
+    """Milliseconds, 0 where somebody was never seen."""
+    frame, chance = two_dates(day, rows, seed)
+    never = pl.Series(np.random.default_rng(seed + 100).random(rows) < 0.1)
+    frame = frame.with_columns(pl.col("joined", "last_seen").cast(pl.Datetime("ms")).dt.epoch("ms"))
+    return frame.with_columns(frame["last_seen"].set(never, 0)), chance
+
+
+TABLES = [numbers_since_1970, two_dates, one_date, times_with_a_zone, dates_to_come, written_by_excel]
 
 
 @pytest.mark.parametrize("made", TABLES)

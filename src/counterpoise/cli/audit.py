@@ -22,7 +22,10 @@ def audit(
     ignore: Annotated[str | None, typer.Option(metavar="C,C,...", help="Columns to leave out, as for train.")] = None,
     dates: Dates = None,
     as_of: Annotated[
-        str | None, typer.Option(metavar="DATE", help="The day of the table: are there dates after it?")
+        str | None,
+        typer.Option(
+            metavar="DATE", help="The day that ages of dates count to, as for train: are there dates after it?"
+        ),
     ] = None,
     decimal: Decimal = None,
     thousands: Thousands = None,

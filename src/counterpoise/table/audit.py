@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from counterpoise.decide.binomial import POWER, least_right, p_value
 from counterpoise.decide.measured import share
 from counterpoise.errors import UserError
+from counterpoise.table.ages import learn_dates
 from counterpoise.table.date_columns import dates_of
 from counterpoise.table.drift import Drift, Moved, late_rows, most_moved_class, periods_of, spelled, time_places
 from counterpoise.table.features import refused_cells
@@ -175,6 +176,8 @@ class Audit:
         Columns of numbers that grow with time, so that later rows lie outside of what is learned.
     late
         Columns with dates after the day of the table, where it is given.
+    dates
+        How dates are learned, in sentences; in training the notes say it.
     readings
         Sentences on text that was read as numbers or dates, and on rows that were left out.
     alike
@@ -208,6 +211,7 @@ class Audit:
     readings: tuple[str, ...] = ()
     growing: tuple[Growing, ...] = ()
     late: tuple[LateDates, ...] = ()
+    dates: tuple[str, ...] = ()
     alike: tuple[str, ...] = ()
     ignored: tuple[str, ...] = ()
     command: str | None = None
@@ -354,6 +358,7 @@ def audit(
         ignored=table.ignored,
         growing=_growing(frame, looked, time, identifiers),
         late=late_dates(frame, looked, as_of),
+        dates=_dates(frame.select(looked), labels, parts.train, time, as_of) if split is None else (),
     )
     certain = [leak.column for leak in found.leaks if leak.certain]
     if certain and table.path != FRAME:
@@ -361,6 +366,15 @@ def audit(
     found = replace(found, readings=table.said, alike=labels.alike)
     found = replace(found, findings=findings_of(found))
     return replace(found, verdict=verdict_of(found))
+
+
+def _dates(
+    frame: pl.DataFrame, labels: Labels, learned: NDArray[np.int64], time: str | None, as_of: date | None
+) -> tuple[str, ...]:
+    dated = (column for column in frame.get_columns() if column.dtype in (pl.Date, pl.Datetime))
+    values = {column.name: column for column in dated if column.null_count() < len(column)}
+    classes = pl.DataFrame({"class": labels.codes[learned]})
+    return learn_dates(values, learned, classes, time=time, as_of=as_of).said
 
 
 def _growing(

@@ -59,6 +59,7 @@ def findings_of(audit: "Audit") -> tuple[Finding, ...]:
         *_identifiers(audit),
         *_growing(audit),
         *_cells(audit),
+        *_dates(audit),
         *_readings(audit),
     ]
     return tuple(sorted(found, key=lambda one: (STOP, LOOK, NOTE).index(one.severity)))
@@ -350,6 +351,11 @@ def _cells(audit: "Audit") -> list[Finding]:
         more = f" and {len(empty) - _SHOWN} more" if len(empty) > _SHOWN else ""
         found.append(Finding(NOTE, title, f"Missing: {listed}{more}.", ""))
     return found
+
+
+def _dates(audit: "Audit") -> list[Finding]:
+    title = "how dates are learned"
+    return [Finding(NOTE, title, " ".join(audit.dates), "")] if audit.dates else []
 
 
 def _readings(audit: "Audit") -> list[Finding]:

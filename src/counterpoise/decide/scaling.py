@@ -13,14 +13,19 @@ from dataclasses import dataclass
 from typing import Any, Self
 
 import numpy as np
+
 from numpy.typing import NDArray
 
 from counterpoise.decide.probability import Float64Array
+
+Slope = Callable[[Float64Array], Float64Array]
+Objective = Callable[[Float64Array], tuple[float, Float64Array]]
 
 SCALE_SPREAD = 10.0
 """Standard deviation of the scales' prior around 1: keeps them finite where scores separate the classes."""
 _MOST_BY_ROOT = 64
 """Variables, whose slope's derivative takes as many passes over all rows."""
+_FLAT = 1e-10
 _NEAR = {"gtol": 1e-5, "ftol": 1e-9, "xtol": 1e-6}
 _AS_NEAR_AS_VALUES_TELL = {"gtol": 1e-9, "ftol": 1e-15, "xtol": 1e-12}
 
@@ -75,8 +80,6 @@ class ScalingMap:
         floor
             As above.
         """
-        from scipy.optimize import minimize  # slow to import, and an extra
-
         classes = rows.shape[1]
         # classes first: NumPy sums over few classes many times faster so
         log_p, target = _log(rows.T, floor), np.ascontiguousarray(target.T)
@@ -105,13 +108,7 @@ class ScalingMap:
             value = float(prior @ off_one) / 2 - float((target * log_q).sum(axis=0) @ weight) / total
             return value, np.concatenate([(by_scale + prior) / spread, slope.sum(axis=1)[classes - offsets :]])
 
-        start = np.concatenate([np.full(scales, spread), np.zeros(offsets)])
-        bounds = [(0, None)] * scales + [(None, None)] * offsets
-        few = len(start) <= _MOST_BY_ROOT
-        options = {"maxfun": 5000} | (_NEAR if few else _AS_NEAR_AS_VALUES_TELL)
-        found = minimize(objective, start, jac=True, method="TNC", bounds=bounds, options=options).x
-        if few:
-            found = _to_the_last_digits(lambda variables: objective(variables)[1], found, scales)
+        found = _minimum(objective, np.concatenate([np.full(scales, spread), np.zeros(offsets)]), scales)
         scale, offset = parts(found)
         offset = offset - scale * centre
         return cls(np.array(scale), offset - offset[0], floor)
@@ -131,26 +128,47 @@ class ScalingMap:
         return cls(np.array(plain["scale"], np.float64), np.array(plain["offset"], np.float64), float(plain["floor"]))
 
 
-def _to_the_last_digits(
-    slope: Callable[[Float64Array], Float64Array], found: Float64Array, scales: int
-) -> Float64Array:
-    """The root of the slope nearby: values are flat at their minimum, so they tell only half of its digits.
+def _minimum(objective: Objective, start: Float64Array, scales: int) -> Float64Array:
+    """Where a convex objective is least, the first so many variables being scales >= 0."""
+    from scipy.optimize import minimize  # slow to import, and an extra
 
-    The other half must not be the processor's choice, since decisions are made on what it gives. Scales that their
-    bound of 0 holds stay there.
+    def descended(place: Float64Array, near: dict[str, float]) -> Float64Array:
+        bounds = [(0, None)] * scales + [(None, None)] * (len(start) - scales)
+        options = {"maxfun": 5000, **near}
+        return np.asarray(minimize(objective, place, jac=True, method="TNC", bounds=bounds, options=options).x)
+
+    if len(start) <= _MOST_BY_ROOT:
+        start = descended(start, _NEAR)
+        there = _to_the_last_digits(lambda variables: objective(variables)[1], start, scales)
+        if there is not None:
+            return there
+    return descended(start, _AS_NEAR_AS_VALUES_TELL)
+
+
+def _to_the_last_digits(slope: Slope, start: Float64Array, scales: int) -> Float64Array | None:
+    """The root of the slope nearby, or None where none is found.
+
+    Values are flat at their minimum, so they tell only half of its digits. The other half must not be the processor's
+    choice, since decisions are made on what it gives. Scales that their bound of 0 holds stay there.
     """
-    is_scale = np.arange(len(found)) < scales
-    held = is_scale & (found <= 0) & (slope(found) >= 0)
-    while True:
-        there = _root(slope, found, ~held)
+    is_scale = np.arange(len(start)) < scales
+    held = is_scale & (start <= 0) & (slope(start) >= 0)
+    there = start
+    while not held.all():
+        there = _root(slope, np.where(held, 0.0, there), np.flatnonzero(~held))
         below = is_scale & (there < 0)
         if not below.any():
-            return there
-        found, held = np.where(below, 0.0, found), held | below
+            break
+        held = held | below
+    end = slope(there)
+    found = (
+        np.abs(end[~held]).max(initial=0.0) <= _FLAT and (end[held] >= -_FLAT).all() and (there[is_scale] >= 0).all()
+    )
+    return there if found else None
 
 
-def _root(slope: Callable[[Float64Array], Float64Array], start: Float64Array, free: NDArray[np.bool_]) -> Float64Array:
-    """Where the slope by the free variables is 0; the start, where nothing nearer is found."""
+def _root(slope: Slope, start: Float64Array, free: NDArray[np.intp]) -> Float64Array:
+    """Where the slope by the free variables is 0."""
     from scipy.optimize import root  # slow to import, and an extra
 
     def moved(variables: Float64Array) -> Float64Array:
@@ -158,10 +176,7 @@ def _root(slope: Callable[[Float64Array], Float64Array], start: Float64Array, fr
         whole[free] = variables
         return whole
 
-    if not free.any():
-        return start
-    there = moved(root(lambda variables: slope(moved(variables))[free], start[free], options={"xtol": 1e-14}).x)
-    return there if np.abs(slope(there)[free]).max() <= np.abs(slope(start)[free]).max() else start
+    return moved(root(lambda variables: slope(moved(variables))[free], start[free], options={"xtol": 1e-14}).x)
 
 
 def _log(rows: Float64Array, floor: float) -> Float64Array:

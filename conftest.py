@@ -14,6 +14,9 @@ from xdist.scheduler import LoadScopeScheduling
 settings.register_profile("any machine", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("any machine")
 
+# scripts that tests start in a process of their own: looking for doctests would run them in this one
+collect_ignore_glob = ["*_session.py"]
+
 pytest_collect_file = Sybil(parsers=[PythonCodeBlockParser()], patterns=["README.md", "docs/*.md"]).pytest()
 
 

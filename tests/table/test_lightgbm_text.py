@@ -135,7 +135,7 @@ def one_more(line):
         ("shrinkage", "shrinkage=0.1\nshrinkage=0.1", "does not have 17 lines"),
         ("split_gain", "split_gains=1", "no line that tells split_gain"),
     ],
-    ids=str,
+    ids=lambda value: getattr(value, "__name__", str(value)),  # str(function) holds an address, and xdist refuses
 )
 def test_a_fact_that_makes_no_sense(text, fact, value, message):
     with pytest.raises(UserError, match=message):

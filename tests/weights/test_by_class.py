@@ -144,6 +144,12 @@ def test_labels_go_by_name_or_in_the_order_of_columns():
     assert cp.LabelCounts({1: 5, 0: 10}, total={1: 50, 0: 100}) == cp.LabelCounts([10, 5], total=[100, 50])
 
 
+def test_a_table_of_targets_is_no_table_of_counts():
+    targets = pd.DataFrame({"spam": [1, 0, 0, 0]})
+    np.testing.assert_array_equal(cp.pos_weight(targets), [3.0])
+    np.testing.assert_array_equal(cp.pos_weight(targets.assign(ham=1 - targets["spam"])), [3.0, 1 / 3])
+
+
 NAMED = cp.ClassCounts([90, 10], classes=["no", "yes"])
 REFUSED = [
     (
@@ -168,6 +174,8 @@ REFUSED = [
     ),
     (lambda: cp.softmax.weighted({1: 90, 2: 10}, weight={0: 1, 1: 9}), "weight names 0 and has no entry for class 2"),
     (lambda: cp.softmax.weighted([5, 3, 2], weight={0: 1, 1: 9}), "weight has no entry for class 2"),
+    (lambda: cp.softmax.weighted(weight={}), "weight has no entries"),
+    (lambda: cp.sigmoid.weighted([90, 10], pos_weight={0: 1.0, 1: 9.0}), "pos_weight has keys, but .* want one number"),
     (lambda: SoftmaxRecipe(margin={0: 1, 2: 9}), "margin has the keys 0, 2"),
     (lambda: adjust_prior([0.5], NAMED, to={"no": 0.5, "yes": 0.5}), "to names 'no' and has no entry for class 0"),
     (lambda: undo_weights([0.5], pd.Series([1, 2, 3])), "weights names 2"),

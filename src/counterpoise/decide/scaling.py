@@ -13,7 +13,6 @@ from dataclasses import dataclass
 from typing import Any, Self
 
 import numpy as np
-
 from numpy.typing import NDArray
 
 from counterpoise.decide.probability import Float64Array

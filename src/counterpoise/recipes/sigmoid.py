@@ -11,7 +11,7 @@ from counterpoise.recipes.parameters import one_number, per_class
 from counterpoise.recipes.sigmoid_recipe import SigmoidRecipe, positive_share
 from counterpoise.weights import ClassCounts, LabelCounts
 from counterpoise.weights import pos_weight as negatives_per_positive
-from counterpoise.weights.by_class import in_class_order
+from counterpoise.weights.by_class import in_class_order, keyed
 
 Counts = ClassCounts | LabelCounts | Sequence[int] | Mapping[Any, int]
 
@@ -75,8 +75,13 @@ def weighted(counts: Counts | None = None, *, pos_weight: Any = None) -> Sigmoid
             raise UserError("sigmoid.weighted needs counts or pos_weight")
         pos_weight = negatives_per_positive(counts)
     elif counts is not None:
-        labels = counts.labels if isinstance(counts, LabelCounts) else None
-        pos_weight = in_class_order("pos_weight", pos_weight, labels)
+        if isinstance(counts, LabelCounts):
+            pos_weight = in_class_order("pos_weight", pos_weight, counts.labels)
+        elif keyed("pos_weight", pos_weight) is not None:
+            raise UserError(
+                "pos_weight has keys, but counts of two classes want one number: the weight of class 1 over that of "
+                "class 0"
+            )
         given, share = per_class("pos_weight", pos_weight, low=0.0), positive_share(counts)
         if ((given < 1) & (share < 0.5)).any():
             warn_about_weights(

@@ -70,8 +70,10 @@ def is_missing(value: Any) -> bool:
     return isinstance(value, float | np.floating) and value != value
 
 
-def keyed(name: str, given: Any) -> Keyed | None:
+def keyed(name: str, given: Any, *, tables: bool = False) -> Keyed | None:
     """The keys and values of what names its classes; None for everything else.
+
+    A pandas table is a mapping from the classes in its index to its rows where `tables` says that it may be one.
 
     Examples
     --------
@@ -80,7 +82,7 @@ def keyed(name: str, given: Any) -> Keyed | None:
     >>> keyed("counts", [90, 10]) is None
     True
     """
-    items = _items(given)
+    items = _items(given, tables)
     if items is None:
         return None
     raw, values, counted = items
@@ -93,7 +95,7 @@ def keyed(name: str, given: Any) -> Keyed | None:
     return Keyed(keys, values, counted)
 
 
-def _items(given: Any) -> tuple[list[Any], list[Any], bool] | None:
+def _items(given: Any, tables: bool) -> tuple[list[Any], list[Any], bool] | None:
     if isinstance(given, Mapping):
         return list(given.keys()), list(given.values()), isinstance(given, Counter)
     if not hasattr(given, "to_numpy"):
@@ -104,10 +106,10 @@ def _items(given: Any) -> tuple[list[Any], list[Any], bool] | None:
         return keys, values, True
     if not hasattr(given, "index"):  # a column or a table of Polars: no keys
         return None
-    if len(columns) == 1:
+    if len(columns) == 1 and columns[0] in _COUNT_COLUMNS:
         given = given[columns[0]]
     elif columns:
-        return given.index.to_list(), [given.iloc[place] for place in range(len(given))], False
+        return (given.index.to_list(), [row for _, row in given.iterrows()], False) if tables else None
     if not hasattr(given, "to_list"):
         return None
     return given.index.to_list(), given.to_list(), given.name in _COUNT_COLUMNS
@@ -140,10 +142,12 @@ def in_class_order(name: str, given: Any, classes: Sequence[Hashable] | None = N
     >>> in_class_order("weight", [1.0, 9.0])
     [1.0, 9.0]
     """
-    found = keyed(name, given)
+    found = keyed(name, given, tables=True)
     if found is None:
         return given
     if classes is None:
+        if not found.keys:
+            raise UserError(f"{name} has no entries; pass one value for each class")
         classes = range(len(found.keys))
         if class_indices(found.keys) is None:
             raise UserError(

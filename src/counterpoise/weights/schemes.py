@@ -163,7 +163,7 @@ def class_weights(
 def warn_if_upside_down(weights: Float64Array, counts: ClassCounts) -> None:
     """Warn where the rarest class got a smaller weight than the most frequent one."""
     rare, frequent = int(np.argmin(counts.n)), int(np.argmax(counts.n))
-    if weights.ndim == 0 or counts.n[rare] == counts.n[frequent] or weights[rare] >= weights[frequent]:
+    if weights.ndim == 0 or counts.n[rare] == counts.n[frequent] or not weights[rare] < weights[frequent]:
         return
     smallest = "the smallest weight" if weights[rare] == weights.min() else "a small weight"
     largest = "the largest" if weights[frequent] == weights.max() else "a larger one"

@@ -261,6 +261,8 @@ TYPED = [
     ("wet", 1, "true"),
     ("wet", 0.5, WRONG),
     ("colour", True, "True"),
+    *((column, float("nan"), None) for column in ("colour", "code", "wet", "answer", "day")),  # all that pandas knows
+    *((column, None, None) for column in ("colour", "code", "wet", "answer", "share")),
     ("code", 7, "007"),
     ("code", 7.0, "007"),
     ("code", Decimal("250"), "250"),

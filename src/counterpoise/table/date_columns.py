@@ -302,6 +302,8 @@ def _has_clock(column: pl.Series) -> bool:
 def _moments_of(cells: pl.Series, form: str) -> tuple[Moments, pl.Series]:
     """Cells of any type as moments, and which of them hold something."""
     nothing = pl.Series([None]).new_from_index(0, len(cells))
+    if cells.dtype.is_float():
+        cells = cells.fill_nan(None)
     if cells.dtype in (pl.String, pl.Categorical, pl.Enum):
         text = without_date_marks(without_marks(cells.cast(pl.String)), form)
     elif cells.dtype in (pl.Date, pl.Datetime):

@@ -21,7 +21,8 @@ def as_words(cells: pl.Series) -> pl.Series:
     if cells.dtype.is_float():
         held = cells.fill_nan(None).cast(pl.Float64)
         values = held.drop_nulls().unique()
-        return held.replace_strict(values, [spelled_number(one) for one in values], return_dtype=pl.String)
+        spelled = pl.Series([spelled_number(one) for one in values], dtype=pl.String)
+        return held.replace_strict(values, spelled).cast(pl.String)  # of nothing it keeps the type
     if cells.dtype.is_nested() or cells.dtype in (pl.Binary, pl.Object):
         raise UserError(f"column {cells.name!r} is of type {cells.dtype}, but the model was trained on text")
     return cells.cast(pl.String)

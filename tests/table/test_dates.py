@@ -92,6 +92,19 @@ CELLS = [  # how a cell is written, and what it says: local time, minutes ahead 
     ("21st March 2024", dt.datetime(2024, 3, 21), None),
     ("Monday, September 2, 2024", dt.datetime(2024, 9, 2), None),
     ("2024-Feb-15", dt.datetime(2024, 2, 15), None),
+    ("15FEB2024", dt.datetime(2024, 2, 15), None),
+    ("15Feb2024:21:38:00", dt.datetime(2024, 2, 15, 21, 38), None),
+    ("15/Feb/2024:21:38:00 +0100", dt.datetime(2024, 2, 15, 21, 38), 60),
+    ("Thu Feb 15 21:38:00 2024", dt.datetime(2024, 2, 15, 21, 38), None),
+    ("Thu Feb  5 21:38:00 UTC 2024", dt.datetime(2024, 2, 5, 21, 38), 0),
+    ("2024-02-15 21:38:00.5 +0200 UTC", dt.datetime(2024, 2, 15, 21, 38, 0, 500000), 120),
+    ("2024-02-15T21:38:00\u221203:30", dt.datetime(2024, 2, 15, 21, 38), -210),
+    ("2024-02-15 21.38.00", dt.datetime(2024, 2, 15, 21, 38), None),
+    ("15.2.2024 9.30", dt.datetime(2024, 2, 15, 9, 30), None),
+    ("2024_02_15", dt.datetime(2024, 2, 15), None),
+    ("2024 02 15", dt.datetime(2024, 2, 15), None),
+    ("2024\u5e742\u670815\u65e5", dt.datetime(2024, 2, 15), None),
+    ("02_15_2024", dt.datetime(2024, 2, 15), None),
 ]
 NO_DATES = [
     *("2024-02-30", "2024-13-01", "31.04.2024", "2024-05-10 24:00:00", "2024-05-10 13:00 PM", "1/31/24", "15-Feb-24"),
@@ -169,7 +182,21 @@ def test_a_cell_that_is_no_date_is_named(cells, said, door, tmp_path):
         assert said in str(caught.value)
 
 
-MISSING = ["0000-00-00", "0000-00-00 00:00:00", "00/00/0000", "NaT", "NA", "n/a", "", "-", "None", None]
+MISSING = [
+    "0000/00/00",
+    "0000-00-00T00:00:00Z",
+    "1/0/1900",
+    "0000-00-00",
+    "0000-00-00 00:00:00",
+    "00/00/0000",
+    "NaT",
+    "NA",
+    "n/a",
+    "",
+    "-",
+    "None",
+    None,
+]
 
 
 @pytest.mark.parametrize("cell", MISSING)
@@ -441,6 +468,26 @@ def test_the_audit_reads_them_in_time(form, tmp_path):
     found, typed = (audit_table(tmp_path / name, target="rare", time="day") for name in ("t.parquet", "typed.parquet"))
     read = {"table": found.table, "readings": found.readings, "findings": found.to_dict()["findings"]}
     assert found.to_dict() == typed.to_dict() | read  # that text was read as dates is told
+
+
+@pytest.mark.parametrize("cell", ["31/02/2024", "0/0/2024", "13-13-2024"])
+def test_a_cell_that_is_no_date_in_either_order_is_named(cell):
+    cells = [*DAYS.dt.strftime("%Y-%m-%d").head(20), cell]
+    with pytest.raises(UserError, match=f"column 'when' holds dates, but data row 21 holds '{cell}'; correct it"):
+        with_dates(column(cells), [])
+
+
+@pytest.mark.parametrize("form", ["%H:%M", "%I:%M %p", "%H:%M:%S"])
+def test_times_of_day_as_text_are_told(form):
+    clock = pl.Series([dt.datetime(2024, 1, 1, k % 24, 30) for k in range(600)]).dt.strftime(form)
+    frame = pl.DataFrame(
+        {"at": clock, "x": np.random.default_rng(0).normal(size=600), "rare": [k % 7 == 0 for k in range(600)]}
+    )
+    result = cp.train(frame, target="rare", learners=["logistic"], budget=3)
+    (said,) = (note for note in result.notes if "times of day" in note)
+    assert said.startswith(
+        f"Column 'at' seems to hold times of day, such as '{clock[0]}', but counts as text; write 9:30"
+    )
 
 
 @pytest.mark.parametrize("form", ["%m/%d/%y", "%d.%m.%y", "%d-%b-%y"])

@@ -39,7 +39,7 @@ _WITH = {
     MONTH_FIRST: " with the month first",
     **{unit: f" in {unit} since 1970" for unit in EPOCHS},
 }
-_SLASHED = r"^(?P<one>\d{1,2})[-/](?P<two>\d{1,2})[-/](?P<year>\d{4})"
+_SLASHED = r"^(?P<one>\d{1,2})[-/_ ](?P<two>\d{1,2})[-/_ ](?P<year>\d{4})"
 _HAS_A_YEAR = r"\d{4}"
 _WHOLE_LIKE = {
     DIGITS: r"^(?:19|20)\d{6}(?:[T ]\d{4}|$)",
@@ -245,6 +245,8 @@ def _form_of(text: pl.Series) -> str | None:
     day, month = (moments(held, order).local.is_not_null() for order in ORDERS)
     if max(int(day.sum()), int(month.sum())) < 0.5 * len(held):
         return None
+    if not (day | month).filter(held.str.contains(_SLASHED)).any():
+        return ""  # 31/02/2024 among others is no date in either order
     by_day, by_month = int((day & ~month).sum()), int((month & ~day).sum())
     if by_day == by_month == 0:
         return _first_days(slashed)

@@ -23,27 +23,30 @@ _NAMES = (
     *("july", "august", "september", "october", "november", "december"),
 )
 _MONTHS = {short: str(month) for month, name in enumerate(_NAMES, 1) for short in (name, name[:3])} | {"sept": "9"}
-_ZONE = r"(?: ?(?P<utc>[Zz]|UTC|GMT)| ?(?:UTC|GMT)?(?P<offset>[+-]\d\d(?::?\d\d)?))?(?:\[[\w/+-]+\]| ?\([^)]*\))?"
-_CLOCK = (
-    r"(?:(?:[Tt]|,? +)(?P<hour>\d{1,2}):(?P<minute>\d\d)(?::(?P<second>\d\d)(?:[.,](?P<fraction>\d{1,9}))?)?"
-    rf"(?: ?(?P<half>[AaPp])\.?[Mm]\.?)?{_ZONE})?$"
-)
+_ZONE = r"(?: ?(?P<utc>[Zz]|UTC|GMT)| ?(?:UTC|GMT)?(?P<offset>[+\-−]\d\d(?::?\d\d)?)(?: UTC)?)?"
+_ZONE += r"(?:\[[\w/+-]+\]| ?\([^)]*\))?"
+_TIME = r"(?P<hour>\d{1,2})[:.](?P<minute>\d\d)(?:[:.](?P<second>\d\d)(?:[.,](?P<fraction>\d{1,9}))?)?"
+_CLOCK = rf"(?:(?:[Tt:]|,? +){_TIME}(?: ?(?P<half>[AaPp])\.?[Mm]\.?)?{_ZONE})?$"
 _WEEKDAY = r"^(?:(?:[Mm]on|[Tt]ue|[Ww]ed|[Tt]hu|[Ff]ri|[Ss]at|[Ss]un)[a-z]*,? +)?"
 _WORD, _DAY, _YEAR = r"(?P<word>[A-Za-z]{3,9})", r"(?P<day>\d{1,2})(?:st|nd|rd|th)?", r"(?P<year>\d{4})"
-_SURE = tuple(
-    _WEEKDAY + day + _CLOCK
-    for day in (
-        rf"{_YEAR}[-/.](?P<month>\d{{1,2}})[-/.](?P<day>\d{{1,2}})",
-        rf"(?P<day>\d{{1,2}})\. ?(?P<month>\d{{1,2}})\. ?{_YEAR}",
-        rf"{_DAY}(?:[-/ ]|\.? ){_WORD}\.?,?[-/ ]{_YEAR}",
-        rf"{_WORD}\.? {_DAY},? {_YEAR}",
-        rf"{_YEAR}[-/ ]{_WORD}[-/ ](?P<day>\d{{1,2}})",
-    )
+_SURE = (
+    *(
+        _WEEKDAY + day + _CLOCK
+        for day in (
+            rf"{_YEAR}[-/._ ](?P<month>\d{{1,2}})[-/._ ](?P<day>\d{{1,2}})",
+            rf"(?P<day>\d{{1,2}})\. ?(?P<month>\d{{1,2}})\. ?{_YEAR}",
+            rf"{_DAY}(?:[-/ ]|\.? )?{_WORD}\.?,?[-/ ]?{_YEAR}",
+            rf"{_WORD}\.? {_DAY},? {_YEAR}",
+            rf"{_YEAR}[-/ ]{_WORD}[-/ ](?P<day>\d{{1,2}})",
+            rf"{_YEAR} ?[年년] ?(?P<month>\d{{1,2}}) ?[月월] ?(?P<day>\d{{1,2}}) ?[日일]",
+        )
+    ),
+    rf"{_WEEKDAY}{_WORD} +(?P<day>\d{{1,2}}) +{_TIME}{_ZONE} {_YEAR}$",
 )
 _CENTURY = r"(?P<year>(?:19|20)\d\d)"
 _ORDERED = {
-    DAY_FIRST: rf"{_WEEKDAY}(?P<day>\d{{1,2}})[-/](?P<month>\d{{1,2}})[-/]{_YEAR}{_CLOCK}",
-    MONTH_FIRST: rf"{_WEEKDAY}(?P<month>\d{{1,2}})[-/](?P<day>\d{{1,2}})[-/]{_YEAR}{_CLOCK}",
+    DAY_FIRST: rf"{_WEEKDAY}(?P<day>\d{{1,2}})[-/_ ](?P<month>\d{{1,2}})[-/_ ]{_YEAR}{_CLOCK}",
+    MONTH_FIRST: rf"{_WEEKDAY}(?P<month>\d{{1,2}})[-/_ ](?P<day>\d{{1,2}})[-/_ ]{_YEAR}{_CLOCK}",
 }
 _WHOLE = {
     DIGITS: (
@@ -56,7 +59,10 @@ _WHOLE = {
         rf"^{_WORD}[- ]{_CENTURY}$",
     ),
 }
-_NEVER = r"^(?:0000-00-00|00[-/.]00[-/.]0000)(?:[T ]00:00(?::00(?:\.0+)?)?)?$|^NaT$"
+_NEVER = (
+    r"^(?:0000[-/.]00[-/.]00|00[-/.]00[-/.]0000|1/0/1900|0/1/1900|1900-01-00)"
+    r"(?:[T ]0?0:00(?::00(?:\.0+)?)?(?:Z|\+00:?00)?)?$|^NaT$"
+)
 _MARKS = ("-", "--", ".", "N.A.", "n.a.", "n/a", "na", "None", "none", "#N/A", "unknown", "missing")
 _QUICK = (r"^\d{4}-\d\d-\d\d(?:[ T]\d\d:\d\d:\d\d(?:Z|[+-]\d\d(?::?\d\d)?)?)?$",)
 _LOOKED_AT = 1000
@@ -236,7 +242,7 @@ def _minutes(offset: pl.Series) -> pl.Series:
     digits = offset.str.replace(":", "", literal=True)
     ahead = digits.str.slice(1, 2).cast(pl.Int32, strict=False) * 60
     ahead += digits.str.slice(3, 2).replace("", "0").cast(pl.Int32, strict=False)
-    return ahead.zip_with(~digits.str.starts_with("-"), -ahead)
+    return ahead.zip_with(~digits.str.contains("^[-−]"), -ahead)
 
 
 def _parsed(text: pl.Series, shape: str) -> Moments:

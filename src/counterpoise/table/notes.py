@@ -17,7 +17,8 @@ from counterpoise.table.target import Labels
 from counterpoise.table.wording import quoted
 from counterpoise.weights import ClassCounts
 
-_LIKE_A_DATE = r"^\s*\d{1,4}[-/. ](\d{1,2}|[A-Za-z]{3,9})[-/., ]+\d{2,4}\b"
+_LIKE_A_DATE = r"^\s*\d{1,4}[-/. ](\d{1,2}|[A-Za-z]{3,9})[-/., ]+\d{2,4}(T|\b)"
+_LIKE_A_TIME = r"^\s*\d{1,2}:\d\d(:\d\d(\.\d+)?)?( ?[AaPp]\.?[Mm]\.?)?\s*$"
 _LOOKED_AT = 100
 
 
@@ -116,11 +117,17 @@ def date_notes(table: Table, schema: Schema) -> list[str]:
         one for one, _ in schema.dropped if one not in table.ignored
     ]:
         column = table.frame[name].drop_nulls().head(_LOOKED_AT)
-        if column.dtype == pl.String and len(column) and column.str.contains(_LIKE_A_DATE).sum() > 0.9 * len(column):
-            notes.append(
-                f"Column {name!r} seems to hold dates, such as {quoted(column[0])}, but counts as text; write dates as "
-                "2024-01-31."
-            )
+        if column.dtype != pl.String or column.is_empty():
+            continue
+        for like, what, plain in (
+            (_LIKE_A_DATE, "dates", "dates as 2024-01-31"),
+            (_LIKE_A_TIME, "times of day", "9:30 as hours (9.5)"),
+        ):
+            if column.str.contains(like).sum() > 0.9 * len(column):
+                notes.append(
+                    f"Column {name!r} seems to hold {what}, such as {quoted(column[0])}, but counts as text; "
+                    f"write {plain}."
+                )
     return notes
 
 

@@ -37,8 +37,8 @@ void sigmoid_weights(const SigmoidRecipe& recipe, const SigmoidBatch& batch, int
     with_type(batch.target_type, batch.target, [&](auto* targets) {
         for (int64_t i = first; i < last; ++i) {
             const double target = double(widened(targets[i]));
-            if (batch.ignores && (target == batch.ignore_value ||
-                                  (single && float(target) == float(batch.ignore_value))))
+            if (batch.ignores && (is_ignored(target, batch.ignore_value) ||
+                                  (single && is_ignored(float(target), float(batch.ignore_value)))))
                 continue;
             const int64_t label = recipe.labels == 1 ? 0 : (i / batch.run) % recipe.labels;
             const double weight = target * recipe.positive_weight[label] + (1 - target) * recipe.negative_weight[label];

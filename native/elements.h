@@ -176,6 +176,12 @@ COUNTERPOISE_INLINE Vector<T> fit_for_newton(const Newton& newton, Vector<T> cur
     return larger(bound, curvature * T(newton.factor));
 }
 
+// NaN leaves out targets that are NaN.
+template <class T>
+inline bool is_ignored(T target, T ignored) {
+    return target == ignored || (ignored != ignored && target != target);
+}
+
 inline bool is_weight(double w) { return w >= 0 && w < __builtin_inf(); }
 
 }  // namespace

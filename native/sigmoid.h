@@ -121,6 +121,7 @@ inline void sigmoid_run(const Run<T>& run, int64_t size, Total<T>* loss_total, S
         }
         if (run.sample_weight) {
             weight = load<Vector<T>>(run.sample_weight + i);
+            u = choose(weight == zero, zero, u);  // what weighs nothing is not looked at
             least = smaller(weight, least);
             most_weight = larger(weight, most_weight);
         }
@@ -129,7 +130,7 @@ inline void sigmoid_run(const Run<T>& run, int64_t size, Total<T>* loss_total, S
             const auto is_positive = t == one;
             const Vector<T> odds = choose(is_positive, -u, u);
             weight *= choose(is_positive, positive_weight, negative_weight);
-            const auto free = weight == zero;
+            const auto free = (weight == zero) & (u == u);
             Phi<T> phi;
             if (recipe.negative.clipped) {
                 phi = one_sided<T>(recipe.positive, recipe.negative, is_positive, odds, curved);
@@ -155,7 +156,7 @@ inline void sigmoid_run(const Run<T>& run, int64_t size, Total<T>* loss_total, S
             const Chances<T> at = chances<T>(u);  // against a negative
             const Phi<T> right = shaped<T>(recipe.positive, at.swapped(), curved);
             const Phi<T> wrong = shaped<T>(recipe.negative, at, curved);
-            const auto no_positive = positive == zero, no_negative = negative == zero;
+            const auto known = u == u, no_positive = (positive == zero) & known, no_negative = (negative == zero) & known;
             loss = choose(no_positive, zero, positive * right.value) + choose(no_negative, zero, negative * wrong.value);
             if constexpr (sloped)
                 slope = choose(no_negative, zero, negative * wrong.slope) -
@@ -214,7 +215,7 @@ void sigmoid_elements(const SigmoidRecipe& recipe, const SigmoidBatch& batch, in
             read_run<T>(elements.target, batch.target, batch.target_type, at, size);
             if (batch.ignores)
                 for (int64_t i = 0; i < size; ++i)
-                    if (elements.target[i] == T(batch.ignore_value)) {
+                    if (is_ignored(elements.target[i], T(batch.ignore_value))) {
                         elements.target[i] = elements.weight[i] = T(0);
                         --kept;
                     }

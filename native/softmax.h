@@ -116,7 +116,7 @@ inline void hard_pairs(const SoftmaxRecipe& recipe, const Block<T>& block, int64
     const Phi<T> phi = shaped<T>(recipe.form, chances<T>(odds), curved);
     Vector<T> weight = load<Vector<T>>(block.weight + at);
     weight *= choose(is_second, all<T>(T(recipe.weight[1])), all<T>(T(recipe.weight[0])));
-    const auto free = weight == zero;
+    const auto free = (weight == zero) & (odds == odds);
     store(block.loss + at, choose(free, zero, weight * phi.value));
     if (!sloped) return;
     weight *= T(factor);
@@ -192,7 +192,7 @@ inline void hard_rows(const SoftmaxRecipe& recipe, const Block<T>& block, int64_
     sums->odd += how_many<T>(odds != odds);  // also of rows that weigh nothing
     const Phi<T> phi = shaped<T>(recipe.form, chances<T>(odds), curved);
     const Vector<T> weight = row_weight * load<Vector<T>>(block.weight + at);
-    const Ints<T> free = weight == T(0);
+    const Ints<T> free = (weight == T(0)) & (odds == odds);
     const Vector<T> loss = choose(free, zero, weight * phi.value);
     store(block.loss + at, loss);
     if (chooses) {
@@ -487,6 +487,19 @@ inline int64_t read_targets(const Block<T>& block, const SoftmaxBatch& batch, in
     return kept;
 }
 
+// Rows that are ignored or weigh nothing are not looked at: whatever their logits hold, these become 0.
+template <class T>
+inline void clear_idle_rows(const Block<T>& block, int64_t rows, int64_t classes) {
+    bool idle = false;
+    for (int64_t i = 0; i < rows; ++i) idle |= block.weight[i] == T(0);
+    if (!idle) return;
+    for (int64_t k = 0; k < classes; ++k)
+        for (int64_t i = 0; i < rows; ++i) {
+            T* logit = block.logits + k * block.pitch + i;
+            *logit = block.weight[i] == T(0) ? T(0) : *logit;
+        }
+}
+
 // One row per lane; rows of a block are filled up to whole vectors with rows that weigh nothing.
 template <class T>
 void softmax_blocks(const SoftmaxRecipe& recipe, const SoftmaxBatch& batch, int64_t first, int64_t last, void* scratch,
@@ -536,6 +549,7 @@ void softmax_blocks(const SoftmaxRecipe& recipe, const SoftmaxBatch& batch, int6
                 }
             sums->kept += double(rows);
         }
+        if (batch.ignores || batch.sample_weight) clear_idle_rows<T>(block, rows, classes);
         for (int64_t i = 0; i < filled; i += width<T>) {
             if (pairs)
                 hard_pairs<T>(recipe, block, i, batch.factor, sloped, curved, sums);

@@ -224,6 +224,11 @@ void softmax_wide(const SoftmaxRecipe& recipe, const SoftmaxBatch& batch, int64_
                 target = 0;
                 weight = 0;
             }
+            if (weight == 0) {  // a row that is ignored or weighs nothing is not looked at
+                rows[i].weight = 0;
+                for (int64_t k = 0; sloped && k < classes; ++k) exponentials[i][k] = T(0);
+                continue;
+            }
             rows[i] = sloped ? wide_row<T, true>(recipe, z, exponentials[i], target)
                              : wide_row<T, false>(recipe, z, nullptr, target);
             rows[i].weight = weight * recipe.weight[target];
@@ -241,10 +246,11 @@ void softmax_wide(const SoftmaxRecipe& recipe, const SoftmaxBatch& batch, int64_
             }
             const double infinity = __builtin_inf();
             const Vector<double> zero = {};
-            const Ints<double> alone = spread == 0.0, free = weight == 0.0;
+            const Ints<double> alone = spread == 0.0;
             Vector<double> odds = logarithm<double>(spread) + lead;
             odds = choose(alone, all<double>(-infinity), odds);
             odds = choose(alone & hidden, all<double>(__builtin_nan("")), odds);
+            const Ints<double> free = (weight == 0.0) & (odds == odds);
             const Phi<double> phi = shaped<double>(recipe.form, chances<double>(odds), false);
             const Vector<double> loss = choose(free, zero, weight * phi.value);
             sums->odd += how_many<double>(odds != odds);  // also of rows that weigh nothing

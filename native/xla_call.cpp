@@ -301,7 +301,8 @@ bool mark_impossible(const SigmoidRecipe&, const SigmoidBatch& batch, bool reduc
     for (int64_t i = 0; i < batch.size; ++i) {
         const double target = number(batch.target, batch.target_type, i);
         const double weight = batch.sample_weight ? number(batch.sample_weight, batch.weight_type, i) : 1;
-        if ((batch.ignores && target == batch.ignore_value) || weight == 0) continue;
+        const bool nan = target != target && batch.ignore_value != batch.ignore_value;
+        if ((batch.ignores && (target == batch.ignore_value || nan)) || weight == 0) continue;
         if (is_weight(weight) && target >= 0 && target <= 1) continue;
         found = true;
         if (!reduced) put_nan(batch.loss, batch.loss_type, i);

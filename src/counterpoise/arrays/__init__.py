@@ -6,7 +6,7 @@ arrays arrives, hence it is already imported.
 """
 
 import sys
-from functools import cache, cached_property
+from functools import cache
 from typing import Any, Protocol
 
 import numpy as np
@@ -17,6 +17,9 @@ from counterpoise.arrays.numpy_like import NumPyLike
 from counterpoise.errors import UserError
 
 Float64Array = NDArray[np.float64]
+
+_LONGEST, _FIRST = 80, 4
+"""Of a value in an error message: characters, numbers of an array."""
 
 
 class Namespace(Protocol):
@@ -31,6 +34,9 @@ class Namespace(Protocol):
 
     def constant(self, value: Any, like: Array, dtype: Any) -> Array:
         """`value` as an array on the device of `like`."""
+
+    def parameter(self, array: Float64Array, like: Array, dtype: Any) -> Array:
+        """A recipe's array on the device of `like`, where it stays as long as the recipe does: none is copied twice."""
 
     def astype(self, array: Array, dtype: Any) -> Array:
         """`array` in another dtype; differentiable between floating dtypes."""
@@ -47,6 +53,9 @@ class Namespace(Protocol):
     def shape(self, array: Array) -> tuple[Any, ...]:
         """The shape; a size that is unknown while tracing is a scalar array or None."""
 
+    def length(self, array: Array, axis: int) -> int | None:
+        """How long an axis is; None where that is unknown while tracing."""
+
     def reshape(self, array: Array, shape: tuple[Any, ...]) -> Array:
         """The same values in another shape."""
 
@@ -55,6 +64,12 @@ class Namespace(Protocol):
 
     def moveaxis(self, array: Array, source: int, destination: int) -> Array:
         """One axis moved elsewhere."""
+
+    def with_axis(self, array: Array) -> Array:
+        """The same values with a last axis of size 1."""
+
+    def without_axis(self, array: Array) -> Array:
+        """The same values without their last axis, which is of size 1."""
 
     def broadcast_to(self, array: Array, shape: tuple[Any, ...]) -> Array:
         """The same values, repeated along axes of size 1."""
@@ -147,148 +162,6 @@ class Namespace(Protocol):
         """The same values, held constant by differentiation."""
 
 
-class _Torch:
-    name = "torch"
-
-    def __init__(self) -> None:
-        import torch
-
-        self._torch = torch
-        self.bool, self.int32, self.int64 = torch.bool, torch.int32, torch.int64
-        self.float32, self.float64 = torch.float32, torch.float64
-        self.exp, self.log, self.log1p = torch.exp, torch.log, torch.log1p
-        self.round, self.moveaxis = torch.round, torch.movedim
-        self.broadcast_to = torch.broadcast_to
-
-    def constant(self, value: Any, like: Array, dtype: Any) -> Array:
-        if isinstance(value, self._torch.Tensor):
-            return value.to(device=like.device, dtype=dtype)
-        # through a Python list: torch.compile then sees literals, not a NumPy call
-        literal = value.tolist() if isinstance(value, np.ndarray | np.generic) else value
-        return self._torch.tensor(literal, device=like.device, dtype=dtype)
-
-    def astype(self, array: Array, dtype: Any) -> Array:
-        return array.to(dtype)
-
-    def is_floating(self, array: Array) -> bool:
-        return bool(array.dtype.is_floating_point)
-
-    def is_boolean(self, array: Array) -> bool:
-        return bool(array.dtype == self._torch.bool)
-
-    def is_concrete(self, array: Array) -> bool:
-        if self._torch.compiler.is_compiling() or array.device.type != "cpu" or array.numel() == 0:
-            return False
-        try:  # torch.func.vmap and friends wrap tensors and refuse to show their values
-            array.detach().numpy()
-        except (RuntimeError, TypeError):
-            return False
-        return True
-
-    def shape(self, array: Array) -> tuple[Any, ...]:
-        return tuple(array.shape)
-
-    def reshape(self, array: Array, shape: tuple[Any, ...]) -> Array:
-        return array.reshape(shape)
-
-    def pinned(self, array: Array, shape: tuple[Any, ...]) -> Array:  # noqa: ARG002
-        return array
-
-    def arange(self, stop: int, like: Array, dtype: Any) -> Array:
-        return self._torch.arange(stop, device=like.device, dtype=dtype)
-
-    def take(self, values: Array, index: Array) -> Array:
-        return values[index]
-
-    def pick(self, array: Array, index: Array, marked: Array) -> Array:  # noqa: ARG002
-        return self._torch.where(marked, array, 0.0).sum(dim=-1, keepdim=True)
-
-    def with_gradient(self, function: Any, array: Array) -> Array:
-        return function(array)[0]
-
-    @cached_property
-    def _sloped(self) -> Any:
-        """The operation of `with_slope`."""
-
-        class Sloped(self._torch.autograd.Function):  # type: ignore[misc,name-defined]
-            generate_vmap_rule = True
-
-            @staticmethod
-            def forward(array: Array, value: Any, slope: Any, *constants: Array) -> Array:  # noqa: ARG004
-                return value(array, *constants)
-
-            @staticmethod
-            def setup_context(ctx: Any, inputs: tuple[Any, ...], output: Array) -> None:  # noqa: ARG004
-                array, _, ctx.slope, *constants = inputs
-                ctx.save_for_backward(array, *constants)
-
-            @staticmethod
-            def backward(ctx: Any, cotangent: Array) -> Any:
-                array, *constants = ctx.saved_tensors
-                return cotangent * ctx.slope(array, *constants), None, None, *[None] * len(constants)
-
-        return Sloped
-
-    def with_slope(self, value: Any, slope: Any, array: Array, *constants: Array) -> Array:
-        return self._sloped.apply(array, value, slope, *constants)
-
-    def gathered(self, array: Array) -> Array:
-        return array
-
-    def map_blocks(self, function: Any, array: Array, rows: int) -> Array:
-        return self._torch.cat([function(block) for block in array.split(rows)])
-
-    def where(self, condition: Array, yes: Any, no: Any) -> Array:
-        return self._torch.where(condition, yes, no)
-
-    def sum(self, array: Array, axis: int | None = None, keepdims: bool = False) -> Array:
-        return array.sum() if axis is None else array.sum(dim=axis, keepdim=keepdims)
-
-    def widened(self, array: Array) -> Array:
-        return array if array.device.type == "mps" else array.to(self.float64)  # which has no double precision
-
-    def sum_rows(self, array: Array) -> Array:
-        return self.widened(array).sum(dim=0)
-
-    def cumsum(self, array: Array) -> Array:
-        return array.cumsum(dim=-1)
-
-    def reversed(self, array: Array) -> Array:
-        return array.flip(-1)
-
-    def argsort(self, array: Array) -> Array:
-        return array.argsort(dim=-1)
-
-    def take_along(self, array: Array, index: Array) -> Array:
-        return array.gather(-1, index)
-
-    def concatenate(self, arrays: list[Array]) -> Array:
-        return self._torch.cat(arrays, dim=-1)
-
-    def max(self, array: Array, axis: int, keepdims: bool = False) -> Array:
-        return array.amax(dim=axis, keepdim=keepdims)
-
-    def argmax(self, array: Array, axis: int) -> Array:
-        return array.argmax(dim=axis)
-
-    def maximum(self, array: Array, bound: float) -> Array:
-        return array.clamp(min=bound)
-
-    def minimum(self, array: Array, bound: float) -> Array:
-        return array.clamp(max=bound)
-
-    def expm1(self, array: Array) -> Array:
-        # PyTorch takes its slope as expm1(x) + 1, which is 0 below exp(-37)
-        return self._torch.where(array > -0.5, self._torch.expm1(array), self._torch.exp(array) - 1)
-
-    def softplus(self, array: Array) -> Array:
-        # the default threshold of 20 drops exp(-20) = 2e-9; beyond 40 the rest is below double precision
-        return self._torch.nn.functional.softplus(array, threshold=40)
-
-    def stop_gradient(self, array: Array) -> Array:
-        return array.detach()
-
-
 class _TensorFlow:
     name = "tensorflow"
 
@@ -305,6 +178,9 @@ class _TensorFlow:
 
     def constant(self, value: Any, like: Array, dtype: Any) -> Array:  # noqa: ARG002
         return self._tf.cast(value, dtype) if self._tf.is_tensor(value) else self._tf.constant(value, dtype)
+
+    def parameter(self, array: Float64Array, like: Array, dtype: Any) -> Array:
+        return self.constant(array, like, dtype)
 
     def astype(self, array: Array, dtype: Any) -> Array:
         return self._tf.cast(array, dtype)
@@ -327,6 +203,9 @@ class _TensorFlow:
         traced = self._tf.shape(array)
         return tuple(traced[i] if size is None else size for i, size in enumerate(known))
 
+    def length(self, array: Array, axis: int) -> int | None:
+        return array.shape.as_list()[axis]  # type: ignore[no-any-return]
+
     def pinned(self, array: Array, shape: tuple[Any, ...]) -> Array:
         if all(isinstance(size, int) for size in (*shape, *self.shape(array))):
             return array
@@ -341,6 +220,12 @@ class _TensorFlow:
         order = list(range(array.shape.rank))
         order.insert(destination % len(order), order.pop(source))
         return self._tf.transpose(array, order)
+
+    def with_axis(self, array: Array) -> Array:
+        return array[..., None]
+
+    def without_axis(self, array: Array) -> Array:
+        return array[..., 0]
 
     def arange(self, stop: int, like: Array, dtype: Any) -> Array:  # noqa: ARG002
         return self._tf.range(stop, dtype=dtype)
@@ -414,14 +299,46 @@ def _loaded(framework: str) -> Namespace:
         from counterpoise.arrays.on_jax import JaxNamespace
 
         return JaxNamespace()
-    tables: dict[str, Any] = {"torch": _Torch, "tensorflow": _TensorFlow}
-    return tables[framework]()  # type: ignore[no-any-return]
+    if framework == "torch":
+        from counterpoise.arrays.on_torch import TorchNamespace
+
+        return TorchNamespace()
+    return _TensorFlow()
 
 
 def shape_text(shape: tuple[Any, ...]) -> str:
     """A shape for an error message; a size that is unknown while tracing is a question mark."""
     sizes = [str(size) if isinstance(size, int) else "?" for size in shape]
     return f"({', '.join(sizes)}{',' if len(sizes) == 1 else ''})"
+
+
+def value_text(value: Any) -> str:
+    """Any value for an error message, in a line: of an array its shape, its dtype and its first numbers.
+
+    Examples
+    --------
+    >>> value_text(np.arange(1000))
+    'an array of shape (1000,), int64: 0, 1, 2, 3, ...'
+    >>> value_text("none")
+    "'none'"
+    """
+    shape, dtype = getattr(value, "shape", None), getattr(value, "dtype", None)
+    if shape is None or dtype is None:
+        text = repr(value)
+        return text if len(text) <= _LONGEST else text[:_LONGEST] + "..."
+    return f"an array of shape {shape_text(tuple(shape))}, {str(dtype).removeprefix('torch.')}{_first_numbers(value)}"
+
+
+def _first_numbers(array: Array) -> str:
+    """The first numbers of an array, where they can be seen."""
+    try:
+        if not namespace(array).is_concrete(array):
+            return ""
+        numbers = np.asarray(array.detach() if hasattr(array, "detach") else array).reshape(-1)
+    except (UserError, TypeError):
+        return ""
+    shown = [f"{number}" for number in numbers[:_FIRST].tolist()]
+    return ": " + ", ".join([*shown, *(["..."] if len(numbers) > _FIRST else [])]) if shown else ""
 
 
 def at_least_single(xp: Namespace, array: Array) -> Array:

@@ -27,6 +27,9 @@ class NumPyLike:
     def constant(self, value: Any, like: Array, dtype: Any) -> Array:  # noqa: ARG002  (part of the protocol)
         return self.xp.asarray(value, dtype=dtype)
 
+    def parameter(self, array: Array, like: Array, dtype: Any) -> Array:
+        return self.constant(array, like, dtype)
+
     def astype(self, array: Array, dtype: Any) -> Array:
         return array.astype(dtype)
 
@@ -43,11 +46,20 @@ class NumPyLike:
     def shape(self, array: Array) -> tuple[Any, ...]:
         return tuple(array.shape)
 
+    def length(self, array: Array, axis: int) -> int | None:
+        return int(array.shape[axis])
+
     def reshape(self, array: Array, shape: tuple[Any, ...]) -> Array:
         return self.xp.reshape(array, shape)
 
     def pinned(self, array: Array, shape: tuple[Any, ...]) -> Array:  # noqa: ARG002
         return array
+
+    def with_axis(self, array: Array) -> Array:
+        return array[..., None]
+
+    def without_axis(self, array: Array) -> Array:
+        return array[..., 0]
 
     def arange(self, stop: int, like: Array, dtype: Any) -> Array:  # noqa: ARG002
         return self.xp.arange(stop, dtype=dtype)

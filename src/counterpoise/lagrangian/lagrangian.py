@@ -18,6 +18,7 @@ untrained model under a strict bound would learn to flag nothing before it learn
 """
 
 import dataclasses
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
@@ -31,7 +32,7 @@ from counterpoise.arrays import Array, Namespace, namespace, numpy_namespace
 from counterpoise.errors import UserError
 from counterpoise.goals import Confusion, Constraint, Cost, Goal
 from counterpoise.losses import loss
-from counterpoise.losses.arguments import Arguments, arguments_of, counted_only
+from counterpoise.losses.arguments import Arguments, arguments_of
 from counterpoise.losses.replicas import ALONE, Replicas
 from counterpoise.recipes import SigmoidRecipe
 from counterpoise.recipes.parameters import one_number
@@ -128,7 +129,7 @@ def shortfall(goal: Goal, confusion: Confusion) -> NDArray[np.float64]:
     return np.where(silent, np.inf, short)  # no alert, hence no precision: worse than any attempt
 
 
-@dataclass(frozen=True, slots=True, eq=False, init=False)
+@dataclass(frozen=True, slots=True, weakref_slot=True, eq=False, init=False)
 class Lagrangian:
     """The class weights that serve a goal, and how they follow the decisions.
 
@@ -182,6 +183,18 @@ class Lagrangian:
         }
         for name, value in values.items():
             object.__setattr__(self, name, value)
+
+    def to_json(self) -> str:
+        """What it is made from, as one line of JSON; `from_json` gives it back."""
+        counts = self.counts.n.tolist()
+        return json.dumps(
+            {"goal": str(self.goal), "counts": counts, "robustness": self.robustness, "warm_up": self.warm_up}
+        )
+
+    @classmethod
+    def from_json(cls, text: str) -> "Lagrangian":
+        """The Lagrangian that `to_json` wrote."""
+        return cls(**json.loads(text))
 
     def initial_state(self) -> GoalState:
         """Multipliers of 1 and nothing counted, as NumPy arrays."""
@@ -508,7 +521,7 @@ def _of_class(arguments: Arguments, positive: Any, negative: Any) -> Array:
 
 def checked(logits: Array, target: Array, sample_weight: Any) -> Arguments:
     """The arguments in their one form, with a target of 0 or 1: a decision cannot be counted as half right."""
-    arguments = counted_only(arguments_of(logits, target, _surrogate(0.0), sample_weight, None, -1))
+    arguments = arguments_of(logits, target, _surrogate(0.0), sample_weight, None, -1)
     xp, y = arguments.xp, arguments.target
     hard = (y == 0) | (y == 1)
     if not xp.is_concrete(y):
@@ -532,12 +545,7 @@ def _vector(xp: Namespace, scalars: Sequence[Any], like: Array) -> Array:
     """Scalars of any framework as a float32 vector of the state's."""
     if xp is numpy_namespace:
         return np.array([float(scalar) for scalar in scalars], np.float32)
-    places = np.eye(len(scalars), dtype=np.float32)
-    parts = [
-        xp.constant(place, like, xp.float32) * xp.constant(scalar, like, xp.float32)
-        for place, scalar in zip(places, scalars, strict=True)
-    ]
-    return sum(parts[1:], parts[0])
+    return xp.concatenate([xp.reshape(xp.constant(scalar, like, xp.float32), (1,)) for scalar in scalars])
 
 
 def _clipped(xp: Namespace, log_multiplier: Array) -> Array:

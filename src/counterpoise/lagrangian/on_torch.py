@@ -2,14 +2,44 @@
 
 import copy
 from collections.abc import Callable
-from typing import Any
+from functools import lru_cache
+from typing import Any, Self
 
 import torch
 
+from counterpoise.arrays.on_torch import has_numbers, is_traced, pretending_mode
 from counterpoise.errors import UserError
 from counterpoise.goals import Goal
 from counterpoise.lagrangian.lagrangian import GoalState, Lagrangian, Progress, check_same_goal, goal_loss, judged
 from counterpoise.lagrangian.threshold import Judged, judged_at_best
+from counterpoise.losses.criterion_on_torch import follow, learns, refuse_unknown_parameter, text_of_bytes
+from counterpoise.losses.plan_on_torch import is_plain
+from counterpoise.recipes.on_torch import outside_graph
+
+_lagrangian_of = lru_cache(maxsize=64)(Lagrangian.from_json)
+
+
+@torch.compiler.assume_constant_result  # type: ignore[untyped-decorator]
+def _text_of(lagrangian: Lagrangian) -> str:
+    """The Lagrangian as JSON, a constant of a compiled program."""
+    return lagrangian.to_json()
+
+
+@torch.compiler.allow_in_graph  # type: ignore[untyped-decorator]
+def _goal_node(
+    logits: torch.Tensor,
+    target: torch.Tensor,
+    sample_weight: torch.Tensor | None,
+    lagrangian: str,
+    learn: bool,
+    log_multiplier: torch.Tensor,
+    counted: torch.Tensor,
+    epochs: torch.Tensor,
+) -> Any:
+    """The loss as one node of a graph, with the state after it."""
+    state = GoalState(log_multiplier, counted, epochs)
+    value, state = goal_loss(logits, target, state, _lagrangian_of(lagrangian), sample_weight, learn)
+    return value, *state
 
 
 class GoalLoss(torch.nn.Module):
@@ -17,7 +47,8 @@ class GoalLoss(torch.nn.Module):
 
     The multipliers and the running counts are buffers: they move with `.to()`, but keep single precision, and are in
     the state dict, which the criterion of another goal refuses. They learn in training mode where gradients are
-    recorded, so not under `torch.no_grad()`. Decisions are those of the batches, which should be drawn as the data are.
+    recorded, so not under `torch.no_grad()`; from a batch that a checkpoint computes twice they learn once. Decisions
+    are those of the batches, which should be drawn as the data are. `robustness` and `warm_up` can be assigned later.
 
     Parameters
     ----------
@@ -62,21 +93,55 @@ class GoalLoss(torch.nn.Module):
         for name, value in self.lagrangian.initial_state()._asdict().items():
             self.register_buffer(name, torch.tensor(value.tolist(), dtype=torch.float32))
 
+    def __setattr__(self, name: str, value: Any) -> None:
+        """Assign `robustness` or `warm_up`, or refuse what is no setting; nothing is taken and then ignored."""
+        own = self.__dict__.get("lagrangian")
+        if own is not None and name in ("goal", "counts", "prior", "memory"):
+            raise UserError(f"the {name} of a GoalLoss is fixed, since its state belongs to it; make a new GoalLoss")
+        if own is not None and name in ("robustness", "warm_up"):
+            settings = {"robustness": own.robustness, "warm_up": own.warm_up, name: value}
+            self.lagrangian = Lagrangian(own.goal, own.counts, **settings)
+            return
+        if own is not None:
+            refuse_unknown_parameter(self, name, "it has robustness and warm_up; weigh rows by sample_weight")
+        super().__setattr__(name, value)
+
+    def __getattr__(self, name: str) -> Any:
+        """A setting."""
+        own = self.__dict__.get("lagrangian")
+        if own is not None and name in ("goal", "counts", "robustness", "warm_up"):
+            return getattr(own, name)
+        return super().__getattr__(name)
+
     def forward(
         self, logits: torch.Tensor, target: torch.Tensor, sample_weight: torch.Tensor | None = None
     ) -> torch.Tensor:
         """The mean loss of a batch; target 0 or 1 of the logits' shape, sample_weight (N,) or of that shape."""
+        if torch.jit.is_scripting():  # type: ignore[attr-defined]
+            raise RuntimeError("TorchScript cannot call this loss; trace or export the module, or call it outside")
+        else:  # noqa: RET506  (TorchScript leaves this branch out)
+            return self._loss(logits, target, sample_weight)
+
+    def _loss(self, logits: Any, target: Any, sample_weight: Any) -> torch.Tensor:
         if not isinstance(logits, torch.Tensor):
             raise UserError(f"logits are {type(logits).__name__}; pass the model's output, a torch.Tensor")
-        learn = self.training and torch.is_grad_enabled()
-        state = GoalState(*(getattr(self, name) for name in GoalState._fields))
-        if logits.device.type == "cpu" and not torch.compiler.is_compiling():
-            # a few numbers cost NumPy far less than they cost PyTorch
-            state = GoalState(*(part.numpy() for part in state))
-        value, state = goal_loss(logits, target, state, self.lagrangian, sample_weight, learn)
+        learn = learns(self)
+        parts: list[Any] = [follow(self, name, logits) for name in GoalState._fields]
+        if torch.compiler.is_compiling():
+            text = _text_of(self.lagrangian)
+            value, *after = _goal_node(logits, target, sample_weight, text, learn, *parts)
+        else:
+            learn = learn and has_numbers(logits) == has_numbers(parts[0])  # shapes alone leave no trace
+            if pretending_mode() is not None and has_numbers(parts[0]):
+                parts = list(self.lagrangian.initial_state())  # which serves for a shape
+            elif not is_traced() and all(is_plain(part) for part in parts):
+                # a few numbers cost NumPy far less than they cost PyTorch
+                parts = [part.numpy() for part in parts]
+            given = (logits, target, GoalState(*parts), self.lagrangian, sample_weight, learn)
+            value, after = outside_graph(goal_loss, *given)
         if learn:
-            for name, part in state._asdict().items():
-                getattr(self, name).copy_(torch.as_tensor(part))
+            for name, part in zip(GoalState._fields, after, strict=True):
+                self._buffers[name].copy_(torch.as_tensor(part))  # type: ignore[union-attr]
         return value  # type: ignore[no-any-return]
 
     def progress(self) -> Progress:
@@ -87,11 +152,13 @@ class GoalLoss(torch.nn.Module):
         """How the goal stands on these rows; the state takes no notice."""
         return judged(logits, target, self.lagrangian, sample_weight)
 
-    def _apply(self, fn: Callable[[torch.Tensor], torch.Tensor], recurse: bool = True) -> "GoalLoss":  # noqa: ARG002
+    def _apply(self, fn: Callable[[torch.Tensor], torch.Tensor], recurse: bool = True) -> Self:  # noqa: ARG002
         # .half() and the like would round the counts; only the device is taken over
         device = fn(torch.zeros(())).device
         for name, buffer in self._buffers.items():
-            self._buffers[name] = None if buffer is None else buffer.to(device)
+            if buffer is not None:
+                nothing = buffer.is_meta and device.type != "meta"  # there were no numbers: as at the start
+                self._buffers[name] = torch.zeros_like(buffer, device=device) if nothing else buffer.to(device)
         return self
 
     def get_extra_state(self) -> torch.Tensor:
@@ -100,13 +167,18 @@ class GoalLoss(torch.nn.Module):
 
     def set_extra_state(self, state: torch.Tensor) -> None:
         """Refuse the state of another goal."""
-        check_same_goal(self.lagrangian.goal, bytes(state.tolist()).decode())
+        check_same_goal(self.lagrangian.goal, text_of_bytes(state))
 
     def _load_from_state_dict(self, state_dict: dict[str, Any], prefix: str, *args: Any) -> None:
         # the goal first, so that a state that is refused changes nothing
         state = state_dict.get(f"{prefix}_extra_state")
         if state is not None:
             self.set_extra_state(state)
+        for name in GoalState._fields:
+            saved = state_dict.get(prefix + name)
+            if isinstance(saved, torch.Tensor) and not bool(torch.isfinite(saved).all()):
+                args[-1].append(f"{prefix}{name} holds NaN or infinity; it was cast to a type that is too small")
+                return
         super()._load_from_state_dict(state_dict, prefix, *args)
 
     def extra_repr(self) -> str:

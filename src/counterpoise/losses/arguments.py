@@ -10,10 +10,16 @@ from typing import Any
 
 import numpy as np
 
-from counterpoise.arrays import Array, Namespace, namespace, shape_text
+from counterpoise.arrays import Array, Namespace, namespace, shape_text, value_text
 from counterpoise.errors import UserError, warn_about_weights
 from counterpoise.recipes import Recipe, SigmoidRecipe, SoftmaxRecipe
-from counterpoise.recipes.logits import checked_logits
+from counterpoise.recipes.logits import checked_logits, refuse_bad_logits
+
+CLASS_WEIGHT = {"softmax": "weight", "sigmoid": "pos_weight"}
+"""The parameter of a recipe that PyTorch's own losses have too, by family."""
+
+
+_RECIPES = (SoftmaxRecipe, SigmoidRecipe)
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,7 +28,9 @@ class Arguments:
 
     `logits` are (..., C), at least float32. `target` is integer (...) where it names classes (`hard`), else of
     the logits' shape and dtype. `keep` is False for ignored entries, or None where nothing is ignored.
-    `weight` is the sample weight of each entry of the unreduced loss, or None.
+    `weight` is the sample weight of each entry of the unreduced loss, or None. `class_weight` is what replaces the
+    recipe's weight of each class, or None. The logits of entries that do not
+    count are not looked at: what has no meaning in them has become 0.
     """
 
     xp: Namespace
@@ -32,18 +40,7 @@ class Arguments:
     keep: Array | None
     weight: Array | None
     classes: int
-
-
-def counted_only(given: Arguments) -> Arguments:
-    """The arguments with logits of 0 where an entry does not count: whatever they are, no gradient sees them."""
-    xp, counts = given.xp, given.keep
-    if given.weight is not None:
-        counts = given.weight != 0 if counts is None else counts & (given.weight != 0)
-    if counts is None:
-        return given
-    if len(xp.shape(counts)) < len(xp.shape(given.logits)):
-        counts = counts[..., None]
-    return dataclasses.replace(given, logits=xp.where(counts, given.logits, 0.0))
+    class_weight: Array | None = None
 
 
 def warn_about_one_weight(recipe: SoftmaxRecipe, classes: int) -> None:
@@ -55,11 +52,63 @@ def warn_about_one_weight(recipe: SoftmaxRecipe, classes: int) -> None:
         )
 
 
-def _same(a: tuple[Any, ...], b: tuple[Any, ...]) -> bool:
+def same_shape(a: tuple[Any, ...], b: tuple[Any, ...]) -> bool:
     """Whether two shapes can be equal; sizes that are unknown while tracing are taken on trust."""
-    return len(a) == len(b) and all(
-        m == n for m, n in zip(a, b, strict=True) if isinstance(m, int) and isinstance(n, int)
-    )
+    return len(a) == len(b) and all(_can_be_equal(m, n) for m, n in zip(a, b, strict=True))
+
+
+def _can_be_equal(m: Any, n: Any) -> bool:
+    if isinstance(m, int) and isinstance(n, int):
+        return m == n
+    if "SymInt" in (type(m).__name__, type(n).__name__):  # PyTorch's compiler answers, and holds the program to it
+        return bool(m == n)
+    return True
+
+
+def checked_ignore_index(ignore_index: Any, *, whole: bool) -> int | float | None:
+    """The value of targets to leave out, as a number of Python.
+
+    Parameters
+    ----------
+    ignore_index
+        What the user gave.
+    whole
+        Whether targets are class indices, hence integers of 64 bits; else any number, and NaN leaves out NaN.
+
+    Examples
+    --------
+    >>> checked_ignore_index(np.int64(-100), whole=True)
+    -100
+    """
+    if ignore_index is None:
+        return None
+    if isinstance(ignore_index, bool) or not isinstance(ignore_index, int | float | np.number):
+        raise UserError(f"ignore_index is {value_text(ignore_index)}; it must be one number")
+    if not whole:
+        return float(ignore_index)
+    if not isinstance(ignore_index, int | np.integer) and not float(ignore_index).is_integer():
+        raise UserError(f"ignore_index is {ignore_index!r}; class indices are integers")
+    ignored = int(ignore_index)
+    if abs(ignored) >= 2**63:
+        raise UserError(f"ignore_index is {ignore_index!r}, which no target of 64 bits can hold")
+    return ignored
+
+
+def _without_unseen(xp: Namespace, z: Array, keep: Array | None, weight: Array | None, family: str) -> Array:
+    """The logits, with 0 for those of entries that are ignored, and for what has no meaning where the weight is 0.
+
+    Such logits may be NaN; in a product with 0 they would still make the gradient NaN. Those of weight 0 that have a
+    meaning stay, since the slope by the weight is the loss.
+    """
+    softmax = family == "softmax"
+    if keep is not None:
+        z = xp.where(xp.with_axis(keep) if softmax else keep, z, 0.0)
+    if weight is None:
+        return z
+    if not softmax:
+        return xp.where((weight == 0) & (z != z), 0.0, z)
+    impossible = xp.max(z, -1, True) == -float("inf")
+    return xp.where(xp.with_axis(weight == 0) & (impossible | (z != z) | (z == float("inf"))), 0.0, z)
 
 
 def to_framework(xp: Namespace, name: str, value: Any, like: Array) -> Array:
@@ -121,24 +170,21 @@ def softmax_arguments(
     y = to_framework(xp, "target", target, z)
     y_shape = xp.shape(y)
     whole = not xp.is_floating(y) and not xp.is_boolean(y)
-    hard = whole and _same(y_shape, shape[:-1])
-    if whole and classes > 1 and _same(y_shape, (*shape[:-1], 1)):
+    hard = whole and same_shape(y_shape, shape[:-1])
+    if whole and classes > 1 and same_shape(y_shape, (*shape[:-1], 1)):
         y, hard = xp.reshape(y, shape[:-1]), True
     keep = None
     if hard:
         y = xp.pinned(xp.astype(y, xp.int64), shape[:-1])
-        if ignore_index is not None:
-            if not isinstance(ignore_index, int | float | np.number) or int(ignore_index) != ignore_index:
-                raise UserError(f"ignore_index is {ignore_index!r}; class indices are integers")
-            if abs(ignore_index) >= 2**63:
-                raise UserError(f"ignore_index is {ignore_index!r}, which no target of 64 bits can hold")
-            keep = y != int(ignore_index)
+        ignored = checked_ignore_index(ignore_index, whole=True)
+        if ignored is not None:
+            keep = y != ignored
             y = xp.where(keep, y, xp.constant(0, y, y.dtype))
         if xp.is_concrete(y):
             _check_classes(np.asarray(y), classes)
     else:
         moved = xp.moveaxis(y, class_axis, -1) if len(y_shape) == len(shape) else y
-        if not _same(xp.shape(moved), shape):
+        if not same_shape(xp.shape(moved), shape):
             raise UserError(_target_shape_problem(xp, y, z, class_axis))
         if ignore_index is not None:
             raise UserError("ignore_index is for integer targets; give rows of a soft target sample_weight 0 instead")
@@ -148,10 +194,12 @@ def softmax_arguments(
             xp,
             "target",
             xp.pinned(xp.astype(moved, z.dtype), shape),
-            lambda t: ~((t >= 0) & (t < float("inf"))),
+            lambda t: (t < 0) | (t != t) | (t == float("inf")),
             "a soft target's shares are finite and at least 0",
         )
     weight = _row_weight(xp, sample_weight, z, shape[:-1])
+    z = _without_unseen(xp, z, keep, weight, "softmax")
+    refuse_bad_logits(xp, z, "softmax", class_axis)
     return Arguments(xp, z, y, hard, keep, weight, classes)
 
 
@@ -165,11 +213,11 @@ def _target_shape_problem(xp: Namespace, y: Array, z: Array, class_axis: int) ->
         f"{shape_text(tuple(moved))} or a soft target {shape_text(tuple(given))}; found {shape_text(y_shape)} "
         f"of dtype {y.dtype}"
     )
-    if xp.is_floating(y) and _same(y_shape, tuple(moved)):
+    if xp.is_floating(y) and same_shape(y_shape, tuple(moved)):
         return problem + ". Class indices must be integers"
     for axis in range(len(given)):
         rest = given[:axis] + given[axis + 1 :]
-        if axis != class_axis % len(given) and _same(y_shape, tuple(rest)):
+        if axis != class_axis % len(given) and same_shape(y_shape, tuple(rest)):
             return problem + f". Is the class axis {axis}? Pass class_axis={axis}"
     return problem
 
@@ -207,28 +255,29 @@ def sigmoid_arguments(
     y_shape = xp.shape(y)
     if len(y_shape) == len(shape) > 1:
         y = xp.moveaxis(y, class_axis, -1)
-    elif _same((*y_shape, 1), shape) or _same(y_shape, (*shape, 1)):
+    elif same_shape((*y_shape, 1), shape) or same_shape(y_shape, (*shape, 1)):
         y = xp.reshape(y, shape)
-    if not _same(xp.shape(y), shape):
+    if not same_shape(xp.shape(y), shape):
         raise UserError(
             f"a sigmoid loss wants a target of the logits' shape {shape_text(xp.shape(logits))}; "
             f"found {shape_text(y_shape)}"
         )
     y = xp.pinned(xp.astype(y, z.dtype), shape)
     keep = None
-    if ignore_index is not None:
-        if not isinstance(ignore_index, int | float | np.number):
-            raise UserError(f"ignore_index is {ignore_index!r}; it must be one number")
-        keep = y != float(ignore_index)
+    ignored = checked_ignore_index(ignore_index, whole=False)
+    if ignored is not None:
+        keep = y != ignored if ignored == ignored else y == y
         y = xp.where(keep, y, 0.0)
     y = refuse_values(
         xp,
         "target",
         y,
-        lambda t: ~((t >= 0) & (t <= 1)),
+        lambda t: (t < 0) | (t != t) | (t > 1),
         "a sigmoid target lies between 0 and 1 (pass ignore_index if it marks entries to leave out)",
     )
     weight = _element_weight(xp, sample_weight, z, shape, class_axis)
+    z = _without_unseen(xp, z, keep, weight, "sigmoid")
+    refuse_bad_logits(xp, z, "sigmoid", class_axis)
     return Arguments(xp, z, y, False, keep, weight, classes)
 
 
@@ -240,7 +289,7 @@ def _checked_weight(xp: Namespace, sample_weight: Any, z: Array) -> Array:
         xp,
         "sample_weight",
         weight,
-        lambda w: ~((w >= 0) & (w < float("inf"))),
+        lambda w: (w < 0) | (w != w) | (w == float("inf")),
         "weights are finite and at least 0",
     )
     return xp.astype(weight, z.dtype)
@@ -255,9 +304,9 @@ def _row_weight(xp: Namespace, sample_weight: Any, z: Array, rows: tuple[Any, ..
     if len(shape) == len(rows) + 1 and shape[-1] == 1:
         weight = xp.reshape(weight, shape[:-1])
         shape = shape[:-1]
-    if _same(shape, rows):
+    if same_shape(shape, rows):
         return xp.pinned(weight, rows)
-    if len(shape) == 0 or (len(shape) < len(rows) and _same(shape, rows[: len(shape)])):
+    if len(shape) == 0 or (len(shape) < len(rows) and same_shape(shape, rows[: len(shape)])):
         return _spread(xp, weight, rows, len(rows) - len(shape))
     if len(shape) == len(rows) > 1 and all(given in (1, size) for given, size in zip(shape, rows, strict=True)):
         return xp.broadcast_to(weight, rows)
@@ -278,15 +327,15 @@ def _element_weight(
     if len(given) == len(shape) and len(shape):
         weight = xp.moveaxis(weight, class_axis, -1) if len(shape) > 1 else weight
         given = xp.shape(weight)
-        if _same(given, shape):
+        if same_shape(given, shape):
             return xp.pinned(weight, shape)
-        if _same(given, (*shape[:-1], 1)):
+        if same_shape(given, (*shape[:-1], 1)):
             return _spread(xp, xp.reshape(weight, shape[:-1]), shape, 1)
     elif len(given) == 0:
         return _spread(xp, weight, shape, len(shape))
-    elif _same(given, shape[: len(given)]) and len(given) < len(shape):
+    elif same_shape(given, shape[: len(given)]) and len(given) < len(shape):
         return _spread(xp, weight, shape, len(shape) - len(given))
-    elif _same(given, (*shape, 1)):
+    elif same_shape(given, (*shape, 1)):
         return xp.reshape(weight, shape)
     raise UserError(
         f"sample_weight has shape {shape_text(given)}, but the loss has shape {shape_text(shape)}; "
@@ -297,22 +346,55 @@ def _element_weight(
 def _spread(xp: Namespace, weight: Array, shape: tuple[Any, ...], missing: int) -> Array:
     """`weight` with `missing` trailing axes, broadcast to `shape`."""
     weight = xp.pinned(weight, shape[: len(shape) - missing])
-    return xp.broadcast_to(weight[(..., *(None,) * missing)], shape)
+    for _ in range(missing):
+        weight = xp.with_axis(weight)
+    return xp.broadcast_to(weight, shape)
 
 
 def arguments_of(
-    logits: Any, target: Any, recipe: Recipe, sample_weight: Any, ignore_index: float | None, class_axis: int
+    logits: Any,
+    target: Any,
+    recipe: Recipe,
+    sample_weight: Any,
+    ignore_index: float | None,
+    class_axis: int,
+    class_weight: Any = None,
 ) -> Arguments:
     """The arguments of a loss of either family in their one form."""
     check_recipe(recipe)
+    given = (sample_weight, ignore_index, class_axis)
     if isinstance(recipe, SoftmaxRecipe):
-        return softmax_arguments(logits, target, recipe, sample_weight, ignore_index, class_axis)
-    return sigmoid_arguments(logits, target, recipe, sample_weight, ignore_index, class_axis)
+        arguments = softmax_arguments(logits, target, recipe, *given)
+    else:
+        arguments = sigmoid_arguments(logits, target, recipe, *given)
+    if class_weight is None:
+        return arguments
+    return dataclasses.replace(arguments, class_weight=_checked_class_weight(arguments, class_weight))
+
+
+def _checked_class_weight(arguments: Arguments, class_weight: Array) -> Array:
+    """Class weights in the dtype of the logits; those that cannot be are an error, or NaN."""
+    xp = arguments.xp
+    axes = len(xp.shape(class_weight))
+    if axes > 1 or (axes == 1 and xp.length(class_weight, 0) != arguments.classes):
+        raise UserError(
+            f"the class weights have shape {shape_text(xp.shape(class_weight))}, but logits have {arguments.classes} "
+            "classes; pass one weight per class, in class order"
+        )
+    weight = refuse_values(
+        xp,
+        "the class weight",
+        class_weight,
+        lambda w: (w < 0) | (w != w) | (w == float("inf")),
+        "weights are finite and at least 0",
+    )
+    return xp.astype(weight, arguments.logits.dtype)
 
 
 def check_recipe(recipe: Any) -> None:
     """Raise for what is no recipe, such as the name of one."""
-    if not isinstance(recipe, SoftmaxRecipe | SigmoidRecipe):
+    if not isinstance(recipe, _RECIPES):
         raise UserError(
-            f"recipe is {recipe!r}; pass a recipe, such as counterpoise.recipe('softmax.focal') or softmax.focal()"
+            f"recipe is {value_text(recipe)}; pass a recipe, such as counterpoise.recipe('softmax.focal') or "
+            "softmax.focal()"
         )

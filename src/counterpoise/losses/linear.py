@@ -4,11 +4,9 @@ from typing import Any
 
 import numpy as np
 
-from counterpoise.arrays import Array, namespace, shape_text
-from counterpoise.errors import UserError
-from counterpoise.losses.arguments import check_recipe
+from counterpoise.arrays import Array
+from counterpoise.losses.layer import checked_layer
 from counterpoise.losses.loss import loss
-from counterpoise.losses.reduction import check_reduction
 from counterpoise.recipes import Recipe
 
 
@@ -60,24 +58,12 @@ def linear_loss(
     >>> float(linear_loss(features, weight, None, np.array([0, 1]), softmax.cross_entropy()).round(4))
     1.3863
     """
-    check_recipe(recipe)
-    check_reduction(reduction, normalizer)
-    if reduction == "none":
-        raise UserError('linear_loss has no reduction "none": its gradient would need the logits of all rows; use loss')
-    xp = namespace(features)
-    shapes = [xp.shape(features), tuple(weight.shape), () if bias is None else tuple(bias.shape)]
-    if len(shapes[0]) != 2 or len(shapes[1]) != 2 or shapes[0][1] != shapes[1][1]:
-        raise UserError(
-            f"features {shape_text(shapes[0])} and weight {shape_text(shapes[1])} do not fit; pass (N, H) and (C, H), "
-            "as torch.nn.Linear holds its weight"
-        )
-    if bias is not None and shapes[2] != shapes[1][:1]:
-        raise UserError(f"bias has shape {shape_text(shapes[2])}; weight has {shapes[1][0]} classes")
     options = (sample_weight, reduction, normalizer, ignore_index)
-    if xp.name == "torch":
+    if type(features).__module__.startswith("torch"):
         from counterpoise.losses.linear_on_torch import linear_torch_loss
 
         return linear_torch_loss(features, weight, bias, target, recipe, *options)
+    xp = checked_layer(features, weight, bias, recipe, reduction)
     transposed = np.swapaxes(weight, 0, 1) if xp.name == "numpy" else xp.moveaxis(weight, 0, 1)
     logits = features @ transposed
     return loss(logits if bias is None else logits + bias, target, recipe, *options)

@@ -11,13 +11,15 @@ import torch
 from torch.utils.checkpoint import checkpoint
 
 from counterpoise.arrays import namespace
-from counterpoise.losses.arguments import arguments_of, to_framework
-from counterpoise.losses.loss import composed
-from counterpoise.losses.on_torch import Call, is_batched, is_there, plan_of
-from counterpoise.losses.reduction import denominator
-from counterpoise.losses.sigmoid import sigmoid_elements
-from counterpoise.losses.softmax import softmax_rows
+from counterpoise.arrays.on_torch import is_traced
+from counterpoise.losses.arguments import arguments_of, check_recipe, to_framework
+from counterpoise.losses.definition import sum_and_denominator
+from counterpoise.losses.kernel_on_torch import is_batched, with_class_weight
+from counterpoise.losses.layer import checked_layer
+from counterpoise.losses.plan_on_torch import Call, is_plain, is_there, plan_of
+from counterpoise.losses.reduction import check_reduction, divided
 from counterpoise.recipes import Recipe, SoftmaxRecipe
+from counterpoise.recipes.on_torch import outside_graph, recipe_of, text_of
 
 _MOST_ROWS = 256
 _MOST_LOGITS = 1 << 26
@@ -33,6 +35,7 @@ class _Step:
     reduction: str
     normalizer: Any
     ignore_index: Any
+    class_weight: torch.Tensor | None = None
     gradients: list[torch.Tensor | None] | None = None
 
     def part(self, rows: slice) -> tuple[torch.Tensor, torch.Tensor | None]:
@@ -44,20 +47,46 @@ def linear_torch_loss(
     features: torch.Tensor,
     weight: torch.Tensor,
     bias: torch.Tensor | None,
-    target: torch.Tensor,
+    target: Any,
     recipe: Recipe,
-    sample_weight: torch.Tensor | None,
+    sample_weight: Any,
     reduction: str,
     normalizer: Any,
     ignore_index: Any,
+    class_weight: torch.Tensor | None = None,
 ) -> torch.Tensor:
-    """The reduced loss; arguments as in `counterpoise.linear_loss`."""
-    if torch.is_autocast_enabled(features.device.type):
-        dtype = torch.get_autocast_dtype(features.device.type)
+    """The reduced loss; arguments as in `counterpoise.linear_loss` and, class weights, in `composed`."""
+    check_recipe(recipe)
+    options = (sample_weight, reduction, normalizer, ignore_index, class_weight)
+    if torch.compiler.is_compiling():
+        value: torch.Tensor = _linear_node(features, weight, bias, target, text_of(recipe), *options)
+        return value
+    return outside_graph(_at_once, features, weight, bias, target, recipe, *options)  # type: ignore[no-any-return]
+
+
+@torch.compiler.allow_in_graph  # type: ignore[untyped-decorator]
+def _linear_node(
+    features: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor | None, target: Any, recipe: str, *options: Any
+) -> torch.Tensor:
+    """The loss as one node of a graph."""
+    return _at_once(features, weight, bias, target, recipe_of(recipe), *options)
+
+
+def _at_once(
+    features: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor | None, target: Any, recipe: Recipe, *options: Any
+) -> torch.Tensor:
+    sample_weight, reduction, normalizer, ignore_index, class_weight = options
+    checked_layer(features, weight, bias, recipe, reduction)
+    check_reduction(reduction, normalizer)
+    device = features.device.type
+    if torch.amp.is_autocast_available(device) and torch.is_autocast_enabled(device):
+        dtype = torch.get_autocast_dtype(device)
         features, weight = features.to(dtype), weight.to(dtype)
         bias = None if bias is None else bias.to(dtype)
+    if class_weight is not None and features.is_cpu and is_plain(class_weight):
+        recipe, class_weight = with_class_weight(recipe, class_weight), None
     target, sample_weight = _per_row(features, target, sample_weight)
-    step = _Step(recipe, target, sample_weight, reduction, normalizer, ignore_index)
+    step = _Step(recipe, target, sample_weight, reduction, normalizer, ignore_index, class_weight)
     if not _has_kernel(features, weight, bias, step):
         return _checkpointed(features, weight, bias, step)
     wanted = [t is not None and t.requires_grad and torch.is_grad_enabled() for t in (features, weight, bias)]
@@ -72,20 +101,22 @@ def linear_torch_loss(
 
 def _per_row(features: torch.Tensor, target: Any, sample_weight: Any) -> tuple[torch.Tensor, torch.Tensor | None]:
     """Target and weight as tensors whose first axis is that of the rows."""
-    xp, rows = namespace(features), len(features)
+    xp, rows = namespace(features), features.shape[0]  # len() would become a constant of a program
     target = to_framework(xp, "target", target, features)
-    if target.shape == (rows, 1) and not target.is_floating_point():
-        target = target.reshape(rows)
+    if target.ndim == 2 and xp.length(target, 1) == 1 and not target.is_floating_point():
+        target = target.reshape(-1)
     if sample_weight is not None:
         sample_weight = to_framework(xp, "sample_weight", sample_weight, features)
         if sample_weight.ndim == 0:
             sample_weight = sample_weight.expand(rows)
-        elif sample_weight.shape == (rows, 1):
-            sample_weight = sample_weight.reshape(rows)
+        elif sample_weight.ndim == 2 and xp.length(sample_weight, 1) == 1:
+            sample_weight = sample_weight.reshape(-1)
     return target, sample_weight
 
 
 def _has_kernel(features: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor | None, step: _Step) -> bool:
+    if is_traced() or step.class_weight is not None:
+        return False
     classes = len(weight)
     if features.dtype is torch.float16:  # its gradients need the room that loss scaling makes, before they are summed
         return False
@@ -183,11 +214,7 @@ def _divisor(
         part, sample_weight = step.part(rows)
         z = _logits(features[rows], weight, bias, buffer[: len(part)])
         arguments = arguments_of(z, part, recipe, sample_weight, step.ignore_index, -1)
-        if isinstance(recipe, SoftmaxRecipe):
-            entries = softmax_rows(arguments, recipe)
-        else:
-            entries = sigmoid_elements(arguments, recipe)
-        by: Any = denominator(arguments, entries.weight, entries.loss, step.reduction, None)
+        by: Any = sum_and_denominator(arguments, recipe, step.reduction, None)[1]
         total += float(by)
     return total
 
@@ -207,25 +234,29 @@ def _sum_of_true_weights(recipe: SoftmaxRecipe, step: _Step, classes: int) -> fl
 
 def _checkpointed(features: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor | None, step: _Step) -> torch.Tensor:
     """The value on any device, with any derivative, from chunks that are computed again when they are needed."""
-    chunks = _chunks(len(features), len(weight))
-    with torch.no_grad():
-        buffer = features.new_empty((chunks[0].stop if chunks else 0, len(weight)))
-        divisor = _divisor(features, weight, bias, step, chunks, buffer)
-    by = step.normalizer if divisor is None or step.normalizer is not None else divisor or 1.0
 
-    def of_chunk(rows: slice) -> Any:
+    def of_chunk(rows: slice) -> tuple[torch.Tensor, ...]:
         target, sample_weight = step.part(rows)
         logits = torch.nn.functional.linear(features[rows], weight, bias)
-        reduction = "sum" if step.reduction == "sum" else "mean"
-        return composed(logits, target, step.recipe, sample_weight, reduction, by, step.ignore_index, -1)
+        arguments = arguments_of(logits, target, step.recipe, sample_weight, step.ignore_index, -1, step.class_weight)
+        total, by = sum_and_denominator(arguments, step.recipe, step.reduction, step.normalizer)
+        return (total,) if by is None else (total, by)
 
-    watched = torch._C._are_functorch_transforms_active()  # `torch.func` knows no checkpoints
-    total = torch.nn.functional.linear(features[:0], weight, bias).sum(
-        dtype=torch.promote_types(features.dtype, torch.float32)
-    )
-    for rows in chunks:
-        total = total + (of_chunk(rows) if watched else checkpoint(of_chunk, rows, use_reentrant=False))
-    return total * 0 if divisor == 0 else total
+    # neither `torch.func` nor a traced program knows checkpoints
+    watched = torch._C._are_functorch_transforms_active() or torch._C._get_tracing_state() is not None
+    if torch.compiler.is_exporting() or torch._C._get_tracing_state() is not None:
+        chunks = [slice(None)]  # the number of rows is not that of the program
+    else:
+        chunks = _chunks(len(features), len(weight)) or [slice(None)]
+    parts = [
+        of_chunk(rows) if watched else checkpoint(of_chunk, rows, use_reentrant=False, preserve_rng_state=False)
+        for rows in chunks
+    ]
+    total, *by = (torch.stack(each).sum(0) for each in zip(*parts, strict=True))
+    if step.normalizer is not None:
+        by = [parts[0][1]]
+    found: torch.Tensor = divided(namespace(features), total, by[0] if by else None)
+    return found
 
 
 class _Linear(torch.autograd.Function):

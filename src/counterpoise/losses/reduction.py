@@ -2,14 +2,15 @@
 
 "mean" divides by what was counted: rows of a softmax loss, elements of a sigmoid loss, ignored ones left out;
 weights do not enter it. "weighted_mean" divides by the weights, "nonzero_mean" by how many of them are not 0. A
-denominator of 0 gives 0, with zero gradient.
+denominator of 0, with nothing to count, gives 0, with zero gradient. A normalizer of 0 is a mistake: an error where its
+value can be seen, else NaN.
 """
 
 from typing import Any
 
 import numpy as np
 
-from counterpoise.arrays import Array, Namespace
+from counterpoise.arrays import Array, Namespace, namespace, value_text
 from counterpoise.errors import UserError, nearest_name
 from counterpoise.losses.arguments import Arguments
 from counterpoise.recipes.parameters import one_number
@@ -32,11 +33,14 @@ def check_reduction(reduction: str, normalizer: Any) -> None:
     except ValueError:
         shape = None
     if shape != ():
-        raise UserError(f"normalizer must be one number; found {normalizer!r}")
-    if isinstance(normalizer, np.ndarray | np.generic) or not hasattr(normalizer, "shape"):
+        raise UserError(f"normalizer must be one number; found {value_text(normalizer)}")
+    if not hasattr(normalizer, "shape") or namespace(normalizer).is_concrete(normalizer):
         number = one_number("normalizer", normalizer, low=0.0)
         if number == 0:
-            raise UserError("normalizer is 0; the loss is divided by it, so it must be greater than 0")
+            raise UserError(
+                "normalizer is 0; the loss is divided by it, so it must be greater than 0. Where nothing is counted in "
+                "any part, leave the step out"
+            )
 
 
 def denominator(
@@ -71,7 +75,7 @@ def denominator(
         weight = xp.where(arguments.keep, weight, 0.0)
     if reduction == "nonzero_mean":
         weight = xp.astype(weight != 0, dtype)
-    return xp.sum(xp.stop_gradient(weight))
+    return xp.sum(weight)
 
 
 def divided(xp: Namespace, total: Array, by: Array | None) -> Array:

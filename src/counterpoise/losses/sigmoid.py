@@ -1,7 +1,7 @@
 """The sigmoid family as one function of the logit, for every framework."""
 
 from counterpoise.losses.arguments import Arguments
-from counterpoise.losses.softmax import Rows, weighed
+from counterpoise.losses.softmax import Rows, class_weight_of, weighed
 from counterpoise.recipes import SigmoidRecipe
 from counterpoise.recipes.odds import shifted_logit
 from counterpoise.recipes.shape import chances
@@ -24,8 +24,8 @@ def sigmoid_elements(arguments: Arguments, recipe: SigmoidRecipe) -> Rows:
     """
     xp, z, t = arguments.xp, arguments.logits, arguments.target
     u = shifted_logit(xp, z, scale=recipe.scale, offset=recipe.offset, temperature=recipe.temperature)
-    positive_weight = xp.constant(recipe.pos_weight, z, z.dtype)
-    negative_weight = xp.constant(recipe.neg_weight, z, z.dtype)
+    positive_weight = class_weight_of(arguments, recipe.pos_weight)
+    negative_weight = xp.parameter(recipe.neg_weight, z, z.dtype)
     smoothed = t * (1 - recipe.smoothing) + recipe.smoothing / 2 if recipe.smoothing else t
     positive, negative = smoothed * positive_weight, (1 - smoothed) * negative_weight
     at = chances(xp, u)

@@ -7,10 +7,13 @@ no difference of nearly equal numbers is taken.
 
 from typing import Any, NamedTuple
 
-from counterpoise.arrays import Array, Namespace
+import numpy as np
+
+from counterpoise.arrays import Array, Float64Array, Namespace
 from counterpoise.losses.arguments import Arguments
 from counterpoise.recipes import SoftmaxRecipe
 from counterpoise.recipes.affine import INFINITY, affine_parts, roughly, total
+from counterpoise.recipes.derived import derived
 from counterpoise.recipes.odds import Odds, at, differences, margined_differences, odds_against_all
 from counterpoise.recipes.shape import chances
 
@@ -52,8 +55,8 @@ def softmax_rows(arguments: Arguments, recipe: SoftmaxRecipe) -> Rows:
         margin=recipe.margin,
         temperature=recipe.temperature,
     )
-    by_class = weight_of_all(xp, z, recipe)
-    costs_only = recipe.adds_expected_cost and not recipe.weight.any()
+    by_class = _weight_of_all(arguments, recipe)
+    costs_only = recipe.adds_expected_cost and arguments.class_weight is None and not recipe.weight.any()
     loss = 0.0
     if not costs_only:
         loss = xp.sum(weighed(xp, target * by_class, recipe.shape.value(xp, chances(xp, odds.against))), -1)
@@ -70,33 +73,42 @@ def softmax_rows(arguments: Arguments, recipe: SoftmaxRecipe) -> Rows:
 
 
 def weighed(xp: Namespace, weight: Array, values: Array) -> Array:
-    """weight * values, where no weight means no loss, however large (0 * inf); a NaN of either stays."""
-    return xp.where(weight == 0, 0.0, weight * values)
+    """weight * values, where no weight means no loss, also of an infinite one; a NaN of either stays.
+
+    Where the weight is 0 the slope by it is still the value.
+    """
+    return weight * xp.where((weight == 0) & (values == INFINITY), 0.0, values)
+
+
+def class_weight_of(arguments: Arguments, weight: Float64Array) -> Array:
+    """The class weights that were given, else the recipe's, in the framework's form."""
+    given = arguments.class_weight
+    return arguments.xp.parameter(weight, arguments.logits, arguments.logits.dtype) if given is None else given
 
 
 def _weight_of_true(arguments: Arguments, recipe: SoftmaxRecipe) -> Array:
     """The weight A[true, chosen] of each row of a hard target, (...) or one number."""
     xp, z = arguments.xp, arguments.logits
-    if recipe.weight_by != "pair" and recipe.weight.ndim == 0:
-        return xp.constant(recipe.weight, z, z.dtype)
     true = _in_range(xp, arguments.target, arguments.classes)
-    if recipe.weight_by == "true":
-        return xp.take(xp.constant(recipe.weight, z, z.dtype), true)
-    chosen = xp.argmax(xp.stop_gradient(z), -1)
-    if recipe.weight_by == "predicted":
-        return xp.take(xp.constant(recipe.weight, z, z.dtype), chosen)
-    pairs = xp.constant(recipe.cost.reshape(-1), z, z.dtype)
-    return xp.take(pairs, true * arguments.classes + xp.astype(chosen, true.dtype))
+    if recipe.weight_by == "pair":
+        chosen = xp.astype(xp.argmax(xp.stop_gradient(z), -1), true.dtype)
+        return xp.take(xp.parameter(derived(np.ravel, recipe.cost), z, z.dtype), true * arguments.classes + chosen)
+    weight = class_weight_of(arguments, recipe.weight)
+    if len(xp.shape(weight)) == 0:
+        return weight
+    return xp.take(weight, true if recipe.weight_by == "true" else xp.argmax(xp.stop_gradient(z), -1))
 
 
-def weight_of_all(xp: Namespace, z: Array, recipe: SoftmaxRecipe) -> Array:
+def _weight_of_all(arguments: Arguments, recipe: SoftmaxRecipe) -> Array:
     """The weight A[k, chosen] of each row for every class k that could be true; broadcasts to (..., C)."""
-    if recipe.weight_by == "true" or (recipe.weight_by == "predicted" and recipe.weight.ndim == 0):
-        return xp.constant(recipe.weight, z, z.dtype)
-    chosen = xp.argmax(xp.stop_gradient(z), -1)
-    if recipe.weight_by == "predicted":
-        return xp.take(xp.constant(recipe.weight, z, z.dtype), chosen)[..., None]
-    return xp.take(xp.constant(recipe.cost.T, z, z.dtype), chosen)
+    xp, z = arguments.xp, arguments.logits
+    if recipe.weight_by == "pair":
+        by_chosen = xp.parameter(derived(np.transpose, recipe.cost), z, z.dtype)
+        return xp.take(by_chosen, xp.argmax(xp.stop_gradient(z), -1))
+    weight = class_weight_of(arguments, recipe.weight)
+    if recipe.weight_by == "true" or len(xp.shape(weight)) == 0:
+        return weight
+    return xp.with_axis(xp.take(weight, xp.argmax(xp.stop_gradient(z), -1)))
 
 
 def _in_range(xp: Namespace, target: Array, classes: int) -> Array:
@@ -110,7 +122,7 @@ def _is_class(arguments: Arguments) -> Array:
 
 def _is_true(arguments: Arguments) -> Array:
     xp, target = arguments.xp, arguments.target
-    return target[..., None] == xp.arange(arguments.classes, arguments.logits, target.dtype)
+    return xp.with_axis(target) == xp.arange(arguments.classes, arguments.logits, target.dtype)
 
 
 def _odds_against_true(arguments: Arguments, recipe: SoftmaxRecipe) -> Array:
@@ -133,7 +145,8 @@ def _odds_against_true(arguments: Arguments, recipe: SoftmaxRecipe) -> Array:
         alone = spread == 0
         # the margin comes off the offset of the true class, in parts of its own so that it keeps its digits
         own = xp.pick(z, true, is_true)
-        parts = affine_parts(xp, own, recipe.scale, recipe.offset - recipe.margin, true[..., None])
+        offset = derived(np.subtract, recipe.offset, recipe.margin)
+        parts = affine_parts(xp, own, recipe.scale, offset, xp.with_axis(true))
         lead = s * total(margined_differences(xp, largest, parts))
         hidden = lead == INFINITY
         against = xp.log(xp.where(alone, 1.0, spread)) + xp.where(hidden, INFINITY, lead)
@@ -147,14 +160,14 @@ def _odds_against_true(arguments: Arguments, recipe: SoftmaxRecipe) -> Array:
             share = e / xp.where(spread == 0, 1.0, spread)
             by_logit = xp.where(is_true, xp.where(hidden, 0.0, -slope), slope * share)
             by_logit = xp.where(own == INFINITY, float("nan"), by_logit)
-            return by_logit * xp.constant(recipe.scale, z, z.dtype) if (recipe.scale != 1).any() else by_logit
+            return by_logit * xp.parameter(recipe.scale, z, z.dtype) if (recipe.scale != 1).any() else by_logit
 
         # as the error in NumPy: of infinite logits only -inf has a meaning, a mask; +inf of another class is NaN here.
         # A product, so that its slope is NaN too
         against = against * xp.where(own == INFINITY, float("nan"), xp.constant(1.0, z, z.dtype))
         return xp.where(alone & hidden, float("nan"), against), pulled
 
-    return xp.with_gradient(odds, arguments.logits)[..., 0]
+    return xp.without_axis(xp.with_gradient(odds, arguments.logits))
 
 
 def _soft_target(arguments: Arguments, recipe: SoftmaxRecipe) -> Array:
@@ -169,11 +182,11 @@ def _expected_cost(arguments: Arguments, recipe: SoftmaxRecipe, target: Array, o
     """sum_k t_k sum_j p_j A[k, j], written around the likeliest class so that its slope does not cancel."""
     xp, z = arguments.xp, arguments.logits
     e, top = odds.exponential, odds.top
-    cost = xp.constant(recipe.cost, z, z.dtype)
+    cost = xp.parameter(recipe.cost, z, z.dtype)
     if arguments.hard and not recipe.smoothing:
         by_choice = xp.take(cost, _in_range(xp, arguments.target, arguments.classes))
     else:
-        by_choice = xp.sum(target[..., None] * cost, -2)
+        by_choice = xp.sum(xp.with_axis(target) * cost, -2)
     at_top = at(xp, by_choice, top)
     above = xp.where(top, 0.0, e * (by_choice - at_top))
-    return at_top[..., 0] + xp.sum(above, -1) / xp.sum(e, -1)
+    return xp.without_axis(at_top) + xp.sum(above, -1) / xp.sum(e, -1)

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from counterpoise.arrays import Array, Namespace
+from counterpoise.arrays import Array, Float64Array, Namespace
 from counterpoise.errors import UserError, nearest_name
 from counterpoise.recipes.parameters import per_class
 
@@ -66,15 +66,17 @@ def averaged(
     if average == "weighted":
         weight = support
     else:
-        weight = xp.constant(np.ones(1), losses, losses.dtype)
+        weight = xp.constant(1.0, losses, losses.dtype)
         if class_weight is not None:
-            weight = xp.constant(_fitting(class_weight, int(xp.shape(losses)[0])), losses, losses.dtype)
+            weight = xp.parameter(_fitting(class_weight, xp.length(losses, 0)), losses, losses.dtype)
     weight = xp.where(defined, xp.broadcast_to(weight, xp.shape(losses)), 0.0)
     return ratio(xp, xp.sum(weight * losses), xp.sum(weight))
 
 
-def _fitting(class_weight: Any, classes: int) -> np.ndarray[Any, Any]:
-    weight = per_class("class_weight", class_weight, low=0.0)
+def _fitting(class_weight: Any, classes: int | None) -> Float64Array:
+    # a module's settings hold an array of their own, which its copies on devices go by
+    kept = isinstance(class_weight, np.ndarray) and class_weight.base is None and not class_weight.flags.writeable
+    weight = class_weight if kept else per_class("class_weight", class_weight, low=0.0)
     if weight.shape != (classes,):
         raise UserError(f"class_weight has shape {weight.shape}, but there are {classes} classes; pass one per class")
     return weight

@@ -50,7 +50,7 @@ class Counts:
     @property
     def classes(self) -> int:
         """C."""
-        return int(self.xp.shape(self.tp)[0])
+        return int(self.xp.length(self.tp, 0) or 0)
 
     def each(self, function: Callable[[Array], Array]) -> "Counts":
         """The counts after a function of each of the four."""

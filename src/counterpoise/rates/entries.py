@@ -13,7 +13,6 @@ from counterpoise.arrays import Array, Namespace, namespace, shape_text
 from counterpoise.errors import UserError
 from counterpoise.losses.arguments import (
     Arguments,
-    counted_only,
     refuse_values,
     sigmoid_arguments,
     softmax_arguments,
@@ -45,7 +44,7 @@ class Entries:
     @property
     def classes(self) -> int:
         """C."""
-        return int(self.xp.shape(self.odds)[-1])
+        return int(self.xp.length(self.odds, -1) or 0)
 
     def of_class(self, index: int) -> "Entries":
         """One class alone; where there is one score per row, 1 is its class and 0 the other."""
@@ -92,17 +91,17 @@ def _several_classes(logits: Any, class_axis: int) -> bool:
 def _softmax_entries(
     logits: Any, target: Any, sample_weight: Any, ignore_index: float | None, class_axis: int
 ) -> Entries:
-    given = counted_only(softmax_arguments(logits, target, _SOFTMAX, sample_weight, ignore_index, class_axis))
+    given = softmax_arguments(logits, target, _SOFTMAX, sample_weight, ignore_index, class_axis)
     xp, z = given.xp, given.logits
     if given.hard:
         known = (given.target >= 0) & (given.target < given.classes)
-        is_true = given.target[..., None] == xp.arange(given.classes, z, given.target.dtype)
-        shares = xp.where(known[..., None], xp.astype(is_true, z.dtype), float("nan"))
+        is_true = xp.with_axis(given.target) == xp.arange(given.classes, z, given.target.dtype)
+        shares = xp.where(xp.with_axis(known), xp.astype(is_true, z.dtype), float("nan"))
     else:
         shares = _checked_shares(given)
     odds = _log_odds(xp, z, given.classes)
-    weight = None if given.weight is None else given.weight[..., None]
-    keep = None if given.keep is None else given.keep[..., None]
+    weight = None if given.weight is None else xp.with_axis(given.weight)
+    keep = None if given.keep is None else xp.with_axis(given.keep)
     return _flattened(given, odds, shares, weight, keep, exclusive=True)
 
 
@@ -129,17 +128,17 @@ def _checked_shares(given: Arguments) -> Array:
         xp,
         "the sum of target",
         xp.sum(given.target, -1),
-        lambda s: ~(s <= 1 + _ROUNDING),
+        lambda s: (s > 1 + _ROUNDING) | (s != s),
         "the shares of exclusive classes add up to at most 1; labels that do not exclude each other need "
         "multilabel=True",
     )
-    return xp.where((sums != sums)[..., None], float("nan"), xp.minimum(given.target, 1.0))
+    return xp.where(xp.with_axis(sums != sums), float("nan"), xp.minimum(given.target, 1.0))
 
 
 def _sigmoid_entries(
     logits: Any, target: Any, sample_weight: Any, ignore_index: float | None, class_axis: int
 ) -> Entries:
-    given = counted_only(sigmoid_arguments(logits, target, _SIGMOID, sample_weight, ignore_index, class_axis))
+    given = sigmoid_arguments(logits, target, _SIGMOID, sample_weight, ignore_index, class_axis)
     return _flattened(given, given.logits, given.target, given.weight, given.keep, exclusive=False)
 
 

@@ -62,13 +62,13 @@ def remembered(counts: Counts, memory: Memory | None = None, *, decay: float = 0
     """
     xp, worth = counts.xp, checked_decay("decay", decay)
     four = (counts.tp, counts.fp, counts.fn, counts.tn)
-    batch = xp.concatenate([xp.stop_gradient(count)[..., None] for count in four])
+    batch = xp.concatenate([xp.with_axis(xp.stop_gradient(count)) for count in four])
     sums = xp.moveaxis(batch, -1, 0)
     finite = xp.sum(sums * 0) == 0
     batches = xp.sum(sums * 0) + 1
     old_sums, old_batches = xp.where(finite, 0.0 * sums, 0.0), xp.where(finite, 0.0 * batches, 0.0)
     if memory is not None:
-        if tuple(xp.shape(memory.sums)) != tuple(xp.shape(sums)):
+        if len(xp.shape(memory.sums)) != 2 or xp.length(memory.sums, -1) != counts.classes:
             raise UserError(
                 f"the memory is of {xp.shape(memory.sums)[-1]} classes, but the batch has {counts.classes}; "
                 "reset it, or start with memory=None"

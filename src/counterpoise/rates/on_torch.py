@@ -1,21 +1,30 @@
 """A rate as a PyTorch module."""
 
+import dataclasses
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Self
 
 import torch
 
+from counterpoise.arrays.on_torch import has_numbers, is_traced
+from counterpoise.errors import UserError
+from counterpoise.losses.criterion_on_torch import follow, learns, refuse_unknown_parameter
 from counterpoise.rates.average import Average
+from counterpoise.rates.graph_on_torch import rate_node, remembering_rate_node, text_of_settings
 from counterpoise.rates.memory import Memory
 from counterpoise.rates.settings import RateSettings
+from counterpoise.recipes.on_torch import outside_graph
 
 
 class RateLoss(torch.nn.Module):
     """A rate of `counterpoise.rates` as a loss, if asked with a memory of past batches.
 
-    With a memory the loss is that of the running mean of the counts of this batch and of those before it (in training
-    mode; in evaluation mode it is that of the batch alone, and nothing is remembered). It is kept in the state dict,
-    and is that of this process: replicas do not share it.
+    With a memory the loss is that of the running mean of the counts of this batch and of those before it. It learns in
+    training mode where gradients are recorded; in evaluation mode and under `torch.no_grad()` the loss is that of the
+    batch alone, and nothing is remembered. A batch that a checkpoint computes twice is remembered once. The memory is
+    kept in the state dict, and is that of this process: replicas do not share it.
+
+    The arguments below can be assigned later too.
 
     Parameters
     ----------
@@ -75,35 +84,97 @@ class RateLoss(torch.nn.Module):
         self.register_buffer("memory_sums", None)
         self.register_buffer("memory_batches", None)
 
-    def _apply(self, fn: Callable[[torch.Tensor], torch.Tensor], recurse: bool = True) -> "RateLoss":  # noqa: ARG002
+    def __setattr__(self, name: str, value: Any) -> None:
+        """Assign a setting, or refuse what is none; nothing is taken and then ignored."""
+        settings = self.__dict__.get("settings")
+        if settings is None or name == "settings":
+            super().__setattr__(name, value)
+        elif name in settings.parameters_of_rate():
+            self.settings = dataclasses.replace(settings, parameters={**settings.parameters, name: value})
+        elif name in settings.__dataclass_fields__:
+            self.settings = dataclasses.replace(settings, **{name: value})
+        else:
+            known = [name for name in settings.to_dict() if name != "rate"] + settings.parameters_of_rate()
+            refuse_unknown_parameter(self, name, f"{settings.rate} has {', '.join(dict.fromkeys(known))}")
+            super().__setattr__(name, value)
+
+    def __getattr__(self, name: str) -> Any:
+        """A setting."""
+        settings = self.__dict__.get("settings")
+        if settings is not None and name in (known := settings.to_dict()):
+            return known[name]
+        return super().__getattr__(name)
+
+    def _apply(self, fn: Callable[[torch.Tensor], torch.Tensor], recurse: bool = True) -> Self:  # noqa: ARG002
         # .half() and the like would round the counts; only the device is taken over
         device = fn(torch.zeros(())).device
         for name, buffer in self.named_buffers():
+            if buffer.is_meta and device.type != "meta":  # there were no numbers
+                self._buffers[name] = None
+                continue
             single = device.type == "mps"  # which has no double precision
-            self.register_buffer(name, buffer.to(device, torch.float32 if single else buffer.dtype))
+            self._buffers[name] = buffer.to(device, torch.float32 if single else buffer.dtype)
         return self
 
-    def _load_from_state_dict(self, state_dict: dict[str, Any], prefix: str, *args: Any) -> None:
+    def _load_from_state_dict(self, state_dict: dict[str, Any], prefix: str, *others: Any) -> None:
         # before the first batch there is nothing to copy into; after it, the state may have nothing
         for name in ("memory_sums", "memory_batches"):
             saved = state_dict.get(prefix + name)
-            self.register_buffer(name, None if saved is None else torch.empty_like(saved))
-        super()._load_from_state_dict(state_dict, prefix, *args)
+            if saved is not None and not bool(torch.isfinite(saved).all()):
+                others[-1].append(f"{prefix}{name} holds NaN or infinity; it was cast to a type that is too small")
+                return
+            self._buffers[name] = None if saved is None else torch.empty_like(saved, dtype=torch.float64)
+        super()._load_from_state_dict(state_dict, prefix, *others)
 
     def forward(
         self, logits: torch.Tensor, target: torch.Tensor, sample_weight: torch.Tensor | None = None
     ) -> torch.Tensor:
         """The loss of a batch; shapes as in `counterpoise.rates.recall`."""
+        if torch.jit.is_scripting():  # type: ignore[attr-defined]
+            raise RuntimeError("TorchScript cannot call this loss; trace or export the module, or call it outside")
+        else:  # noqa: RET506  (TorchScript leaves this branch out)
+            return self._loss(logits, target, sample_weight)
+
+    def _loss(self, logits: torch.Tensor, target: Any, sample_weight: Any) -> torch.Tensor:
         value: torch.Tensor
-        if self.settings.memory is None or not self.training:
-            value = self.settings.loss(logits, target, sample_weight)
+        compiling = torch.compiler.is_compiling()
+        if self.settings.memory is None or not learns(self) or not self._can_remember(logits):
+            if compiling:
+                value = rate_node(logits, target, sample_weight, text_of_settings(self.settings))
+            else:
+                value = outside_graph(self.settings.loss, logits, target, sample_weight)
             return value
-        before = None
-        if self.memory_sums is not None and self.memory_batches is not None:
-            before = Memory(self.memory_sums, self.memory_batches)
-        value, after = self.settings.loss_with_memory(logits, target, sample_weight, before)
-        self.memory_sums, self.memory_batches = after.sums, after.batches
+        sums, batches = follow(self, "memory_sums", logits), follow(self, "memory_batches", logits)
+        if compiling:
+            text = text_of_settings(self.settings)
+            value, sums, batches = remembering_rate_node(logits, target, sample_weight, text, sums, batches)
+        else:
+            before = None if sums is None or batches is None else Memory(sums, batches)
+            given = (logits, target, sample_weight, before)
+            value, (sums, batches) = outside_graph(self.settings.loss_with_memory, *given)
+        self._remember("memory_sums", sums)
+        self._remember("memory_batches", batches)
         return value
+
+    def _can_remember(self, logits: torch.Tensor) -> bool:
+        """Whether there are numbers to remember, or none on either side."""
+        sums = self._buffers["memory_sums"]
+        return torch.compiler.is_compiling() or sums is None or has_numbers(logits) == has_numbers(sums)
+
+    def _remember(self, name: str, after: torch.Tensor) -> None:
+        """Keep a part of the memory; in place where there is one, so that traced and exported programs do so too."""
+        before = self._buffers[name]
+        if torch.compiler.is_dynamo_compiling() and not torch.compiler.is_exporting():
+            self._buffers[name] = after  # the compiler drops a copy into one number of double precision
+        elif before is not None:
+            before.copy_(after)
+        elif is_traced():
+            raise UserError(
+                "RateLoss(memory=...) has seen no batch yet, so that a traced or exported program would forget each; "
+                "call it once before, or .eval() on it"
+            )
+        elif has_numbers(after):  # shapes alone leave no trace
+            self._buffers[name] = after
 
     def extra_repr(self) -> str:
         """The settings, for `print`."""

@@ -115,7 +115,7 @@ def _positives(xp: Namespace, positive: Array) -> _Positives:
     at, from_here = (xp.constant(index, positive, xp.int64) for index in (places, back))
 
     def put_back(array: Array) -> Array:
-        nothing = xp.constant(np.zeros(1), array, array.dtype)
+        nothing = xp.reshape(xp.constant(0.0, array, array.dtype), (1,))
         return xp.take(xp.concatenate([array, nothing]), from_here)
 
     return _Positives(lambda array: xp.take(array, at), put_back)

@@ -164,6 +164,17 @@ def rate(ranked: bool = False, **options: Any) -> Callable[[OfCounts], RateFunct
             class_weight: Any = None,
             **parameters: Any,
         ) -> Array:
+            given = (average, class_axis, ignore_index, multilabel, class_weight)
+            if type(logits).__module__.startswith("torch"):
+                from counterpoise.rates.graph_on_torch import rate_on_torch
+
+                return rate_on_torch(of_batch, name, logits, target, sample_weight, given, parameters)
+            return of_batch(logits, target, sample_weight, given, parameters)
+
+        def of_batch(
+            logits: Any, target: Any, sample_weight: Any, given: tuple[Any, ...], parameters: dict[str, Any]
+        ) -> Array:
+            average, class_axis, ignore_index, multilabel, class_weight = given
             check_average(average, class_weight)
             row.checked(parameters)
             entries = entries_of(logits, target, class_axis, sample_weight, ignore_index, multilabel)

@@ -1,5 +1,6 @@
 """What a module of a framework keeps of a rate: its name, its parameters, how classes are averaged."""
 
+import json
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -32,7 +33,8 @@ class RateSettings:
         row.checked(self.parameters)
         check_average(self.average, self.class_weight)
         if self.class_weight is not None:
-            object.__setattr__(self, "class_weight", per_class("class_weight", self.class_weight).tolist())
+            weight = self.class_weight.detach().cpu() if hasattr(self.class_weight, "detach") else self.class_weight
+            object.__setattr__(self, "class_weight", per_class("class_weight", weight, low=0.0))
         if self.memory is not None:
             checked_decay("memory", self.memory)
             if row.ranked:
@@ -41,7 +43,24 @@ class RateSettings:
     def to_dict(self) -> dict[str, Any]:
         """All of them by name, the rate's own parameters among them."""
         given = {name: getattr(self, name) for name in self.__dataclass_fields__ if name != "parameters"}
+        if self.class_weight is not None:
+            given["class_weight"] = self.class_weight.tolist()
         return {**given, **self.parameters}
+
+    def parameters_of_rate(self) -> list[str]:
+        """What the rate's own parameters are called."""
+        return list(row_named(self.rate).parameters)
+
+    def to_json(self) -> str:
+        """All of them as one line of JSON."""
+        return json.dumps(self.to_dict())
+
+    @classmethod
+    def from_json(cls, text: str) -> "RateSettings":
+        """The settings that `to_json` wrote."""
+        given = json.loads(text)
+        own = {name: given.pop(name) for name in cls.__dataclass_fields__ if name in given}
+        return cls(**own, parameters=given)
 
     def loss(self, logits: Any, target: Any, sample_weight: Any, replicas: Replicas = ALONE) -> Array:
         """The loss of a batch alone, which several replicas may hold; then the share of this one."""

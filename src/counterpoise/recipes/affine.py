@@ -5,11 +5,10 @@ rounding a * z + b before the difference is taken costs more than a loss may be 
 sum is kept in two parts: a large one that is exact, and a small one that carries the rest.
 """
 
-from typing import Any
-
 import numpy as np
 
 from counterpoise.arrays import Array, Float64Array, Namespace
+from counterpoise.recipes.derived import derived
 
 INFINITY = float("inf")
 GRAINS = ((2.0**8, 2.0**-4), (2.0**12, 1.0), (float("inf"), 2.0**4))
@@ -21,6 +20,20 @@ def _leading_bits(values: Float64Array) -> Float64Array:
     mantissa, exponent = np.frexp(values)
     leading: Float64Array = np.ldexp(np.round(mantissa * 4096) / 4096, exponent)
     return leading
+
+
+def _beyond_leading_bits(values: Float64Array) -> Float64Array:
+    rest: Float64Array = values - _leading_bits(values)
+    return rest
+
+
+def _in_single(values: Float64Array) -> Float64Array:
+    return values.astype(np.float32).astype(np.float64)
+
+
+def _beyond_single(values: Float64Array) -> Float64Array:
+    rest: Float64Array = values - _in_single(values)
+    return rest
 
 
 def affine_parts(
@@ -53,9 +66,9 @@ def affine_parts(
     True
     """
 
-    def const(value: Any) -> Array:
-        array = xp.constant(value, z, z.dtype)
-        return array if classes is None or np.ndim(value) == 0 else xp.take(array, classes)
+    def const(value: Float64Array) -> Array:
+        array = xp.parameter(value, z, z.dtype)
+        return array if classes is None or value.ndim == 0 else xp.take(array, classes)
 
     scaled, shifted = bool((scale != 1).any()), bool((offset != 0).any())
     if not scaled and not shifted:
@@ -66,14 +79,16 @@ def affine_parts(
     if scaled and z.dtype == xp.float64:
         large = finite * const(scale)
     elif scaled:
-        leading = _leading_bits(scale)
+        leading = derived(_leading_bits, scale)
         coarse = _coarse(xp, xp.stop_gradient(finite))
         large = const(leading) * coarse
-        small.append(const(leading) * (finite - coarse) + const(scale - leading) * finite)
+        small.append(const(leading) * (finite - coarse) + const(derived(_beyond_leading_bits, scale)) * finite)
     if shifted:
-        nearest = offset if z.dtype == xp.float64 else offset.astype(np.float32).astype(np.float64)
-        before, large = large, large + const(nearest)
-        small.append(what_rounds_away(xp, before, const(nearest), large) + const(offset - nearest))
+        exact = z.dtype == xp.float64
+        nearest = const(offset if exact else derived(_in_single, offset))
+        before, large = large, large + nearest
+        rest = what_rounds_away(xp, before, nearest, large)
+        small.append(rest if exact else rest + const(derived(_beyond_single, offset)))
     return [xp.where(infinite, z, large), *([total(small)] if small else [])]
 
 
@@ -98,9 +113,9 @@ def roughly(xp: Namespace, z: Array, scale: Float64Array, offset: Float64Array) 
     z = xp.stop_gradient(z)
     u = z
     if (scale != 1).any():
-        u = xp.where(u == -INFINITY, 0.0, u) * xp.constant(scale, z, z.dtype)
+        u = xp.where(u == -INFINITY, 0.0, u) * xp.parameter(scale, z, z.dtype)
     if (offset != 0).any():
-        u = u + xp.constant(offset, z, z.dtype)
+        u = u + xp.parameter(offset, z, z.dtype)
     return u if u is z else xp.where(z == -INFINITY, -INFINITY, u)
 
 

@@ -24,7 +24,7 @@ def checked_logits(logits: Any, recipe: Parameters, class_axis: int) -> tuple[Na
     Raises
     ------
     UserError
-        For logits that are not floating, NaN or +inf (where NumPy shows it), or do not fit the recipe.
+        For logits that are not floating, or do not fit the recipe. Their values are `refuse_values`'s.
     """
     if isinstance(logits, list | tuple):
         try:
@@ -42,27 +42,48 @@ def checked_logits(logits: Any, recipe: Parameters, class_axis: int) -> tuple[Na
         shape = shape_text(xp.shape(logits))
         raise UserError(f"class_axis is {class_axis!r}, but logits of shape {shape} have {dimensions} axes")
     z = at_least_single(xp, logits)
-    if xp.name == "numpy":
-        _refuse(np.isnan(z), "is NaN; the model diverged or its input was missing")
-        if softmax:
-            _refuse(np.isposinf(z), "is +inf; only -inf is allowed, which masks a class")
-    classes: Any = 1
+    classes: int | None = 1
     if dimensions > 1 or softmax:
         z = xp.moveaxis(z, class_axis, -1)
-        classes = xp.shape(z)[-1]
-    if not isinstance(classes, int):
+        classes = xp.length(z, -1)
+    if classes is None:
         raise UserError(f"the number of classes on axis {class_axis} must be known when the loss is traced")
     kind = "classes" if softmax else "labels"
     if recipe.classes not in (None, classes):
         raise UserError(f"logits have {classes} {kind} on axis {class_axis}, but the recipe has {recipe.classes}")
     if softmax and classes == 0:
         raise UserError(f"logits of shape {shape_text(xp.shape(logits))} have no class")
-    if softmax and xp.name == "numpy" and z.size:
-        masked = np.isneginf(z).all(axis=-1)
-        if masked.any():
-            place = [int(i) for i in np.argwhere(masked)[0]]
-            raise UserError(f"logits{place} are -inf for every class; at least one class must be possible")
     return xp, z, classes
+
+
+def refuse_bad_logits(xp: Namespace, z: Array, family: str, class_axis: int) -> None:
+    """Raise for logits that have no meaning, where NumPy shows them; elsewhere they give NaN.
+
+    Parameters
+    ----------
+    xp, z
+        From `checked_logits`.
+    family
+        "softmax", whose logits may be -inf, which masks a class, but not for all classes; or "sigmoid".
+    class_axis
+        Where the user has the classes, for the message.
+
+    Raises
+    ------
+    UserError
+        For NaN; in the softmax family also for +inf and a row of -inf.
+    """
+    if xp.name != "numpy" or not z.size:
+        return
+    given = np.moveaxis(z, -1, class_axis) if z.ndim > 1 else z
+    _refuse(np.isnan(given), "is NaN; the model diverged or its input was missing")
+    if family != "softmax":
+        return
+    _refuse(np.isposinf(given), "is +inf; only -inf is allowed, which masks a class")
+    masked = np.isneginf(z).all(axis=-1)
+    if masked.any():
+        place = [int(i) for i in np.argwhere(masked)[0]]
+        raise UserError(f"logits{place} are -inf for every class; at least one class must be possible")
 
 
 def _refuse(bad: Array, problem: str) -> None:

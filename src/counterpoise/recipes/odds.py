@@ -2,8 +2,11 @@
 
 from typing import NamedTuple
 
+import numpy as np
+
 from counterpoise.arrays import Array, Float64Array, Namespace
 from counterpoise.recipes.affine import INFINITY, affine_parts, roughly, total, what_rounds_away
+from counterpoise.recipes.derived import derived
 
 CLOSE, RELATIVELY_CLOSE = 0.125, 1e-6
 """How far below the largest logit one counts as close to it."""
@@ -52,7 +55,7 @@ def odds_against_all(
     others = xp.where(top, rest, e_top + (rest - e))
     alone = others == 0
     if margin.any():
-        margined = affine_parts(xp, z, scale, offset - margin)
+        margined = affine_parts(xp, z, scale, derived(np.subtract, offset, margin))
         gap = temperature * total(margined_differences(xp, largest, margined))
     lead = xp.where(gap == INFINITY, INFINITY, gap)  # a masked class has no slope
     odds = xp.log(xp.where(alone, 1.0, others)) + lead

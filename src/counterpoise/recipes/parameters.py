@@ -59,6 +59,15 @@ def one_number(
     return number
 
 
+def posterior_of(recipe: Any, logits: Any, prior: Any, class_axis: int) -> Any:
+    """The posterior of a recipe; in a program that PyTorch compiles one node."""
+    if type(logits).__module__.startswith("torch"):
+        from counterpoise.recipes.on_torch import posterior_on_torch
+
+        return posterior_on_torch(recipe, logits, prior, class_axis)
+    return recipe._posterior(logits, prior, class_axis)
+
+
 class Parameters:
     """The part that the two families share: names, comparison, JSON."""
 
@@ -90,6 +99,17 @@ class Parameters:
         if len(set(lengths.values())) > 1:
             listed = ", ".join(f"{name} has {length}" for name, length in lengths.items())
             raise UserError(f"the per-class parameters disagree on the number of classes: {listed}")
+
+    def changed(self, **values: Any) -> Self:
+        """The same recipe but for some of its parameters.
+
+        Examples
+        --------
+        >>> from counterpoise.recipes import softmax
+        >>> softmax.focal(gamma=2.0).changed(smoothing=0.1)
+        softmax.focal(focus=2, smoothing=0.1)
+        """
+        return dataclasses.replace(self, **values)  # type: ignore[type-var]
 
     def to_dict(self) -> dict[str, Any]:
         """The parameters that differ from their defaults, as plain numbers and lists.

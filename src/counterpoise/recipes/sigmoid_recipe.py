@@ -13,15 +13,16 @@ import numpy as np
 
 from counterpoise.arrays import Array, Float64Array, Namespace
 from counterpoise.errors import UserError
-from counterpoise.recipes.logits import checked_logits
+from counterpoise.recipes.derived import derived, kept
+from counterpoise.recipes.logits import checked_logits, refuse_bad_logits
 from counterpoise.recipes.odds import shifted_logit
-from counterpoise.recipes.parameters import Parameters, PerClass, one_number, per_class, prior_of
+from counterpoise.recipes.parameters import Parameters, PerClass, one_number, per_class, posterior_of, prior_of
 from counterpoise.recipes.shape import Shape
 from counterpoise.weights import ClassCounts, LabelCounts, as_class_counts
 from counterpoise.weights.by_class import class_indices, keyed
 
 
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+@dataclass(frozen=True, slots=True, weakref_slot=True, kw_only=True, eq=False, repr=False)
 class SigmoidRecipe(Parameters):
     """What a sigmoid loss does with its logits. Each default changes nothing: plain binary cross-entropy.
 
@@ -117,11 +118,10 @@ class SigmoidRecipe(Parameters):
 
     def _posterior_logit(self, xp: Namespace, u: Array, like: Array) -> Array:
         """The log odds of the smoothed target at which this u is the best answer."""
-        weights = xp.constant(np.log(self.neg_weight) - np.log(self.pos_weight), like, like.dtype)
+        weights = xp.parameter(derived(_log_ratio, self.neg_weight, self.pos_weight), like, like.dtype)
         positive, negative = self.positive_shape, self.negative_shape
         return u + weights + negative.log_slope(xp, u) - positive.log_slope(xp, -u)
 
-    @np.errstate(all="ignore")  # branches that are not taken overflow or divide by 0 on their way
     def posterior(self, logits: Array, prior: Any = None, *, class_axis: int = -1) -> Array:
         """Honest probabilities of the positive class from the logits of a model trained with this loss.
 
@@ -152,10 +152,15 @@ class SigmoidRecipe(Parameters):
         >>> SigmoidRecipe(pos_weight=9.0).posterior(np.array([0.0, 3.0])).round(3)
         array([0.1  , 0.691])
         """
+        return posterior_of(self, logits, prior, class_axis)
+
+    @np.errstate(all="ignore")  # branches that are not taken overflow or divide by 0 on their way
+    def _posterior(self, logits: Array, prior: Any, class_axis: int) -> Array:
         reason = self._why_no_posterior()
         if reason is not None:
             raise UserError(f"{self.name} has no posterior: {reason}")
         xp, z, labels = checked_logits(logits, self, class_axis)
+        refuse_bad_logits(xp, z, self.family, class_axis)
         u = shifted_logit(xp, z, scale=self.scale, offset=self.offset, temperature=self.temperature)
         logit = self._posterior_logit(xp, u, z)
         probability = xp.exp(-xp.softplus(-logit))
@@ -175,8 +180,8 @@ class SigmoidRecipe(Parameters):
                 raise UserError("the new prior is 0 or 1; a share of positives lies between, both excluded")
             if ((self.prior <= 0) | (self.prior >= 1)).any():
                 raise UserError("the training prior is 0 or 1, so no other prior can be reached from it")
-            positive = probability * xp.constant(wanted / self.prior, z, z.dtype)
-            negative = (1 - probability) * xp.constant((1 - wanted) / (1 - self.prior), z, z.dtype)
+            positive = probability * xp.parameter(kept(wanted / self.prior), z, z.dtype)
+            negative = (1 - probability) * xp.parameter(kept((1 - wanted) / (1 - self.prior)), z, z.dtype)
             probability = positive / (positive + negative)
         return xp.moveaxis(probability, -1, class_axis) if len(xp.shape(z)) > 1 else probability
 
@@ -232,6 +237,11 @@ class SigmoidRecipe(Parameters):
             )
         logits = ((low + high) / 2 / self.temperature - offset) / scale
         return logits if shape else float(logits)
+
+
+def _log_ratio(a: Float64Array, b: Float64Array) -> Float64Array:
+    ratio: Float64Array = np.log(a) - np.log(b)
+    return ratio
 
 
 def positive_share(counts: ClassCounts | LabelCounts | Any) -> Float64Array:

@@ -14,16 +14,17 @@ import numpy as np
 from counterpoise.arrays import Array, Float64Array, Namespace
 from counterpoise.errors import UserError, nearest_name
 from counterpoise.recipes.constant import best_constant_logits
-from counterpoise.recipes.logits import checked_logits
+from counterpoise.recipes.derived import derived, kept
+from counterpoise.recipes.logits import checked_logits, refuse_bad_logits
 from counterpoise.recipes.odds import odds_against_all
-from counterpoise.recipes.parameters import Parameters, PerClass, one_number, per_class, prior_of
+from counterpoise.recipes.parameters import Parameters, PerClass, one_number, per_class, posterior_of, prior_of
 from counterpoise.recipes.shape import Shape
 from counterpoise.weights import ClassCounts, as_class_counts
 
 WEIGHT_BY = ("true", "predicted", "pair")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+@dataclass(frozen=True, slots=True, weakref_slot=True, kw_only=True, eq=False, repr=False)
 class SoftmaxRecipe(Parameters):
     """What a softmax loss does with its logits. Each default changes nothing: plain cross-entropy.
 
@@ -135,7 +136,6 @@ class SoftmaxRecipe(Parameters):
             return "pairs of weight 0 are never learned, so their scores say nothing"
         return None
 
-    @np.errstate(all="ignore")  # branches that are not taken overflow or divide by 0 on their way
     def posterior(self, logits: Array, prior: Any = None, *, class_axis: int = -1) -> Array:
         """Honest class probabilities from the logits of a model that was trained with this loss.
 
@@ -173,13 +173,18 @@ class SoftmaxRecipe(Parameters):
         >>> SoftmaxRecipe(weight=[1.0, 9.0]).posterior(np.zeros(2)).round(3)
         array([0.9, 0.1])
         """
+        return posterior_of(self, logits, prior, class_axis)
+
+    @np.errstate(all="ignore")  # branches that are not taken overflow or divide by 0 on their way
+    def _posterior(self, logits: Array, prior: Any, class_axis: int) -> Array:
         reason = self._why_no_posterior()
         if reason is not None:
             raise UserError(f"{self.name} has no posterior: {reason}")
         xp, z, classes = checked_logits(logits, self, class_axis)
+        refuse_bad_logits(xp, z, self.family, class_axis)
 
-        def const(value: Any) -> Array:
-            return xp.constant(value, z, z.dtype)
+        def const(value: Float64Array) -> Array:
+            return xp.parameter(value, z, z.dtype)
 
         odds = odds_against_all(
             xp,
@@ -190,16 +195,16 @@ class SoftmaxRecipe(Parameters):
             margin=np.zeros(()),
             temperature=self.temperature,
         ).against
-        margin = self.temperature * self.margin
+        margin = self.temperature * const(self.margin)
         log_q = -xp.softplus(odds)
-        log_p = log_q - self.shape.log_slope(xp, odds + const(margin))
-        if margin.any():
+        log_p = log_q - self.shape.log_slope(xp, odds + margin)
+        if self.margin.any():
             # 1 - q (1 - e^-sm)
-            log_p = log_p + xp.log(xp.exp(-xp.softplus(-odds)) + xp.exp(log_q - const(margin)))
+            log_p = log_p + xp.log(xp.exp(-xp.softplus(-odds)) + xp.exp(log_q - margin))
         if self.weight_by == "true":
-            log_p = log_p - const(np.log(self.weight))
+            log_p = log_p - const(derived(np.log, self.weight))
         elif self.weight_by == "pair":
-            log_p = log_p - xp.take(const(np.log(self.cost.T)), xp.argmax(z, -1))
+            log_p = log_p - xp.take(const(derived(_log_transposed, self.cost)), xp.argmax(z, -1))
         probability = _normalized(xp, log_p)
         if self.smoothing:
             smoothed = (probability - self.smoothing / classes) / (1 - self.smoothing)
@@ -216,7 +221,7 @@ class SoftmaxRecipe(Parameters):
             )
         if (self.prior == 0).any():
             raise UserError("the training prior holds a class of share 0, which no new prior can bring back")
-        moved = probability * xp.constant(prior / self.prior, probability, probability.dtype)
+        moved = probability * xp.parameter(kept(prior / self.prior), probability, probability.dtype)
         sums = xp.sum(moved, -1, True)
         if xp.name == "numpy" and not sums.all():
             row = [int(i) for i in np.argwhere(sums[..., 0] == 0)[0]]
@@ -285,6 +290,11 @@ class SoftmaxRecipe(Parameters):
         if self.weight_by == "predicted":
             return [(np.ones(classes), None)]
         return [(np.broadcast_to(self.weight, (classes,)), None)]
+
+
+def _log_transposed(cost: Float64Array) -> Float64Array:
+    logarithms: Float64Array = np.log(cost.T)
+    return logarithms
 
 
 def _normalized(xp: Any, log_p: Array) -> Array:

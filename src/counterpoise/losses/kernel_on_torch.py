@@ -1,0 +1,192 @@
+"""The loss of PyTorch tensors in host memory, by the compiled kernels: one node of the graph, gradient included.
+
+The gradient is computed together with the value, since that costs little more, and handed over by the first backward
+pass; a second one computes it again. What the kernels do not do (derivatives of the gradient, `torch.func`, other
+devices, gradients by anything but the logits) the definition in `losses/softmax.py` and `losses/sigmoid.py` does.
+"""
+
+from math import nan
+from typing import Any
+
+import numpy as np
+import torch
+
+from counterpoise.arrays.on_torch import is_traced
+from counterpoise.errors import UserError
+from counterpoise.losses.arguments import CLASS_WEIGHT, warn_about_one_weight
+from counterpoise.losses.definition import composed
+from counterpoise.losses.kernel import facts_of
+from counterpoise.losses.plan_on_torch import Call, in_kernel_form, is_plain, is_there, plan_of
+from counterpoise.losses.reduction import REDUCTIONS, check_reduction
+from counterpoise.recipes import Recipe, SoftmaxRecipe
+
+_composed = torch.compiler.disable(composed)  # type: ignore[no-untyped-call]
+"""Where the compiler has given up on the caller, it would try each function below, and fail under `torch.func`."""
+
+_MOST_WEIGHTED = 256
+_weighted: dict[int, tuple[Recipe, bytes, Recipe]] = {}
+
+
+def with_class_weight(recipe: Recipe, weight: torch.Tensor) -> Recipe:
+    """The recipe with the class weights of a tensor in host memory, the same object while these do not change.
+
+    Parameters
+    ----------
+    recipe
+        The loss.
+    weight
+        () or (C,), in place of `weight` (softmax) or `pos_weight` (sigmoid).
+
+    Raises
+    ------
+    UserError
+        For weights that are negative or not finite, or do not fit the recipe.
+    """
+    name = CLASS_WEIGHT[recipe.family]
+    numbers = weight.detach().to(torch.float64).numpy()
+    if np.array_equal(numbers, getattr(recipe, name)):
+        return recipe
+    content = numbers.tobytes()
+    found = _weighted.get(id(recipe))
+    if found is None or found[0] is not recipe or found[1] != content:
+        if len(_weighted) >= _MOST_WEIGHTED:
+            _weighted.clear()
+        replaced = recipe.changed(**{name: numbers})
+        found = _weighted[id(recipe)] = recipe, content, replaced
+    return found[2]
+
+
+def kernel_loss(
+    logits: torch.Tensor,
+    target: Any,
+    recipe: Recipe,
+    sample_weight: Any = None,
+    reduction: str = "mean",
+    normalizer: Any = None,
+    ignore_index: Any = None,
+    class_axis: int = -1,
+    class_weight: torch.Tensor | None = None,
+    overwrite: bool = False,
+) -> torch.Tensor:
+    """The loss by the kernel where that can compute it, else by its definition.
+
+    Parameters
+    ----------
+    logits, target, recipe, sample_weight, reduction, normalizer, ignore_index, class_axis
+        As in `counterpoise.loss`.
+    class_weight
+        As in `composed`.
+    overwrite
+        Whether the gradient may take the place of the logits.
+    """
+    if normalizer is not None or reduction not in REDUCTIONS:
+        check_reduction(reduction, normalizer)
+    if logits.layout is not torch.strided:
+        raise UserError(f"logits are of layout {logits.layout}; a loss needs every one of them: pass logits.to_dense()")
+    if class_weight is not None and logits.is_cpu and is_plain(class_weight) and not is_traced():
+        recipe, class_weight = with_class_weight(recipe, class_weight), None
+    call = None
+    if class_weight is None and is_there(logits, target, sample_weight):
+        call = _planned(
+            logits, target, sample_weight, normalizer, (recipe, reduction, ignore_index, class_axis, overwrite)
+        )
+    if call is not None:
+        sloped = logits.requires_grad and torch.is_grad_enabled()
+        if call.compute(logits, sloped):
+            computed: Any = _apply(logits, call) if sloped else call.value  # type: ignore[no-untyped-call]
+            return computed  # type: ignore[no-any-return]
+        if overwrite and sloped:
+            raise UserError(
+                "logits, target or sample_weight hold NaN or another value that has no loss, and the logits are "
+                "overwritten; overwrite_logits=False says which value it is"
+            )
+    given = (logits, target, recipe, sample_weight, reduction, normalizer, ignore_index, class_axis)
+    value: torch.Tensor = _composed(*given, class_weight)
+    return value
+
+
+def _planned(
+    logits: torch.Tensor, target: Any, sample_weight: Any, normalizer: Any, options: tuple[Recipe, str, Any, Any, bool]
+) -> Call | None:
+    """The call of the kernel, or None where the definition must serve."""
+    plan = plan_of(logits, target, sample_weight, *options)
+    recipe, _, ignore_index, class_axis, _ = options
+    if plan is None:
+        if isinstance(ignore_index, np.number):
+            options = (*options[:2], ignore_index.item(), *options[3:])
+        target, sample_weight = in_kernel_form(logits, target, sample_weight, recipe, class_axis)
+        plan = plan_of(logits, target, sample_weight, *options)
+    by = nan if normalizer is None else _number(normalizer)
+    if plan is None or by is None:
+        return None
+    if facts_of(recipe).one_weight:
+        warn_about_one_weight(recipe, logits.shape[class_axis])  # type: ignore[arg-type]
+    return Call(plan, target, sample_weight, by)
+
+
+def _number(normalizer: Any) -> float | None:
+    """The normalizer as a number, or None where it must stay a part of the graph."""
+    if isinstance(normalizer, torch.Tensor) and (normalizer.requires_grad or not normalizer.is_cpu):
+        return None
+    return float(normalizer)
+
+
+class _Kernel(torch.autograd.Function):
+    """Gives the value that was computed, and in the backward pass the gradient."""
+
+    @staticmethod
+    def forward(ctx: Any, logits: torch.Tensor, call: Call) -> Any:
+        ctx.save_for_backward(logits, call.target, call.sample_weight)
+        ctx.call, ctx.dtype = call, logits.dtype
+        value, call.value = call.value, None
+        return value
+
+    @staticmethod
+    def backward(ctx: Any, upstream: torch.Tensor) -> Any:
+        call: Call = ctx.call
+        plan = call.plan
+        if torch.is_grad_enabled():
+            logits, call.target, call.sample_weight = ctx.saved_tensors
+            return _differentiable_gradient(logits, call, upstream), None
+        if plan.overwrite:
+            _ = ctx.saved_tensors  # raises where the logits' memory, now the gradient's, was changed since
+        gradient, call.gradient = call.gradient, None
+        if gradient is None:  # an earlier backward pass has it
+            if plan.overwrite:
+                raise RuntimeError(
+                    "the gradient took the place of the logits and was used; a second backward pass needs "
+                    "overwrite_logits=False"
+                )
+            logits, call.target, call.sample_weight = ctx.saved_tensors
+            call.compute(logits, True)
+            gradient, call.gradient = call.gradient, None
+            assert gradient is not None
+        if plan.reduction == "none" and isinstance(plan.recipe, SoftmaxRecipe):
+            upstream = upstream.unsqueeze(plan.class_axis)
+        if is_batched(upstream):  # several backward passes at once
+            gradient = gradient * upstream
+        elif plan.reduction == "none" or upstream.item() != 1:
+            gradient *= upstream
+        return (gradient if gradient.dtype is ctx.dtype else gradient.to(ctx.dtype)), None
+
+
+def is_batched(tensor: torch.Tensor) -> bool:
+    """Whether a tensor stands for several, whose numbers cannot be looked at."""
+    functorch = torch._C._functorch
+    return functorch.is_functorch_wrapped_tensor(tensor) or functorch.is_legacy_batchedtensor(tensor)
+
+
+# what Function.apply does besides is for `torch.func`, which is not active here
+_apply = super(torch.autograd.Function, _Kernel).apply
+
+
+def _differentiable_gradient(logits: torch.Tensor, call: Call, upstream: torch.Tensor) -> torch.Tensor:
+    """The gradient as a part of the graph, from the definition of the loss."""
+    plan = call.plan
+    if plan.overwrite:
+        raise RuntimeError("the logits were overwritten; create_graph=True needs overwrite_logits=False")
+    normalizer = None if call.normalizer != call.normalizer else call.normalizer
+    options = (plan.reduction, normalizer, plan.ignore_index, plan.class_axis)
+    value = composed(logits, call.target, plan.recipe, call.sample_weight, *options)
+    gradient: torch.Tensor = torch.autograd.grad(value, logits, upstream, create_graph=True)[0]
+    return gradient

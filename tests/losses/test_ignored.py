@@ -1,7 +1,9 @@
 """What is ignored or weighs nothing is not looked at: its logits may be NaN, and its gradient is 0."""
 
+import jax
 import numpy as np
 import pytest
+import torch
 
 import counterpoise as cp
 from cases import COUNTS, RECIPES, name_of
@@ -122,6 +124,19 @@ def test_nan_marks_targets_of_a_sigmoid_to_leave_out(dtype, framework):
         framework.loss(recipe, logits, target)  # without the option it is a mistake
     with pytest.raises(cp.UserError, match=r"target.* is -1"):
         framework.loss(recipe, logits, np.where(kept, target, -1).astype(dtype), ignore_index=float("nan"))
+
+
+@pytest.mark.parametrize("reduction", ["sum", "mean", "weighted_mean", "nonzero_mean"])
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("framework", ["numpy", "torch", "jax"])
+def test_nan_marks_targets_of_a_linear_loss_too(framework, dtype, reduction):
+    features, layer = RNG.normal(size=(5, 2)).astype(dtype), RNG.normal(size=(3, 2)).astype(dtype)
+    target = np.array([[1, 0, np.nan], [np.nan, np.nan, 1], [0, 1, 1], [np.nan, 0, 0], [1, 1, 0]], dtype)
+    options = {"reduction": reduction, "ignore_index": float("nan")}
+    recipe = cp.sigmoid.weighted(pos_weight=[2.0, 3.0, 4.0])
+    make = {"numpy": np.asarray, "torch": torch.tensor, "jax": jax.numpy.asarray}[framework]
+    found = cp.linear_loss(make(features), make(layer), None, make(target), recipe, **options)
+    np.testing.assert_allclose(float(found), cp.loss(features @ layer.T, target, recipe, **options), rtol=1e-5)
 
 
 @pytest.mark.parametrize("ignored", [float("nan"), np.float32("nan"), float("inf"), 1.5, True])

@@ -4,7 +4,7 @@ import warnings
 import weakref
 from collections.abc import Iterator
 from contextlib import contextmanager
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Any
 
 import numpy as np
@@ -44,6 +44,11 @@ def fixed(number: Any) -> Any:
 def has_numbers(tensor: torch.Tensor) -> bool:
     """Whether a tensor is more than a shape and a dtype."""
     return not tensor.is_meta and getattr(tensor, "fake_mode", None) is None
+
+
+def _forget(kept: dict[Any, Any], key: Any, _: Any) -> None:
+    """Drop the tensor of an array that is gone; the dictionary is passed, since at exit modules lose their names."""
+    kept.pop(key, None)
 
 
 @contextmanager
@@ -90,7 +95,7 @@ class TorchNamespace:
         with torch.inference_mode(False):  # what is made in inference mode could not be saved for a backward pass
             tensor = self.constant(array, like, dtype)
         if not torch._C._functorch.is_functorch_wrapped_tensor(tensor):
-            _kept[key] = weakref.ref(array, lambda _: _kept.pop(key, None)), tensor
+            _kept[key] = weakref.ref(array, partial(_forget, _kept, key)), tensor
         return tensor
 
     def astype(self, array: Array, dtype: Any) -> Array:

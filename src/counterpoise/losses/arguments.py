@@ -94,6 +94,17 @@ def checked_ignore_index(ignore_index: Any, *, whole: bool) -> int | float | Non
     return ignored
 
 
+def is_kept(target: Array, ignored: float) -> Array:
+    """Where a target is not the one to leave out, which may be NaN.
+
+    Examples
+    --------
+    >>> is_kept(np.array([0.0, -1.0, np.nan]), -1), is_kept(np.array([0.0, -1.0, np.nan]), np.nan)
+    (array([ True, False,  True]), array([ True,  True, False]))
+    """
+    return target != ignored if ignored == ignored else target == target
+
+
 def _without_unseen(xp: Namespace, z: Array, keep: Array | None, weight: Array | None, family: str) -> Array:
     """The logits, with 0 for those of entries that are ignored, and for what has no meaning where the weight is 0.
 
@@ -266,7 +277,7 @@ def sigmoid_arguments(
     keep = None
     ignored = checked_ignore_index(ignore_index, whole=False)
     if ignored is not None:
-        keep = y != ignored if ignored == ignored else y == y
+        keep = is_kept(y, ignored)
         y = xp.where(keep, y, 0.0)
     y = refuse_values(
         xp,

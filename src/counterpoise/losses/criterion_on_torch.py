@@ -175,7 +175,7 @@ class Criterion(torch.nn.Module):
     def recipe(self) -> Recipe:
         """The loss; another one can be assigned, for instance in a later epoch."""
         weight = self._weight()
-        if weight is not None and not weight.is_meta and not torch.compiler.is_compiling():
+        if weight is not None and has_numbers(weight) and not torch.compiler.is_compiling():
             self._recipe = with_class_weight(self._recipe, weight.detach().cpu())
         return self._recipe
 
@@ -228,7 +228,7 @@ class Criterion(torch.nn.Module):
         if is_plain(weight):
             self._seen = _Seen(weight, with_class_weight(self._recipe, weight))
             return self._seen.recipe, None
-        if weight.is_meta and not logits.is_meta:
+        if not has_numbers(weight) and has_numbers(logits):
             return self._recipe, None
         return self._recipe, follow(self, name, logits)
 

@@ -12,7 +12,7 @@ from torch.utils.checkpoint import checkpoint
 
 from counterpoise.arrays import namespace
 from counterpoise.arrays.on_torch import is_traced
-from counterpoise.losses.arguments import arguments_of, check_recipe, to_framework
+from counterpoise.losses.arguments import arguments_of, check_recipe, is_kept, to_framework
 from counterpoise.losses.definition import sum_and_denominator
 from counterpoise.losses.kernel_on_torch import is_batched, with_class_weight
 from counterpoise.losses.layer import checked_layer
@@ -204,7 +204,7 @@ def _divisor(
     target, recipe = step.target, step.recipe
     softmax = isinstance(recipe, SoftmaxRecipe)
     if step.reduction == "mean" and isinstance(target, torch.Tensor) and (not softmax or target.ndim == 1):
-        return float(target.numel() if step.ignore_index is None else (target != step.ignore_index).sum())
+        return float(target.numel() if step.ignore_index is None else is_kept(target, step.ignore_index).sum())
     if step.reduction == "mean":
         return float(len(features))
     if isinstance(recipe, SoftmaxRecipe) and recipe.weight_by == "true" and target.ndim == 1:

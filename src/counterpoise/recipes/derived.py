@@ -2,7 +2,7 @@
 
 import weakref
 from collections.abc import Callable
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import Any
 
 import numpy as np
@@ -36,8 +36,14 @@ def derived(function: Callable[..., Any], *arrays: Float64Array) -> Float64Array
         return found[1]
     value: Float64Array = np.array(function(*arrays))  # a copy: a view would keep its array alive
     value.setflags(write=False)
-    _derived[key] = [weakref.ref(array, lambda _: _derived.pop(key, None)) for array in arrays], value
+    forget = partial(_forget, _derived, key)
+    _derived[key] = [weakref.ref(array, forget) for array in arrays], value
     return value
+
+
+def _forget(kept: dict[Any, Any], key: Any, _: Any) -> None:
+    """Drop what was made of an array that is gone; the dictionary is passed, since at exit modules lose their names."""
+    kept.pop(key, None)
 
 
 def kept(array: Float64Array) -> Float64Array:

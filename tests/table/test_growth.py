@@ -123,3 +123,15 @@ def test_the_audit_says_what_ages_count_to(tmp_path):
         "Ages of dates count to 2024-04-02, as asked; in another table to --as-of (as_of), or to 2"
     )
     assert said["timed"] == ""
+
+
+@pytest.mark.parametrize("cells", [sorted(AT), sorted(AT, reverse=True), [at.date() for at in sorted(AT)]])
+def test_rows_in_the_order_of_a_date_are_told_of_time(cells, tmp_path):
+    frame = pl.DataFrame({"paid at": cells, "x": RNG.normal(size=ROWS), "rare": RNG.random(ROWS) < 0.2})
+    said = "The rows are in the order of 'paid at': if that is the time of each row, --time 'paid at' counts ages to it"
+    frame.write_csv(tmp_path / "t.csv")
+    assert said in " ".join(audit_table(tmp_path / "t.csv", target="rare").dates)
+    assert audit_table(tmp_path / "t.csv", target="rare", time="paid at").dates == ()
+    shuffled = frame.sample(fraction=1.0, shuffle=True, seed=0)
+    assert said in " ".join(cp.train(frame, target="rare", learners=["logistic"], budget=2).notes)
+    assert "in the order of" not in " ".join(cp.train(shuffled, target="rare", learners=["logistic"], budget=2).notes)

@@ -25,7 +25,7 @@ from counterpoise.table.drift import Drift, Moved, late_rows, most_moved_class, 
 from counterpoise.table.features import refused_cells
 from counterpoise.table.findings import Finding, findings_of, verdict_of
 from counterpoise.table.frames import FRAME
-from counterpoise.table.growth import Growing, growing_columns
+from counterpoise.table.growth import Growing, growing_columns, row_order
 from counterpoise.table.identifiers import Identifier, find_identifier, tells_classes
 from counterpoise.table.leaks import LateDates, Leak, find_late_times, find_leak, late_dates
 from counterpoise.table.named_columns import joined, parts_of, refuse_ignored
@@ -374,7 +374,8 @@ def _dates(
     dated = (column for column in frame.get_columns() if column.dtype in (pl.Date, pl.Datetime))
     values = {column.name: column for column in dated if column.null_count() < len(column)}
     classes = pl.DataFrame({"class": labels.codes[learned]})
-    return learn_dates(values, learned, classes, time=time, as_of=as_of).said
+    ordered = () if time is not None else row_order(frame, values)
+    return learn_dates(values, learned, classes, time=time, as_of=as_of).said + ordered
 
 
 def _growing(

@@ -4,6 +4,7 @@ In rows to come they lie outside of all that was learned, as dates themselves do
 """
 
 import re
+import shlex
 from collections.abc import Iterable
 from dataclasses import dataclass
 
@@ -89,6 +90,26 @@ def growing_columns(frame: pl.DataFrame, names: Iterable[str], time: str | None 
             elif (unit := epoch_unit(values)) is not None:
                 found.append(Growing(name, f"it may hold times in {unit} since 1970"))
     return tuple(found)
+
+
+def row_order(frame: pl.DataFrame, names: Iterable[str]) -> tuple[str, ...]:
+    """A sentence for each column of dates by which the rows are ordered: it may be the time of each row.
+
+    Examples
+    --------
+    >>> at = pl.Series("at", range(19_000, 19_040)).cast(pl.Date)
+    >>> row_order(pl.DataFrame([at]), ["at"])[0][:48]
+    "The rows are in the order of 'at': if that is th"
+    """
+    few = frame.gather_every(max(1, frame.height // _MOST_ROWS))
+    order = np.arange(few.height, dtype=np.float64)
+    dated = [name for name in names if few[name].dtype in (pl.Date, pl.Datetime)]
+    return tuple(
+        f"The rows are in the order of {name!r}: if that is the time of each row, --time {shlex.quote(name)} counts "
+        "ages to it and tests on the latest rows."
+        for name in dated
+        if few[name].n_unique() >= _FEWEST_VALUES and abs(_alike(_ranks(few[name].to_physical()), order)) >= _CLOSELY
+    )
 
 
 def _counts(distinct: NDArray[np.float64], rows: int) -> bool:

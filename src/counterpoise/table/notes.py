@@ -5,8 +5,8 @@ import polars as pl
 
 from counterpoise.decide.measured import ranking
 from counterpoise.table.asked import Asked
-from counterpoise.table.features import CATEGORY, NUMBER, TEXT, Schema
-from counterpoise.table.growth import growing_columns
+from counterpoise.table.features import CATEGORY, DATES, NUMBER, TEXT, Schema
+from counterpoise.table.growth import growing_columns, row_order
 from counterpoise.table.judged import Judged
 from counterpoise.table.learners import Rows
 from counterpoise.table.model import Member, posterior
@@ -132,7 +132,7 @@ def date_notes(table: Table, schema: Schema) -> list[str]:
 
 
 def growth_notes(table: Table, schema: Schema, time: str | None) -> list[str]:
-    """Which columns of the model only grow with time.
+    """Which columns of the model only grow with time, and which dates may be the time of each row.
 
     Examples
     --------
@@ -143,10 +143,12 @@ def growth_notes(table: Table, schema: Schema, time: str | None) -> list[str]:
     ["Column 'year' seems to grow with time (years 2021 to 2023): later rows would lie outside of what was learned."]
     """
     names = [one.name for one in schema.columns if one.kind in (NUMBER, CATEGORY)]
-    return [
+    dated = [one.name for one in schema.columns if one.kind in DATES] if time is None else []
+    growing = (
         f"Column {one.column!r} seems to grow with time ({one.why}): later rows would lie outside of what was learned."
         for one in growing_columns(table.frame, names, time)
-    ]
+    )
+    return [*growing, *row_order(table.frame, dated)]
 
 
 def weight_notes(asked: Asked) -> list[str]:

@@ -17,6 +17,7 @@ struct OwnedForest {
     std::vector<double> values;
     std::vector<Set> sets;
     std::vector<uint64_t> words;
+    std::vector<uint8_t> coded;
     Forest forest{};
 
     // Of each tree its first node, its first that sends missing values right, its first that asks for a set, its first
@@ -38,9 +39,13 @@ struct OwnedForest {
         for (const int64_t size : codes) {
             if (size < 0 || size > INT32_MAX) throw std::invalid_argument("a set has no such codes");
             sets.push_back({word, size});
-            word += size / 64 + 1;
+            word += (size + 1) / 64 + 1;
         }
         if (word != int64_t(words.size())) throw std::invalid_argument("the sets of a forest have other words");
+        for (const Set& one : sets)
+            if (words[std::size_t(one.first_word + (one.codes + 1) / 64)] >> ((one.codes + 1) & 63) & 1)
+                throw std::invalid_argument("a set holds a code that it does not have");
+        coded.resize(std::size_t(features));
         for (std::size_t i = 0; i < threshold.size(); ++i) {
             if (feature[i] < 0 || feature[i] >= features) throw std::invalid_argument("a node has no such feature");
             nodes.push_back({threshold[i], kept[i], feature[i], set[i]});
@@ -51,12 +56,13 @@ struct OwnedForest {
             trees.push_back({missing_left[i], missing_right[i], asks[i], end, leaves[i]});
             check(trees.back(), more ? leaves[i + 1] : int64_t(values.size()));
         }
-        forest = {features, outputs, zero, nodes.data(), trees.data(), values.data(), sets.data(), words.data()};
+        forest = {features,      outputs,     zero,         nodes.data(), trees.data(),
+                  values.data(), sets.data(), words.data(), coded.data()};
     }
     OwnedForest(const OwnedForest&) = delete;
 
     // No node strikes out the last leaf, so that each row has one left, and it is a leaf of the tree.
-    void check(const Tree& tree, int64_t end_of_leaves) const {
+    void check(const Tree& tree, int64_t end_of_leaves) {
         if (tree.missing_left < 0 || tree.missing_right < tree.missing_left || tree.sets < tree.missing_right ||
             tree.end < tree.sets || tree.end > int64_t(nodes.size()))
             throw std::invalid_argument("a tree has no such nodes");
@@ -69,6 +75,7 @@ struct OwnedForest {
             if (!(node.kept >> last & 1)) throw std::invalid_argument("a node leaves no leaf");
             if (i >= tree.sets && (node.set < 0 || node.set >= int64_t(sets.size())))
                 throw std::invalid_argument("a node asks for no such set");
+            if (i >= tree.sets) coded[std::size_t(node.feature)] = 1;
         }
     }
 

@@ -110,7 +110,7 @@ struct Node {
     int32_t set;
 };
 
-// Codes, a bit for each: bit 0 for what is missing, bit c + 1 for the code c.
+// Codes, a bit for each: bit 0 for what is missing, bit c + 1 for the code c, and one more, which is 0, for all others.
 struct Set {
     int64_t first_word, codes;
 };
@@ -132,6 +132,7 @@ struct Forest {
     const double* values;
     const Set* sets;
     const uint64_t* words;
+    const uint8_t* coded;  // of each feature, whether a set is asked for its value
 };
 
 struct Table {

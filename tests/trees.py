@@ -172,6 +172,7 @@ def kernel_arguments(trees, columns, outputs=1):
                 if codes is not None:
                     sizes.append(max(codes) + 1)
                     words += bits(codes, 64, first=1)
+                    words += [0] * ((sizes[-1] + 1) // 64 + 1 - len(bits(codes, 64, first=1)))  # for codes beyond
         values += [tree.leaves[leaf] for leaf in order]
     nodes = (column, threshold, kept, place)
     return columns, outputs, ZERO, *nodes, missing_left, missing_right, asks, leaves, values, sizes, words

@@ -184,7 +184,7 @@ def _group(node: Node) -> int:
 
 
 def _words(codes: bytes) -> list[int]:
-    """The bits of a set, 64 to a word; its last word is there even if it is empty.
+    """The bits of a set, 64 to a word, and one more for whatever else there is, which is not in the set.
 
     Examples
     --------
@@ -192,7 +192,7 @@ def _words(codes: bytes) -> list[int]:
     [6]
     """
     bits = np.frombuffer(codes, np.bool_)
-    whole = np.zeros((len(codes) - 1) // _WORD * _WORD + _WORD, np.bool_)
+    whole = np.zeros(len(codes) // _WORD * _WORD + _WORD, np.bool_)
     whole[: len(bits)] = bits
     words: list[int] = np.packbits(whole, bitorder="little").view("<u8").tolist()
     return words

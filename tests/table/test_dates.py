@@ -384,7 +384,8 @@ def test_an_instant_gets_one_answer_at_every_door(tmp_path):
             path.with_suffix(".scored.parquet").unlink()
         if moved.dtype == pl.String:
             sent = [{"at": cell, "size": size} for cell, size in zip(moved, frame["size"], strict=True)]
-            answers = [one["probability"]["yes"] for one in predictions(model, sent)]
+            matrix = to_matrix(table_of_rows(sent, model.schema), model.schema)
+            answers = [one["probability"]["yes"] for one in predictions(model, matrix)]
             np.testing.assert_allclose(answers, expected[:, 1], atol=1e-12)
 
 

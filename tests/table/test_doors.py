@@ -3,6 +3,7 @@
 import datetime as dt
 import io
 import json
+import random
 import re
 import warnings
 from collections.abc import Callable
@@ -18,6 +19,7 @@ import counterpoise as cp
 from counterpoise.cli import main
 from counterpoise.errors import UserError
 from counterpoise.table import delimited, load, predict_table
+from counterpoise.table.row_reader import RowReader
 from counterpoise.table.serve import answer
 
 pd = pytest.importorskip("pandas")
@@ -291,6 +293,60 @@ def test_a_cell_of_another_type_means_what_its_text_means(door, column, cell, tw
         return
     expected = load(model).predict_proba(pl.DataFrame([PLAIN | {column: twin}]))[0, 1]
     assert found == pytest.approx(expected, rel=1e-5)
+
+
+def generated(count: int) -> Rows:
+    """Rows as JSON may hold them, up to three of whose cells are odd."""
+    rng = random.Random(0)
+    sent = [(column, cell) for column, cell, _ in CELLS] + [
+        (column, cell)
+        for column, cell, _ in TYPED
+        if type(cell) in (bool, int, float, type(None)) and str(cell) not in ("nan", "inf")
+    ]
+    return [PLAIN | dict(rng.choices(sent, k=rng.randint(0, 3))) for _ in range(count)]
+
+
+def spelled(rows: Rows) -> Rows:
+    """The same as text, for a file."""
+    return [
+        {name: cell if cell is None or isinstance(cell, str) else json.dumps(cell) for name, cell in row.items()}
+        for row in rows
+    ]
+
+
+def of_categories(said: list[str]) -> list[str]:
+    return [one for one in said if "that the model knows" in one]
+
+
+@pytest.mark.filterwarnings("ignore::UserWarning")
+def test_a_service_that_has_seen_the_cells_before_answers_as_a_file(model, tmp_path):
+    """Row by row and a few at a time, at the first time and later; and it warns of the same."""
+    rows, loaded = generated(300), load(model)
+    expected = by_csv(model, spelled(rows), tmp_path)
+    assert 30 < expected.count(None) < 200
+    reader = RowReader(loaded.schema)
+
+    def asked(some):
+        reply = answer(loaded, json.dumps({"rows": some}).encode(), 100, reader=reader)
+        return (reply.status == 200, json.loads(reply.body))
+
+    for row, value in [*zip(rows, expected, strict=True)] * 2:
+        answered, said = asked([row])
+        assert answered == (value is not None), row
+        if answered:
+            assert said["predictions"][0]["probability"]["yes"] == pytest.approx(value, rel=1e-5), row
+    good = [place for place, value in enumerate(expected) if value is not None]
+    for begun in range(0, 70, 7):
+        some = good[begun : begun + 7]
+        _, said = asked([rows[place] for place in some])
+        found = [one["probability"]["yes"] for one in said["predictions"]]
+        np.testing.assert_allclose(found, [expected[place] for place in some], rtol=1e-5)
+        own = tmp_path / str(begun)
+        own.mkdir()
+        with warnings.catch_warnings(record=True) as told:
+            warnings.simplefilter("always")
+            by_csv(model, spelled([rows[place] for place in some]), own)
+        assert said.get("warnings", []) == of_categories([str(one.message) for one in told])
 
 
 NEW = {"colour": ["green", "red", "violet", "NA"] * 30, "code": ["7", "V58", "250.0", "007"] * 30}

@@ -185,3 +185,11 @@ def test_there_are_two_ways(unknown, model, tmp_path):
     ):
         with pytest.raises(UserError, match=r"unknown is .*; it must be 'refuse' or 'missing'"):
             ask()
+
+
+@pytest.mark.parametrize("cell", [17, 0.5, -1, "17"])
+def test_one_row_with_a_number_in_place_of_a_word_is_refused_as_in_a_file(cell, model):
+    rows = [table().drop("y").row(0, named=True) | {"shop": cell}]
+    reply = answer(load(model), json.dumps({"rows": rows}).encode(), 10_000)
+    assert reply.status == 422
+    assert "column 'shop', numbers here and words in training" in json.loads(reply.body)["detail"][0]["msg"]

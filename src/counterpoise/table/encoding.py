@@ -4,7 +4,8 @@ Trees take a column as it is; a linear model or a network wants every column com
 tail that outweighs the rest, and a category as one column per value. Everything that is learned is plain data.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -24,7 +25,7 @@ _BLOCK_CELLS = 4_000_000
 _LARGEST = 1e150  # its square is still a number
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(frozen=True, eq=False)
 class Encoding:
     """How the columns of a feature matrix become the columns of a dense one.
 
@@ -123,7 +124,7 @@ class Encoding:
     def apply(self, matrix: Floats) -> NDArray[np.float32]:
         """Encode rows (N, F) into (N, D), float32; all are finite, a category's missing or other values are all 0."""
         encoded = np.zeros((len(matrix), self.width), np.float32)
-        lookups = self._lookups()
+        lookups = self._lookups
         step = max(1, _BLOCK_CELLS // max(1, matrix.shape[1] + self.width))
         for start in range(0, len(matrix), step):
             self._fill(encoded[start : start + step], matrix[start : start + step], lookups)
@@ -139,7 +140,7 @@ class Encoding:
         >>> Encoding.from_dict(encoding.to_dict()).apply(np.array([[2.0]]))
         array([[1.]], dtype=float32)
         """
-        arrays = {name: getattr(self, name).tolist() for name in self.__slots__ if name != "names"}
+        arrays = {one.name: getattr(self, one.name).tolist() for one in fields(self) if one.name != "names"}
         return arrays | {"names": list(self.names)}
 
     @classmethod
@@ -171,6 +172,7 @@ class Encoding:
             shown = target >= 0
             encoded[rows[shown], target[shown]] = 1.0
 
+    @cached_property
     def _lookups(self) -> dict[int, Places]:
         """For each category, the encoded column of each code, or -1."""
         first = len(self.numbers) + len(self.missing)

@@ -20,6 +20,7 @@ from counterpoise.table.cells import unclear_numbers, usable
 from counterpoise.table.dates import DIGITS, MONTHS
 from counterpoise.table.epochs import EPOCHS
 from counterpoise.table.features import CATEGORY, NUMBER, TEXT, Column, Schema
+from counterpoise.table.novelty import holds_numbers
 from counterpoise.table.read import Table
 from counterpoise.table.reference_day import day_of
 from counterpoise.table.wording import quoted
@@ -177,10 +178,16 @@ def row_schema(schema: Schema) -> dict[str, Any]:
         "text": {"type": ["string", "number", "boolean", "null"]},
     }
     figures = {"type": ["number", "string", "null"]}  # dates that were numbers, such as 20240131
-    numbers = (DIGITS, MONTHS, *EPOCHS)
+    words = {"type": ["string", "boolean", "null"]}
+
+    def kind_of(one: Column) -> dict[str, Any]:
+        if one.form in (DIGITS, MONTHS, *EPOCHS):
+            return figures
+        return words if one.kind == CATEGORY and not holds_numbers(one) else kinds[one.kind]
+
     return {
         "type": "object",
-        "properties": {one.name: figures if one.form in numbers else kinds[one.kind] for one in schema.columns},
+        "properties": {one.name: kind_of(one) for one in schema.columns},
         "required": [column.name for column in schema.columns],
     }
 

@@ -58,7 +58,7 @@ class Categories:
         self._held = dict.fromkeys([one.name for one in self._columns], 0)
         self._new = dict(self._held)
         self._shown: dict[str, dict[str, None]] = {name: {} for name in self._held}
-        self._strange = {one.name: not any(map(_is_figure, one.categories)) for one in self._columns}
+        self._strange = {one.name: not holds_numbers(one) for one in self._columns}
         self._texts: list[str] = []
 
     def add(self, table: Table) -> None:
@@ -132,6 +132,17 @@ class Categories:
         return found is None or found["drop"] > found["error"]
 
 
+def holds_numbers(column: Column) -> bool:
+    """Whether some categories of a column are numbers; of others a row that holds a number is refused.
+
+    Examples
+    --------
+    >>> holds_numbers(Column("code", "category", ("7", "V58"))), holds_numbers(Column("kind", "category", ("oak",)))
+    (True, False)
+    """
+    return any(re.match(_FIGURES, word) for word in column.categories)
+
+
 def check_unknown(unknown: str) -> None:
     """Refuse what is neither "refuse" nor "missing".
 
@@ -153,7 +164,3 @@ def _surely_wrong(rare: float, values: int) -> bool:
 
 def _listed(values: list[str], most: int = 3) -> str:
     return ", ".join(map(quoted, values[:most])) + (f" and {len(values) - most:,} more" if len(values) > most else "")
-
-
-def _is_figure(word: str) -> bool:
-    return re.match(_FIGURES, word) is not None

@@ -5,7 +5,7 @@ It runs in one process. Everything that can be wrong with a request is said with
 
 import json
 from collections.abc import Callable
-from datetime import UTC, date, datetime
+from datetime import UTC, datetime
 from http import HTTPStatus
 from pathlib import Path
 from typing import Any
@@ -18,14 +18,15 @@ from counterpoise.table import listening
 from counterpoise.table.asgi import HTML, Reply, Service, refusal
 from counterpoise.table.bundle import REPORT
 from counterpoise.table.directory import read
-from counterpoise.table.features import TEXT, to_matrix
-from counterpoise.table.json_rows import Mistake, RefusedError, TooLargeError, request_of, table_of_rows
+from counterpoise.table.features import TEXT
+from counterpoise.table.json_rows import Mistake, RefusedError, TooLargeError, request_of
 from counterpoise.table.loading import model_of
 from counterpoise.table.model import Model
 from counterpoise.table.multilabel_model import MultilabelModel
 from counterpoise.table.novelty import FEWEST_TEXTS, REFUSE, Categories, check_unknown
 from counterpoise.table.openapi import described
 from counterpoise.table.read import Table
+from counterpoise.table.row_reader import RowReader
 
 MOST_ROWS = 10_000
 MOST_BYTES = 16_000_000
@@ -65,21 +66,41 @@ def application(
         "/openapi.json": _as_json(described(model, most_rows)),
     }
 
+    prepare(model)
+    reader = RowReader(model.schema)
+
     def predict(body: bytearray) -> Reply:
-        return answer(model, body, most_rows, unknown)
+        return answer(model, body, most_rows, unknown, reader)
 
     return Service(pages, {"/predict": predict}, most_bytes=most_bytes)
 
 
-def answer(model: Model | MultilabelModel, body: bytes | bytearray, most_rows: int, unknown: str = REFUSE) -> Reply:
-    """What a request gets: predictions, and warnings where a category is new to the model."""
+def answer(
+    model: Model | MultilabelModel,
+    body: bytes | bytearray,
+    most_rows: int,
+    unknown: str = REFUSE,
+    reader: RowReader | None = None,
+) -> Reply:
+    """What a request gets: predictions, and warnings where a category is new to the model.
+
+    Parameters
+    ----------
+    model
+        What answers.
+    body
+        Of the request.
+    most_rows, unknown
+        As in `application`.
+    reader
+        Of the model's columns, which has seen cells before; None: a new one.
+    """
     try:
         rows, as_of = request_of(body, most_rows)
         day = as_of or datetime.now(UTC).date()
-        table = table_of_rows(rows, model.schema)
-        matrix = to_matrix(table, model.schema, day)
-        told = _new_to(model, table, matrix, unknown)
-        found: dict[str, Any] = {"predictions": _predictions(model, matrix)}
+        matrix, table = (reader or RowReader(model.schema)).read(rows, day)
+        told = [] if table is None else _new_to(model, table, matrix, unknown)
+        found: dict[str, Any] = {"predictions": predictions(model, matrix)}
         found |= {"as_of": day.isoformat()} if model.schema.needs_day else {}
         return _as_json(found | ({"warnings": told} if told else {}))
     except TooLargeError as refused:
@@ -87,26 +108,6 @@ def answer(model: Model | MultilabelModel, body: bytes | bytearray, most_rows: i
     except RefusedError as refused:
         mistakes = {"detail": [_detail(one) for one in refused.mistakes]}
         return _as_json(mistakes, HTTPStatus.UNPROCESSABLE_ENTITY)
-
-
-def predictions(model: Model | MultilabelModel, rows: list[Any], *, as_of: date | None = None) -> list[dict[str, Any]]:
-    """A probability per class, by its name, and a decision for each row; of several labels those that it has.
-
-    Parameters
-    ----------
-    model
-        What answers.
-    rows
-        Of a request.
-    as_of
-        The day that ages of dates count to; None: as told by the newest date of the rows.
-
-    Raises
-    ------
-    RefusedError
-        As `table_of_rows`.
-    """
-    return _predictions(model, to_matrix(table_of_rows(rows, model.schema), model.schema, as_of))
 
 
 def _new_to(model: Model | MultilabelModel, table: Table, matrix: NDArray[Any], unknown: str) -> list[str]:
@@ -123,13 +124,21 @@ def _new_to(model: Model | MultilabelModel, table: Table, matrix: NDArray[Any], 
         raise RefusedError([Mistake(("rows",), str(error))]) from None
 
 
-def _predictions(model: Model | MultilabelModel, matrix: NDArray[Any]) -> list[dict[str, Any]]:
+def predictions(model: Model | MultilabelModel, matrix: NDArray[np.float64]) -> list[dict[str, Any]]:
+    """A probability per class, by its name, and a decision for each row (N, F); of several labels those that it has."""
     probability = model.probability(matrix)
     names = [str(name) for name in model.classes]
     return [
         {"probability": dict(zip(names, own, strict=True)), "decision": decision}
         for own, decision in zip(probability.tolist(), _decisions(model, probability), strict=True)
     ]
+
+
+def prepare(model: Model | MultilabelModel) -> None:
+    """Do what the first request would wait for."""
+    for one in [model] if isinstance(model, Model) else model.models.values():
+        for member in one.members:
+            member.fitted.prepare()
 
 
 def serve(

@@ -92,6 +92,10 @@ class Fitted(Protocol):
         """Logits (N,) for the sigmoid family, (N, C) for the softmax family; after so many steps, else after all."""
         ...
 
+    def prepare(self) -> None:
+        """Do what the first of many single rows would wait for."""
+        ...
+
     def files(self) -> dict[str, bytes]:
         """The model in its native format, by file name; nothing in them is a pickle."""
         ...

@@ -114,6 +114,10 @@ class Trees:
             raw = forest.sums(matrix, rounds)
         return np.asarray(raw + self.start, np.float64)
 
+    def prepare(self) -> None:
+        """As `Fitted.prepare`: a single row is not worth reading the trees, many are."""
+        self._forest  # noqa: B018
+
     def __getstate__(self) -> dict[str, Any]:
         return {name: value for name, value in self.__dict__.items() if name != "_forest"}  # it is made anew
 

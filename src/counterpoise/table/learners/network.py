@@ -80,6 +80,9 @@ class Network:
         ]
         return np.concatenate(blocks)
 
+    def prepare(self) -> None:
+        """As `Fitted.prepare`: there is nothing to do."""
+
     def files(self) -> dict[str, bytes]:
         """The layers after each step, and the encoding."""
         tensors = {}

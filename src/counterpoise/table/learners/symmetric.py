@@ -79,6 +79,10 @@ class Symmetric:
         found = self._forest.sums(rows, rounds) + self.start
         return found if len(self.start) > 1 else found.reshape(-1)
 
+    def prepare(self) -> None:
+        """As `Fitted.prepare`."""
+        self._forest  # noqa: B018
+
     def files(self) -> dict[str, bytes]:
         """The arrays."""
         arrays: dict[str, NDArray[Any]] = {

@@ -74,6 +74,9 @@ class Trees:
         raw = self.booster.predict(rows, output_margin=True, iteration_range=(0, rounds or 0))
         return np.asarray(raw, np.float64)
 
+    def prepare(self) -> None:
+        """As `Fitted.prepare`: there is nothing to do."""
+
     def files(self) -> dict[str, bytes]:
         """XGBoost's JSON, whose raw scores are the logits."""
         return {MODEL: bytes(self.booster.save_raw("json"))}

@@ -170,6 +170,16 @@ def test_messages_do_not_print_whole_arrays():
         ) as e:
             cp.loss(np.zeros((2, 4)), [0, 1], SOME[0], **options)
         assert len(str(e.value)) < 200
+    for made in (
+        lambda: cp.softmax.focal(gamma=large),
+        lambda: cp.softmax.weighted(weight=["high"] * 10_000),
+        lambda: cp.sigmoid.weighted(pos_weight=["high"] * 10_000),
+        lambda: cp.ClassCounts([large, large]),
+        lambda: cp.class_weights([9, 1], "effective_number", beta=large),
+    ):
+        with pytest.raises(cp.UserError) as e:
+            made()
+        assert len(str(e.value)) < 300 and "\n" not in str(e.value)
     with pytest.raises(cp.UserError, match="recipe is an array of shape") as e:
         cp.loss(np.zeros((2, 4)), [0, 1], large)
     assert len(str(e.value)) < 200

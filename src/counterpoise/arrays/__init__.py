@@ -323,8 +323,8 @@ def value_text(value: Any) -> str:
     "'none'"
     """
     shape, dtype = getattr(value, "shape", None), getattr(value, "dtype", None)
-    if shape is None or dtype is None:
-        text = repr(value)
+    if shape is None or dtype is None or isinstance(value, np.generic):
+        text = " ".join(repr(value).split())
         return text if len(text) <= _LONGEST else text[:_LONGEST] + "..."
     return f"an array of shape {shape_text(tuple(shape))}, {str(dtype).removeprefix('torch.')}{_first_numbers(value)}"
 

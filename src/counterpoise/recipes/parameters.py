@@ -7,7 +7,7 @@ from typing import Any, ClassVar, Self
 
 import numpy as np
 
-from counterpoise.arrays import Float64Array
+from counterpoise.arrays import Float64Array, value_text
 from counterpoise.errors import UserError, nearest_name
 from counterpoise.weights import ClassCounts
 from counterpoise.weights.by_class import in_class_order
@@ -24,7 +24,7 @@ def per_class(
     try:
         array = np.array(value, dtype=np.float64)
     except (TypeError, ValueError):
-        raise UserError(f"{name} must be numbers; found {value!r}") from None
+        raise UserError(f"{name} must be numbers; found {value_text(value)}") from None
     if array.ndim > dimensions:
         raise UserError(f"{name} must have at most {dimensions} dimension(s); found shape {array.shape}")
     for place, number in np.ndenumerate(array):
@@ -51,7 +51,7 @@ def one_number(
     try:
         number = float(value)
     except (TypeError, ValueError):
-        raise UserError(f"{name} must be one number; found {value!r}") from None
+        raise UserError(f"{name} must be one number; found {value_text(value)}") from None
     if not np.isfinite(number) or not low <= number <= high or not above < number < below:
         lower = f"above {above:g}" if np.isfinite(above) else f"at least {low:g}" if np.isfinite(low) else ""
         upper = f"below {below:g}" if np.isfinite(below) else f"at most {high:g}" if np.isfinite(high) else ""

@@ -4,7 +4,6 @@ Counts of parts of a data set add up to the counts of the whole, so labels can b
 file or worker by worker.
 """
 
-import reprlib
 from collections.abc import Hashable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -12,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from counterpoise.arrays import Float64Array
+from counterpoise.arrays import Float64Array, value_text
 from counterpoise.errors import UserError
 from counterpoise.weights.by_class import (
     COUNTED,
@@ -42,17 +41,19 @@ def _read_only(array: NDArray[Any]) -> NDArray[Any]:
 def _whole_numbers(name: str, values: Iterable[Any]) -> Int64Array:
     numbers = []
     if isinstance(values, str) or not isinstance(values, Iterable):
-        raise UserError(f"{name} must be whole numbers, one per class; found {values!r}")
+        raise UserError(f"{name} must be whole numbers, one per class; found {value_text(values)}")
     for place, value in enumerate(values):
         if np.ndim(value) != 0:
             raise UserError(
-                f"{name}[{place}] is {reprlib.repr(value)}; a count is a whole number of samples, one for each class"
+                f"{name}[{place}] is {value_text(value)}; a count is a whole number of samples, one for each class"
             )
         try:
             number = value if isinstance(value, int) else float(value)
             whole = int(number)
         except (TypeError, ValueError, OverflowError):
-            raise UserError(f"{name}[{place}] is {value!r}; a count is a whole number of samples, 0 or more") from None
+            raise UserError(
+                f"{name}[{place}] is {value_text(value)}; a count is a whole number of samples, 0 or more"
+            ) from None
         if whole != number or whole < 0:
             raise UserError(f"{name}[{place}] is {value}; a count is a whole number of samples, 0 or more")
         if whole > MOST:
@@ -314,5 +315,5 @@ def as_class_counts(counts: Any) -> ClassCounts:
     if isinstance(counts, LabelCounts):
         raise UserError("these are counts of a multilabel target; exclusive classes need cp.count of (N,) labels")
     if isinstance(counts, str) or not (hasattr(counts, "__iter__") or keyed("counts", counts)):
-        raise UserError(f"counts must be ClassCounts or a list of numbers per class; found {counts!r}")
+        raise UserError(f"counts must be ClassCounts or a list of numbers per class; found {value_text(counts)}")
     return ClassCounts(counts)

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from counterpoise.arrays import Float64Array
+from counterpoise.arrays import Float64Array, value_text
 from counterpoise.errors import UserError, nearest_name, warn_about_weights
 from counterpoise.weights.by_class import in_class_order, keyed
 from counterpoise.weights.counts import ClassCounts, LabelCounts, as_class_counts
@@ -22,7 +22,7 @@ def one_number(name: str, value: Any) -> float:
     try:
         number = float(value)
     except (TypeError, ValueError):
-        raise UserError(f"{name} is {value!r}; it must be a number") from None
+        raise UserError(f"{name} is {value_text(value)}; it must be a number") from None
     if not np.isfinite(number):
         raise UserError(f"{name} is {number}; it must be finite")
     return number
@@ -191,7 +191,8 @@ def resolve_weight(weight: Any, counts: ClassCounts | None, *, normalize: str = 
         values = np.array(list(weight) if isinstance(weight, Iterator) else weight, dtype=np.float64)
     except (TypeError, ValueError):
         raise UserError(
-            f"weight is {weight!r}; pass numbers, a mapping from class to weight, or a scheme: {', '.join(SCHEMES)}"
+            f"weight is {value_text(weight)}; pass numbers, a mapping from class to weight, or a scheme: "
+            f"{', '.join(SCHEMES)}"
         ) from None
     if counts is not None and values.ndim == 1:
         if len(values) != len(counts):

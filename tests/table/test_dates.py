@@ -552,8 +552,9 @@ def test_numbers_since_1970_are_times_where_the_column_is_named_so(name):
         assert found.frame[name].cast(pl.Datetime("us")).to_list() == expected.to_list()
         schema = learn_schema(replaced(found), "y", np.arange(300))
         np.testing.assert_array_equal(to_matrix(table, schema), to_matrix(found, schema))
-        amount = Table(pl.DataFrame({"amount": cells}), Path("t.parquet"), typed=True)
-        assert dates_of(amount, [])[0].frame["amount"].dtype == cells.dtype
+        for other in ("amount", "cash_on_hand", "daily volume"):
+            amount = Table(pl.DataFrame({other: cells}), Path("t.parquet"), typed=True)
+            assert dates_of(amount, [])[0].frame[other].dtype == cells.dtype
 
 
 def test_a_cell_that_is_no_time_since_1970_is_named():

@@ -17,22 +17,10 @@ _POSSIBLE = (157_766_400, 253_402_300_800)
 _MOSTLY = 0.9
 _NEVER = (0.0, -1.0)
 _TIME_WORDS = {
-    *(
-        "at",
-        "closed",
-        "created",
-        "day",
-        "ended",
-        "expires",
-        "joined",
-        "login",
-        "modified",
-        "on",
-        "opened",
-        "registered",
-    ),
-    *("seen", "signup", "since", "started", "times", "timestamps", "ts", "unix", "updated", "visited", "when"),
+    *("closed", "created", "ended", "expires", "joined", "login", "modified", "opened", "registered", "seen"),
+    *("signup", "since", "started", "timestamps", "ts", "unix", "updated", "visited", "when"),
 }
+_LAST_WORDS = {"at", "on"}  # created_at, but not cash_on_hand
 _TIME_ENDS = ("time", "date", "stamp", "epoch")
 _WORDS = re.compile(r"[A-Z]?[a-z]+|[A-Z]+(?![a-z])")
 
@@ -62,11 +50,12 @@ def is_named_a_time(name: str) -> bool:
 
     Examples
     --------
-    >>> [is_named_a_time(name) for name in ("lastLogin", "created_at", "STARTTIME", "rate")]
+    >>> [is_named_a_time(name) for name in ("lastLogin", "paid_at", "STARTTIME", "cash_on_hand")]
     [True, True, True, False]
     """
     words = [word.lower() for word in _WORDS.findall(name)]
-    return any(word in _TIME_WORDS or word.endswith(_TIME_ENDS) for word in words)
+    said = any(word in _TIME_WORDS or word.endswith(_TIME_ENDS) for word in words)
+    return said or (len(words) > 1 and words[-1] in _LAST_WORDS)
 
 
 def without_never(text: pl.Series) -> pl.Series:

@@ -75,20 +75,44 @@ def numbers_since_1970(day, rows, seed):
     return frame.with_columns(frame["last_seen"].set(never, 0)), chance
 
 
-TABLES = [numbers_since_1970, two_dates, one_date, times_with_a_zone, dates_to_come, written_by_excel]
+def contracts(day, rows, seed):
+    """Who is near the end of a contract leaves; it ends within two years, so that each month comes twice."""
+    rng = np.random.default_rng(seed)
+    left, x = rng.integers(-30, 720, rows), rng.normal(size=rows)
+    chance = 1 / (1 + np.exp(1.6 + left / 60 - 1.2 * x))
+    columns = {"start": on(day, rng.uniform(10, 700, rows)), "end": on(day, -left), "x": x}
+    return pl.DataFrame({**columns, "gone": np.where(rng.random(rows) < chance, "yes", "no")}), chance
+
+
+def test_a_month_that_echoes_an_age_is_no_feature_and_a_season_is_one():
+    frame, _ = contracts(NOW, 4000, 3)
+    assert cp.train(frame, target="gone", learners=["logistic"], budget=2).schema.features == [
+        *("start age", "end age", "end since start", "x")
+    ]
+    rng = np.random.default_rng(1)
+    ago = rng.integers(0, 1460, 6000)
+    bought = on(NOW, ago)
+    chance = np.where(bought.dt.month().is_in([11, 12]), 0.3, 0.05) + 0.3 * (ago < 200)
+    seasonal = pl.DataFrame({"bought": bought, "x": rng.normal(size=6000), "back": rng.random(6000) < chance})
+    found = cp.train(seasonal, target="back", learners=["logistic"], budget=2).schema.features
+    assert found == ["bought age", "bought month", "x"]
+
+
+TABLES = [contracts, numbers_since_1970, two_dates, one_date, times_with_a_zone, dates_to_come, written_by_excel]
 
 
 @pytest.mark.parametrize("made", TABLES)
 def test_three_months_later_the_model_finds_as_many(made, tmp_path):
     made(NOW, 3000, 1)[0].write_csv(tmp_path / "t.csv")
     done = train_table(tmp_path / "t.csv", target="gone", learners=("logistic",), budget=4.0, out=tmp_path / "model")
-    assert any("Ages of dates count to 2024-03-31, the newest date of" in note for note in done.notes)
+    before = dt.timedelta(days=10 if made is contracts else 0)  # the newest contract started ten days ago
+    assert any(f"Ages of dates count to {NOW - before}, the newest date of" in note for note in done.notes)
     found = {}
     for day, seed in ((NOW, 2), (LATER, 3)):
         frame, chance = made(day, 50_000, seed)
         frame.write_csv(tmp_path / f"{day}.csv")
         predicted = predict_table(tmp_path / "model", tmp_path / f"{day}.csv", tmp_path / f"{day}.scored.parquet")
-        assert predicted.as_of == day
+        assert predicted.as_of == day - before
         scored = pl.read_parquet(tmp_path / f"{day}.scored.parquet")
         gone = frame["gone"] == "yes"
         found[day] = float((scored.filter(gone)["decision"] == "yes").mean())

@@ -3,8 +3,8 @@
 A date itself is no feature, for it never comes again: next month's rows lie outside of all that was learned. Its age
 comes again. An age counts to the row's own time where the rows have one, else to one day for the whole table, and then
 a row's answer depends on that day; so such ages are features only where they tell something of the target that the
-rest does not. A month, weekday or hour comes again only if the rows spread over several years, weeks or days: of
-one year alone the month is the date itself.
+rest does not, and then a month, weekday or hour of the same date must tell more than they do. A month, weekday or hour
+comes again only if the rows spread over several years, weeks or days: of one year alone the month is the date itself.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -88,7 +88,7 @@ def learn_dates(
     >>> target = pl.DataFrame({"gone": (ago > 60) & (rng.random(900) < 0.5)})
     >>> found = learn_dates({"seen": seen}, np.arange(900), target)
     >>> found.parts, found.reference.day
-    ({'seen': (' age', ' weekday')}, '2021-07-29')
+    ({'seen': (' age',)}, '2021-07-29')
     """
     if not values:
         return Dated({}, None, ())
@@ -108,8 +108,11 @@ def learn_dates(
         )
         for name in values
     }
-    if own is None and as_of is None and not _ages_tell(trained, parts, reference, targets.gather_every(step)):
-        parts = {name: tuple(part for part in own_parts if part != AGE) for name, own_parts in parts.items()}
+    if own is None:
+        few, ages = targets.gather_every(step), [(name, AGE) for name, own_parts in parts.items() if AGE in own_parts]
+        if as_of is None and not _tell(trained, parts, reference, few, ages):
+            parts = {name: tuple(part for part in own_parts if part != AGE) for name, own_parts in parts.items()}
+        parts = _without_echoes(trained, parts, reference, few)
     parts = {name: found or ((KNOWN,) if trained[name].null_count() else ()) for name, found in parts.items()}
     aged = any(AGE in own_parts for own_parts in parts.values())
     said = _said(parts, reference, own is not None or aged, as_of)
@@ -234,33 +237,57 @@ def _since(trained: Mapping[str, pl.Series], reference: Reference) -> dict[str, 
     return found
 
 
-def _ages_tell(
+def _without_echoes(
     trained: Mapping[str, pl.Series], parts: Mapping[str, tuple[str, ...]], reference: Reference, targets: pl.DataFrame
-) -> bool:
-    """Whether ages tell something of a target that the other features of the dates do not.
+) -> dict[str, tuple[str, ...]]:
+    """Without months, weekdays and hours that tell nothing more than the ages do.
 
-    A score test (Rao 1948) of age and its square, as ranks, in a logistic regression on the others, at 1 %.
+    Contracts that end within a month are gone, and so, of contracts that end within two years, are those that end in
+    April: in March. Such a month is an age that is wrong in the next table.
+    """
+    kept = dict(parts)
+    for name, own in parts.items():
+        for part in own if AGE in own else ():
+            if part in _CYCLES and not _tell(trained, kept, reference, targets, [(name, part)]):
+                kept[name] = tuple(one for one in kept[name] if one != part)
+    return kept
+
+
+def _tell(
+    trained: Mapping[str, pl.Series],
+    parts: Mapping[str, tuple[str, ...]],
+    reference: Reference,
+    targets: pl.DataFrame,
+    asked: Sequence[tuple[str, str]],
+) -> bool:
+    """Whether parts of dates tell something of a target that the others do not.
+
+    A score test (Rao 1948) of them in a logistic regression on the others, at 1 %; of ages and distances the ranks and
+    their squares count.
     """
     day = date.fromisoformat(reference.day)
-    ages, curves, steps = [], [np.ones((len(targets), 1))], [np.empty((len(targets), 0))]
+    more: list[Floats] = []
+    curves, steps = [np.ones((len(targets), 1))], [np.empty((len(targets), 0))]
     for name, own in parts.items():
         for part, values in zip(own, date_parts(name, own, trained, reference, day), strict=True):
             if part == AGE:
-                ages.append(_curve(values))
                 steps.append(np.isnan(values)[:, None].astype(np.float64))
-            elif part in _CYCLES:
-                steps.append((values[:, None] == np.unique(values[~np.isnan(values)])[1:]).astype(np.float64))
-            elif part.startswith(SINCE):
+            if part in _CYCLES:
+                places = (values[:, None] == np.unique(values[~np.isnan(values)])[1:]).astype(np.float64)
+                (more if (name, part) in asked else steps).append(places)
+            elif (name, part) in asked:
+                more.append(_curve(values))
+            elif part == AGE or part.startswith(SINCE):
                 curves.append(_curve(values))
                 steps.append(_steps(curves[-1]))
-    if not ages:
+    if not more:
         return False
-    known, more = np.hstack(curves + steps), np.hstack(ages)
+    known = np.hstack(curves + steps)
     firm = np.full(known.shape[1], _RIDGE)
     firm[: sum(one.shape[1] for one in curves)] = 1e-6
     of_classes = list(_one_by_one(targets))
     return any(
-        _score_test(one[held].astype(np.float64), known[held], more[held], firm) < _LEVEL / len(of_classes)
+        _score_test(one[held].astype(np.float64), known[held], np.hstack(more)[held], firm) < _LEVEL / len(of_classes)
         for one, held in of_classes
     )
 

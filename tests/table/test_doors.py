@@ -19,6 +19,12 @@ import counterpoise as cp
 from counterpoise.cli import main
 from counterpoise.errors import UserError
 from counterpoise.table import delimited, load, predict_table
+from counterpoise.table.cells import usable
+from counterpoise.table.features import Column, Schema
+from counterpoise.table.figures import Figures
+from counterpoise.table.frames import table_of
+from counterpoise.table.json_rows import table_of_rows
+from counterpoise.table.read import Table, with_numbers
 from counterpoise.table.row_reader import RowReader
 from counterpoise.table.serve import answer
 
@@ -350,6 +356,39 @@ def test_a_service_that_has_seen_the_cells_before_answers_as_a_file(model, tmp_p
 
 
 NEW = {"colour": ["green", "red", "violet", "NA"] * 30, "code": ["7", "V58", "250.0", "007"] * 30}
+
+
+LATER = [  # what training held; a later cell; what it is
+    (["12,50", "7,25", "0,5"], "1.200,50", 1200.5),
+    (["12,50", "7,25", "0,5"], "1.5", 1.5),
+    (["12,50", "7,25", "0,5"], "2.591", None),
+    (["$12.50", "$7.25", "$99.10"], "$1,200.50", 1200.5),
+    (["$12.50", "$7.25", "$99.10"], "$1,200", None),
+    (["12,50 \u20ac", "7,25 \u20ac", "0,5 \u20ac"], "1.200.000 \u20ac", 1200000.0),
+    (["5,5 %", "7,2 %", "9 %"], "7.2 %", None),
+]
+
+
+@pytest.mark.parametrize("held, later, number", LATER)
+def test_the_first_number_over_a_thousand_may_come_later(held, later, number):
+    read = with_numbers(Table(pl.DataFrame({"x": held}), Path("t.csv"), typed=False, separator=";"))
+    schema = Schema((Column("x", "number", figures=read.figures["x"]),))
+    new = Table(pl.DataFrame({"x": [held[0], later]}), Path("t.csv"), typed=False)
+    found, problems = usable(new, schema)
+    assert found.frame["x"][1] == number
+    assert len(problems) == (number is None)
+
+
+@pytest.mark.parametrize("cell", [1.125, -2.591, 12.5, 3.0, 1e-7])
+def test_a_number_beside_text_is_never_another_number(cell):
+    """1.125 in a request, or in a column of objects, is no text that may be 1125."""
+    schema = Schema((Column("x", "number", figures=Figures(",", ".")),))
+    found = table_of_rows([{"x": cell}, {"x": "2.591,5"}], schema).frame["x"]
+    assert found.to_list() == pytest.approx([cell, 2591.5])
+    frame = table_of(pd.DataFrame({"x": [cell, "2.591,5"]}))
+    found, problems = usable(frame, schema)
+    assert problems or found.frame["x"][0] == pytest.approx(cell)
+    assert found.frame["x"][1] == 2591.5
 
 
 @pytest.mark.parametrize("door", ["csv", "parquet", "polars", "pandas"])

@@ -5,7 +5,7 @@ the other columns of the file; where these do not tell, nobody guesses. Later ce
 """
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 
 import polars as pl
@@ -99,7 +99,8 @@ READINGS = tuple(
 def read_figures(text: pl.Series, how: Figures = PLAIN) -> pl.Series:
     """Text as numbers; null where a cell is none, or is not written as `how` says.
 
-    Where numbers are written plainly, a cell that is not is still read if only one number can be meant.
+    Where thousands are not set apart, a cell that is not written so is still read if only one number can be meant: the
+    first number over a thousand may come after training.
 
     Parameters
     ----------
@@ -116,6 +117,8 @@ def read_figures(text: pl.Series, how: Figures = PLAIN) -> pl.Series:
     [0.227, None]
     >>> read_figures(pl.Series(["1.5", "0,5", "1,234", "1,234,567"])).to_list()
     [1.5, 0.5, None, 1234567.0]
+    >>> read_figures(pl.Series(["0,5", "1.0", "1.200,50", "2.591"]), Figures(",")).to_list()
+    [0.5, 1.0, 1200.5, None]
     """
     plain = text.cast(pl.Float64, strict=False).fill_nan(None)
     if how.decimal != ".":
@@ -126,12 +129,11 @@ def read_figures(text: pl.Series, how: Figures = PLAIN) -> pl.Series:
     if not left.any():
         return plain
     odd = text.filter(left).str.replace_all(MINUS, "-")
-    if how == PLAIN:
-        found = [read_exactly(odd, one) for one in READINGS]
+    values = read_exactly(odd, how)
+    if not how.thousands and how.unit not in SCALES and values.null_count():
+        found = [read_exactly(odd, replace(one, unit=how.unit)) for one in READINGS]
         low, high = (pl.select(pick(found)).to_series() for pick in (pl.min_horizontal, pl.max_horizontal))
-        values = low.set(low != high, None)
-    else:
-        values = read_exactly(odd, how)
+        values = values.fill_null(low.set(low != high, None))
     return plain.scatter(left.arg_true(), values).alias(text.name)
 
 

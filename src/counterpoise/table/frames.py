@@ -3,6 +3,7 @@
 pandas is never imported here: a frame that arrives has brought it.
 """
 
+import re
 from collections import Counter
 from collections.abc import Collection, Sequence
 from datetime import date, datetime
@@ -21,6 +22,7 @@ from counterpoise.table.named_columns import ignored_columns
 from counterpoise.table.read import Table
 from counterpoise.table.wording import quoted
 
+_THREE_DIGITS = re.compile(r"^-?[0-9]{1,3}\.[0-9]{3}$")
 FRAME = Path("the frame")
 """Stands for the path of a table that has none."""
 
@@ -191,7 +193,10 @@ def _spelled(cell: Any) -> str | None:
     """250 beside "V57" is the code "250", whether an empty cell elsewhere made it 250.0 or not."""
     if cell is None:
         return None
-    return str(int(cell)) if isinstance(cell, (float, np.floating)) and float(cell).is_integer() else str(cell)
+    if isinstance(cell, (float, np.floating)) and float(cell).is_integer():
+        return str(int(cell))
+    # of a number that is known 1.125 must not become text that may be 1125
+    return str(cell) + "0" * (not isinstance(cell, str) and _THREE_DIGITS.search(str(cell)) is not None)
 
 
 def _no_cell(name: str, place: int, kind: object, cell: Any) -> UserError:

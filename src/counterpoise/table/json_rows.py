@@ -278,4 +278,4 @@ def _spelled(cell: Any, column: Column) -> str | None:
         return str(cell).lower()
     if column.kind in (CATEGORY, TEXT) and isinstance(cell, float):
         return spelled_number(cell)
-    return repr(cell)
+    return repr(cell).replace(".", column.figures.decimal) if column.kind == NUMBER else repr(cell)

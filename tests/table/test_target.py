@@ -28,11 +28,21 @@ def frame(yes="yes", no="no", **more):
     "classes, expected",
     [
         (["yes", "no"], []),
-        (["YES", "Yes", "no"], ["classes 'YES', 'Yes' differ by capital letters or blanks only"]),
-        (["in  time", "in time", "late"], ["classes 'in  time', 'in time' differ by capital letters or blanks only"]),
+        (["YES", "Yes", "no"], ["classes 'YES', 'Yes' differ by capital letters, blanks, marks or zeros only"]),
+        (
+            ["in  time", "in time", "late"],
+            ["classes 'in  time', 'in time' differ by capital letters, blanks, marks or zeros only"],
+        ),
         (["Stra\u00dfe", "strasse"], ["classes 'Strasse', 'stra\u00dfe' differ"]),
-        (["caf\u00e9", "cafe\u0301"], ["classes 'cafe\u0301', 'caf\u00e9' differ by capital letters or blanks only"]),
+        (
+            ["caf\u00e9", "cafe\u0301"],
+            ["classes 'cafe\u0301', 'caf\u00e9' differ by capital letters, blanks, marks or zeros only"],
+        ),
         ([0, 1], []),
+        (["non-fraud", "non fraud", "non_fraud"], ["classes 'non fraud', 'non-fraud', 'non_fraud' differ"]),
+        (["\u200byes", "yes", "'yes'", "yes."], ["classes \"'yes'\", 'yes', 'yes.', '\\u200byes' differ"]),
+        (["1", "1.0", "01", "2"], ["classes '01', '1', '1.0' differ"]),
+        (["A", "A+", "A-", "C", "C++", "C#", "1-2", "12", "-1", "1.5", "15"], []),
     ],
 )
 def test_names_of_classes_that_are_alike(classes, expected):
@@ -48,12 +58,14 @@ def test_classes_that_only_differ_by_capital_letters_are_told_everywhere(tmp_pat
     audited = audit_table(tmp_path / "t.csv", target="bad")
     assert [one.name for one in audited.classes] == ["NO", "YES", "no", "yes"]
     assert audited.alike == (
-        "classes 'NO', 'no' differ by capital letters or blanks only",
-        "classes 'YES', 'yes' differ by capital letters or blanks only",
+        "classes 'NO', 'no' differ by capital letters, blanks, marks or zeros only",
+        "classes 'YES', 'yes' differ by capital letters, blanks, marks or zeros only",
     )
     (finding,) = [one for one in audited.findings if "alike" in one.title]
     assert finding.severity == "look"
-    with pytest.warns(UserWarning, match="target 'bad': classes 'YES', 'yes' differ by capital letters or blanks only"):
+    with pytest.warns(
+        UserWarning, match="target 'bad': classes 'YES', 'yes' differ by capital letters, blanks, marks or zeros only"
+    ):
         found = cp.train(spoilt, target="bad", **ASKED)
     assert sum("differ by capital letters" in note for note in found.notes) == 2
 

@@ -181,7 +181,7 @@ class Audit:
     readings
         Sentences on text that was read as numbers or dates, and on rows that were left out.
     alike
-        Sentences on classes that only differ by capital letters or blanks.
+        Sentences on classes that only differ by how they are spelled.
     ignored
         Columns that were left out on request.
     command

@@ -1,5 +1,6 @@
 """The target column: its classes, and the place of each row's class."""
 
+import re
 import unicodedata
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -14,6 +15,9 @@ from counterpoise.table.read import Table, check_columns, data_rows
 from counterpoise.table.wording import quoted
 
 _MOST_CLASSES = 200
+_QUOTES = re.compile("[\"'`\u2018\u2019\u201c\u201d]")
+_BETWEEN_WORDS = re.compile(r"\s+|_+|(?<=\w)\s*[-\u2010-\u2015]\s*(?=\w)")
+_NUMBER = re.compile(r"[+-]?[0-9]{1,15}(?:\.[0-9]*)?")
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -29,7 +33,7 @@ class Labels:
     positive
         The positive class, or None with more than two classes.
     alike
-        Sentences on classes that only differ by capital letters or blanks.
+        Sentences on classes that only differ by how they are spelled.
     """
 
     classes: tuple[str | int | float | bool, ...]
@@ -102,21 +106,30 @@ def read_labels(table: Table, target: str, positive: str | None = None) -> Label
 
 
 def alike_names(classes: Iterable[object]) -> list[str]:
-    """A sentence for each group of classes that only differ by capital letters or blanks.
+    """A sentence for each group of classes that only differ by how they are spelled.
 
     Examples
     --------
     >>> alike_names(["yes", "no", "YES", "Yes"])
-    ["classes 'YES', 'Yes', 'yes' differ by capital letters or blanks only"]
+    ["classes 'YES', 'Yes', 'yes' differ by capital letters, blanks, marks or zeros only"]
+    >>> [one.partition(" differ")[0] for one in alike_names(["non-fraud", "non fraud", "A", "A+", "1", "1.0"])]
+    ["classes '1', '1.0'", "classes 'non fraud', 'non-fraud'"]
     """
     groups: dict[str, list[str]] = {}
     for one in sorted(one for one in classes if isinstance(one, str)):
-        groups.setdefault(" ".join(unicodedata.normalize("NFKC", one).casefold().split()), []).append(one)
+        groups.setdefault(_bare(one), []).append(one)
     return [
-        f"classes {', '.join(map(quoted, alike))} differ by capital letters or blanks only"
+        f"classes {', '.join(map(quoted, alike))} differ by capital letters, blanks, marks or zeros only"
         for alike in groups.values()
         if len(alike) > 1
     ]
+
+
+def _bare(name: str) -> str:
+    """A name without what one spells and another omits; A+ and A stay two."""
+    seen = "".join(one for one in unicodedata.normalize("NFKC", name) if unicodedata.category(one) != "Cf")
+    words = _BETWEEN_WORDS.sub(" ", _QUOTES.sub("", seen.casefold())).rstrip(".").strip()
+    return f"{float(words):.17g}" if _NUMBER.fullmatch(words) else words
 
 
 def plain_target(table: Table, target: str) -> pl.Series:

@@ -311,6 +311,46 @@ HEAD = b"POST /predict HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n" % len(BODY
 HEALTH = b"GET /health HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"
 
 
+class Wire:
+    """A transport that keeps what is written."""
+
+    def __init__(self):
+        self.written, self.closed = [], False
+
+    def write(self, data):
+        self.written.append(data)
+
+    def close(self):
+        self.closed = True
+
+    def is_closing(self):
+        return self.closed
+
+
+@pytest.mark.parametrize(
+    "writes, pieces",
+    [
+        ([b"HTTP/1.1 200 OK\r\n\r\n", b"{}", b""], [b"HTTP/1.1 200 OK\r\n\r\n{}", b""]),
+        ([b"HTTP/1.1 200 OK\r\n\r\n", b""], [b"HTTP/1.1 200 OK\r\n\r\n"]),  # HEAD
+        ([b"HTTP/1.1 200 OK\r\n\r\n", b"HTTP/1.1 is", b" old"], [b"HTTP/1.1 200 OK\r\n\r\nHTTP/1.1 is", b" old"]),
+        (
+            [b"HTTP/1.1 100 \r\n\r\n", b"HTTP/1.1 200 OK\r\n\r\n", b"x"],
+            [b"HTTP/1.1 100 \r\n\r\n", b"HTTP/1.1 200 OK\r\n\r\nx"],
+        ),
+        ([b"HTTP/1.1 408 Late\r\n\r\n"], [b"HTTP/1.1 408 Late\r\n\r\n"]),
+    ],
+)
+def test_the_head_of_an_answer_goes_with_its_body(writes, pieces):
+    wire = Wire()
+    transport = listening._InOnePiece(wire)
+    for one in writes:
+        transport.write(one)
+    assert not transport.is_closing()
+    transport.close()
+    assert wire.closed
+    assert wire.written == pieces
+
+
 def test_an_answer_is_sent_at_once():
     """asyncio turns Nagle's algorithm off on sockets that know that they are TCP."""
     with listening.listening("127.0.0.1", 0) as listener:

@@ -82,7 +82,7 @@ def request_of(body: bytes | bytearray, most_rows: int) -> tuple[list[Any], date
     ([{'size': 1.5}], datetime.date(2024, 1, 31))
     """
     most = max(_MOST_CONTAINERS, 10 * most_rows)
-    if _containers(body) > most:
+    if len(body) > most and _containers(body) > most:
         raise TooLargeError(f"the body holds more than {most:,} objects and lists; send fewer rows at a time")
     try:
         found = json.loads(body.decode("utf-8-sig"))

@@ -60,7 +60,7 @@ class RowReader:
             begun += len(column.parts)
         dates = tuple(column for column in schema.columns if column.kind in DATES)
         cells = [_Cells(column, places[column.name]) for column in schema.columns if column.kind not in DATES]
-        self._words = [one for one in cells if one.kind == CATEGORY]
+        self._words, self._codes = [one for one in cells if one.kind == CATEGORY], schema.categorical
         self._readers: list[_Cells | _Dates] = list(cells)
         if dates:
             self._readers.append(_Dates(dates, schema, list(chain(*(places[column.name] for column in dates)))))
@@ -90,7 +90,7 @@ class RowReader:
             new = self._readers
         if new:
             self._learn(new, found, rows, day)
-        if any(one.may_be_new(found, rows) for one in self._words):
+        if np.isnan(found[:, self._codes]).any() and any(one.may_be_new(found, rows) for one in self._words):
             return found, table_of_rows(list(rows), self._schema)
         return found, None
 

@@ -194,8 +194,10 @@ class Shape:
         """log(dphi/dc), the slope by the cross-entropy c (not by the log odds), in any framework."""
         # beyond +-1e4 nothing changes but infinities would meet
         odds = xp.minimum(xp.maximum(odds, -1e4), 1e4)
-        log_n, log_p = -xp.softplus(-odds), -xp.softplus(odds)
         q, g = self.robustness, self.focus
+        if q == 0 and g == 0 and self.poly == 0 and not self.clip:
+            return 0.0 * odds
+        log_n, log_p = -xp.softplus(-odds), -xp.softplus(odds)
         if self.clip:
             kept = self._clipped(xp, chances(xp, odds))
             by_n = xp.exp((q - 1) * xp.log(kept.right))

@@ -112,7 +112,7 @@ class SigmoidRecipe(Parameters):
             return "at robustness 1 (1 - p) the best answer is 0 or 1, whatever p(y | x) is"
         if not (self.positive_shape.invertible and self.negative_shape.invertible):
             return f"at poly {self.poly:g} the loss has no slope at some scores, so they do not tell p(y | x)"
-        if (self.pos_weight == 0).any() or (self.neg_weight == 0).any():
+        if not (self.pos_weight.all() and self.neg_weight.all()):
             return "a side of weight 0 is never learned, so the scores say nothing"
         return None
 

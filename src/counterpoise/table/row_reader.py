@@ -25,6 +25,7 @@ MOST_ROWS = 16
 """Of more rows a table costs less."""
 _MOST_CELLS = 10_000
 _LONGEST = 100
+_UNKNOWN = (None, False)
 _LARGEST = float(np.finfo(np.float64).max)
 
 Features = Sequence[float]
@@ -60,7 +61,6 @@ class RowReader:
             begun += len(column.parts)
         dates = tuple(column for column in schema.columns if column.kind in DATES)
         cells = [_Cells(column, places[column.name]) for column in schema.columns if column.kind not in DATES]
-        self._words, self._codes = [one for one in cells if one.kind == CATEGORY], schema.categorical
         self._readers: list[_Cells | _Dates] = list(cells)
         if dates:
             self._readers.append(_Dates(dates, schema, list(chain(*(places[column.name] for column in dates)))))
@@ -85,17 +85,18 @@ class RowReader:
             return to_matrix(table, self._schema, day), table
         found = np.empty((len(rows), self._width))
         try:
-            new = [reader for reader in self._readers if not reader.fill(found, rows, day)]
+            told = [reader.fill(found, rows, day) for reader in self._readers]
         except KeyError:  # a row lacks a column
-            new = self._readers
-        if new:
-            self._learn(new, found, rows, day)
-        if np.isnan(found[:, self._codes]).any() and any(one.may_be_new(found, rows) for one in self._words):
-            return found, table_of_rows(list(rows), self._schema)
-        return found, None
+            told = [None] * len(self._readers)
+        unknown = [reader for reader, new in zip(self._readers, told, strict=True) if new is None]
+        if unknown:
+            told += self._learn(unknown, found, rows, day)
+        return found, table_of_rows(list(rows), self._schema) if any(told) else None
 
-    def _learn(self, readers: Sequence["_Cells | _Dates"], found: NDArray[np.float64], rows: Rows, day: date) -> None:
-        """Fill in what was not known, by a table of these columns alone."""
+    def _learn(
+        self, readers: Sequence["_Cells | _Dates"], found: NDArray[np.float64], rows: Rows, day: date
+    ) -> list[bool]:
+        """Fill in what was not known, by a table of these columns alone; whether each holds a new category."""
         names = {name for reader in readers for name in reader.names}
         own = tuple(column for column in self._schema.columns if column.name in names)
         part = Schema(own, (), self._schema.texts, self._schema.reference)
@@ -106,8 +107,7 @@ class RowReader:
             raise
         places = [place for column in own for reader in readers for place in reader.places_of(column)]
         found[:, places] = to_matrix(table, part, day)
-        for reader in readers:
-            reader.remember(found, rows, day, table)
+        return [reader.remember(found, rows, day, table) for reader in readers]
 
 
 class _Memory(dict[Any, Any]):
@@ -131,7 +131,8 @@ class _Cells:
     """The cells of one column that is no date."""
 
     def __init__(self, column: Column, places: list[int]) -> None:
-        self.names, self.kind, self._column = (column.name,), column.kind, column
+        self.names, self._column = (column.name,), column
+        self._is_category, self._is_text = column.kind == CATEGORY, column.kind == TEXT
         self._first, self._last = places[0], places[-1] + 1
         self._plain = column.kind == NUMBER and column.figures.unit not in SCALES
         self._known = _Memory()
@@ -140,36 +141,34 @@ class _Cells:
         """Where the features of a column are, if it is this one."""
         return range(self._first, self._last) if column is self._column else range(0)
 
-    def fill(self, found: NDArray[np.float64], rows: Rows, _: date) -> bool:
-        """Write the features of the rows, if all are known."""
-        name = self.names[0]
+    def fill(self, found: NDArray[np.float64], rows: Rows, _: date) -> bool | None:
+        """Write the features of the rows: whether a category is new to the model, or None if not all is known."""
+        name, plain, known, new = self.names[0], self._plain, self._known, False
         for place, row in enumerate(rows):
             cell = row[name]
             kind = type(cell)
-            if self._plain and (kind is float or kind is int) and -_LARGEST <= cell <= _LARGEST:
+            if plain and (kind is float or kind is int) and -_LARGEST <= cell <= _LARGEST:
                 found[place, self._first] = cell
                 continue
-            known = self._known.get(_key(cell))
-            if known is None:
-                return False
-            found[place, self._first : self._last] = known[0]
-        return True
+            features, is_new = known.get(cell if kind is str else _key(cell), _UNKNOWN)
+            if features is None:
+                return None
+            found[place, self._first : self._last] = features
+            new = new or is_new
+        return new
 
-    def remember(self, found: NDArray[np.float64], rows: Rows, _: date, table: Table) -> None:
-        """Keep what the reading of tables made of the cells: their features, and whether they say anything."""
+    def remember(self, found: NDArray[np.float64], rows: Rows, _: date, table: Table) -> bool:
+        """Keep what the reading of tables made of the cells, and tell as `fill` does."""
+        own = found[:, self._first : self._last].tolist()
         said = table.frame[self.names[0]].is_not_null().to_list()
-        for place, row in enumerate(rows):
+        new = [
+            self._is_category and told and features[0] != features[0] for told, features in zip(said, own, strict=True)
+        ]
+        for row, features, is_new in zip(rows, own, new, strict=True):
             key = _key(row[self.names[0]])
-            if key is not None and not (self.kind == TEXT and type(key) is str):  # which hardly ever comes again
-                self._known.add(key, (tuple(found[place, self._first : self._last].tolist()), said[place]))
-
-    def may_be_new(self, found: NDArray[np.float64], rows: Rows) -> bool:
-        """Whether a category that is not missing has no code."""
-        for place in np.flatnonzero(np.isnan(found[:, self._first])).tolist():
-            known = self._known.get(_key(rows[place][self.names[0]]))
-            if known is None or known[1]:  # others may have cleared the memory
-                return True
-        return False
+            if key is not None and not (self._is_text and type(key) is str):  # which hardly ever comes again
+                self._known.add(key, (features, is_new))
+        return any(new)
 
 
 class _Dates:
@@ -192,38 +191,39 @@ class _Dates:
             begun += len(one.parts)
         return []
 
-    def fill(self, found: NDArray[np.float64], rows: Rows, day: date) -> bool:
-        """Write the features of the rows, if all dates are known."""
+    def fill(self, found: NDArray[np.float64], rows: Rows, day: date) -> bool | None:
+        """Write the features of the rows; None if not all dates are known."""
         keys = self._keys(rows)
         if keys is None:
-            return False
+            return None
         known = [self._known.get((day, *key)) for key in keys]
         if None not in known:
             found[:, self._places] = known
-            return True
+            return False
         try:
             columns = [
                 pl.Series(name, [self._values[name][key[place]] for key in keys], dtype=self._types[name])
                 for place, name in enumerate(self.names)
             ]
         except KeyError:
-            return False
+            return None
         table = Table(pl.DataFrame(columns), Path("the request"), typed=True)
         found[:, self._places] = to_matrix(table, self._schema, day)
         self._keep(found, keys, day)
-        return True
+        return False
 
-    def remember(self, found: NDArray[np.float64], rows: Rows, day: date, table: Table) -> None:
-        """Keep what the reading of tables made of the cells."""
+    def remember(self, found: NDArray[np.float64], rows: Rows, day: date, table: Table) -> bool:
+        """Keep what the reading of tables made of the cells; no date is new."""
         keys = self._keys(rows)
         if keys is None:
-            return
+            return False
         self._keep(found, keys, day)
         for place, (name, memory) in enumerate(self._values.items()):
             column = table.frame[name]
             self._types[name] = column.dtype
             for key, value in zip(keys, column.to_list(), strict=True):
                 memory.add(key[place], value)
+        return False
 
     def _keys(self, rows: Rows) -> list[tuple[Any, ...]] | None:
         keys = [tuple(_key(row[name]) for name in self.names) for row in rows]

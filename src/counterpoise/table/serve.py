@@ -30,6 +30,7 @@ from counterpoise.table.row_reader import RowReader
 
 MOST_ROWS = 10_000
 MOST_BYTES = 16_000_000
+_JSON = json.JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(",", ":"))
 
 
 def application(
@@ -172,7 +173,7 @@ def serve(
 
 
 def _as_json(told: Any, status: HTTPStatus = HTTPStatus.OK) -> Reply:
-    return Reply(status, json.dumps(told, ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode())
+    return Reply(status, _JSON.encode(told).encode())
 
 
 def _detail(mistake: Mistake) -> dict[str, Any]:

@@ -174,7 +174,8 @@ class Forest:
         row, column = (stride // matrix.itemsize for stride in matrix.strides)
         found = np.empty((len(matrix), self.outputs))
         count = self._count if rounds is None else min(self._count, rounds * self.outputs)
-        self._kernel.add_up(count, matrix.ctypes.data, len(matrix), row, column, found.ctypes.data, threads_here())
+        threads = 1 if len(matrix) == 1 else threads_here()
+        self._kernel.add_up(count, matrix.ctypes.data, len(matrix), row, column, found.ctypes.data, threads)
         return found[:, 0] if self.outputs == 1 else found
 
 

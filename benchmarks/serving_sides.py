@@ -69,8 +69,8 @@ def train(place: Path, model: str, *, rows: int = 3_000, budget: float = 30.0) -
 def requests(place: Path, model: str) -> None:
     """Write what is sent: for each server a line a request."""
     from counterpoise.table import load
-    from counterpoise.table.features import to_matrix
-    from counterpoise.table.json_rows import table_of_rows
+    from counterpoise.table.features.schema import to_matrix
+    from counterpoise.table.using.json_rows import table_of_rows
 
     rows = table(_REQUESTS, 100).drop("y").to_dicts()
     schema = load(place / model).schema
@@ -169,7 +169,7 @@ def scores(model: Any, matrix: Any) -> Any:
 def main(name: str, directory: str, port: str) -> None:
     """Serve until killed."""
     if name == COUNTERPOISE:
-        from counterpoise.table.serve import serve
+        from counterpoise.table.using.serve import serve
 
         serve(directory, port=int(port))
     else:

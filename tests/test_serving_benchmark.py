@@ -19,10 +19,10 @@ from benchmarks.serving import HEADER, Outcome, Turn, cells, measure  # noqa: E4
 from benchmarks.serving_sides import COUNTERPOISE, ENDPOINT, MLFLOW  # noqa: E402
 
 from counterpoise.table import load  # noqa: E402
-from counterpoise.table.features import to_matrix  # noqa: E402
-from counterpoise.table.json_rows import table_of_rows  # noqa: E402
-from counterpoise.table.model import naive  # noqa: E402
-from counterpoise.table.serve import application  # noqa: E402
+from counterpoise.table.features.schema import to_matrix  # noqa: E402
+from counterpoise.table.model.one import naive  # noqa: E402
+from counterpoise.table.using.json_rows import table_of_rows  # noqa: E402
+from counterpoise.table.using.serve import application  # noqa: E402
 
 
 @pytest.fixture(scope="module", params=serving_sides.MODELS)

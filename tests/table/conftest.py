@@ -82,7 +82,7 @@ def blended(tmp_path_factory):
     from dataclasses import replace
 
     import counterpoise as cp
-    from counterpoise.table import bundle
+    from counterpoise.table.model import bundle
 
     out = tmp_path_factory.mktemp("blended") / "model"
     trained = [

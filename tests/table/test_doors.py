@@ -18,15 +18,16 @@ import pytest
 import counterpoise as cp
 from counterpoise.cli import main
 from counterpoise.errors import UserError
-from counterpoise.table import delimited, load, predict_table
-from counterpoise.table.cells import usable
-from counterpoise.table.features import Column, Schema
-from counterpoise.table.figures import Figures
-from counterpoise.table.frames import table_of
-from counterpoise.table.json_rows import table_of_rows
-from counterpoise.table.read import Table, with_numbers
-from counterpoise.table.row_reader import RowReader
-from counterpoise.table.serve import answer
+from counterpoise.table import load, predict_table
+from counterpoise.table.features.cells import usable
+from counterpoise.table.features.schema import Column, Schema
+from counterpoise.table.reading import delimited
+from counterpoise.table.reading.frames import table_of
+from counterpoise.table.reading.numbers import Figures
+from counterpoise.table.reading.table import Table, with_numbers
+from counterpoise.table.using.json_rows import table_of_rows
+from counterpoise.table.using.row_reader import RowReader
+from counterpoise.table.using.serve import answer
 
 pd = pytest.importorskip("pandas")
 

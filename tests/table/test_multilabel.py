@@ -13,14 +13,15 @@ from sklearn.metrics import average_precision_score, f1_score, precision_score
 import counterpoise as cp
 from counterpoise.cli import main
 from counterpoise.errors import UserError
-from counterpoise.table import delimited, predict_table
-from counterpoise.table.features import to_matrix
-from counterpoise.table.labels import named_labels, read_many_labels
-from counterpoise.table.macro import drawn_measures, macro
-from counterpoise.table.multilabel import plan
-from counterpoise.table.read import read_table
-from counterpoise.table.split import split_labels
-from counterpoise.table.trials import Unfinished
+from counterpoise.table import predict_table
+from counterpoise.table.features.schema import to_matrix
+from counterpoise.table.racing.trials import Unfinished
+from counterpoise.table.reading import delimited
+from counterpoise.table.reading.labels import named_labels, read_many_labels
+from counterpoise.table.reading.table import read_table
+from counterpoise.table.rows.split import split_labels
+from counterpoise.table.training.macro import drawn_measures, macro
+from counterpoise.table.training.several import pace_of
 
 FAST = {"learners": ["logistic"], "budget": 3.0}
 ODD = "y_<script>alert(1)</script>"
@@ -128,7 +129,7 @@ def test_figures_are_scikit_learns(bounded, frame):
 
 
 def test_a_bound_is_promised_or_not_for_each_label(bounded):
-    from counterpoise.table.multilabel_report import page
+    from counterpoise.table.report.several import page
 
     shown = page(bounded)
     assert "What is promised, and what is not" in shown
@@ -244,7 +245,7 @@ def test_each_label_explains_itself(directory, frame):
 def test_the_service_answers_probabilities_and_the_labels_decided(directory, frame):
     pytest.importorskip("httpx")
     testclient = pytest.importorskip("starlette.testclient")
-    from counterpoise.table.serve import application
+    from counterpoise.table.using.serve import application
 
     model, client = cp.load(directory), testclient.TestClient(application(directory))
     rows = frame.select("size", "wind", "kind").to_dicts()
@@ -364,7 +365,7 @@ def test_one_is_positive_although_most_rows_have_it():
 
 
 def read_table_of(columns):
-    from counterpoise.table.frames import table_of
+    from counterpoise.table.reading.frames import table_of
 
     return table_of(pl.DataFrame(columns))
 
@@ -390,11 +391,11 @@ def test_a_frame_is_trained_again_by_its_call(result, frame):
 
 
 def test_the_plan_keeps_to_the_budget():
-    small, large = plan(300.0, 3, 500, 20, 2), plan(300.0, 28, 43_000, 366, 2)
+    small, large = pace_of(300.0, 3, 500, 20, 2), pace_of(300.0, 28, 43_000, 366, 2)
     assert small.every_loss and small.again
     assert not large.every_loss and not large.again
     assert 1_000 < large.raced < large.grown < 43_000
-    assert plan(3_000.0, 28, 43_000, 366, 2).grown == 43_000
+    assert pace_of(3_000.0, 28, 43_000, 366, 2).grown == 43_000
 
 
 @settings(max_examples=60, deadline=None)

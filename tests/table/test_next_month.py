@@ -10,8 +10,8 @@ import counterpoise as cp
 from counterpoise.errors import UserError
 from counterpoise.table import predict_table, train_table
 from counterpoise.table.asked import Asked
-from counterpoise.table.reference_day import NewestDay, Reference, day_of, few_rows, odd_day, reference_of
-from counterpoise.table.serve import answer
+from counterpoise.table.features.reference_day import NewestDay, Reference, day_of, few_rows, odd_day, reference_of
+from counterpoise.table.using.serve import answer
 
 pd = pytest.importorskip("pandas")
 
@@ -202,7 +202,7 @@ def test_a_day_that_the_rows_contradict_is_told(aged, tmp_path):
 
 
 def test_folders_and_blocks_have_one_day(aged, tmp_path, monkeypatch):
-    from counterpoise.table import stream
+    from counterpoise.table.using import stream
 
     rows = two_dates(LATER, 300, 5)[0].sort("last_seen")
     whole = cp.load(aged).predict_proba(rows)

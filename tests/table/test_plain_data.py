@@ -5,8 +5,8 @@ import dataclasses
 import pytest
 
 from counterpoise.errors import UserError
-from counterpoise.table import forms
-from counterpoise.table.features import Column
+from counterpoise.table.features.schema import Column
+from counterpoise.table.model import forms
 from counterpoise.table.plain_data import flag, list_of, mapping_of, nothing_or, number, parsed, record, text, whole
 
 

@@ -14,14 +14,14 @@ from counterpoise.errors import UserError
 from counterpoise.goals import Goal
 from counterpoise.recipes import from_dict
 from counterpoise.table import load, predict_table, train_table
-from counterpoise.table.cells import read_rows
-from counterpoise.table.features import Schema
+from counterpoise.table.features.cells import read_rows
+from counterpoise.table.features.schema import Schema
 from counterpoise.table.learners import Rows
 from counterpoise.table.learners.losses import PLAIN
-from counterpoise.table.race import Entry, Race, penalised, verdict_of
-from counterpoise.table.read import read_table
-from counterpoise.table.report import headline
-from counterpoise.table.trials import Trials
+from counterpoise.table.racing.race import Entry, Race, penalised, verdict_of
+from counterpoise.table.racing.trials import Trials
+from counterpoise.table.reading.table import read_table
+from counterpoise.table.report.sentences import headline
 from counterpoise.weights import ClassCounts
 
 lightgbm = pytest.importorskip("lightgbm")
@@ -263,7 +263,7 @@ def test_prediction_touches_no_other_file(by_kind, tmp_path, monkeypatch):
 
 
 def test_prediction_without_hard_links(by_kind, tmp_path, monkeypatch):
-    from counterpoise.table import write
+    from counterpoise.table import files as write
 
     def no_link(*_):
         raise OSError(errno.EPERM, "Operation not permitted")
@@ -320,7 +320,7 @@ def test_load_checks_that_the_files_belong_together(trained, tmp_path):
 
 
 def test_nothing_is_left_behind_by_a_failure(tmp_path):
-    from counterpoise.table import bundle
+    from counterpoise.table.model import bundle
 
     with pytest.raises(UserError):
         bundle.write(tmp_path / "out", {"file": b"", "file/in/it": b""})

@@ -11,9 +11,9 @@ import pytest
 pytest.importorskip("lightgbm")
 
 from counterpoise.errors import UserError
-from counterpoise.table import bundle
+from counterpoise.table.files import appended, write_table, write_text
+from counterpoise.table.model import bundle
 from counterpoise.table.unfinished import unfinished
-from counterpoise.table.write import appended, write_table, write_text
 
 
 def left(directory):

@@ -36,11 +36,10 @@ def audit(
     from counterpoise.cli.commands import _needs_table_extra
 
     _needs_table_extra()
-    from counterpoise.table.audit import audit_table
-    from counterpoise.table.audit_page import page, screen
-    from counterpoise.table.bundle import refuse_existing
-    from counterpoise.table.named_columns import parts_of
-    from counterpoise.table.write import write_text
+    from counterpoise.table.audit.audit import audit_table
+    from counterpoise.table.audit.page import page, screen
+    from counterpoise.table.files import refuse_existing, write_text
+    from counterpoise.table.reading.named_columns import parts_of
 
     for out in (to_json, to_html):
         if out is not None:

@@ -131,8 +131,8 @@ def train(
     from counterpoise import goals
     from counterpoise.table import train_table
     from counterpoise.table.asked import DEFAULT_LEARNERS
-    from counterpoise.table.named_columns import parts_of
-    from counterpoise.table.tracking import check_tracking, track
+    from counterpoise.table.reading.named_columns import parts_of
+    from counterpoise.table.report.tracking import check_tracking, track
 
     if mlflow is not None:
         check_tracking()
@@ -298,7 +298,7 @@ def _needs_table_extra() -> None:
 
 
 def _show(training: "Training | MultilabelTraining") -> None:
-    from counterpoise.table.summary import summary_lines
+    from counterpoise.table.report.summary import summary_lines
 
     for name, text in summary_lines(training):
         say(f"{name:<10}{text}")

@@ -42,7 +42,7 @@ def compare(
     _needs_table_extra()
     from counterpoise import goals
     from counterpoise.table.compare import compare_table
-    from counterpoise.table.named_columns import parts_of
+    from counterpoise.table.reading.named_columns import parts_of
 
     with progress() as told:
         done = compare_table(

@@ -17,7 +17,7 @@ def export(
     from counterpoise.cli.commands import _needs_table_extra
 
     _needs_table_extra()
-    from counterpoise.table.export import export_onnx
+    from counterpoise.table.model.onnx.export import export_onnx
 
     size = export_onnx(directory, onnx, label=label)
     say(f"{onnx}: {size / 1e6:.1f} MB; it gives what the model gives (checked); its metadata describe the input")

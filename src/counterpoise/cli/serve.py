@@ -25,7 +25,7 @@ def serve(
     from counterpoise.cli.commands import _needs_table_extra
 
     _needs_table_extra()
-    from counterpoise.table.serve import serve as serve_model
+    from counterpoise.table.using.serve import serve as serve_model
 
     def ready(address: str) -> None:
         say(f"{address} serves {directory}: POST /predict, GET /health, /openapi.json, / (the report)")

@@ -1,13 +1,13 @@
 """The main job: from a table to a classifier, a threshold and a page that explains them."""
 
-from counterpoise.table.audit import Audit, audit_table
-from counterpoise.table.loading import load
-from counterpoise.table.model import Model
-from counterpoise.table.multilabel import MultilabelTraining
-from counterpoise.table.multilabel_model import MultilabelModel
-from counterpoise.table.predict import predict_table
-from counterpoise.table.repair import Repair, repair_table
-from counterpoise.table.train import Training, train, train_table
+from counterpoise.table.audit.audit import audit_table
+from counterpoise.table.audit.facts import Audit
+from counterpoise.table.model.loading import load
+from counterpoise.table.model.one import Model
+from counterpoise.table.model.several import MultilabelModel
+from counterpoise.table.train import MultilabelTraining, Training, train, train_table
+from counterpoise.table.using.predict import predict_table
+from counterpoise.table.using.repair import Repair, repair_table
 
 __all__ = [
     "Audit",

@@ -12,12 +12,12 @@ from typing import Any
 
 from counterpoise.errors import UserError, nearest_name
 from counterpoise.goals import Goal
-from counterpoise.table.date_columns import check_order
-from counterpoise.table.frames import FRAME
+from counterpoise.table.features.reference_day import day_of
 from counterpoise.table.learners import LEARNERS, installed
-from counterpoise.table.named_columns import joined
-from counterpoise.table.reading import Marks
-from counterpoise.table.reference_day import day_of
+from counterpoise.table.reading.date_columns import check_order
+from counterpoise.table.reading.frames import FRAME
+from counterpoise.table.reading.kinds import Marks
+from counterpoise.table.reading.named_columns import joined
 
 DEFAULT_LEARNERS = ("lightgbm", "logistic", "catboost")
 DEFAULT_BUDGET = 300.0

@@ -23,16 +23,14 @@ from scipy.stats import rankdata
 from counterpoise.decide.multiclass import check_multiclass_goal
 from counterpoise.errors import UserError, nearest_name
 from counterpoise.goals import Goal
-from counterpoise.table import bundle
 from counterpoise.table.asked import Asked, class_of_interest
-from counterpoise.table.date_columns import with_dates
-from counterpoise.table.enough import counts_of, enough_rows
-from counterpoise.table.features import learn_schema, to_matrix
+from counterpoise.table.features.reference_day import day_of
+from counterpoise.table.features.schema import learn_schema, to_matrix
+from counterpoise.table.files import refuse_existing
 from counterpoise.table.learners import LEARNERS, Rows
 from counterpoise.table.learners.losses import PLAIN
-from counterpoise.table.named_columns import refuse_ignored
-from counterpoise.table.pictures import advantages, labelled
-from counterpoise.table.race import (
+from counterpoise.table.model import bundle
+from counterpoise.table.racing.race import (
     Candidate,
     Entry,
     Progress,
@@ -40,14 +38,17 @@ from counterpoise.table.race import (
     candidates,
     entered,
     how_many_folds,
+    silent,
     standard_error,
 )
-from counterpoise.table.read import read_table, with_numbers, without_empty_rows
-from counterpoise.table.reference_day import day_of
-from counterpoise.table.split import folds_of, sample_rows
-from counterpoise.table.target import read_labels
-from counterpoise.table.train import silent
-from counterpoise.table.trials import Trials
+from counterpoise.table.racing.trials import Trials
+from counterpoise.table.reading.date_columns import with_dates
+from counterpoise.table.reading.named_columns import refuse_ignored
+from counterpoise.table.reading.table import read_table, with_numbers, without_empty_rows
+from counterpoise.table.reading.target import read_labels
+from counterpoise.table.report.pictures import advantages, labelled
+from counterpoise.table.rows.enough import counts_of, enough_rows
+from counterpoise.table.rows.split import folds_of, sample_rows
 
 MOST_ROWS = 20_000
 """So many rows are compared on, fewer with several classes: a tree or more per class and round."""
@@ -207,7 +208,7 @@ def compare_table(
     UserError
         For a column, learner or loss that there is not, a goal that does not fit, or a directory that exists.
     """
-    bundle.refuse_existing(out)
+    refuse_existing(out)
     asked = Asked(
         target,
         positive,

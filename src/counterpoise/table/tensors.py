@@ -38,3 +38,17 @@ def arrays_of(data: bytes, where: str) -> dict[str, NDArray[Any]]:
         return dict(load(data))
     except Exception as error:  # SafetensorError, and KeyError for a type that NumPy does not have
         raise UserError(f"{where} is damaged ({type(error).__name__}: {error})") from None
+
+
+Arrays = Mapping[str, NDArray[Any]]
+
+
+def check_array(arrays: Arrays, name: str, dtype: Any, shape: tuple[int, ...], where: str) -> None:
+    """Raise `UserError` unless an array has this type and shape and no number that is not finite."""
+    found = arrays[name]
+    if found.dtype != dtype or found.shape != shape:
+        raise UserError(
+            f"{where}: {name} is {found.dtype} of shape {found.shape}; it must be {np.dtype(dtype)} of {shape}"
+        )
+    if found.dtype.kind == "f" and not np.isfinite(found).all():
+        raise UserError(f"{where}: {name} holds a number that is not finite")

@@ -1,171 +1,41 @@
-"""The main job: read, split, race, decide, measure, write.
+"""The main job, from a table to a training that can be saved and used: by a call, and by the command."""
 
-Three parts of the table see three different things. The training part chooses learner and loss (on folds) and grows the
-model; the test part, which nothing has seen, says what all of it is worth. The threshold is set on rows that the model
-which scored them has not seen: where the goal has bounds on a calibration part of its own, since a promise is about one
-model and rows that are new to it; else on the rows that each fold held out. In the latter case the saved model is then
-grown once more, from all rows: positives are too rare to leave a fifth of them out.
-"""
-
-from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass, field, replace
-from functools import partial
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, fields, replace
 from numbers import Integral
 from pathlib import Path
-from time import monotonic
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from counterpoise.decide.multiclass import check_multiclass_goal
-from counterpoise.errors import UserError, warn_user
+from counterpoise.errors import UserError
 from counterpoise.goals import Goal
-from counterpoise.table import bundle
-from counterpoise.table.asked import DEFAULT_BUDGET, DEFAULT_LEARNERS, Asked, class_of_interest, command_of, versions_of
-from counterpoise.table.audit import Audit, audit
-from counterpoise.table.card import model_card
-from counterpoise.table.class_mix import class_histograms, distinct_share
-from counterpoise.table.date_columns import with_dates
-from counterpoise.table.drift import time_places
-from counterpoise.table.enough import both_sides, counts_of, enough_rows, group_places, row_weights, several_folds
-from counterpoise.table.features import Schema, learn_schema, to_matrix
-from counterpoise.table.frames import table_of
-from counterpoise.table.importance import Importance, importance_of
-from counterpoise.table.judged import Judged, judge, without_promise
-from counterpoise.table.labels import named_labels
-from counterpoise.table.learners import LEARNERS, Job, Rows
-from counterpoise.table.memory import refuse_to_learn
-from counterpoise.table.model import Member, Model, Ruling, naive, posterior
-from counterpoise.table.named_columns import parts_of, refuse_ignored
-from counterpoise.table.notes import notes_of
-from counterpoise.table.novelty import REFUSE
-from counterpoise.table.race import Progress, Race, Verdict, candidates, how_many_folds, race
-from counterpoise.table.read import Table, check_columns, read_table, with_numbers, without_empty_rows
-from counterpoise.table.reference_day import day_of
-from counterpoise.table.report import heart, render
-from counterpoise.table.shift import column_facts
-from counterpoise.table.slices import Slice, slices_of
-from counterpoise.table.split import Split, folds_of, sample_rows, split_rows
-from counterpoise.table.target import Labels, read_labels
-from counterpoise.table.trials import Trials, Unfinished
-from counterpoise.weights import ClassCounts
-
-if TYPE_CHECKING:
-    from counterpoise.table.multilabel import MultilabelTraining
-
-_LEAST_OF_SEVERAL = 3
-# What the comparison of losses may take, in rows x trees per round (x columns): minutes on two cores.
-_MOST_SCORES = 250_000
-_MOST_CELLS = 10_000_000
-_SHARE_FOR_RACE = 0.6
-"""Of the budget; the rest is for growing the model and measuring it."""
-
-
-def silent(step: str, done: float) -> None:
-    """The progress that nobody asked for."""
+from counterpoise.table.asked import DEFAULT_BUDGET, DEFAULT_LEARNERS, Asked, class_of_interest, versions_of
+from counterpoise.table.features.novelty import REFUSE
+from counterpoise.table.files import refuse_existing
+from counterpoise.table.model import bundle
+from counterpoise.table.racing.race import Progress, silent
+from counterpoise.table.racing.trials import Trials, Unfinished
+from counterpoise.table.reading.date_columns import with_dates
+from counterpoise.table.reading.frames import table_of
+from counterpoise.table.reading.labels import named_labels
+from counterpoise.table.reading.memory import refuse_to_learn
+from counterpoise.table.reading.named_columns import parts_of, refuse_ignored
+from counterpoise.table.reading.table import Table, read_table, with_numbers, without_empty_rows
+from counterpoise.table.report import several
+from counterpoise.table.report.card import model_card
+from counterpoise.table.report.page import heart, render
+from counterpoise.table.training.facts import facts_of_label, folder_of
+from counterpoise.table.training.one import learn_one
+from counterpoise.table.training.outcome import Outcome, Outcomes
+from counterpoise.table.training.several import learn_several
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Training:
-    """Everything that was found and decided: what the summary, the report and decision.json tell.
-
-    Parameters
-    ----------
-    table
-        Where the rows came from.
-    out
-        Where the results are, or None where they were not written.
-    asked
-        What was asked.
-    labels, counts
-        The classes, and the rows of each in the whole table.
-    goal
-        What was reached for.
-    split
-        Who learned, set the threshold and judged.
-    schema
-        The columns used and dropped.
-    verdict
-        The comparison of learners and losses.
-    judged
-        The threshold and what it does on the test rows.
-    fitted
-        What predicts.
-    notes
-        What the reader should know besides.
-    command
-        What repeats all this.
-    versions
-        Of the software.
-    importance
-        How much worse the test rows are ranked without each column.
-    slices
-        The rates of groups of test rows.
-    audit
-        Of the table.
-    facts
-        All of decision.json, but for the fingerprints of the files.
-    """
-
-    table: Path
-    out: Path | None
-    asked: Asked
-    labels: Labels
-    counts: ClassCounts
-    goal: Goal
-    split: Split
-    schema: Schema
-    verdict: Verdict
-    judged: Judged
-    fitted: tuple[Member, ...]
-    notes: tuple[str, ...]
-    command: str
-    versions: dict[str, str]
-    importance: tuple[Importance, ...] = ()
-    slices: tuple[Slice, ...] = ()
-    audit: Audit | None = None
-    facts: dict[str, Any] = field(default_factory=dict)
-
-    @property
-    def target(self) -> str:
-        """The column with the classes."""
-        return self.asked.target
-
-    @property
-    def seed(self) -> int:
-        """What decided everything that is random."""
-        return self.asked.seed
-
-    @property
-    def binary(self) -> bool:
-        """Whether there are two classes."""
-        return self.labels.positive is not None
-
-    @property
-    def model(self) -> Model:
-        """What predicts: the same that `counterpoise.load` gives after `save`."""
-        judged = self.judged
-        promised = judged.decision is not None and judged.decision.promised
-        ruling = Ruling(self.goal, judged.threshold, promised, judged.met, judged.reason)
-        return Model(self.fitted, self.labels.classes, ruling, self.schema, self.target, self.facts)
-
-    @property
-    def members(self) -> tuple[tuple[str, float], ...]:
-        """What the model is made of: labels and shares."""
-        return tuple((one.label, one.share) for one in self.fitted)
-
-    @property
-    def health(self) -> tuple[str, ...]:
-        """What had to be steadied, in sentences."""
-        found = self.verdict.health
-        return (found.sentence,) if found is not None and found.broken else ()
-
-    @property
-    def decision(self) -> Ruling:
-        """How probabilities become decisions."""
-        return self.model.decision
+class Training(Outcome):
+    """A training of one target: its outcome, which can be saved, used and looked at in a notebook."""
 
     def predict(self, frame: Any, *, as_of: Any = None, unknown: str = REFUSE) -> NDArray[Any]:
         """As `Model.predict`."""
@@ -185,6 +55,42 @@ class Training:
     def save(self, directory: str | Path) -> None:
         """Write the directory that `counterpoise.load` and `counterpoise predict` read: new, at once or not at all."""
         bundle.write(Path(directory), _files(self))
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class MultilabelTraining(Outcomes):
+    """A training of several labels: its outcomes, which can be saved, used and looked at in a notebook.
+
+    Examples
+    --------
+    >>> import polars as pl, counterpoise as cp
+    >>> size, age = np.random.default_rng(0).normal(size=(2, 300))
+    >>> frame = pl.DataFrame({"size": size, "age": age, "y_large": size > 1.5, "y_old": age > 1.0})
+    >>> result = cp.train(frame, target="y_*", learners=["logistic"], budget=5)
+    >>> result.predict(pl.DataFrame({"size": [0.0, 3.0], "age": [2.5, 3.0]})).tolist()
+    [[0, 1], [1, 1]]
+    """
+
+    trainings: Mapping[str, Training]
+
+    def __getitem__(self, label: str) -> Training:
+        """The training of one label alone."""
+        return self.trainings[label]
+
+    def predict(self, frame: Any, *, as_of: Any = None, unknown: str = REFUSE) -> NDArray[np.int64]:
+        """As `MultilabelModel.predict`."""
+        return self.model.predict(frame, as_of=as_of, unknown=unknown)
+
+    def predict_proba(self, frame: Any, *, as_of: Any = None, unknown: str = REFUSE) -> NDArray[np.float64]:
+        """As `MultilabelModel.predict_proba`."""
+        return self.model.predict_proba(frame, as_of=as_of, unknown=unknown)
+
+    def _repr_html_(self) -> str:
+        return several.heart(self)
+
+    def save(self, directory: str | Path) -> None:
+        """Write the directory that `counterpoise.load` and `counterpoise predict` read: new, at once or not at all."""
+        bundle.write(Path(directory), _files_of_labels(self))
 
 
 def train(
@@ -207,7 +113,7 @@ def train(
     budget: float = DEFAULT_BUDGET,
     seed: int = 0,
     progress: Progress = silent,
-) -> "Training | MultilabelTraining":
+) -> Training | MultilabelTraining:
     """Train, compare and decide on a data frame.
 
     Parameters
@@ -292,7 +198,7 @@ def train(
         table = read_table(Path(frame), spelled=True, ignore=asked.ignore, keep=asked.shown_columns)
     else:
         table = table_of(frame, ignore=asked.ignore, keep=asked.shown_columns)
-    return _train(table, asked, None, Trials(), progress)
+    return _trained(table, asked, None, Trials(), progress)
 
 
 def _name(option: str, column: Any) -> str | None:
@@ -310,7 +216,7 @@ def train_table(
     resume: bool = False,
     progress: Progress = silent,
     **asked: Any,
-) -> "Training | MultilabelTraining":
+) -> Training | MultilabelTraining:
     """Train, compare and decide on one table, and write the directory `out`.
 
     Parameters
@@ -337,7 +243,7 @@ def train_table(
     what = Asked(target, **asked)
     if what.goal is not None:
         class_of_interest(what.goal, what.positive)  # a goal that is refused is refused before a long read
-    bundle.refuse_existing(place)
+    refuse_existing(place)
     progress("reading the table", 0.0)
     table = read_table(path, spelled=True, ignore=what.ignore, keep=what.shown_columns)
     run = {
@@ -352,8 +258,8 @@ def train_table(
         "table": bundle.fingerprint(_content(table)),
     }
     with Unfinished(place, run, resume=resume) as trials:
-        bundle.refuse_existing(place)  # another run may have ended since
-        training = _train(table, what, place, trials, progress)
+        refuse_existing(place)  # another run may have ended since
+        training = _trained(table, what, place, trials, progress)
         progress("writing the report", 0.0)
         training.save(place)
         trials.done()
@@ -369,170 +275,24 @@ def _content(table: Table) -> bytes:
     return repr(frame.schema).encode() + rows.tobytes()
 
 
-def _train(
+def _trained(
     table: Table, asked: Asked, out: Path | None, trials: Trials, progress: Progress
-) -> "Training | MultilabelTraining":
-    begun = monotonic()
+) -> Training | MultilabelTraining:
     refuse_ignored(table.ignored, asked.named_columns)
     refuse_to_learn(table.path, *table.frame.shape)
     targets = asked.targets or named_labels(table, asked.target)
     names = targets or (asked.target,)
     table = with_numbers(table, names, asked.marks)
     table = without_empty_rows(with_dates(table, [*names, *table.ignored], asked.dates))
-    if targets:
-        from counterpoise.table.multilabel import train_labels  # it trains each label as a target of its own
-
-        return train_labels(table, replace(asked, targets=targets), out, trials, progress)
-    positive, goal = asked.positive, asked.goal
-    if goal is not None:
-        positive, goal = class_of_interest(goal, positive)
-    check_columns(table, asked.extra_columns)
-    labels = read_labels(table, asked.target, positive)
-    for alike in labels.alike:
-        warn_user(f"target {asked.target!r}: {alike}")
-    counts = counts_of(labels, np.arange(len(labels.codes)))
-    if labels.positive is not None:
-        goal = goal or Goal("f1")
-        enough_rows(labels, counts, asked.target)
-    else:
-        goal = goal or Goal("macro_f1")
-        check_multiclass_goal(goal)
-        if int(counts.n.max()) < _LEAST_OF_SEVERAL:
-            raise UserError(
-                f"target {asked.target!r}: no class has more than 2 rows, so none is left to set the thresholds on; "
-                "at least one class needs 3"
-            )
-    time = None if asked.time is None else time_places(table.frame[asked.time])
-    group, weight = group_places(table, asked.group), row_weights(table, asked.weight)
-    kept = 0.2 if goal.constraints else 0.0
-    split = split_rows(labels.codes, seed=asked.seed, calibration=kept, time=time, group=group)
-    learned = counts_of(labels, split.train)
-    both_sides(labels, split, learned, asked)
-    schema = learn_schema(
-        table,
-        asked.target,
-        split.train,
-        leave_out=[name for name in (asked.group, asked.weight) if name is not None],
-        time=asked.time,
-        as_of=day_of(asked.as_of),
-        absolute=asked.absolute_time,
-    )
-    rows = Rows(to_matrix(table, schema, schema.day), labels.codes, weight)
-    progress("reading the table", 1.0)
-    trees = len(labels.classes) if labels.positive is None else 1
-    most = max(1, int(asked.budget / DEFAULT_BUDGET * min(_MOST_CELLS // rows.matrix.shape[1], _MOST_SCORES) / trees))
-    raced = split.train[sample_rows(labels.codes[split.train], most, seed=asked.seed)]
-    fold = folds_of(
-        labels.codes[raced],
-        how_many_folds(counts_of(labels, raced)),
-        seed=asked.seed,
-        time=None if time is None else time[raced],
-        group=None if group is None else group[raced],
-    )
-    several_folds(labels, labels.codes[raced], fold, asked)
-    deadline = begun + _SHARE_FOR_RACE * asked.budget
-    course = Race(rows.at(raced), fold, learned, schema, goal, asked.seed, trials, deadline, progress)
-    verdict = race(course, candidates(asked.learners, learned, asked.recipes))
-    grow = grower(verdict, schema, asked, progress)
-    members = measured = grow(rows.at(split.train), learned, "growing the model")
-    progress("measuring on the test rows", 0.0)
-    held = split.calibration if len(split.calibration) else raced
-    scores = posterior(members, rows.matrix[held]) if len(split.calibration) else verdict.winner.probability
-    tested = (posterior(members, rows.matrix[split.test]), naive(members, rows.matrix[split.test]))
-    judged = judge(labels, split.test, labels.codes[held], scores, tested, learned, goal, asked.seed)
-    if group is not None and judged.decision is not None and judged.decision.promised:
-        judged = without_promise(judged, goal, group[held])
-    importance = importance_of(
-        lambda frame: posterior(measured, to_matrix(Table(frame, table.path, table.typed), schema, schema.day)),
-        table.frame[split.test],
-        _words_first(schema),
-        judged.target,
-        goal,
-        seed=asked.seed,
-    )
-    slices: tuple[Slice, ...] = ()
-    if asked.slice is not None:
-        decided = Ruling(goal, judged.threshold, False, False, "").apply(judged.probability)
-        slices = slices_of(
-            table.frame[split.test].select(asked.slice),
-            judged.target,
-            decided,
-            classes=labels.classes,
-            binary=labels.positive is not None,
-        )
-    audited = audit(table, labels, split, target=asked.target, time=asked.time, group=asked.group, seed=asked.seed)
-    notes = notes_of(table, asked, schema, labels, split, learned, verdict, members, rows, len(raced), judged)
-    progress("measuring on the test rows", 1.0)
-    if not len(split.calibration):
-        members = grow(rows, counts, "growing the model from all rows")
-    training = Training(
-        table=table.path,
-        out=out,
-        asked=asked,
-        labels=labels,
-        counts=counts,
-        goal=goal,
-        split=split,
-        schema=schema,
-        verdict=verdict,
-        judged=judged,
-        fitted=members,
-        notes=notes,
-        command=command_of(table.path, asked, positive, goal),
-        versions=versions_of(asked.learners),
-        importance=importance,
-        slices=slices,
-        audit=audited,
-    )
-    return replace(training, facts=decision_facts(training) | _looked_like(rows, labels, split, schema))
+    if not targets:
+        return Training(**_fields(learn_one(table, asked, trials, progress)) | {"out": out})
+    found = learn_several(table, replace(asked, targets=targets), trials, progress)
+    trainings = {name: Training(**_fields(one) | {"out": out}) for name, one in found.trainings.items()}
+    return MultilabelTraining(**_fields(found) | {"out": out, "trainings": trainings})
 
 
-def _looked_like(rows: Rows, labels: Labels, split: Split, schema: Schema) -> dict[str, Any]:
-    """What the training rows were like, for those who later ask whether new rows are."""
-    matrix, codes = rows.matrix[split.train], labels.codes[split.train]
-    columns = column_facts(matrix, schema.features, frozenset(schema.categorical))
-    parts = class_histograms(matrix, codes, len(labels.classes), frozenset(schema.categorical))
-    for name, one in zip(schema.features, parts, strict=False):
-        columns[name]["parts"] = one
-    return {"columns": columns, "distinct": distinct_share(matrix)}
-
-
-def _words_first(schema: Schema) -> list[str]:
-    """All columns; of many only the first are looked at, and what is new in words is refused or not by importance."""
-    words = schema.text
-    return sorted((one.name for one in schema.columns), key=lambda name: name not in words)
-
-
-def grower(
-    verdict: Verdict, schema: Schema, asked: Asked, progress: Progress
-) -> Callable[[Rows, ClassCounts, str], tuple[Member, ...]]:
-    """What fits the members of the winner on some rows."""
-
-    def grow(rows: Rows, counts: ClassCounts, step: str) -> tuple[Member, ...]:
-        found = []
-        for done, (place, share) in enumerate(verdict.members):
-            entry = verdict.entries[place]
-            learner = LEARNERS[entry.learner]
-            recipe = dict(learner.recipes(counts))[entry.loss]
-            job = Job(
-                rows=rows,
-                schema=schema,
-                recipe=recipe,
-                counts=counts,
-                settings=learner.settings[entry.setting],
-                rounds=entry.rounds,
-                seed=asked.seed,
-                each_step=partial(_part_done, progress, step, done, len(verdict.members)),
-            )
-            found.append(Member(entry.label, entry.learner, recipe, share, learner.fit(job).model))
-        progress(step, 1.0)
-        return tuple(found)
-
-    return grow
-
-
-def _part_done(progress: Progress, step: str, done: int, parts: int, part: float) -> None:
-    progress(step, (done + min(1.0, part)) / parts)
+def _fields(record: Outcome | Outcomes) -> dict[str, Any]:
+    return {one.name: getattr(record, one.name) for one in fields(record)}
 
 
 def _files(training: Training) -> dict[str, bytes]:
@@ -541,65 +301,12 @@ def _files(training: Training) -> dict[str, bytes]:
     return bundle.whole_directory(training.facts, files, render(training), model_card(training))
 
 
-def decision_facts(training: Training) -> dict[str, Any]:
-    """What decision.json holds, but for the fingerprints of the files."""
-    judged, labels, verdict = training.judged, training.labels, training.verdict
-    test: dict[str, Any] = {name: found.to_dict() for name, found in judged.metrics.items()}
-    threshold: float | dict[str, float]
-    if isinstance(judged.threshold, float):
-        threshold = judged.threshold
-    else:
-        names = [str(name) for name in labels.classes]
-        threshold = dict(zip(names, judged.threshold.tolist(), strict=True))
-        for name, per_class in (("recall", judged.recall), ("precision", judged.precision)):
-            test[name] = dict(zip(names, [one.to_dict() for one in per_class], strict=True))
-    return {
-        "format": bundle.FORMAT,
-        "recipe": verdict.winner.recipe.to_dict(),
-        "members": [
-            {"label": one.label, "learner": one.learner, "recipe": one.recipe.to_dict(), "share": one.share}
-            for one in training.fitted
-        ],
-        "threshold": threshold,
-        "classes": list(labels.classes),
-        "positive": labels.positive,
-        "goal": str(training.goal),
-        "met": judged.met,
-        "promised": judged.decision is not None and judged.decision.promised,
-        "reason": judged.reason,
-        "verdict": verdict.sentence,
-        "health": "" if verdict.health is None else verdict.health.sentence,
-        "metrics": {"test": test},
-        "target": training.target,
-        "weight": training.asked.weight,
-        "counts": dict(zip(map(str, labels.classes), training.counts.n.tolist(), strict=True)),
-        "rows": {
-            "train": len(training.split.train),
-            "calibration": len(training.split.calibration),
-            "test": len(training.split.test),
-        },
-        "split": training.split.how,
-        "seed": training.seed,
-        "rounds": verdict.winner.rounds,
-        "comparison": [
-            {
-                "loss": entry.label,
-                "learner": entry.learner,
-                "recipe": entry.recipe.to_dict(),
-                "chosen": place == verdict.chosen,
-                "rounds": entry.rounds,
-                "score": entry.score,
-                "standard_error": entry.error,
-                "folds": entry.scores.tolist(),
-                "untuned": float(entry.untuned.mean()),
-                "log_loss": entry.log_loss,
-                "average_precision": entry.average_precision,
-            }
-            for place, entry in enumerate(verdict.entries)
-        ],
-        "schema": training.schema.to_dict(),
-        "importance": {one.column: {"drop": one.drop, "error": one.error} for one in training.importance},
-        "notes": list(training.notes),
-        "command": training.command,
-        "versions": training.versions,
-    }
+def _files_of_labels(training: MultilabelTraining) -> dict[str, bytes]:
+    """Everything that the directory holds."""
+    files = bundle.model_files((), training.schema.arrays())
+    for name, one in training.trainings.items():
+        folder = folder_of(training, name)
+        own = bundle.model_files(one.fitted, {})
+        own[bundle.DECISION] = bundle.to_json(bundle.sealed(facts_of_label(one))).encode()
+        files |= {f"{folder}/{file}": data for file, data in own.items()}
+    return bundle.whole_directory(training.facts, files, several.page(training), several.card(training))

@@ -18,7 +18,7 @@ from counterpoise.boosting import installed, is_plain
 from counterpoise.catboost import bake_start
 from counterpoise.errors import UserError
 from counterpoise.recipes import Recipe, SigmoidRecipe
-from counterpoise.table.features import Schema
+from counterpoise.table.features.schema import Schema
 from counterpoise.table.learners.curvature import repeated
 from counterpoise.table.learners.curve import Curve
 from counterpoise.table.learners.learner import Followed, Job, Learner, Rows

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from counterpoise.table.encoding import Encoding
+from counterpoise.table.features.encoding import Encoding
 from counterpoise.table.learners.curve import Curve
 from counterpoise.table.learners.learner import Followed, Job
 from counterpoise.table.learners.network import Layers, Network, forward
@@ -58,7 +58,7 @@ def plan(job: Job, width: int) -> Plan:
     Examples
     --------
     >>> from counterpoise.recipes import sigmoid
-    >>> from counterpoise.table.features import Schema
+    >>> from counterpoise.table.features.schema import Schema
     >>> from counterpoise.table.learners.learner import Rows
     >>> from counterpoise.weights import ClassCounts
     >>> counts = ClassCounts([99_000, 1_000])

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from counterpoise.recipes import SoftmaxRecipe
-from counterpoise.table.encoding import Encoding
+from counterpoise.table.features.encoding import Encoding
 from counterpoise.table.learners.epochs import HIDDEN, Epochs, batches, initial_layers, mean_one, plan
 from counterpoise.table.learners.learner import Followed, Job, Learner
 from counterpoise.table.learners.losses import for_networks

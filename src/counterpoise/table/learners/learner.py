@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from counterpoise.recipes import Recipe
-from counterpoise.table.features import Schema
+from counterpoise.table.features.schema import Schema
 from counterpoise.weights import ClassCounts
 
 Settings = Mapping[str, Any]

@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from counterpoise.errors import UserError
 from counterpoise.lightgbm import Objective, bake_start, library
 from counterpoise.recipes import SoftmaxRecipe
-from counterpoise.table.features import Schema
+from counterpoise.table.features.schema import Schema
 from counterpoise.table.learners.curvature import plain_scale, repeated
 from counterpoise.table.learners.curve import Curve
 from counterpoise.table.learners.forest import WORTH_READING, Forest

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 import numpy as np
 from numpy.typing import NDArray
 
-from counterpoise.table.encoding import Encoding
+from counterpoise.table.features.encoding import Encoding
 from counterpoise.table.learners.curvature import plain_scale
 from counterpoise.table.learners.curve import Curve
 from counterpoise.table.learners.learner import Followed, Job, Learner

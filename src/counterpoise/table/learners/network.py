@@ -5,20 +5,23 @@ relu(x weight + bias) of each layer in turn, the last without the relu. Beside i
 """
 
 import json
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
 
 from counterpoise.errors import UserError
-from counterpoise.table.encoding import Encoding
-from counterpoise.table.features import Schema
-from counterpoise.table.forms import check_encoding, check_layers
+from counterpoise.table.features.encoding import Encoding, check_encoding
+from counterpoise.table.features.schema import Schema
 from counterpoise.table.learners.curve import Curve
 from counterpoise.table.learners.learner import Followed, Job
-from counterpoise.table.plain_data import parsed
-from counterpoise.table.tensors import arrays_of, bytes_of
+from counterpoise.table.plain_data import (
+    parsed,
+)
+from counterpoise.table.tensors import Arrays, arrays_of, bytes_of, check_array
 
 Layers = tuple[tuple[NDArray[np.float32], NDArray[np.float32]], ...]
 """Weight (inputs, outputs) and bias (outputs,) of each layer."""
@@ -56,7 +59,7 @@ class Network:
 
     Examples
     --------
-    >>> from counterpoise.table.features import Column
+    >>> from counterpoise.table.features.schema import Column
     >>> schema = Schema((Column("size", "number"),))
     >>> encoding = Encoding.learn(np.array([[1.0], [3.0]]), schema)
     >>> network = Network(encoding, [((np.array([[2.0]], np.float32), np.zeros(1, np.float32)),)])
@@ -122,3 +125,26 @@ def load(files: Mapping[str, bytes], schema: Schema, outputs: int) -> Network:
         encoding,
         [tuple((tensors[f"{s}.{k}.weight"], tensors[f"{s}.{k}.bias"]) for k in range(depth)) for s in range(steps)],
     )
+
+
+def check_layers(tensors: Arrays, width: int, outputs: int, where: str) -> int:
+    """How many steps of a network the tensors hold: from so many encoded columns to so many outputs.
+
+    Raises
+    ------
+    UserError
+        If one is absent, or of another type, shape or value.
+    """
+    found = [re.fullmatch(r"([0-9]{1,6})\.([0-9]{1,3})\.weight", name) for name in tensors]
+    places = [(int(one[1]), int(one[2])) for one in found if one is not None]
+    steps, depth = (1 + max((place[part] for place in places), default=-1) for part in (0, 1))
+    expected = {f"{s}.{k}.{part}" for s in range(steps) for k in range(depth) for part in ("weight", "bias")}
+    if not expected or expected != set(tensors):
+        raise UserError(f"{where} does not hold a weight and a bias of each layer, and nothing else")
+    for step in range(steps):
+        widths = [width, *(tensors[f"{step}.{k}.bias"].size for k in range(depth))]
+        for k, (inputs, out) in enumerate(pairwise(widths)):
+            last = k == depth - 1
+            check_array(tensors, f"{step}.{k}.weight", np.float32, (inputs, outputs if last else out), where)
+            check_array(tensors, f"{step}.{k}.bias", np.float32, (outputs if last else out,), where)
+    return steps

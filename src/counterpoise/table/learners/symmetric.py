@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from counterpoise.errors import UserError
-from counterpoise.table.features import Schema
+from counterpoise.table.features.schema import Schema
 from counterpoise.table.learners.forest import Forest, Node
 from counterpoise.table.tensors import arrays_of, bytes_of
 

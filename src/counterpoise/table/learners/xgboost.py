@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from counterpoise.boosting import installed
 from counterpoise.errors import UserError
 from counterpoise.recipes import SoftmaxRecipe
-from counterpoise.table.features import Schema
+from counterpoise.table.features.schema import Schema
 from counterpoise.table.learners.curvature import plain_scale
 from counterpoise.table.learners.curve import Curve
 from counterpoise.table.learners.learner import Followed, Job, Learner, Rows

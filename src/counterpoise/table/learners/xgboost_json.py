@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from counterpoise.errors import UserError
-from counterpoise.table.features import Schema
+from counterpoise.table.features.schema import Schema
 from counterpoise.table.plain_data import (
     Check,
     anything,

@@ -1,0 +1,329 @@
+"""What an audit says: its facts as sentences, each with what to do about it."""
+
+import shlex
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING
+
+from counterpoise.table.audit.facts import Finding
+from counterpoise.table.reading.frames import FRAME
+from counterpoise.table.reading.named_columns import joined
+from counterpoise.table.rows.enough import LEAST_OF_TWO
+from counterpoise.table.wording import percent
+
+if TYPE_CHECKING:
+    from counterpoise.table.audit.facts import Audit, LateDates, Leak
+    from counterpoise.table.features.growth import Growing
+    from counterpoise.table.features.identifiers import Identifier
+
+STOP, LOOK, NOTE = "stop", "look", "note"
+_FEW_TESTED = 30
+_MANY_COPIES = 0.01
+_MANY_MISSING = 0.5
+_SHOWN = 5
+
+
+def findings_of(audit: "Audit") -> tuple[Finding, ...]:
+    """All that is worth saying, the gravest first."""
+    found = [
+        *_refused(audit),
+        *_leaks(audit),
+        *_alike(audit),
+        *_few(audit),
+        *_copies(audit),
+        *_groups(audit),
+        *_drift(audit),
+        *_identifiers(audit),
+        *_growing(audit),
+        *_cells(audit),
+        *_dates(audit),
+        *_readings(audit),
+    ]
+    return tuple(sorted(found, key=lambda one: (STOP, LOOK, NOTE).index(one.severity)))
+
+
+def verdict_of(audit: "Audit") -> str:
+    """The whole audit in one or two sentences."""
+    grave = [one.title for one in audit.findings if one.severity == STOP]
+    doubtful = [one.title for one in audit.findings if one.severity == LOOK]
+    if grave:
+        return f"Not as it is: {_joined(grave)}." + (f" Then look at this: {_joined(doubtful)}." if doubtful else "")
+    if doubtful:
+        return f"Usable, with care: {_joined(doubtful)}."
+    effect = audit.smallest_effect
+    return f"Nothing stands in the way: the test part has {effect.rows:,} rows of {effect.of_class!r} to judge by."
+
+
+def _joined(titles: list[str]) -> str:
+    return "; ".join(one[0].lower() + one[1:] if not one.startswith("'") else one for one in titles)
+
+
+def _listed(names: Iterable[str]) -> str:
+    names = list(names)
+    more = f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else ""
+    return ", ".join(repr(name) for name in names[:_SHOWN]) + more
+
+
+def _ignoring(audit: "Audit", found: "Sequence[Leak | Identifier | Growing | LateDates]") -> str:
+    """The option of the command that leaves columns out, or of the call."""
+    names = [*audit.ignored, *(one.column for one in found)]
+    if audit.table == str(FRAME):
+        return f"ignore={names!r}"
+    return f"--ignore {shlex.quote(joined(names))}"
+
+
+def _columns(number: int, one: str, many: str) -> str:
+    return f"1 column {one}" if number == 1 else f"{number} columns {many}"
+
+
+def _reasons(found: "Sequence[Leak | Identifier | Growing | LateDates]") -> str:
+    """The columns with their reasons; those with the same reason together."""
+    of_reason: dict[str, list[str]] = {}
+    for one in found:
+        of_reason.setdefault(one.why, []).append(one.column)
+    said = [f"{_listed(columns)}: {why}." for why, columns in of_reason.items()]
+    return " ".join(said[:_SHOWN]) + (f" And {len(said) - _SHOWN} more." if len(said) > _SHOWN else "")
+
+
+def _leaks(audit: "Audit") -> list[Finding]:
+    certain = [leak for leak in audit.leaks if leak.certain]
+    doubtful = [leak for leak in audit.leaks if not leak.certain and leak.of_class is None]
+    of_class = [leak for leak in audit.leaks if leak.of_class is not None]
+    found = []
+    if certain:
+        title = _columns(len(certain), "gives the class away", "give the class away")
+        it = "it" if len(certain) == 1 else "them"
+        leave_out = f"Leave {it} out if known only after the class: {_ignoring(audit, certain)}"
+        found.append(Finding(STOP, title, _reasons(certain), leave_out))
+    if doubtful:
+        title = _columns(len(doubtful), "may give the class away", "may give the class away")
+        ask = (
+            "Ask whether a new row has the value before its class is known; if not, leave the column out: "
+            f"{_ignoring(audit, doubtful)}"
+        )
+        found.append(Finding(LOOK, title, _reasons(doubtful), ask))
+    if of_class:
+        title = _columns(len(of_class), "alone tells one class from all others", "alone tell one class from all others")
+        found.append(Finding(NOTE, title, _reasons(of_class), ""))
+    return found
+
+
+def _refused(audit: "Audit") -> list[Finding]:
+    """What training would not take."""
+    found = []
+    scarce = min(audit.classes, key=lambda one: one.rows)
+    if len(audit.classes) == 2 and scarce.rows < LEAST_OF_TWO:
+        found.append(
+            Finding(
+                STOP,
+                f"too few rows of {scarce.name!r}",
+                f"{scarce.rows:,} rows are of class {scarce.name!r}; of two classes each needs at least "
+                f"{LEAST_OF_TWO}, to learn from, to set the threshold and to test on.",
+                "Collect more rows of it.",
+            )
+        )
+    if audit.refused:
+        title = _columns(len(audit.refused), "has cells that cannot be used", "have cells that cannot be used")
+        more = f" And {len(audit.refused) - _SHOWN} more." if len(audit.refused) > _SHOWN else ""
+        said = " ".join(f"{one}.".replace("column", "Column", 1) for one in audit.refused[:_SHOWN])
+        found.append(Finding(STOP, title, said + more, "Correct these cells: training refuses them."))
+    return found
+
+
+def _alike(audit: "Audit") -> list[Finding]:
+    if not audit.alike:
+        return []
+    text = " ".join(f"{one[0].upper() + one[1:]}." for one in audit.alike)
+    return [Finding(LOOK, "classes are spelled alike", text, "Spell them the same if they are one class.")]
+
+
+def _few(audit: "Audit") -> list[Finding]:
+    effect = audit.smallest_effect
+    if effect.rows >= _FEW_TESTED:
+        return []
+    if effect.rows == 0:
+        return [
+            Finding(
+                STOP,
+                f"no test row is of class {effect.of_class!r}",
+                f"The test part has no row of {effect.of_class!r}, so nothing can be said about finding it.",
+                "Collect more rows of it, or join it with another class.",
+            )
+        ]
+    return [
+        Finding(
+            LOOK,
+            f"few rows of {effect.of_class!r} to test on",
+            sentence_of_effect(audit),
+            "Collect more rows of it; until then read intervals, not figures.",
+        )
+    ]
+
+
+def sentence_of_effect(audit: "Audit") -> str:
+    """What the test part could tell, in words."""
+    effect = audit.smallest_effect
+    if effect.rows < 2:
+        return f"The test part has {effect.rows or 'no'} row of {effect.of_class!r}: it tells nothing about its recall."
+    start = (
+        f"The test part has {effect.rows:,} rows of {effect.of_class!r}: a recall measured as 50% may truly be "
+        f"anything from {percent(effect.low)} to {percent(effect.high)}"
+    )
+    if effect.gain is None:
+        return f"{start}, and no gain in recall could be shown at all."
+    return (
+        f"{start}, and a true gain in recall of less than {percent(effect.gain)[:-1]} points over one half would "
+        "mostly stay unseen (exact binomial, 95% confidence, four cases in five)."
+    )
+
+
+def _copies(audit: "Audit") -> list[Finding]:
+    copies, found = audit.copies, []
+    tested = sum(one.test for one in audit.classes)
+    if copies.rows:
+        many = copies.across > _MANY_COPIES * tested
+        found.append(
+            Finding(
+                LOOK if many else NOTE,
+                f"{copies.rows:,} {'row repeats' if copies.rows == 1 else 'rows repeat'} another",
+                f"{copies.rows:,} of {audit.rows:,} rows repeat an earlier one; {copies.across:,} of {tested:,} test "
+                f"rows ({percent(copies.across / max(tested, 1))}) also occur among those that are learned from.",
+                "Remove the copies, or keep them together by a group: the test is easier than new data."
+                if many
+                else "",
+            )
+        )
+    if copies.contradicting:
+        found.append(
+            Finding(
+                NOTE,
+                f"{copies.contradicting:,} rows contradict another",
+                f"{copies.contradicting:,} rows equal another row in every column but have another class.",
+                "No model can be right about all of them; a column that tells them apart would help.",
+            )
+        )
+    return found
+
+
+def _groups(audit: "Audit") -> list[Finding]:
+    groups = audit.groups
+    if groups is None:
+        named = [one.column for one in audit.identifiers if one.repeats]
+        if not named:
+            return []
+        return [
+            Finding(
+                LOOK,
+                f"rows may belong together by {named[0]!r}",
+                f"{_listed(named)} {'names' if len(named) == 1 else 'name'} what may have several rows.",
+                f"Keep them together, else the test meets what was learned: --group {named[0]}.",
+            )
+        ]
+    tested = sum(one.test for one in audit.classes)
+    text = f"{groups.groups:,} groups by {groups.group!r}, the largest with {groups.largest:,} rows"
+    if not groups.across:
+        return [Finding(NOTE, f"{groups.groups:,} groups are kept together", f"{text}; none lies in two parts.", "")]
+    return [
+        Finding(
+            LOOK,
+            f"groups by {groups.group!r} lie in two parts",
+            f"{text}; dealt without regard to groups, {groups.across:,} of {tested:,} test rows are of a group that is "
+            "also learned from.",
+            "Split by group, so that the test is about new ones.",
+        )
+    ]
+
+
+def _drift(audit: "Audit") -> list[Finding]:
+    drift, found = audit.drift, []
+    if drift is None:
+        return []
+    if drift.class_moved is not None:
+        found.append(
+            Finding(
+                LOOK,
+                f"the share of {drift.class_moved!r} changes over time",
+                f"Between periods of {drift.time!r} the share of {drift.class_moved!r} runs from "
+                f"{percent(drift.lowest)} to {percent(drift.highest)}.",
+                f"Split by time (--time {drift.time}), and set the threshold on recent rows.",
+            )
+        )
+    if drift.moved:
+        more = f" and {len(drift.moved) - _SHOWN} more" if len(drift.moved) > _SHOWN else ""
+        found.append(
+            Finding(
+                LOOK,
+                _columns(len(drift.moved), "changed over time", "changed over time"),
+                f"Alone {'it tells' if len(drift.moved) == 1 else 'they tell'} rows since {drift.since} from earlier "
+                f"ones: {', '.join(f'{one.column!r} (AUC {one.auc:.2f})' for one in drift.moved[:_SHOWN])}{more}.",
+                f"Split by time (--time {drift.time}): what was learned from such a column may not hold tomorrow.",
+            )
+        )
+    if not found:
+        found.append(Finding(NOTE, "little changes over time", f"Rows since {drift.since} look as those before.", ""))
+    return found
+
+
+def _identifiers(audit: "Audit") -> list[Finding]:
+    certain = [one for one in audit.identifiers if one.certain]
+    doubtful = [one for one in audit.identifiers if not one.certain]
+    found = []
+    if certain:
+        title = _columns(len(certain), "only names rows", "only name rows")
+        it = "it" if len(certain) == 1 else "them"
+        found.append(Finding(NOTE, title, _reasons(certain), f"Training leaves {it} out."))
+    if doubtful:
+        title = _columns(len(doubtful), "may only name rows", "may only name rows")
+        ask = f"What is learned from a name does not hold for new rows; leave names out: {_ignoring(audit, doubtful)}"
+        found.append(Finding(LOOK, title, _reasons(doubtful), ask))
+    return found
+
+
+def _growing(audit: "Audit") -> list[Finding]:
+    found = []
+    if audit.growing:
+        title = _columns(len(audit.growing), "seems to grow with time", "seem to grow with time")
+        ask = (
+            "Later rows would lie outside of what is learned; leave out what only counts time, or give an age or a "
+            f"date (2024-01-31) instead: {_ignoring(audit, audit.growing)}"
+        )
+        found.append(Finding(LOOK, title, _reasons(audit.growing), ask))
+    if audit.late:
+        title = _columns(
+            len(audit.late), "has dates after the day of the table", "have dates after the day of the table"
+        )
+        ask = f"A plan may lie there; what happened later gives the class away: {_ignoring(audit, audit.late)}"
+        found.append(Finding(LOOK, title, _reasons(audit.late), ask))
+    return found
+
+
+def _cells(audit: "Audit") -> list[Finding]:
+    found = []
+    if audit.constant:
+        title = _columns(len(audit.constant), "never changes", "never change")
+        found.append(Finding(NOTE, title, f"{_listed(audit.constant)}.", ""))
+    if audit.duplicate_columns:
+        doubled = audit.duplicate_columns
+        title = _columns(len(doubled), "repeats another", "repeat another")
+        pairs = ", ".join(f"{name!r} repeats {twin!r}" for name, twin in doubled[:_SHOWN])
+        more = f" and {len(doubled) - _SHOWN} more" if len(doubled) > _SHOWN else ""
+        found.append(Finding(NOTE, title, f"{pairs}{more}.", ""))
+    empty = [one for one in audit.missing if one.share > _MANY_MISSING and one.column not in audit.constant]
+    if empty:
+        title = _columns(len(empty), "is mostly missing", "are mostly missing")
+        listed = ", ".join(f"{one.column!r} ({percent(one.share)})" for one in empty[:_SHOWN])
+        more = f" and {len(empty) - _SHOWN} more" if len(empty) > _SHOWN else ""
+        found.append(Finding(NOTE, title, f"Missing: {listed}{more}.", ""))
+    return found
+
+
+def _dates(audit: "Audit") -> list[Finding]:
+    title = "how dates are learned"
+    return [Finding(NOTE, title, " ".join(audit.dates), "")] if audit.dates else []
+
+
+def _readings(audit: "Audit") -> list[Finding]:
+    if not audit.readings:
+        return []
+    title = "what was read as what"
+    more = f" And {len(audit.readings) - _SHOWN} more." if len(audit.readings) > _SHOWN else ""
+    return [Finding(NOTE, title, " ".join(audit.readings[:_SHOWN]) + more, "")]

@@ -1,0 +1,166 @@
+"""What new rows hold that a model has never seen: categories and text."""
+
+import re
+from collections.abc import Mapping
+from pathlib import Path
+
+import polars as pl
+
+from counterpoise.errors import UserError
+from counterpoise.table.features.schema import CATEGORY, TEXT, Column, Schema
+from counterpoise.table.reading.table import Table
+from counterpoise.table.wording import quoted
+
+_MOST_SHOWN = 1_000
+FEWEST_TEXTS = 10
+_FIGURES = r"^[+-]?[0-9]+(?:\.[0-9]*)?$"
+
+
+REFUSE, MISSING = "refuse", "missing"
+"""What becomes of rows of which a column holds nothing that the model knows."""
+
+
+class Categories:
+    """What to say of categories and text that are new to the model; a column of nothing else is refused, if it matters.
+
+    A few new values are to be expected where training rows showed many that occur once: such values come with about
+    the same share again (Good and Turing). A column is wrong if by that share even one known value was to be expected,
+    or if it holds numbers in place of words; it matters unless training saw that the model does as well without it.
+
+    Parameters
+    ----------
+    schema
+        Of the model.
+    importance
+        Of columns that training looked at: `drop` and `error`, as `importance_of` gives.
+    unknown
+        "refuse" a column of nothing that the model knows, or let it count as "missing".
+
+    Examples
+    --------
+    >>> from pathlib import Path
+    >>> categories = Categories(Schema((Column("kind", "category", ("a", "b")),)))
+    >>> categories.add(Table(pl.DataFrame({"kind": ["b", "new", None]}), Path("t.parquet"), typed=True))
+    >>> categories.said(Path("t.parquet"))
+    ["column 'kind': 1 of 2 values are no category that the model knows, and count as missing: 'new'"]
+    """
+
+    def __init__(
+        self,
+        schema: Schema,
+        importance: Mapping[str, Mapping[str, float]] | None = None,
+        unknown: str = REFUSE,
+    ) -> None:
+        check_unknown(unknown)
+        self._schema, self._importance, self._unknown = schema, importance or {}, unknown
+        self._begun = False
+        self._columns = [one for one in schema.columns if one.kind == CATEGORY]
+        self._held = dict.fromkeys([one.name for one in self._columns], 0)
+        self._new = dict(self._held)
+        self._shown: dict[str, dict[str, None]] = {name: {} for name in self._held}
+        self._strange = {one.name: not holds_numbers(one) for one in self._columns}
+        self._texts: list[str] = []
+
+    def add(self, table: Table) -> None:
+        """Look at some rows, which `usable` gave.
+
+        Raises
+        ------
+        UserError
+            If the first ones hold text of which the model knows nothing, in a column that matters.
+        """
+        for one in self._schema.columns if not self._begun else ():
+            if one.kind == TEXT:
+                self._look_at_text(table, one)
+        self._begun = True
+        for one in self._columns:
+            text = table.frame[one.name].cast(pl.String).drop_nulls()
+            new = text.filter(~text.is_in(one.categories))
+            self._held[one.name] += len(text)
+            self._new[one.name] += len(new)
+            if len(new) and self._strange[one.name]:
+                self._strange[one.name] = bool(new.str.contains(_FIGURES).all())
+            if len(new) and len(self._shown[one.name]) < _MOST_SHOWN:
+                self._shown[one.name] |= dict.fromkeys(new.unique(maintain_order=True).to_list())
+
+    def said(self, path: Path) -> list[str]:
+        """A sentence for each column with new values.
+
+        Raises
+        ------
+        UserError
+            If a column that matters holds nothing else.
+        """
+        sentences = list(self._texts)
+        for one in self._columns:
+            new, held, strange = self._new[one.name], self._held[one.name], self._strange[one.name]
+            if new == 0:
+                continue
+            shown = _listed(list(self._shown[one.name]))
+            if new == held and (strange or _surely_wrong(one.rare, held)):
+                kind = ", numbers here and words in training," if strange else ""
+                known = f"it knows {_listed(list(one.categories))}"
+                nothing = f"column {one.name!r}{kind} holds nothing that the model knows: {shown}; {known}"
+                sentences.append(self._refused_or_said(nothing, one, path))
+            else:
+                sentences.append(
+                    f"column {one.name!r}: {new:,} of {held:,} values are no category that the model knows, "
+                    f"and count as missing: {shown}"
+                )
+        return sentences
+
+    def _look_at_text(self, table: Table, one: Column, most: int = 1000) -> None:
+        text = table.frame[one.name].cast(pl.String).drop_nulls().head(most)
+        if len(text) >= FEWEST_TEXTS and not self._schema.texts[one.name].known(text):
+            nothing = f"column {one.name!r} holds no {one.unit} that the model knows: {_listed(text.to_list())}"
+            self._texts.append(self._refused_or_said(nothing, one, table.path))
+
+    def _refused_or_said(self, nothing: str, one: Column, path: Path) -> str:
+        counts = "No word of it counts" if one.kind == TEXT else "All count as missing"
+        if self._unknown == MISSING:
+            return f"{nothing}. {counts}"
+        if not self._matters(one.name):
+            return f"{nothing}. {counts}; in training the model did as well without the column"
+        raise UserError(
+            f"{path}: {nothing}. Write them as in training, or let them count as missing: --unknown missing "
+            "(unknown='missing' in Python)"
+        )
+
+    def _matters(self, name: str) -> bool:
+        """Whether training saw the model do worse without the column, or did not look."""
+        found = self._importance.get(name)
+        return found is None or found["drop"] > found["error"]
+
+
+def holds_numbers(column: Column) -> bool:
+    """Whether some categories of a column are numbers; of others a row that holds a number is refused.
+
+    Examples
+    --------
+    >>> holds_numbers(Column("code", "category", ("7", "V58"))), holds_numbers(Column("kind", "category", ("oak",)))
+    (True, False)
+    """
+    return any(re.match(_FIGURES, word) for word in column.categories)
+
+
+def check_unknown(unknown: str) -> None:
+    """Refuse what is neither "refuse" nor "missing".
+
+    Examples
+    --------
+    >>> check_unknown("drop")
+    Traceback (most recent call last):
+    ...
+    counterpoise.errors.UserError: unknown is 'drop'; it must be 'refuse' or 'missing'
+    """
+    if unknown not in (REFUSE, MISSING):
+        raise UserError(f"unknown is {unknown!r}; it must be {REFUSE!r} or {MISSING!r}")
+
+
+def _surely_wrong(rare: float, values: int) -> bool:
+    """Whether so many values, all of them new, are less likely than 1 in 1,000."""
+    return max(rare, 0.01) ** values < 0.001
+
+
+def _listed(values: list[str], most: int = 3) -> str:
+    return ", ".join(map(quoted, values[:most])) + (f" and {len(values) - most:,} more" if len(values) > most else "")

@@ -1,0 +1,306 @@
+"""The day that the ages of a table's dates count to: given, or the newest date of one column.
+
+A model that has learned how long ago somebody was last seen says the same of next month's customers, where the date
+itself lies outside of all that was learned. What is newest is told by the column whose dates lie closest to their
+newest one, as those do that were recorded up to the day of the table. A few dates far beyond all others (a typing
+error, 9999-12-31) are not the newest.
+"""
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from datetime import date, datetime, timedelta
+from typing import Any
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+from counterpoise.errors import UserError
+from counterpoise.table.reading.date_columns import as_learned
+from counterpoise.table.wording import quoted
+
+Days = NDArray[np.int64]
+
+_NEVER = date(2200, 1, 1)
+_RARE = 0.01
+_FEWEST_ROWS, _MANY_ROWS = 5, 100
+SIZES = (1, 2, 5, 10, 20, 50, 100, 200, 500, 1000)
+"""Of how many rows `Reference.short` tells."""
+_SURE = 0.95
+_NOTABLE = 0.1
+_EPOCH = date(1970, 1, 1)
+
+
+@dataclass(frozen=True, slots=True)
+class Reference:
+    """What the ages of a model's dates count to.
+
+    Parameters
+    ----------
+    column
+        The column whose newest date tells the day of a table.
+    own
+        Whether ages count to the row's own date in that column instead.
+    day
+        Of the training table, as 2024-01-31; "" where `own`.
+    ahead
+        How many days the reference day lay after the newest date of the column in training: 0 but where it was given.
+    short
+        How many days the newest date of 1, 2, 5, 10, … 1000 such rows may lie before that of many (95 %).
+    """
+
+    column: str
+    own: bool = False
+    day: str = ""
+    ahead: int = 0
+    short: tuple[int, ...] = ()
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain data, for JSON."""
+        return asdict(self)
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> "Reference":
+        """The reference that `to_dict` described."""
+        return cls(**{**data, "short": tuple(data["short"])})
+
+    def day_from(self, newest: "NewestDay") -> date:
+        """The day of a table, from the newest date of the column there.
+
+        Raises
+        ------
+        UserError
+            If there is none.
+        """
+        if newest.day is None:
+            raise UserError(
+                f"column {self.column!r} holds no date, and its newest one tells the day that the model counts ages "
+                "to; give the day: --as-of 2024-01-31 (as_of)"
+            )
+        return newest.day + timedelta(days=self.ahead)
+
+
+class NewestDay:
+    """The newest day of a column whose cells come in blocks.
+
+    Examples
+    --------
+    >>> newest = NewestDay()
+    >>> newest.add(pl.Series([date(2024, 1, 31), date(2024, 1, 30), date(9999, 12, 31), None]))
+    >>> newest.day, newest.rows
+    (datetime.date(2024, 1, 31), 3)
+    """
+
+    def __init__(self) -> None:
+        self._rows: dict[int, int] = {}
+
+    def add(self, values: pl.Series) -> None:
+        """Look at some dates or times; the day of a time is that of its own zone."""
+        days, rows = np.unique(days_of(values), return_counts=True)
+        for day, n in zip(days.tolist(), rows.tolist(), strict=True):
+            self._rows[day] = self._rows.get(day, 0) + n
+
+    @property
+    def rows(self) -> int:
+        """How many dates there were."""
+        return sum(self._rows.values())
+
+    @property
+    def day(self) -> date | None:
+        """The newest one that is not far beyond all others; None where there is no date."""
+        days = np.array(sorted(self._rows), np.int64)
+        return None if not len(days) else as_date(newest_of(days, np.array([self._rows[one] for one in days.tolist()])))
+
+
+def days_of(values: pl.Series) -> Days:
+    """The days since 1970 of dates or times that are not missing.
+
+    Examples
+    --------
+    >>> days_of(pl.Series([date(1970, 1, 2), None]))
+    array([1])
+    """
+    return values.drop_nulls().dt.date().to_physical().cast(pl.Int64).to_numpy()
+
+
+def as_date(day: int) -> date:
+    """A day since 1970.
+
+    Examples
+    --------
+    >>> as_date(1)
+    datetime.date(1970, 1, 2)
+    """
+    return _EPOCH + timedelta(days=day)
+
+
+def newest_of(days: Days, rows: Days) -> int:
+    """The newest day that is not far beyond all others.
+
+    Cut off is what lies beyond a gap: days of at most one row in a hundred, where the gap is twice as wide as the
+    newest tenth of the other rows (of fewer than a hundred rows: twice as wide as all others); and one day of many rows
+    (a day that stands for "never"), where it is as wide as all others.
+
+    Parameters
+    ----------
+    days
+        Sorted, each once.
+    rows
+        How many rows have each.
+
+    Examples
+    --------
+    >>> newest_of(np.arange(100), np.ones(100, int)), newest_of(np.array([*range(100), 900]), np.ones(101, int))
+    (99, 99)
+    >>> newest_of(np.array([*range(100), 900]), np.array([*[1] * 100, 80]))
+    99
+    """
+    kept = days < (_NEVER - _EPOCH).days
+    if not kept.any():
+        return int(days[-1])
+    days, rows = days[kept], rows[kept]
+    while (cut := _cut(days, rows)) < len(days):
+        days, rows = days[:cut], rows[:cut]
+    return int(days[-1])
+
+
+def _cut(days: Days, rows: Days) -> int:
+    """How many of the days are left."""
+    upto = np.cumsum(rows)
+    total = int(upto[-1])
+    for place in range(len(days) - 1, 0, -1):
+        below = int(upto[place - 1])
+        rare = total - below <= max(1, _RARE * total)
+        if below < _FEWEST_ROWS or not (rare or place == len(days) - 1):
+            break
+        oldest, times, more = (0.9, 2, 7) if rare and total >= _MANY_ROWS else (0.05, 2, 365) if rare else (0.05, 1, 31)
+        spread = int(days[place - 1] - days[np.searchsorted(upto[:place], oldest * below)])
+        if days[place] - days[place - 1] > times * spread + more:
+            return place
+    return len(days)
+
+
+def reference_of(columns: Mapping[str, pl.Series], as_of: date | None) -> Reference:
+    """Which column tells the day of a table, and which day that is.
+
+    Parameters
+    ----------
+    columns
+        The dates or times of the training table, by column, all rows; one at least holds some.
+    as_of
+        The day that ages count to; None: the newest date of the column.
+
+    Examples
+    --------
+    >>> joined = pl.Series([date(2020 + k % 4, 1, 1) for k in range(40)])
+    >>> seen = pl.Series([date(2023, 12, 1 + k % 31) for k in range(40)])
+    >>> found = reference_of({"joined": joined, "seen": seen}, None)
+    >>> found.column, found.day
+    ('seen', '2023-12-31')
+    """
+    gaps: list[tuple[bool, float, str, Days, int]] = []
+    for name, values in columns.items():
+        days, rows = np.unique(days_of(values), return_counts=True)
+        if not len(days):
+            continue
+        newest = newest_of(days, rows)
+        ages = np.repeat(newest - days, rows)
+        ages = ages[ages >= 0]
+        gaps.append((len(ages) < len(values) / 2, float(ages.mean()), name, ages, newest))
+    _, _, name, ages, newest = min(gaps, key=lambda one: one[:2])
+    day = as_date(newest) if as_of is None else as_of
+    sure = [1 - (1 - _SURE) ** (1 / n) for n in SIZES]
+    short = np.quantile(ages, sure, method="inverted_cdf").astype(int).tolist()
+    return Reference(name, day=day.isoformat(), ahead=(day - as_date(newest)).days, short=tuple(short))
+
+
+def day_of(as_of: Any) -> date | None:
+    """The day that somebody gave: a date, a time, or text as 2024-01-31 or in another form that cannot be mistaken.
+
+    Raises
+    ------
+    UserError
+        If it is none.
+
+    Examples
+    --------
+    >>> day_of("31.01.2024"), day_of(datetime(2024, 1, 31, 12))
+    (datetime.date(2024, 1, 31), datetime.date(2024, 1, 31))
+    >>> day_of("soon")
+    Traceback (most recent call last):
+    ...
+    counterpoise.errors.UserError: as_of is 'soon'; write a day such as 2024-01-31
+    """
+    if as_of is None:
+        return None
+    if isinstance(as_of, datetime):
+        return as_of.date()
+    if isinstance(as_of, date):
+        return as_of
+    if isinstance(as_of, str):
+        values, _ = as_learned(pl.Series([as_of]), timed=False)
+        if values[0] is not None:
+            return values[0]  # type: ignore[no-any-return]
+    raise UserError(f"as_of is {quoted(as_of)}; write a day such as 2024-01-31")
+
+
+def few_rows(reference: Reference, rows: int, day: date) -> str | None:
+    """A sentence where so few rows do not tell the day of their table.
+
+    Examples
+    --------
+    >>> print(few_rows(Reference("seen", short=(90, 60, 30, 10, 5, 2, 1, 0, 0, 0)), 1, date(2024, 1, 31)))
+    ages count to 2024-01-31, the newest date of 'seen' in 1 row; the true day may be up to 90 days later: give as_of
+    """
+    short = _short(reference, rows)
+    if short <= _NOTABLE * reference.short[0]:
+        return None
+    return (
+        f"ages count to {day}, the newest date of {reference.column!r} in {rows:,} {'row' if rows == 1 else 'rows'}; "
+        f"the true day may be up to {short:,} days later: give as_of"
+    )
+
+
+def odd_day(reference: Reference, newest: NewestDay, day: date) -> str | None:
+    """A sentence where a day that was given is surely not that of the rows, as their newest date tells it.
+
+    Examples
+    --------
+    >>> newest = NewestDay()
+    >>> newest.add(pl.Series([date(2024, 1, 31)] * 10))
+    >>> print(odd_day(Reference("seen", short=(90, 60, 30, 10, 5, 2, 1, 0, 0, 0)), newest, date(2024, 6, 30)))
+    as_of is 2024-06-30, but the newest date of 'seen' is 2024-01-31; by the training rows it should be near 2024-06-30
+    """
+    if newest.day is None:
+        return None
+    expected = day - timedelta(days=reference.ahead)
+    later = (expected - newest.day).days
+    if (
+        -_NOTABLE * reference.short[0] - 7
+        <= later
+        <= _short(reference, newest.rows) + _NOTABLE * reference.short[0] + 7
+    ):
+        return None
+    return (
+        f"as_of is {day}, but the newest date of {reference.column!r} is {newest.day}; by the training rows it should "
+        f"be near {expected}"
+    )
+
+
+def _short(reference: Reference, rows: int) -> int:
+    return reference.short[max((k for k, n in enumerate(SIZES) if n <= rows), default=0)]
+
+
+def newest_day(dates: Mapping[str, pl.Series], reference: Reference | None) -> date | None:
+    """The day of a table, as its dates tell it; None where nothing depends on it.
+
+    Raises
+    ------
+    UserError
+        If the column that tells it holds no date.
+    """
+    if reference is None or reference.own:
+        return None
+    newest = NewestDay()
+    newest.add(dates[reference.column])
+    return reference.day_from(newest)

@@ -1,0 +1,213 @@
+"""A trained model with everything that its use needs: from the columns of a table to probabilities and decisions."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import polars as pl
+from numpy.typing import ArrayLike, NDArray
+
+from counterpoise.decide.multiclass import decide_classes
+from counterpoise.errors import UserError
+from counterpoise.goals import Goal
+from counterpoise.recipes import Recipe
+from counterpoise.table.features.cells import read_rows
+from counterpoise.table.features.novelty import REFUSE
+from counterpoise.table.features.schema import Schema
+from counterpoise.table.learners import Fitted
+from counterpoise.table.monitoring.remarks import Remarks
+from counterpoise.table.reading.frames import table_of
+
+Class = str | int | float | bool
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Member:
+    """One fitted learner of a model.
+
+    Parameters
+    ----------
+    label
+        For the reader.
+    learner
+        Its name, of `LEARNERS`.
+    recipe
+        Its loss, which turns its logits into probabilities.
+    share
+        How much it counts, from 0 to 1; the members' shares sum to 1.
+    fitted
+        What gives the logits.
+    """
+
+    label: str
+    learner: str
+    recipe: Recipe
+    share: float
+    fitted: Fitted
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Ruling:
+    """How probabilities become decisions, and what is known of that.
+
+    Parameters
+    ----------
+    goal
+        What was asked for.
+    threshold
+        Of two classes a number: flag a row when the probability of the positive class is at least this. Of more one per
+        class: the class whose probability exceeds its threshold most, as a ratio.
+    promised
+        Whether every constraint of the goal holds on new rows of the same kind, with 95 % confidence.
+    met
+        Whether every constraint holds on the rows that the threshold was chosen on.
+    reason
+        For the reader: what is promised, or why nothing is.
+    """
+
+    goal: Goal
+    threshold: float | NDArray[np.float64]
+    promised: bool
+    met: bool
+    reason: str
+
+    def apply(self, probability: ArrayLike) -> NDArray[np.int64]:
+        """Class places (N,), from probabilities (N, C), or of two classes from those of the positive one (N,).
+
+        Examples
+        --------
+        >>> Ruling(Goal("f1"), 0.3, False, True, "").apply([0.2, 0.4])
+        array([0, 1])
+        """
+        found = np.asarray(probability, np.float64)
+        if isinstance(self.threshold, float):
+            positive = found if found.ndim == 1 else found[:, 1]
+            return (positive >= self.threshold).astype(np.int64)
+        return decide_classes(found, self.threshold)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Model:
+    """A classifier of table rows: what `counterpoise.load` gives, and `counterpoise.train` in its result.
+
+    Parameters
+    ----------
+    members
+        The fitted learners.
+    classes
+        In the order of the probabilities; of two the second is the positive one.
+    decision
+        How probabilities become decisions.
+    schema
+        How columns become features.
+    target
+        The name of the column that is predicted.
+    facts
+        All of decision.json.
+    """
+
+    members: tuple[Member, ...]
+    classes: tuple[Class, ...]
+    decision: Ruling
+    schema: Schema
+    target: str
+    facts: Mapping[str, Any]
+
+    def predict_proba(self, frame: Any, *, as_of: Any = None, unknown: str = REFUSE) -> NDArray[np.float64]:
+        """Honest probabilities of every class (N, C), in the order of `classes`.
+
+        Parameters
+        ----------
+        frame
+            pandas or Polars, with the columns of the training table; the target may be absent.
+        as_of
+            The day that the ages of dates count to: a date, or text as 2024-01-31. None: as told by the newest date of
+            the rows, which is warned of where they are few. A model without such ages needs none.
+        unknown
+            What becomes of a column that matters and holds no category or text that the model knows: "refuse" the
+            rows, or let it count as "missing".
+
+        Raises
+        ------
+        UserError
+            If a column is absent, or holds what the model cannot use, or nothing that it knows.
+
+        Warns
+        -----
+        UserWarning
+            As `counterpoise predict`: of new categories, and of columns and class shares that are not what they were.
+        """
+        table, matrix = read_rows(table_of(frame, only=self.schema.names), self.schema, as_of)
+        probability = self.probability(matrix)
+        Remarks(self.schema, self.facts, self.classes, shares=True, unknown=unknown).tell(table, matrix, probability)
+        return probability
+
+    def predict(self, frame: Any, *, as_of: Any = None, unknown: str = REFUSE) -> NDArray[Any]:
+        """The class that each row is decided to be (N,), at the threshold of `decision`."""
+        places = self.decision.apply(self.predict_proba(frame, as_of=as_of, unknown=unknown))
+        return np.asarray(self.classes)[places]
+
+    def probability(self, matrix: NDArray[np.float64]) -> NDArray[np.float64]:
+        """The same from the feature matrix."""
+        mixed = posterior(self.members, matrix)
+        return mixed if mixed.ndim == 2 else np.stack([1 - mixed, mixed], axis=1)
+
+    def explain(self, frame: Any, *, as_of: Any = None) -> pl.DataFrame:
+        """How much each column moved each row: log odds with its value, less those with a typical value in its place.
+
+        Typical is the median of the training rows, of categories the most frequent one.
+
+        Parameters
+        ----------
+        frame
+            As for `predict_proba`; a few thousand rows at most, since each column costs a prediction.
+        as_of
+            As for `predict_proba`.
+
+        Returns
+        -------
+        polars.DataFrame
+            One column per column that the model uses, in log odds of the class that the row is decided to be (of two
+            classes: of the positive one). A column that others could stand in for gets little, as in any measure that
+            hides one column at a time.
+        """
+        _, matrix = read_rows(table_of(frame, only=self.schema.names), self.schema, as_of)
+        whole = self.probability(matrix)
+        places = self.decision.apply(whole) if len(self.classes) > 2 else np.ones(len(matrix), np.int64)
+        own = _log_odds(whole, places)
+        typical = {name: one["typical"] for name, one in self.facts.get("columns", {}).items() if "typical" in one}
+        moved = {}
+        for name, features in self.schema.features_of.items():
+            hidden = matrix.copy()
+            hidden[:, features] = [typical.get(self.schema.features[place], np.nan) for place in features]
+            moved[name] = own - _log_odds(self.probability(hidden), places)
+        return pl.DataFrame(moved)
+
+
+def posterior(members: tuple[Member, ...], matrix: NDArray[np.float64]) -> NDArray[np.float64]:
+    """The members' honest probabilities, mixed: (N,) of the positive class of two, else (N, C)."""
+    if not members:
+        raise UserError("the model has no members")
+    return np.asarray(
+        sum(one.share * np.asarray(one.recipe.posterior(one.fitted.logits(matrix)), np.float64) for one in members)
+    )
+
+
+def naive(members: tuple[Member, ...], matrix: NDArray[np.float64]) -> NDArray[np.float64]:
+    """The same by the sigmoid or softmax of the logits alone, as if the loss were plain cross-entropy."""
+    found: Any = 0.0
+    for one in members:
+        logits = one.fitted.logits(matrix)
+        if logits.ndim == 1:
+            plain = 0.5 * (1 + np.tanh(0.5 * logits))
+        else:
+            plain = np.exp(logits - logits.max(axis=1, keepdims=True))
+            plain /= plain.sum(axis=1, keepdims=True)
+        found = found + one.share * plain
+    return np.asarray(found)
+
+
+def _log_odds(probability: NDArray[np.float64], places: NDArray[np.int64]) -> NDArray[np.float64]:
+    chosen = np.clip(probability[np.arange(len(places)), places], 1e-12, 1 - 1e-12)
+    return np.asarray(np.log(chosen) - np.log1p(-chosen))

@@ -1,0 +1,106 @@
+"""A trained model of several labels that a row may have at once: one classifier of two classes for each."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import polars as pl
+from numpy.typing import ArrayLike, NDArray
+
+from counterpoise.table.features.cells import read_rows
+from counterpoise.table.features.novelty import REFUSE
+from counterpoise.table.features.schema import Schema
+from counterpoise.table.model.one import Model, Ruling
+from counterpoise.table.monitoring.remarks import Remarks
+from counterpoise.table.reading.frames import table_of
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class MultilabelModel:
+    """A classifier of table rows: what `counterpoise.load` gives for several labels.
+
+    Parameters
+    ----------
+    models
+        Of each label, by its column's name: whether a row has it. All read the same features.
+    schema
+        How columns become features.
+    target
+        The columns of the labels; those that could not be learned are among them, but have no model.
+    facts
+        All of decision.json.
+    """
+
+    models: Mapping[str, Model]
+    schema: Schema
+    target: tuple[str, ...]
+    facts: Mapping[str, Any]
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """In the order of the probabilities."""
+        return tuple(self.models)
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """The same."""
+        return self.labels
+
+    @property
+    def decision(self) -> dict[str, Ruling]:
+        """Of each label: how its probability becomes a decision."""
+        return {name: model.decision for name, model in self.models.items()}
+
+    def __getitem__(self, label: str) -> Model:
+        """The model of one label alone: it explains, too."""
+        return self.models[label]
+
+    def predict_proba(self, frame: Any, *, as_of: Any = None, unknown: str = REFUSE) -> NDArray[np.float64]:
+        """The probability that a row has each label (N, L), in the order of `labels`.
+
+        Parameters
+        ----------
+        frame
+            pandas or Polars, with the columns of the training table; those of the labels may be absent.
+        as_of
+            As for `Model.predict_proba`.
+        unknown
+            What becomes of a column that matters and holds no category or text that the model knows: "refuse" the
+            rows, or let it count as "missing".
+
+        Raises
+        ------
+        UserError
+            If a column is absent, or holds what the model cannot use, or nothing that it knows.
+
+        Warns
+        -----
+        UserWarning
+            As `counterpoise predict`: of new categories, and of columns that are not what they were.
+        """
+        table, matrix = read_rows(table_of(frame, only=self.schema.names), self.schema, as_of)
+        probability = self.probability(matrix)
+        Remarks(self.schema, self.facts, self.classes, shares=False, unknown=unknown).tell(table, matrix, probability)
+        return probability
+
+    def predict(self, frame: Any, *, as_of: Any = None, unknown: str = REFUSE) -> NDArray[np.int64]:
+        """1 where a row is decided to have a label, else 0 (N, L), at the thresholds of `decision`."""
+        return self.decide(self.predict_proba(frame, as_of=as_of, unknown=unknown))
+
+    def probability(self, matrix: NDArray[np.float64]) -> NDArray[np.float64]:
+        """As `predict_proba`, from the feature matrix."""
+        return np.stack([model.probability(matrix)[:, 1] for model in self.models.values()], axis=1)
+
+    def decide(self, probability: ArrayLike) -> NDArray[np.int64]:
+        """As `predict`, from probabilities (N, L)."""
+        found = np.asarray(probability, np.float64)
+        rulings = self.decision.values()
+        return np.stack([ruling.apply(found[:, place]) for place, ruling in enumerate(rulings)], axis=1)
+
+    def written(self, probability: NDArray[np.float64], decided: NDArray[np.int64]) -> pl.DataFrame:
+        """What a file of predictions holds of rows with these probabilities and decisions (N, L)."""
+        return pl.DataFrame(
+            {f"probability_{name}": probability[:, place] for place, name in enumerate(self.labels)}
+            | {f"decision_{name}": decided[:, place] for place, name in enumerate(self.labels)}
+        )

@@ -1,0 +1,167 @@
+"""What is to be said of rows that a model scored: the same at every door, as they go by."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from counterpoise.errors import UserError, warn_user
+from counterpoise.table.features.ages import DAY
+from counterpoise.table.features.novelty import REFUSE, Categories
+from counterpoise.table.features.schema import Schema
+from counterpoise.table.monitoring.class_mix import ClassMix
+from counterpoise.table.monitoring.shift import Columns, Scores
+from counterpoise.table.reading.table import Table
+
+_MOST_DRIFTS = 5
+
+
+class Remarks:
+    """What is not as it was in training: new categories, columns and class shares.
+
+    Parameters
+    ----------
+    schema, facts, classes
+        Of the model.
+    shares
+        Whether class shares are looked at: only of one target, whose rows counted alike in training.
+    unknown
+        As in `Categories`.
+    """
+
+    def __init__(
+        self,
+        schema: Schema,
+        facts: Mapping[str, Any],
+        classes: Sequence[object],
+        *,
+        shares: bool,
+        unknown: str = REFUSE,
+    ) -> None:
+        self._schema, self._facts, self._classes = schema, facts, tuple(classes)
+        self._categories = Categories(schema, facts.get("importance"), unknown)
+        self._columns = Columns(schema.features)
+        kept = facts.get("columns", {})
+        self._mix = ClassMix({name: kept[name]["parts"] for name in schema.features if "parts" in kept.get(name, {})})
+        weighted = facts.get("weight") is not None  # its probabilities are for other shares than the rows'
+        self.scores = Scores(len(classes)) if shares and not weighted and "counts" in facts else None
+
+    def add(self, table: Table, matrix: NDArray[np.float64], probability: NDArray[np.float64]) -> None:
+        """Look at rows that `usable` gave, with their features (N, F), and at the probabilities of those scored.
+
+        Raises
+        ------
+        UserError
+            If the first ones hold text of which the model knows nothing.
+        """
+        self._categories.add(table)
+        self._columns.add(matrix)
+        self._mix.add(matrix)
+        if self.scores is not None:
+            self.scores.add(probability)
+
+    def tell(self, table: Table, matrix: NDArray[np.float64], probability: NDArray[np.float64]) -> None:
+        """Look at rows that are all there is, and warn at the line of the user's own code."""
+        self.add(table, matrix, probability)
+        for sentence in self.said(table.path):
+            warn_user(sentence)
+
+    def said(self, path: Path) -> list[str]:
+        """The sentences.
+
+        Raises
+        ------
+        UserError
+            If a column holds nothing that the model knows.
+        """
+        said = self._categories.said(path)
+        drifts = self._drifts()
+        said += drifts[:_MOST_DRIFTS]
+        if len(drifts) > _MOST_DRIFTS:
+            said.append(f"{len(drifts) - _MOST_DRIFTS} more columns are not as they were in training")
+        shift = None if self.scores is None else self._shift(self.scores)
+        return said if shift is None else [*said, shift]
+
+    def estimated_shares(self) -> NDArray[np.float64]:
+        """The class shares of the rows (C,), as `--prior auto` takes them.
+
+        Raises
+        ------
+        UserError
+            If columns have changed by more than the classes' shares explain, or the estimate is too far from the
+            training's shares.
+        """
+        assert self.scores is not None  # who asks has refused the models that have none
+        prior, rows = training_shares(self._facts, self._classes), sum(self._facts["counts"].values())
+        shares = self.scores.shares(prior, rows, self._independent)
+        drifts = self._drifts()
+        changed = self._mix.unexplained(shares, prior, self._independent)
+        if (changed or not self._mix.known) and (drifts or (changed and (shares != prior).any())):
+            why = _changed(changed) if changed else drifts[0]
+            raise UserError(
+                f"prior auto takes each class to look as it did in training, but {why}; give the shares if they are "
+                "known (prior=0.05), else label some of the rows and train again"
+            )
+        place = self.scores.far_off(shares, prior)
+        if place is not None:
+            raise UserError(
+                f"prior auto estimates that {shares[place]:.3g} of the rows are {self._classes[place]}, and "
+                f"{prior[place]:.3g} of the training rows were: too far apart to be believed. Give the shares if they "
+                "are known (prior=0.05), else label some of the rows and train again"
+            )
+        return shares
+
+    def _drifts(self) -> list[str]:
+        codes = frozenset(self._schema.features[place] for place in self._schema.categorical)
+        days = frozenset(one.name + DAY for one in self._schema.columns if DAY in one.dated)
+        return self._columns.drift(self._facts.get("columns", {}), codes, days)
+
+    @property
+    def _independent(self) -> float:
+        """The share of rows that tell something new, beside that of the training."""
+        return float(min(1.0, self._mix.distinct / max(self._facts.get("distinct", 1.0), 1e-9)))
+
+    def _shift(self, scores: Scores) -> str | None:
+        """What is to be said of other class shares, if anything."""
+        prior, rows = training_shares(self._facts, self._classes), sum(self._facts["counts"].values())
+        shares = scores.moved(prior, rows, self._independent)
+        if shares is None:
+            return None
+        changed = self._mix.unexplained(shares, prior, self._independent)
+        place = 1 if len(prior) == 2 else int(np.argmax(np.abs(np.log(np.maximum(shares, 1e-9) / prior))))
+        name, mean, before = self._classes[place], scores.mean[place], prior[place]
+        if changed or not self._mix.known:
+            why = _changed(changed) if changed else "nothing tells whether that is all that changed"
+            return (
+                f"the mean probability of {name} is {mean:.3g}, and {before:.3g} of the training rows were; but {why}. "
+                "So neither the probabilities nor an estimate of the class shares can be relied on: label some rows"
+            )
+        start = f"about {shares[place]:.3g} of these rows seem to be {name}, and {before:.3g} of the training rows were"
+        if scores.far_off(shares, prior) is not None:
+            return f"{start}: too far apart to be believed. Label some of these rows"
+        return (
+            f"{start} (the mean probability is {mean:.3g}). The probabilities are for the training shares: if each "
+            "class still looks as it did, --prior auto adjusts them"
+        )
+
+
+def _changed(features: Sequence[str], most: int = 3) -> str:
+    """What is said of features that the shares do not explain.
+
+    Examples
+    --------
+    >>> _changed(["size"])
+    "column 'size' has changed by more than other class shares explain"
+    """
+    more = f" and {len(features) - most} more" if len(features) > most else ""
+    several = ("s", "have") if len(features) > 1 else ("", "has")
+    named = ", ".join(map(repr, features[:most])) + more
+    return f"column{several[0]} {named} {several[1]} changed by more than other class shares explain"
+
+
+def training_shares(facts: Mapping[str, Any], classes: Sequence[object]) -> NDArray[np.float64]:
+    """Class shares of the training table (C,), in the order of the classes."""
+    counts = np.array([facts["counts"][str(name)] for name in classes], np.float64)
+    return np.asarray(counts / counts.sum())

@@ -1,0 +1,323 @@
+"""A table as it was read, from a file or a folder of Parquet files, and its target."""
+
+import difflib
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from stat import S_ISBLK, S_ISCHR, S_ISDIR, S_ISFIFO, S_ISREG, S_ISSOCK
+
+import numpy as np
+import polars as pl
+
+from counterpoise.errors import UserError
+from counterpoise.table.reading.delimited import read_delimited
+from counterpoise.table.reading.kinds import SAID_NOTHING, Marks, read_text
+from counterpoise.table.reading.memory import refuse_too_many_cells
+from counterpoise.table.reading.named_columns import ignored_columns
+from counterpoise.table.reading.numbers import Figures
+from counterpoise.table.reading.unpacked import PACKED, SUFFIXES, first_line
+from counterpoise.table.reading.words import as_words
+from counterpoise.table.wording import data_rows, quoted
+
+NO_PARQUET = (pl.exceptions.PolarsError, OSError, pl.exceptions.PanicException)
+"""What Polars raises for a file that is damaged; a panic is no `Exception`."""
+_PARQUET = (".parquet", ".pq")
+_SPECIAL = ((S_ISFIFO, "a pipe"), (S_ISSOCK, "a socket"), (S_ISCHR, "a device"), (S_ISBLK, "a device"))
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Table:
+    """A table as it was read.
+
+    Parameters
+    ----------
+    frame
+        Its columns, typed.
+    path
+        Where it came from, for messages.
+    typed
+        Whether the file says the types itself (Parquet), so that they are trusted.
+    forms
+        How the dates of columns were written that were text, by name.
+    ignored
+        Columns that are left out on request; few of them are in the frame, and none is learned from.
+    declared
+        Columns that their type declares to be categories, although they may hold numbers.
+    separator
+        What separates the cells of a text file.
+    figures
+        How the numbers of columns were written that were text, by name, where that is not plainly.
+    doubts
+        Why columns cannot be learned from as they are, by name.
+    said
+        What was decided in reading it, in sentences.
+    """
+
+    frame: pl.DataFrame
+    path: Path
+    typed: bool
+    forms: Mapping[str, str] = field(default_factory=dict)
+    ignored: tuple[str, ...] = ()
+    declared: frozenset[str] = frozenset()
+    separator: str | None = None
+    figures: Mapping[str, Figures] = field(default_factory=dict)
+    doubts: Mapping[str, str] = field(default_factory=dict)
+    said: tuple[str, ...] = ()
+
+
+def read_table(path: Path, *, spelled: bool = False, ignore: Sequence[str] = (), keep: Collection[str] = ()) -> Table:
+    r"""Read a CSV file (.csv, .tsv, .txt, also in .gz or .zip), a Parquet file, or a folder of Parquet files.
+
+    Parameters
+    ----------
+    path
+        The file, or a folder whose .parquet files are parts of one table, in the order of their names.
+    spelled
+        Whether all cells of a CSV stay text as they are spelled, marks of missing values included; `with_numbers` and
+        `with_dates` read them later.
+    ignore
+        Columns that are not read, by name or pattern: whatever is in their cells does no harm.
+    keep
+        Names of columns that are read even if they are ignored.
+
+    Raises
+    ------
+    UserError
+        If there is no such file, if it is not what its name says, if it has no rows, or if nothing matches what is to
+        be ignored.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> with tempfile.TemporaryDirectory() as directory:
+    ...     path = Path(directory, "t.csv")
+    ...     _ = path.write_text("kind,size\noak,3\nfir,NA\n")
+    ...     read_table(path).frame.dtypes
+    [String, Int64]
+    """
+    if is_parquet(path):
+        frame, ignored = _read_parquet(path, ignore, keep)
+        table = Table(frame, path, typed=True, ignored=ignored)
+    else:
+        frame, ignored, separator = read_delimited(path, ignore=ignore, keep=keep)
+        table = Table(frame, path, typed=False, separator=separator, ignored=ignored)
+    if table.frame.height == 0:
+        raise UserError(f"{path} has no rows")
+    return table if spelled or table.typed else with_numbers(table)
+
+
+def with_numbers(table: Table, leave_out: Collection[str] = (), marks: Marks = SAID_NOTHING) -> Table:
+    """The same with numbers and flags for text that is such, and how the numbers were written.
+
+    Parameters
+    ----------
+    table
+        What was read, to be learned from.
+    leave_out
+        Targets: in a table that says types their text is names, which stay as they are.
+    marks
+        What the user says of decimal and thousands marks.
+
+    Examples
+    --------
+    >>> table = Table(pl.DataFrame({"price": ["$1,250.50", "$3"], "kind": [" a", "NA"]}), Path("t.parquet"), typed=True)
+    >>> found = with_numbers(table, ["kind"])
+    >>> found.frame.rows(), found.figures["price"].in_words
+    ([(1250.5, 'a'), (3.0, None)], '$ amounts with thousands commas')
+    """
+    kept = leave_out if table.typed else ()
+    words = [one.name for one in table.frame.get_columns() if _is_words(one, table, kept)]
+    frame = table.frame.with_columns(as_words(table.frame[name]) for name in words)
+    text = [one.name for one in frame.get_columns() if one.dtype == pl.String and one.name not in words]
+    if not text:
+        return replace(table, frame=frame)
+    read = read_text(frame.select(text), separator=table.separator, typed=table.typed, marks=marks)
+    return replace(
+        table,
+        frame=frame.with_columns(read.frame.get_columns()),
+        figures=read.figures,
+        doubts=read.doubts,
+        said=(*table.said, *read.said),
+    )
+
+
+def without_empty_rows(table: Table) -> Table:
+    """The same without rows in which no cell is filled, as spreadsheets leave them: nothing can be learned from them.
+
+    Examples
+    --------
+    >>> table = Table(pl.DataFrame({"size": [1.5, None, 2.5], "kind": ["a", " ", None]}), Path("t.csv"), typed=False)
+    >>> found = without_empty_rows(table)
+    >>> found.frame.height, found.said
+    (2, ('1 row holds nothing and was left out (data row 2).',))
+    """
+    if table.frame.width < 2 or not is_empty(table.frame.to_series(0)).any():
+        return table
+    empty = pl.select(pl.all_horizontal(*map(is_empty, table.frame.get_columns()))).to_series()
+    rows = np.flatnonzero(empty.to_numpy())
+    if not 0 < len(rows) < table.frame.height:
+        return table
+    many = "1 row holds nothing and was" if len(rows) == 1 else f"{len(rows):,} rows hold nothing and were"
+    said = f"{many} left out ({data_rows(rows)})."
+    return replace(table, frame=table.frame.filter(~empty), said=(*table.said, said))
+
+
+def is_empty(column: pl.Series) -> pl.Series:
+    """Of each cell: whether it is missing, or text of blanks only."""
+    missing = column.is_null()
+    if column.dtype == pl.String:
+        return missing | column.str.contains(r"^\s*$").fill_null(True)
+    return missing | column.is_nan().fill_null(True) if column.dtype.is_float() else missing
+
+
+def _is_words(column: pl.Series, table: Table, targets: Collection[str]) -> bool:
+    """Whether the type of a column says that its values are names."""
+    if column.dtype in (pl.Categorical, pl.Enum):
+        return True
+    if column.name in targets:
+        return column.dtype == pl.String
+    return column.name in table.declared and (column.dtype == pl.String or column.dtype.is_numeric())
+
+
+def is_parquet(path: Path) -> bool:
+    """Whether a table is Parquet, a file or a folder of them; else it is delimited text.
+
+    Raises
+    ------
+    UserError
+        If there is no such file, or it is neither.
+
+    Examples
+    --------
+    >>> is_parquet(Path("nothing.csv"))
+    Traceback (most recent call last):
+    ...
+    counterpoise.errors.UserError: no such file: nothing.csv
+    """
+    try:
+        found = path.stat()
+    except FileNotFoundError:
+        raise UserError(f"no such file: {path}") from None
+    except (OSError, ValueError) as error:
+        raise UserError(f"{path} cannot be read ({getattr(error, 'strerror', None) or error})") from None
+    if S_ISDIR(found.st_mode):
+        return True
+    if not S_ISREG(found.st_mode):
+        kind = next((said for is_one, said in _SPECIAL if is_one(found.st_mode)), "no file")
+        raise UserError(f"{path} is {kind}, which cannot be read twice; save its rows as a file and name that")
+    if found.st_size == 0:
+        raise UserError(f"{path} is empty")
+    if path.suffix.lower() in _PARQUET:
+        return True
+    if _is_delimited(path):
+        return False
+    raise UserError(
+        f"{path} is neither .csv, .tsv, .csv.gz nor .parquet"
+        + ("; save the sheet as CSV" if path.suffix.lower() in (".xlsx", ".xls", ".ods") else "")
+    )
+
+
+def parquet_files(path: Path) -> list[Path]:
+    """The Parquet files of a folder, by name, or the one file itself.
+
+    Raises
+    ------
+    UserError
+        If a folder has none, or these differ in their columns or types.
+    """
+    if not path.is_dir():
+        return [path]
+    try:
+        files = sorted(one for one in path.iterdir() if one.suffix.lower() in _PARQUET and one.is_file())
+    except OSError as error:
+        raise UserError(f"{path} cannot be read ({error.strerror})") from None
+    if not files:
+        raise UserError(f"{path} is a directory without .parquet files; name a CSV or Parquet file")
+    schemas = [parquet_schema(file) for file in files]
+    for file, schema in zip(files, schemas, strict=True):
+        odd = set(schema) ^ set(schemas[0])
+        if odd:
+            shown = ", ".join(map(repr, sorted(odd)[:5]))
+            raise UserError(f"{file} and {files[0].name} differ in their columns: only one of them has {shown}")
+        for name, dtype in schemas[0].items():
+            other = schema[name]
+            if other != dtype and not (other.is_numeric() and dtype.is_numeric()) and pl.Null not in (other, dtype):
+                raise UserError(f"{file}: column {name!r} is {other}, but {dtype} in {files[0].name}; write it alike")
+    return files
+
+
+def parquet_schema(path: Path) -> dict[str, pl.DataType]:
+    """The names and types of the columns of a Parquet file."""
+    try:
+        return dict(pl.scan_parquet(path, glob=False).collect_schema())
+    except NO_PARQUET as error:
+        raise _unreadable(path, error) from None
+
+
+def check_columns(table: Table, names: list[str]) -> None:
+    """Refuse a table that lacks a column.
+
+    Examples
+    --------
+    >>> check_columns(Table(pl.DataFrame({"size": [1]}), Path("t.csv"), typed=False), ["sise"])
+    Traceback (most recent call last):
+    ...
+    counterpoise.errors.UserError: t.csv has no column 'sise'; did you mean 'size'? its columns: size
+    """
+    columns = table.frame.columns
+    absent = [name for name in names if name not in columns]
+    if not absent:
+        return
+    if len(columns) == 1 and any(name in columns[0] for name in absent):
+        raise UserError(
+            f"{table.path} was read as one column, {quoted(columns[0])}; comma, semicolon, tab or | must "
+            "separate the cells"
+        )
+    listed = ", ".join(columns[:30]) + (f", and {len(columns) - 30} more" if len(columns) > 30 else "")
+    if len(absent) == 1:
+        close = difflib.get_close_matches(absent[0], columns, n=1, cutoff=0.6)
+        hint = f"did you mean {close[0]!r}? " if close else ""
+        raise UserError(f"{table.path} has no column {absent[0]!r}; {hint}its columns: {listed}")
+    raise UserError(f"{table.path} lacks the columns {', '.join(map(repr, absent))}; its columns: {listed}")
+
+
+def refuse_doubtful(table: Table, name: str) -> None:
+    """Refuse to learn from a column that nobody can read without more knowledge."""
+    if name in table.doubts:
+        raise UserError(f"{table.path}: {table.doubts[name]}")
+
+
+def _is_delimited(path: Path) -> bool:
+    suffixes = [suffix.lower() for suffix in path.suffixes]
+    if suffixes and suffixes[-1] in PACKED:
+        return suffixes[-1] == ".zip" or (len(suffixes) > 1 and suffixes[-2] in SUFFIXES)
+    return bool(suffixes) and suffixes[-1] in SUFFIXES
+
+
+def _read_parquet(path: Path, ignore: Sequence[str], keep: Collection[str]) -> tuple[pl.DataFrame, tuple[str, ...]]:
+    """The columns of a file or of a folder, and the names of those that are ignored."""
+    files = parquet_files(path)
+    columns = list(parquet_schema(files[0]))
+    ignored = ignored_columns(columns, ignore, path)
+    wanted = [name for name in columns if name not in ignored or name in keep]
+    refuse_too_many_cells(path, sum(map(_rows_of, files)), len(wanted))
+    parts = [_read_part(file, wanted) for file in files]
+    return (parts[0] if len(parts) == 1 else pl.concat(parts, how="vertical_relaxed")), ignored
+
+
+def _rows_of(path: Path) -> int:
+    try:
+        return int(pl.scan_parquet(path, glob=False).select(pl.len()).collect().item())
+    except NO_PARQUET as error:
+        raise _unreadable(path, error) from None
+
+
+def _read_part(path: Path, columns: list[str]) -> pl.DataFrame:
+    try:
+        return pl.read_parquet(path, columns=columns, glob=False)
+    except NO_PARQUET as error:
+        raise _unreadable(path, error) from None
+
+
+def _unreadable(path: Path, error: BaseException) -> UserError:
+    return UserError(f"{path} is not a readable Parquet file ({first_line(error)})")

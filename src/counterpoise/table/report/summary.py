@@ -1,0 +1,52 @@
+"""The terminal's face of the report: what `counterpoise train` says at the end."""
+
+import shlex
+from pathlib import Path
+
+from counterpoise.table.audit.findings import STOP
+from counterpoise.table.report.sentences import percent
+from counterpoise.table.training.notes import columns_not_used
+from counterpoise.table.training.outcome import Outcome, Outcomes
+
+
+def summary_lines(training: Outcome | Outcomes) -> list[tuple[str, str]]:
+    """What the command says at the end, in five lines."""
+    from counterpoise.table.report.several import summary_lines as of_labels
+
+    if isinstance(training, Outcomes):
+        return of_labels(training)
+    counts, judged, metrics = training.counts, training.judged, training.judged.metrics
+    listed = ", ".join(
+        f"{name} {n:,} ({percent(float(share))})"
+        for name, n, share in list(zip(counts.classes, counts.n.tolist(), counts.prior, strict=True))[:8]
+    )
+    more = f" and {len(counts.classes) - 8} more" if len(counts.classes) > 8 else ""
+    found = (
+        f"{counts.total:,} rows; {training.target}: {listed}{more}; {counts.imbalance_ratio:.3g} to 1; "
+        f"{len(training.schema.columns)} columns to learn from"
+    )
+    if training.schema.dropped:
+        found += f"; not used: {columns_not_used(training.schema)}"
+    if training.audit is not None and any(one.severity == STOP for one in training.audit.findings):
+        found += f". Beware: {training.audit.verdict}"
+    if isinstance(judged.threshold, float):
+        named = f"{judged.threshold:.4g} on the probability of {training.labels.positive!s}: {judged.reason}"
+        shown = ["precision", "recall", "f1", "average_precision"]
+    else:
+        named = judged.reason
+        shown = ["macro_f1", "balanced_accuracy", "log_loss"]
+    if training.goal.objective in metrics and training.goal.objective not in shown:
+        shown.append(training.goal.objective)
+    place = training.out or Path("DIR")
+    tested = "; ".join(f"{name.replace('_', ' ')} {metrics[name]!s}" for name in shown)
+    return [
+        ("found", found),
+        ("chosen", f"{training.verdict.winner.label}. {training.verdict.sentence}"),
+        ("threshold", named),
+        ("test", f"{tested} (95% intervals)"),
+        (
+            "report",
+            f"{place / 'report.html'}; next: counterpoise predict {shlex.quote(str(place))} NEW_TABLE -o "
+            "predictions.parquet",
+        ),
+    ]

@@ -1,0 +1,111 @@
+"""What decision.json holds: the facts of an outcome as plain data, but for the fingerprints of the files."""
+
+from typing import Any
+
+from counterpoise.table.model import bundle
+from counterpoise.table.model.forms import LABEL, MULTILABEL
+from counterpoise.table.training.outcome import Outcome, Outcomes
+
+
+def facts_of_one(outcome: Outcome) -> dict[str, Any]:
+    """What decision.json holds of one target."""
+    judged, labels, verdict = outcome.judged, outcome.labels, outcome.verdict
+    test: dict[str, Any] = {name: found.to_dict() for name, found in judged.metrics.items()}
+    threshold: float | dict[str, float]
+    if isinstance(judged.threshold, float):
+        threshold = judged.threshold
+    else:
+        names = [str(name) for name in labels.classes]
+        threshold = dict(zip(names, judged.threshold.tolist(), strict=True))
+        for name, per_class in (("recall", judged.recall), ("precision", judged.precision)):
+            test[name] = dict(zip(names, [one.to_dict() for one in per_class], strict=True))
+    return {
+        "format": bundle.FORMAT,
+        "recipe": verdict.winner.recipe.to_dict(),
+        "members": [
+            {"label": one.label, "learner": one.learner, "recipe": one.recipe.to_dict(), "share": one.share}
+            for one in outcome.fitted
+        ],
+        "threshold": threshold,
+        "classes": list(labels.classes),
+        "positive": labels.positive,
+        "goal": str(outcome.goal),
+        "met": judged.met,
+        "promised": judged.decision is not None and judged.decision.promised,
+        "reason": judged.reason,
+        "verdict": verdict.sentence,
+        "health": "" if verdict.health is None else verdict.health.sentence,
+        "metrics": {"test": test},
+        "target": outcome.target,
+        "weight": outcome.asked.weight,
+        "counts": dict(zip(map(str, labels.classes), outcome.counts.n.tolist(), strict=True)),
+        "rows": {
+            "train": len(outcome.split.train),
+            "calibration": len(outcome.split.calibration),
+            "test": len(outcome.split.test),
+        },
+        "split": outcome.split.how,
+        "seed": outcome.seed,
+        "rounds": verdict.winner.rounds,
+        "comparison": [
+            {
+                "loss": entry.label,
+                "learner": entry.learner,
+                "recipe": entry.recipe.to_dict(),
+                "chosen": place == verdict.chosen,
+                "rounds": entry.rounds,
+                "score": entry.score,
+                "standard_error": entry.error,
+                "folds": entry.scores.tolist(),
+                "untuned": float(entry.untuned.mean()),
+                "log_loss": entry.log_loss,
+                "average_precision": entry.average_precision,
+            }
+            for place, entry in enumerate(verdict.entries)
+        ],
+        "schema": outcome.schema.to_dict(),
+        "importance": {one.column: {"drop": one.drop, "error": one.error} for one in outcome.importance},
+        "notes": list(outcome.notes),
+        "command": outcome.command,
+        "versions": outcome.versions,
+    }
+
+
+def facts_of_several(outcomes: Outcomes) -> dict[str, Any]:
+    """What decision.json holds of several labels."""
+    split = outcomes.split
+    return {
+        "format": bundle.FORMAT,
+        "kind": MULTILABEL,
+        "goal": str(outcomes.goal),
+        "target": list(outcomes.labels.names),
+        "values": list(outcomes.labels.values),
+        "labels": {
+            name: {
+                "folder": folder_of(outcomes, name),
+                **{key: one.facts[key] for key in ("threshold", "met", "promised", "reason", "counts", "metrics")},
+            }
+            for name, one in outcomes.trainings.items()
+        },
+        "not_learned": dict(outcomes.not_learned),
+        "metrics": {"test": {name: one.to_dict() for name, one in outcomes.metrics.items()}},
+        "rows": {"train": len(split.train), "calibration": len(split.calibration), "test": len(split.test)},
+        "split": split.how,
+        "seed": outcomes.asked.seed,
+        "schema": outcomes.schema.to_dict(),
+        "notes": list(outcomes.notes),
+        "command": outcomes.command,
+        "versions": outcomes.versions,
+    }
+
+
+def folder_of(outcomes: Outcomes, label: str) -> str:
+    """Where a label's files are."""
+    return bundle.label_folder(outcomes.labels.names.index(label), label)
+
+
+def facts_of_label(outcome: Outcome) -> dict[str, Any]:
+    """A label's decision.json: without what all labels share."""
+    return {name: fact for name, fact in outcome.facts.items() if name not in ("schema", "command", "versions")} | {
+        "kind": LABEL
+    }

@@ -1,0 +1,147 @@
+"""What the reader of a training should know besides its figures."""
+
+import numpy as np
+import polars as pl
+
+from counterpoise.table.asked import Asked
+from counterpoise.table.features.growth import growing_columns, row_order
+from counterpoise.table.features.schema import CATEGORY, DATES, NUMBER, TEXT, Schema
+from counterpoise.table.reading.table import Table
+from counterpoise.table.rows.enough import counts_of
+from counterpoise.table.training.outcome import Outcome
+from counterpoise.table.training.prepared import Prepared
+from counterpoise.table.wording import quoted
+
+_LIKE_A_DATE = r"^\s*\d{1,4}[-/. ](\d{1,2}|[A-Za-z]{3,9})[-/., ]+\d{2,4}(T|\b)"
+_LIKE_A_TIME = r"^\s*\d{1,2}:\d\d(:\d\d(\.\d+)?)?( ?[AaPp]\.?[Mm]\.?)?\s*$"
+_LOOKED_AT = 100
+
+
+def notes_of(ready: Prepared, found: Outcome, raced: int) -> tuple[str, ...]:
+    """Sentences: what weakens the figures, what was left out, and what a column may have given away."""
+    table, asked, schema = ready.table, ready.asked, ready.schema
+    labels, split, verdict, judged = found.labels, found.split, found.verdict, found.judged
+    learned = counts_of(labels, split.train)
+    notes = [] if verdict.health is None or not verdict.health.broken else [verdict.health.sentence]
+    notes += [*weight_notes(asked), *table.said, *date_notes(table, schema), *growth_notes(table, schema, asked.time)]
+    notes += [f"Target {asked.target!r}: {one}." for one in labels.alike]
+    if verdict.left_out:
+        notes.append(f"The budget had no time for: {', '.join(verdict.left_out)}.")
+    if not len(split.calibration):
+        notes.append(
+            "The figures are of a model that learned without the test rows; the saved one learned from all rows, in "
+            "the same way."
+        )
+    if raced < len(split.train):
+        notes.append(f"The losses were compared on {raced:,} of the {len(split.train):,} training rows.")
+    codes = labels.codes
+    constant = float(-(learned.prior * np.log(learned.prior)).sum())
+    winner = verdict.winner
+    if asked.weight is None and winner.log_loss >= constant:  # weights teach other shares than those of the rows
+        notes.append(
+            f"The columns say little about the target: on held-out rows the probabilities are no better than "
+            f"the class shares alone (log loss {winner.log_loss:.4g}, shares {constant:.4g})."
+        )
+    rarest = int(np.argmin(learned.n))
+    if learned.n[rarest] < 50:
+        notes.append(
+            f"Only {learned.n[rarest]} training rows are of class {labels.classes[rarest]}: every figure about "
+            "that class is uncertain, and another seed will give another threshold."
+        )
+    if labels.positive is not None:
+        positives = int(codes[split.calibration].sum()) if len(split.calibration) else int(learned.n[1])
+        if positives < 30:
+            notes.append(f"The threshold rests on {positives} positive rows.")
+        trained, share = judged.own_ranking, float(learned.prior[1])
+        if trained is not None and trained < 2 * share and share < 0.4:
+            notes.append(f"The model ranks even its own training rows badly (average precision {trained:.3f}).")
+        if judged.metrics["roc_auc"].value > 0.9995:
+            notes.append("The test rows are separated almost perfectly: does a column give the target away?")
+    if schema.dropped:
+        notes.append(f"Columns not used: {columns_not_used(schema)}.")
+    doubled = table.frame.height - table.frame.n_unique()
+    if doubled:
+        notes.append(
+            f"{doubled:,} rows repeat another row exactly; where copies fall into two parts, "
+            "the test is easier than new data."
+        )
+    return tuple(notes)
+
+
+def columns_not_used(schema: Schema, most: int | None = 10) -> str:
+    """The columns that the model does not use, by reason; the first ones, or all.
+
+    Examples
+    --------
+    >>> columns_not_used(Schema((), (("a", "constant"), ("b", "empty"), ("c", "constant"))))
+    'a, c (constant), b (empty)'
+    """
+    shown: dict[str, list[str]] = {}
+    for name, why in schema.dropped[:most]:
+        shown.setdefault(why, []).append(name)
+    left = len(schema.dropped) - sum(map(len, shown.values()))
+    more = f", and {left} more" if left else ""
+    return ", ".join(f"{', '.join(names)} ({why})" for why, names in shown.items()) + more
+
+
+def date_notes(table: Table, schema: Schema) -> list[str]:
+    """What seems to be dates, and cannot be read as such without doubt.
+
+    Examples
+    --------
+    >>> from pathlib import Path
+    >>> from counterpoise.table.features.schema import Column
+    >>> table = Table(pl.DataFrame({"when": ["03/04/24", "11/07/24"]}), Path("t.csv"), typed=False)
+    >>> date_notes(table, Schema((Column("when", "category", ("03/04/24",)),)))
+    ["Column 'when' seems to hold dates, such as '03/04/24', but counts as text; write dates as 2024-01-31."]
+    """
+    notes = list(schema.said)
+    for name in [one.name for one in schema.columns if one.kind in (CATEGORY, TEXT)] + [
+        one for one, _ in schema.dropped if one not in table.ignored
+    ]:
+        column = table.frame[name].drop_nulls().head(_LOOKED_AT)
+        if column.dtype != pl.String or column.is_empty():
+            continue
+        for like, what, plain in (
+            (_LIKE_A_DATE, "dates", "dates as 2024-01-31"),
+            (_LIKE_A_TIME, "times of day", "9:30 as hours (9.5)"),
+        ):
+            if column.str.contains(like).sum() > 0.9 * len(column):
+                notes.append(
+                    f"Column {name!r} seems to hold {what}, such as {quoted(column[0])}, but counts as text; "
+                    f"write {plain}."
+                )
+    return notes
+
+
+def growth_notes(table: Table, schema: Schema, time: str | None) -> list[str]:
+    """Which columns of the model only grow with time, and which dates may be the time of each row.
+
+    Examples
+    --------
+    >>> from pathlib import Path
+    >>> from counterpoise.table.features.schema import Column
+    >>> table = Table(pl.DataFrame({"year": [2021, 2022, 2023]}), Path("t.csv"), typed=False)
+    >>> growth_notes(table, Schema((Column("year", "number"),)), None)
+    ["Column 'year' seems to grow with time (years 2021 to 2023): later rows would lie outside of what was learned."]
+    """
+    names = [one.name for one in schema.columns if one.kind in (NUMBER, CATEGORY)]
+    dated = [one.name for one in schema.columns if one.kind in DATES] if time is None else []
+    growing = (
+        f"Column {one.column!r} seems to grow with time ({one.why}): later rows would lie outside of what was learned."
+        for one in growing_columns(table.frame, names, time)
+    )
+    return [*growing, *row_order(table.frame, dated)]
+
+
+def weight_notes(asked: Asked) -> list[str]:
+    """What a column of weights did, and what it did not.
+
+    Examples
+    --------
+    >>> weight_notes(Asked("fraud"))
+    []
+    """
+    if asked.weight is None:
+        return []
+    return [f"Rows counted by {asked.weight!r} while the model learned; the threshold and all figures count each once."]

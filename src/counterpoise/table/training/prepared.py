@@ -1,0 +1,94 @@
+"""A table that is ready to be learned from: its parts and its features, the same for every target."""
+
+from dataclasses import dataclass
+from typing import Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from counterpoise.goals import Goal
+from counterpoise.table.asked import Asked
+from counterpoise.table.audit.drift import time_places
+from counterpoise.table.features.reference_day import day_of
+from counterpoise.table.features.schema import Schema, learn_schema, to_matrix
+from counterpoise.table.reading.table import Table
+from counterpoise.table.rows.enough import group_places, row_weights
+from counterpoise.table.rows.split import Split
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Circumstances:
+    """What places and weighs the rows, each None where it was not asked for.
+
+    Parameters
+    ----------
+    time
+        Places in time, (N,): equal times have equal places.
+    group
+        Places of groups, (N,).
+    weight
+        How much each row counts in learning, (N,), > 0.
+    """
+
+    time: NDArray[np.int64] | None
+    group: NDArray[np.int64] | None
+    weight: NDArray[np.float64] | None
+
+    @classmethod
+    def of(cls, table: Table, asked: Asked) -> Self:
+        """Read them from the columns that were named.
+
+        Raises
+        ------
+        UserError
+            If a cell of these columns cannot be used.
+        """
+        time = None if asked.time is None else time_places(table.frame[asked.time])
+        return cls(time, group_places(table, asked.group), row_weights(table, asked.weight))
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Prepared:
+    """A table, who learns and who judges, and the features.
+
+    Parameters
+    ----------
+    table
+        What was read.
+    asked
+        What was asked for.
+    goal
+        What to reach, of each target.
+    split
+        Who learns, sets the threshold and judges.
+    circumstances
+        Time, groups and weights of all rows.
+    schema
+        The columns used and dropped, learned on the training part.
+    matrix
+        The features of all rows, (N, F).
+    """
+
+    table: Table
+    asked: Asked
+    goal: Goal
+    split: Split
+    circumstances: Circumstances
+    schema: Schema
+    matrix: NDArray[np.float64]
+
+
+def prepared(
+    table: Table, asked: Asked, goal: Goal, targets: tuple[str, ...], split: Split, circumstances: Circumstances
+) -> Prepared:
+    """Learn the features of a table that has been split."""
+    schema = learn_schema(
+        table,
+        targets,
+        split.train,
+        leave_out=[name for name in (asked.group, asked.weight) if name is not None],
+        time=asked.time,
+        as_of=day_of(asked.as_of),
+        absolute=asked.absolute_time,
+    )
+    return Prepared(table, asked, goal, split, circumstances, schema, to_matrix(table, schema, schema.day))

@@ -1,0 +1,296 @@
+"""Probabilities and decisions for the rows of a new table, in its order, in constant memory."""
+
+import csv
+import warnings
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+from counterpoise.decide.prior import adjust_prior
+from counterpoise.errors import UserError
+from counterpoise.table.features.cells import Problem
+from counterpoise.table.features.novelty import REFUSE, check_unknown
+from counterpoise.table.features.reference_day import NewestDay, odd_day
+from counterpoise.table.features.schema import to_matrix
+from counterpoise.table.files import appended, check_place, refuse_existing, whole_file
+from counterpoise.table.model.loading import load
+from counterpoise.table.model.one import Model
+from counterpoise.table.model.several import MultilabelModel
+from counterpoise.table.monitoring.remarks import Remarks, training_shares
+from counterpoise.table.using.stream import Block, ahead, blocks, columns_of
+from counterpoise.table.using.table_day import day_of_file
+
+AUTO = "auto"
+_WRONG_COLUMN = 1 / 3
+"""A column with so large a share of cells that cannot be used is wrong as a whole."""
+_ENOUGH_TO_TELL = 10_000
+
+
+@dataclass(frozen=True, slots=True)
+class Prediction:
+    """What was written.
+
+    Parameters
+    ----------
+    out
+        The file.
+    rows
+        Its rows.
+    decided
+        How many rows went to each class, or have each label.
+    ignored
+        Columns of the table that the model does not use.
+    unscored
+        How many rows could not be scored.
+    problems
+        The file that says why, or None if all could.
+    prior
+        The class shares that the probabilities were adjusted to, or None.
+    as_of
+        The day that ages of dates counted to; None where the model's answers depend on none.
+    told_by
+        The column whose newest date told that day; "" where it was given.
+    """
+
+    out: Path
+    rows: int
+    decided: dict[str, int]
+    ignored: tuple[str, ...]
+    unscored: int = 0
+    problems: Path | None = None
+    prior: tuple[float, ...] | None = None
+    as_of: date | None = None
+    told_by: str = ""
+
+
+def predict_table(
+    directory: str | Path,
+    table: str | Path,
+    out: str | Path,
+    *,
+    prior: str | float | Sequence[float] | None = None,
+    as_of: Any = None,
+    unknown: str = REFUSE,
+) -> Prediction:
+    """Decide the rows of a table and write one row for each, in order; the table may be larger than memory.
+
+    Parameters
+    ----------
+    directory
+        What `train_table` wrote.
+    table
+        CSV or Parquet, or a folder of the latter, with the columns of the training table; the target may be absent.
+    out
+        A new .parquet or .csv file: `probability_<class>` for each class, and `decision`; of several labels
+        `probability_<label>` and `decision_<label>` (1 or 0) for each. A row with a cell that the model cannot use,
+        such as a word among numbers, is empty there; beside it, `<out>.problems.csv` then says for each such row
+        (counted from 1) why.
+    prior
+        Class shares of these rows, to which the probabilities are adjusted before they become decisions: of two classes
+        the share of positives, else one per class; or "auto" to estimate them, which reads the table twice. Not for
+        several labels or a model whose training rows had weights, nor are shifts of their shares warned of.
+    as_of
+        The day that ages of dates count to: a date, or text as 2024-01-31. None: as told by the newest date of the
+        table, which is then read twice. A model without such ages needs none.
+    unknown
+        What becomes of a column that matters and holds no category or text that the model knows: "refuse" the table, or
+        let it count as "missing".
+
+    Raises
+    ------
+    UserError
+        If a column is absent, holds nothing that the model knows, or cells that it cannot use in a third of the rows or
+        more; or for a prior that does not fit.
+
+    Warns
+    -----
+    UserWarning
+        Of new categories, and of columns and class shares that are not what they were in training.
+    """
+    directory, table, out = Path(directory), Path(table), Path(out)
+    check_place(out)
+    check_unknown(unknown)
+    reasons = out.with_name(out.name + ".problems.csv")
+    refuse_existing(reasons)
+    model = load(directory)
+    given = columns_of(table)
+    day = day_of_file(table, model.schema, as_of)
+    shares = None if prior is None else _shares(model, table, prior, day, unknown)
+    scoring = Scoring(model, table, shares, day, given=as_of is not None, unknown=unknown)
+    with appended(out) as append, whole_file(reasons) as text:
+        with text.open("x", encoding="utf-8", newline="") as file:
+            write = csv.writer(file).writerow
+            write(("row", "problem"))
+            for block in ahead(blocks(table, model.schema)):
+                append(scoring.score(block))
+                for row, why in _by_row(block.problems):
+                    write((block.first + row + 1, why))
+        scoring.check_columns()
+        for message in scoring.warnings():
+            warnings.warn(message, stacklevel=2)
+        if not scoring.unscored:
+            text.unlink()
+    known = {column.name for column in model.schema.columns} | {name for name, _ in model.schema.dropped}
+    known |= {model.target} if isinstance(model, Model) else set(model.target)
+    return Prediction(
+        out,
+        scoring.rows,
+        {str(name): int(count) for name, count in zip(model.classes, scoring.decided, strict=True)},
+        tuple(name for name in given if name not in known),
+        scoring.unscored,
+        reasons if scoring.unscored else None,
+        None if shares is None else tuple(shares.tolist()),
+        day if model.schema.needs_day else None,
+        model.schema.reference.column if model.schema.reference is not None and as_of is None else "",
+    )
+
+
+class Scoring:
+    """The rows of a table as they go by: what they score, and what is to be said of them in the end.
+
+    Parameters
+    ----------
+    model
+        What scores.
+    path
+        Of the table, for messages.
+    shares
+        What the probabilities are adjusted to (C,), or None.
+    day
+        The day that ages of dates count to, or None.
+    given
+        Whether somebody gave that day.
+    unknown
+        As in `predict_table`.
+    """
+
+    def __init__(
+        self,
+        model: Model | MultilabelModel,
+        path: Path,
+        shares: NDArray[np.float64] | None = None,
+        day: date | None = None,
+        *,
+        given: bool = False,
+        unknown: str = REFUSE,
+    ) -> None:
+        self.rows = 0
+        self.unscored = 0
+        self.decided = np.zeros(len(model.classes), np.int64)
+        self._model, self._path, self._shares, self._day = model, path, shares, day
+        self._newest = NewestDay() if given and model.schema.needs_day else None
+        looked_at = shares is None and isinstance(model, Model)
+        self._remarks = Remarks(model.schema, model.facts, model.classes, shares=looked_at, unknown=unknown)
+        self._held: Counter[str] = Counter()
+        self._wrong: Counter[str] = Counter()
+        self._first: dict[str, str] = {}
+
+    def score(self, block: Block) -> pl.DataFrame:
+        """Probabilities and decisions for each row; empty where it could not be scored."""
+        self._count_problems(block)
+        matrix = to_matrix(block.table, self._model.schema, self._day)
+        if self._newest is not None and self._model.schema.reference is not None:
+            self._newest.add(block.table.frame[self._model.schema.reference.column])
+        scored = np.ones(len(matrix), np.bool_)
+        scored[[problem.row for problem in block.problems]] = False
+        probability = self._model.probability(matrix)
+        self._remarks.add(block.table, matrix, probability[scored])
+        self.rows += len(matrix)
+        self.unscored += int((~scored).sum())
+        if isinstance(self._model, MultilabelModel):
+            labels = self._model.decide(probability)
+            self.decided += labels[scored].sum(axis=0)
+            frame = self._model.written(probability, labels)
+        else:
+            if self._shares is not None:
+                before = training_shares(self._model.facts, self._model.classes)
+                probability = adjust_prior(probability, before, to=self._shares)
+            places = self._model.decision.apply(probability)
+            self.decided += np.bincount(places[scored], minlength=len(self.decided))
+            frame = _written(self._model, probability, places)
+        return frame if scored.all() else frame.select(pl.when(pl.Series(scored)).then(pl.all()))
+
+    def check_columns(self) -> None:
+        """Raise `UserError` if a column is wrong as a whole."""
+        for name, wrong in self._wrong.items():
+            if wrong >= _WRONG_COLUMN * self._held[name]:
+                raise UserError(
+                    f"{self._path}: {self._first[name]}; so it is in {wrong:,} of {self._held[name]:,} cells of the "
+                    "column. Write them as in training, or leave them empty"
+                )
+
+    def warnings(self) -> list[str]:
+        """What is not as it was in training."""
+        said = self._remarks.said(self._path)
+        reference = self._model.schema.reference
+        if self._newest is not None and reference is not None and self._day is not None:
+            odd = odd_day(reference, self._newest, self._day)
+            said = [*([] if odd is None else [odd]), *said]
+        return said
+
+    def estimated_shares(self) -> NDArray[np.float64]:
+        """The class shares of the rows (C,)."""
+        return self._remarks.estimated_shares()
+
+    def _count_problems(self, block: Block) -> None:
+        for problem in block.problems:
+            self._wrong[problem.column] += 1
+            self._first.setdefault(problem.column, problem.said(block.first + problem.row + 1))
+        for name in self._wrong:
+            self._held[name] += block.table.frame.height
+        if block.first > _ENOUGH_TO_TELL:
+            self.check_columns()
+
+
+def _shares(
+    model: Model | MultilabelModel, table: Path, prior: str | float | Sequence[float], day: date | None, unknown: str
+) -> NDArray[np.float64]:
+    """The class shares of the rows, given or estimated."""
+    if isinstance(model, MultilabelModel):
+        raise UserError(
+            f"prior is for one target, but the model decides on {len(model.labels)} labels, each with a share of its "
+            "own; leave it away"
+        )
+    if model.facts.get("weight") is not None:
+        raise UserError(
+            f"prior is not for a model whose rows counted by a weight ({model.facts['weight']!r}): its probabilities "
+            "are for the weighted shares, and its threshold belongs to these; leave it away, or train without weights"
+        )
+    before = training_shares(model.facts, model.classes)
+    if prior == AUTO:
+        scoring = Scoring(model, table, day=day, unknown=unknown)
+        for block in ahead(blocks(table, model.schema)):
+            scoring.score(block)
+        scoring.check_columns()
+        return scoring.estimated_shares()
+    if isinstance(prior, str):
+        raise UserError(f"prior {prior!r} is neither {AUTO} nor a share, nor one share per class")
+    shares = np.asarray(prior, np.float64)
+    if shares.size == 1 and len(before) == 2:
+        if not 0 <= shares.item() <= 1:
+            raise UserError(f"prior is {shares.item():g}; the share of positives lies between 0 and 1")
+        shares = np.array([1 - shares.item(), shares.item()])
+    adjust_prior(before[None, :], before, to=shares)  # says what is wrong with them
+    return shares
+
+
+def _by_row(problems: list[Problem]) -> list[tuple[int, str]]:
+    found: dict[int, list[str]] = {}
+    for problem in problems:
+        found.setdefault(problem.row, []).append(problem.why)
+    return [(row, "; ".join(why)) for row, why in sorted(found.items())]
+
+
+def _written(model: Model, probability: NDArray[np.float64], places: NDArray[np.int64]) -> pl.DataFrame:
+    classes: Any = pl.Series("decision", list(model.classes))
+    return pl.DataFrame(
+        [pl.Series(f"probability_{name}", probability[:, place]) for place, name in enumerate(model.classes)]
+        + [classes.gather(places)]
+    )

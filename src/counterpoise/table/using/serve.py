@@ -1,0 +1,190 @@
+"""A small web service of one model: a prediction per row, and nothing else.
+
+It runs in one process. Everything that can be wrong with a request is said with its row and column.
+"""
+
+import json
+from collections.abc import Callable
+from datetime import UTC, datetime
+from http import HTTPStatus
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from counterpoise.errors import UserError
+from counterpoise.table.features.novelty import FEWEST_TEXTS, REFUSE, Categories, check_unknown
+from counterpoise.table.features.schema import TEXT
+from counterpoise.table.model.bundle import REPORT
+from counterpoise.table.model.directory import read
+from counterpoise.table.model.loading import model_of
+from counterpoise.table.model.one import Model
+from counterpoise.table.model.several import MultilabelModel
+from counterpoise.table.reading.table import Table
+from counterpoise.table.using import listening
+from counterpoise.table.using.asgi import HTML, Reply, Service, refusal
+from counterpoise.table.using.json_rows import Mistake, RefusedError, TooLargeError, request_of
+from counterpoise.table.using.openapi import described
+from counterpoise.table.using.row_reader import RowReader
+
+MOST_ROWS = 10_000
+MOST_BYTES = 16_000_000
+_JSON = json.JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+
+
+def application(
+    directory: str | Path, *, most_rows: int = MOST_ROWS, most_bytes: int = MOST_BYTES, unknown: str = REFUSE
+) -> Service:
+    """The service, for any ASGI server.
+
+    Parameters
+    ----------
+    directory
+        What `counterpoise train` wrote.
+    most_rows, most_bytes
+        A request with more of them is refused (413).
+    unknown
+        As in `Model.predict_proba`: what becomes of rows of which a column holds nothing that the model knows.
+
+    Raises
+    ------
+    UserError
+        If the directory holds no model.
+    """
+    check_unknown(unknown)
+    held = read(Path(directory))
+    model = model_of(held)
+    health = {
+        "status": "ok",
+        "target": model.target,
+        "classes": [str(name) for name in model.classes],
+        "goal": model.facts["goal"],
+    }
+    pages = {
+        "/": Reply(HTTPStatus.OK, held.files[REPORT], HTML),
+        "/health": _as_json(health),
+        "/openapi.json": _as_json(described(model, most_rows)),
+    }
+
+    prepare(model)
+    reader = RowReader(model.schema)
+
+    def predict(body: bytearray) -> Reply:
+        return answer(model, body, most_rows, unknown, reader)
+
+    return Service(pages, {"/predict": predict}, most_bytes=most_bytes)
+
+
+def answer(
+    model: Model | MultilabelModel,
+    body: bytes | bytearray,
+    most_rows: int,
+    unknown: str = REFUSE,
+    reader: RowReader | None = None,
+) -> Reply:
+    """What a request gets: predictions, and warnings where a category is new to the model.
+
+    Parameters
+    ----------
+    model
+        What answers.
+    body
+        Of the request.
+    most_rows, unknown
+        As in `application`.
+    reader
+        Of the model's columns, which has seen cells before; None: a new one.
+    """
+    try:
+        rows, as_of = request_of(body, most_rows)
+        day = as_of or datetime.now(UTC).date()
+        matrix, table = (reader or RowReader(model.schema)).read(rows, day)
+        told = [] if table is None else _new_to(model, table, matrix, unknown)
+        found: dict[str, Any] = {"predictions": predictions(model, matrix)}
+        found |= {"as_of": day.isoformat()} if model.schema.needs_day else {}
+        return _as_json(found | ({"warnings": told} if told else {}))
+    except TooLargeError as refused:
+        return refusal(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, str(refused))
+    except RefusedError as refused:
+        mistakes = {"detail": [_detail(one) for one in refused.mistakes]}
+        return _as_json(mistakes, HTTPStatus.UNPROCESSABLE_ENTITY)
+
+
+def _new_to(model: Model | MultilabelModel, table: Table, matrix: NDArray[Any], unknown: str) -> list[str]:
+    """What the rows hold that the model does not know, in sentences; looked for only where there may be such."""
+    schema = model.schema
+    words = len(matrix) >= FEWEST_TEXTS and any(one.kind == TEXT for one in schema.columns)
+    if not words and not np.isnan(matrix[:, schema.categorical]).any():
+        return []
+    categories = Categories(schema, model.facts.get("importance"), unknown)
+    try:
+        categories.add(table)
+        return categories.said(table.path)
+    except UserError as error:
+        raise RefusedError([Mistake(("rows",), str(error))]) from None
+
+
+def predictions(model: Model | MultilabelModel, matrix: NDArray[np.float64]) -> list[dict[str, Any]]:
+    """A probability per class, by its name, and a decision for each row (N, F); of several labels those that it has."""
+    probability = model.probability(matrix)
+    names = [str(name) for name in model.classes]
+    return [
+        {"probability": dict(zip(names, own, strict=True)), "decision": decision}
+        for own, decision in zip(probability.tolist(), _decisions(model, probability), strict=True)
+    ]
+
+
+def prepare(model: Model | MultilabelModel) -> None:
+    """Do what the first request would wait for."""
+    for one in [model] if isinstance(model, Model) else model.models.values():
+        for member in one.members:
+            member.fitted.prepare()
+
+
+def serve(
+    directory: str | Path,
+    *,
+    host: str = "127.0.0.1",
+    port: int = 8000,
+    unknown: str = REFUSE,
+    ready: Callable[[str], None] = lambda _: None,
+) -> None:
+    """Serve a model until the process is told to stop (SIGTERM, SIGINT); requests in progress are finished.
+
+    Parameters
+    ----------
+    directory
+        What `counterpoise train` wrote.
+    host, port
+        Where to listen; port 0 is any free one.
+    unknown
+        As in `application`.
+    ready
+        Called with the address once it listens.
+
+    Raises
+    ------
+    UserError
+        As `application`; if uvicorn is not installed; or if the address cannot be listened on.
+    """
+    listening.installed()
+    listening.run(application(directory, unknown=unknown), host, port, ready)
+
+
+def _as_json(told: Any, status: HTTPStatus = HTTPStatus.OK) -> Reply:
+    return Reply(status, _JSON.encode(told).encode())
+
+
+def _detail(mistake: Mistake) -> dict[str, Any]:
+    return {"loc": ["body", *mistake.place], "msg": mistake.message, "type": "value_error"}
+
+
+def _decisions(model: Model | MultilabelModel, probability: NDArray[Any]) -> list[Any]:
+    """Of each row its class, or a list of its labels."""
+    if isinstance(model, Model):
+        return [model.classes[place] for place in model.decision.apply(probability).tolist()]
+    return [
+        [label for label, has in zip(model.labels, row, strict=True) if has]
+        for row in model.decide(probability).tolist()
+    ]

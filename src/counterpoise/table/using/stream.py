@@ -1,0 +1,126 @@
+"""A table in blocks of rows, in order, however large its file: what is in memory is one block.
+
+A CSV is read by the schema of a model, not by what a whole column looks like, which a block cannot know: so a cell
+means the same in every block.
+"""
+
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+import polars as pl
+
+from counterpoise.errors import UserError
+from counterpoise.table.features.cells import Problem, usable
+from counterpoise.table.features.schema import NUMBER, Schema
+from counterpoise.table.reading.delimited import opened
+from counterpoise.table.reading.numbers import PLAIN
+from counterpoise.table.reading.table import NO_PARQUET, Table, check_columns, is_parquet, parquet_files, parquet_schema
+from counterpoise.table.reading.unpacked import first_line
+
+ROWS = 65_536
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Block:
+    """Some rows of a table, the model's columns in the types that it was trained on.
+
+    Parameters
+    ----------
+    first
+        How many rows of the table come before.
+    table
+        The rows.
+    problems
+        The cells that could not be used and are empty there.
+    """
+
+    first: int
+    table: Table
+    problems: list[Problem]
+
+
+def columns_of(path: Path) -> list[str]:
+    """The names of a table's columns, without its rows.
+
+    Raises
+    ------
+    UserError
+        As `read_table`.
+    """
+    if is_parquet(path):
+        return list(parquet_schema(parquet_files(path)[0]))
+    with opened(path) as source:
+        return source.names
+
+
+def blocks(path: Path, schema: Schema) -> Iterator[Block]:
+    r"""The rows of a CSV or Parquet file, or of a folder of the latter, in order.
+
+    Parameters
+    ----------
+    path
+        As for `read_table`.
+    schema
+        Which columns are read, and as what.
+
+    Raises
+    ------
+    UserError
+        As `read_table`; and if a column of the schema is absent.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> from counterpoise.table.features.schema import Column
+    >>> with tempfile.TemporaryDirectory() as directory:
+    ...     path = Path(directory, "t.csv")
+    ...     _ = path.write_text("size\n1\nmany\n")
+    ...     (block,) = blocks(path, Schema((Column("size", "number"),)))
+    >>> block.table.frame["size"].to_list(), block.problems
+    ([1.0, None], [Problem(row=1, column='size', reason="'many' is not a number")])
+    """
+    typed = is_parquet(path)
+    first = 0
+    for frame in _of_parquet(path, schema) if typed else _of_delimited(path, schema):
+        if frame.height:
+            yield Block(first, *usable(Table(frame, path, typed), schema))
+        first += frame.height
+    if first == 0:
+        raise UserError(f"{path} has no rows")
+
+
+def ahead(found: Iterator[Block]) -> Iterator[Block]:
+    """The same blocks; while one is worked on, a thread reads the next.
+
+    Examples
+    --------
+    >>> list(ahead(iter([])))
+    []
+    """
+    with ThreadPoolExecutor(1) as pool:
+        following = pool.submit(next, found, None)
+        while (block := following.result()) is not None:
+            following = pool.submit(next, found, None)
+            yield block
+
+
+def _of_parquet(path: Path, schema: Schema) -> Iterator[pl.DataFrame]:
+    wanted = [column.name for column in schema.columns]
+    for file in parquet_files(path):
+        check_columns(Table(pl.DataFrame(schema=parquet_schema(file)), path, typed=True), wanted)
+        try:
+            rows = pl.scan_parquet(file, glob=False).select(wanted)
+            for frame in rows.collect_batches(chunk_size=ROWS, maintain_order=True):
+                yield from frame.iter_slices(ROWS)
+        except NO_PARQUET as error:
+            raise UserError(f"{file} is not a readable Parquet file ({first_line(error)})") from None
+
+
+def _of_delimited(path: Path, schema: Schema) -> Iterator[pl.DataFrame]:
+    figures = {one.name for one in schema.columns if one.kind == NUMBER and one.figures == PLAIN}
+    with opened(path) as source:
+        check_columns(Table(pl.DataFrame(schema=source.names), path, False), [one.name for one in schema.columns])
+        for frame in source.blocks(figures):
+            yield from frame.iter_slices(ROWS)

@@ -1,0 +1,453 @@
+"""A saved directory is read as it was written, or refused; nothing in it is run."""
+
+import json
+import os
+import pickletools
+import re
+import shutil
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import polars as pl
+import pytest
+
+from counterpoise.cli import main
+from counterpoise.errors import UserError
+from counterpoise.table import load
+from counterpoise.table.model import bundle, directory
+from counterpoise.table.tensors import arrays_of, bytes_of
+
+
+@pytest.fixture
+def saved(blended):
+    return blended
+
+
+@pytest.fixture
+def copy(saved, tmp_path):
+    return Path(shutil.copytree(saved, tmp_path / "model"))
+
+
+NEEDED = [
+    "decision.json",
+    "report.html",
+    "0-lightgbm/model.txt",
+    "1-logistic/network.safetensors",
+    "1-logistic/encoding.json",
+]
+
+
+def refused(path, words):
+    with pytest.raises(UserError, match=words):
+        load(path)
+
+
+def test_it_holds_what_it_should(saved):
+    found = {str(one.relative_to(saved)) for one in saved.rglob("*") if one.is_file()}
+    assert found == {*NEEDED, "model_card.md"}
+    assert [one.learner for one in load(saved).members] == ["lightgbm", "logistic"]
+
+
+@pytest.mark.parametrize("name", NEEDED)
+def test_a_missing_file(copy, name):
+    (copy / name).unlink()
+    refused(copy, f"has no {re.escape(name)}; name a directory that 'counterpoise train' wrote")
+
+
+@pytest.mark.parametrize("name", NEEDED)
+@pytest.mark.parametrize("where", [0.1, 0.5, 0.9])
+def test_a_digit_that_changed(copy, name, where):
+    data = bytearray((copy / name).read_bytes())
+    digits = [place for place, one in enumerate(data) if chr(one).isdigit()] or [len(data) - 1]
+    place = digits[int(where * len(digits))]
+    data[place] = ord("7") if data[place] != ord("7") else ord("8")
+    (copy / name).write_bytes(data)
+    refused(copy, "checksum differs|damaged|older|newer")
+
+
+@pytest.mark.parametrize("name", NEEDED)
+@pytest.mark.parametrize("share", [0.0, 0.5, 0.99])
+def test_a_file_cut_short(copy, name, share):
+    data = (copy / name).read_bytes()
+    (copy / name).write_bytes(data[: int(share * len(data))])
+    refused(copy, "damaged" if name == "decision.json" else "checksum differs")
+
+
+def rewritten(path, change):
+    """decision.json changed by somebody who knows how to seal it."""
+    facts = json.loads((path / "decision.json").read_text(encoding="utf-8"))
+    facts.pop(bundle.SEAL)
+    change(facts)
+    (path / "decision.json").write_text(bundle.to_json(bundle.sealed(facts)), encoding="utf-8")
+
+
+def of_member(**changes):
+    return lambda facts: facts["members"][0].update(changes)
+
+
+def referring(**changed):
+    """Change what ages of a date count to."""
+    reference = {"column": "day", "own": False, "day": "2024-01-31", "ahead": 0, "short": [0] * 10} | changed
+    return lambda facts: facts["schema"].update(reference=reference)
+
+
+def parted(**changed):
+    """Change the parts of the first column."""
+    return lambda facts: facts["columns"]["size"]["parts"].update(changed)
+
+
+def of_column(place=0, **changes):
+    return lambda facts: facts["schema"]["columns"][place].update(changes)
+
+
+def of_recipe(**changes):
+    return lambda facts: facts["members"][0]["recipe"].update(changes)
+
+
+def named(name):
+    return lambda facts: facts["files"].update({name: "0" * 64})
+
+
+CHANGES = [
+    (lambda facts: facts.update(format=99), r"newer Counterpoise \(format 99; .* pip install --upgrade counterpoise"),
+    (lambda facts: facts.update(format="new"), "newer Counterpoise"),
+    (lambda facts: facts.update(format=2), r"older Counterpoise \(format 2\); train again"),
+    (named("../secret"), "outside of the directory: '../secret'"),
+    (named("0-lightgbm/../../secret"), "outside of the directory"),
+    (named("/etc/passwd"), "outside of the directory: '/etc/passwd'"),
+    (named("./model.txt"), "a name that training does not give"),
+    (named("././report.html"), "a name that training does not give"),
+    (named("0-lightgbm//model.txt"), "a name that training does not give"),
+    (named("0-lightgbm\\model.txt"), "a name that training does not give"),
+    (named("C:model.txt"), "a name that training does not give"),
+    (named("report.html\n"), "a name that training does not give"),
+    (named(".hidden"), "a name that training does not give"),
+    (named("decision.json"), "a name that training does not give"),
+    (named("Report.html"), "names a file twice"),
+    (named("0-LightGBM/model.txt"), "names a file twice"),
+    (lambda facts: facts["files"].pop("report.html"), "does not name report.html"),
+    (
+        lambda facts: facts["files"].pop("0-lightgbm/model.txt"),
+        "does not name 0-lightgbm/model.txt, which is a file of",
+    ),
+    (lambda facts: facts["files"].update({"report.html": 5}), "files.report.html is 5; it must be text"),
+    (lambda facts: facts.pop("schema"), "decision.json lacks 'schema'"),
+    (lambda facts: facts.pop("files"), "files is None; it must be an object"),
+    (lambda facts: facts.update(files=[1]), "files is a list; it must be an object"),
+    (lambda facts: facts.update(kind="other"), "kind is 'other'"),
+    (lambda facts: facts.update(classes=3), "classes is 3; it must be a list"),
+    (lambda facts: facts.update(classes=["no"]), "classes has 1 values"),
+    (lambda facts: facts.update(classes=["no", 1]), r"classes\[1\] is 1; it must be of the type of the others"),
+    (lambda facts: facts.update(classes=["yes", "yes"]), "a class twice"),
+    (lambda facts: facts.update(positive="maybe"), "positive is 'maybe'; it must be one of classes"),
+    (lambda facts: facts.update(threshold="nan"), "threshold is 'nan'; it must be a finite number"),
+    (lambda facts: facts.update(threshold=-1), "threshold is -1; it must be a finite number of at least 0"),
+    (lambda facts: facts.update(threshold=True), "threshold is True"),
+    (lambda facts: facts.update(threshold=1.1), "threshold is 1.1"),
+    (lambda facts: facts.update(threshold=10**400), "threshold is a whole number of 15 digits or more"),
+    (lambda facts: facts.update(threshold={"no": 0.5, "yes": 0.5}), "threshold is an object"),
+    (lambda facts: facts.update(goal="world peace"), "goal"),
+    (lambda facts: facts.update(promised="yes"), "promised is 'yes'; it must be true or false"),
+    (lambda facts: facts["counts"].update(yes=0), "counts.yes is 0; it must be a whole number from 1"),
+    (lambda facts: facts["counts"].pop("yes"), "counts lacks 'yes'"),
+    (lambda facts: facts["columns"]["size"].update(deviation=-1), "columns.size.deviation is -1"),
+    (lambda facts: facts["columns"]["size"].pop("mean"), "columns.size lacks 'mean'"),
+    (lambda facts: facts.update(members=[]), "members has 0 values"),
+    (of_member(learner="os.system"), "there is no learner 'os.system'"),
+    (of_member(learner="catboost"), "names 0-lightgbm/model.txt, which is no file of the model|does not name"),
+    (of_member(share=1000), "share is 1000; it must be a finite number above 0 and at most 1"),
+    (of_member(share=-1), "share is -1"),
+    (of_member(share=0.5), "shares that sum to 0.9"),
+    (of_member(share=None), "share is None"),
+    (of_member(more=1), "has 'more', which means nothing there"),
+    (of_member(recipe={"family": "exec"}), "recipe.family is 'exec'; it must be 'sigmoid'"),
+    (of_recipe(family="softmax"), "recipe.family is 'softmax'; it must be 'sigmoid', since there are 2 classes"),
+    (of_recipe(pos_weight="5"), "recipe.pos_weight is '5'; it must be a number"),
+    (of_recipe(pos_weight=-5), "recipe: pos_weight is -5; it must be at least 0"),
+    (of_recipe(pos_weight=0), "recipe: .* has no posterior"),
+    (of_recipe(robustness=1), "recipe: .* has no posterior"),
+    (of_recipe(scale=[1, 2, 3]), "recipe: it is for 3 classes, and there are 2"),
+    (of_recipe(nonsense=1), "recipe: unknown sigmoid parameter 'nonsense'"),
+    (lambda facts: facts["schema"]["columns"].pop(), "does not fit the columns"),
+    (lambda facts: facts["schema"].update(columns=[]), "columns has 0 values"),
+    (of_column(kind="picture"), "kind is 'picture'; it must be one of"),
+    (of_column(name="kind"), "two columns of one name"),
+    (of_column(name=5), "name is 5; it must be text"),
+    (of_column(rare=2), "rare is 2"),
+    (of_column(4, form="%d.%m.%Y"), "form is '%d.%m.%Y'; it must be one of"),
+    (of_column(figures={"decimal": ";", "thousands": "", "unit": ""}), "figures.decimal is ';'; it must be one of"),
+    (of_column(figures={"decimal": ".", "thousands": ".", "unit": ""}), "decimal and thousands are the same"),
+    (of_column(figures={"decimal": ".", "thousands": "", "unit": "x"}), "figures.unit is 'x'; it must be one of"),
+    (of_column(4, zone="Mars/Olympus"), "zone is 'Mars/Olympus'; it must be the name of a time zone"),
+    (of_column(4, zone="../etc"), "zone is '../etc'"),
+    (of_column(dated=[" age"]), r"columns\[0\].dated does not fit a column of kind 'number'"),
+    (of_column(4, dated=[" age"]), "reference is null, and there are ages that count to it"),
+    (of_column(4, dated=[" since size"]), "dated names 'size', which is no date"),
+    (of_column(4, dated=["month"]), r"dated\[0\] is 'month'; it must be text of the form"),
+    (referring(column="size"), "reference names 'size', which is no date"),
+    (referring(day="soon"), "reference.day is 'soon'; it must be a day such as 2024-01-31"),
+    (referring(own=True), "reference: own, day and short do not fit each other"),
+    (referring(ahead=10**9), "reference.ahead is 1000000000; it must be a whole number"),
+    (parted(rows=[[1, 2]]), "rows has 1 values; it must have at least 2"),
+    (parted(rows=[[1, 2]] * 3), "parts: edges .or codes. and rows do not fit each other, or the classes"),
+    (parted(edges=[2.0, 1.0], rows=[[1, 2]] * 4), "holds edges or codes that are not in their order"),
+    (parted(edges=[], rows=[[0, 0]] * 2), "parts holds no rows"),
+    (of_column(categories=["a"]), "categories does not fit a column of kind 'number'"),
+    (of_column(2, categories=[]), "categories does not fit a column of kind 'category'"),
+    (of_column(2, categories=["oak", "oak", "fir"]), "categories holds a value twice"),
+    (of_column(2, categories=["oak", 5, "fir"]), r"categories\[1\] is 5; it must be text"),
+    (of_column(kind="text", unit="words", found=[" x"]), "does not name text.safetensors"),
+    (
+        lambda facts: facts.update(
+            classes=["a", "b", "c"], positive=None, counts={"a": 1, "b": 1, "c": 1}, threshold={"a": 1, "b": 1, "c": 1}
+        ),
+        "threshold has values that sum to 3; they must sum to 1",
+    ),
+    (
+        lambda facts: facts.update(
+            classes=["a", "b", "c"],
+            positive=None,
+            counts={"a": 1, "b": 1, "c": 1},
+            threshold={"a": 0.5, "b": 0, "c": 0.5},
+        ),
+        "threshold.b is 0",
+    ),
+]
+
+
+@pytest.mark.parametrize("change, words", CHANGES)
+def test_a_decision_that_makes_no_sense(copy, change, words):
+    rewritten(copy, change)
+    refused(copy, words)
+
+
+def reencoded(path, change):
+    """encoding.json changed likewise."""
+    place = path / "1-logistic" / "encoding.json"
+    data = json.loads(place.read_bytes())
+    change(data)
+    place.write_text(json.dumps(data))
+    rewritten(path, lambda facts: facts["files"].update({"1-logistic/encoding.json": fingerprint_of(place)}))
+
+
+def fingerprint_of(place):
+    return bundle.fingerprint(place.read_bytes())
+
+
+@pytest.mark.parametrize(
+    "change, words",
+    [
+        (lambda data: data["numbers"].__setitem__(0, -1), r"numbers\[0\] is -1; it must be a whole number from 0"),
+        (lambda data: data["numbers"].__setitem__(0, 99), r"numbers\[0\] is 99; it must be the place of a feature"),
+        (lambda data: data["numbers"].__setitem__(0, 2), r"numbers\[0\] is 2; it must be the place of a feature"),
+        (lambda data: data["numbers"].__setitem__(1, data["numbers"][0]), "numbers holds a value twice"),
+        (lambda data: data["deviation"].__setitem__(0, float("nan")), r"deviation\[0\] is nan, which is no number of"),
+        (lambda data: data["deviation"].__setitem__(0, 0), r"deviation\[0\] is 0"),
+        (lambda data: data["deviation"].__setitem__(0, -1.5), r"deviation\[0\] is -1.5"),
+        (lambda data: data["deviation"].__setitem__(0, 1e-310), r"deviation\[0\] is 1e-310"),
+        (lambda data: data["tail"].__setitem__(0, -1), r"tail\[0\] is -1"),
+        (lambda data: data.update(mean=data["mean"][:1]), "mean has 1 values; it must have"),
+        (lambda data: data["middle"].pop(), "middle has . values"),
+        (lambda data: data["middle"].__setitem__(0, "1"), r"middle\[0\] is '1'"),
+        (lambda data: data["values"].append([2, 300_000_000]), "a feature that is a category, and one of its codes"),
+        (lambda data: data["values"].append([0, 0]), "a feature that is a category, and one of its codes"),
+        (lambda data: data["values"].append([2]), r"values\[\d\] has 1 values; it must have 2"),
+        (lambda data: data["values"].append(data["values"][0]), "values holds a value twice"),
+        (lambda data: data["missing"].append(2), "must be the place of a feature that is a number"),
+        (lambda data: data["names"].pop(), "names has"),
+        (lambda data: data.pop("names"), " lacks 'names'"),
+        (lambda data: data.update(more=[]), " has 'more'"),
+    ],
+)
+def test_an_encoding_that_makes_no_sense(copy, change, words):
+    reencoded(copy, change)
+    refused(copy, r"1-logistic/encoding\.json.*" + words)
+
+
+@pytest.mark.parametrize(
+    "change, words",
+    [
+        (lambda arrays: arrays.pop("0.0.bias"), "a weight and a bias of each layer"),
+        (lambda arrays: arrays.update({"0.0.more": np.zeros(1, np.float32)}), "a weight and a bias of each layer"),
+        (lambda arrays: arrays.update({"0.2.weight": np.zeros(1, np.float32)}), "a weight and a bias of each layer"),
+        (lambda arrays: arrays.update({"0.0.bias": np.zeros(2, np.float32)}), r"0\.0\.bias is float32 of shape \(2,\)"),
+        (lambda arrays: arrays.update({"0.0.bias": np.zeros(1)}), r"0\.0\.bias is float64"),
+        (lambda arrays: arrays.update({"0.0.bias": np.full(1, np.nan, np.float32)}), "a number that is not finite"),
+        (lambda arrays: arrays.update({"0.0.weight": arrays["0.0.weight"].T}), r"0\.0\.weight is float32 of shape"),
+        (lambda arrays: arrays.update({"0.0.weight": arrays["0.0.weight"][:1]}), r"0\.0\.weight is float32 of shape"),
+    ],
+)
+def test_layers_that_make_no_sense(copy, change, words):
+    place = copy / "1-logistic" / "network.safetensors"
+    arrays = arrays_of(place.read_bytes(), "")
+    change(arrays)
+    place.write_bytes(bytes_of(arrays))
+    rewritten(copy, lambda facts: facts["files"].update({"1-logistic/network.safetensors": fingerprint_of(place)}))
+    refused(copy, r"1-logistic/network\.safetensors.*" + words)
+
+
+LINKS = {
+    "a link to a file": lambda place, outside: place.symlink_to(outside),
+    "a link to a folder": lambda place, outside: place.symlink_to(outside.parent),
+    "a link to nothing": lambda place, outside: place.symlink_to(outside / "nothing"),
+    "a pipe": lambda place, _: os.mkfifo(place),
+    "a socket": lambda place, _: socket.socket(socket.AF_UNIX).bind(str(place)),
+}
+
+
+@pytest.mark.parametrize("name", ["report.html", "decision.json", "0-lightgbm/model.txt", "more", "0-lightgbm/more"])
+@pytest.mark.parametrize("kind", LINKS)
+def test_what_is_no_file_is_refused(copy, tmp_path, monkeypatch, kind, name):
+    outside = tmp_path / "outside"
+    (copy / name).replace(outside) if (copy / name).exists() else outside.write_text("secret")
+    monkeypatch.chdir((copy / name).parent)  # the name of a socket is short
+    LINKS[kind](Path((copy / name).name), outside)
+    refused(copy, "a model has none; copy the files themselves")
+
+
+def test_a_folder_that_is_a_link_is_refused(copy, tmp_path):
+    (copy / "0-lightgbm").rename(tmp_path / "elsewhere")
+    (copy / "0-lightgbm").symlink_to(tmp_path / "elsewhere")
+    refused(copy, "0-lightgbm is a link, and a model has none")
+
+
+def test_the_directory_itself_may_be_reached_by_a_link(copy, tmp_path):
+    (tmp_path / "current").symlink_to(copy)
+    assert len(load(tmp_path / "current").members) == 2
+
+
+def test_other_files_are_not_read_and_the_card_may_be_written_on(copy):
+    (copy / "notes.txt").write_bytes(bytes(1000))
+    (copy / "model_card.md").write_text("# What we use it for")
+    assert len(load(copy).members) == 2
+
+
+def test_the_report_that_is_served_is_the_one_that_was_written(copy):
+    from counterpoise.table.using.serve import application
+
+    (copy / "report.html").write_text("<script>")
+    with pytest.raises(UserError, match=r"report\.html is not the file that decision\.json belongs to"):
+        application(copy)
+
+
+@pytest.mark.parametrize(
+    ("limit", "name", "words"),
+    [
+        ("MOST_BYTES", "report.html", "a model has at most 100"),
+        ("MOST_BYTES_OF_JSON", "decision.json", "it has at most 100"),
+        ("_MOST_ENTRIES", "report.html", "holds more than 3 files"),
+    ],
+)
+def test_sizes_are_bounded_before_anything_is_read(copy, monkeypatch, limit, name, words):
+    monkeypatch.setattr(directory, limit, 3 if limit == "_MOST_ENTRIES" else 100)
+    if limit == "MOST_BYTES":
+        real = directory._bytes
+        monkeypatch.setattr(
+            directory,
+            "_bytes",
+            lambda path, name, size: real(path, name, size) if name == "decision.json" else pytest.fail(),
+        )
+    assert (copy / name).is_file()
+    refused(copy, words)
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["", "null", "[]", "{", "[" * 100_000, '{"format": 3}', "\x00", '{"a": 1, "a": 2}', '{"a": NaN}', '{"a": 1e400}'],
+)
+def test_a_decision_that_is_none(copy, text):
+    (copy / "decision.json").write_text(text)
+    refused(copy, "damaged|changed|which is no number of JSON")
+
+
+def test_a_threshold_changed_by_hand(copy):
+    text = (copy / "decision.json").read_text(encoding="utf-8")
+    (copy / "decision.json").write_text(re.sub(r'"threshold": [\d.e-]+', '"threshold": 0.5', text), encoding="utf-8")
+    refused(copy, "was changed since training wrote it")
+
+
+def test_a_half_written_directory_is_no_model(copy):
+    half = copy.rename(copy.with_name(".counterpoise-0123.partial"))
+    (half / "decision.json").unlink()
+    refused(half, "has no decision.json")
+
+
+def test_no_file_is_a_pickle(saved):
+    for file in saved.rglob("*"):
+        if file.is_file():
+            data = file.read_bytes()
+            with pytest.raises(ValueError):
+                list(pickletools.genops(data))
+
+
+def test_the_package_knows_no_pickle():
+    source = Path(bundle.__file__).parent
+    harmful = re.compile(r"\bpickle\b(?!-)|joblib|torch\.load\(|allow_pickle=True|\beval\(|\bexec\(|yaml\.load\(")
+    code = list(source.rglob("*.py"))
+    assert len(code) > 20
+    for file in code:
+        text = re.sub(r'"""(.|\n)*?"""', "", file.read_text(encoding="utf-8"))
+        found = [line for line in text.splitlines() if harmful.search(line) and not line.lstrip().startswith("#")]
+        assert found == [], file
+
+
+AUDIT = """
+import sys, warnings
+import counterpoise as cp
+cp.load(sys.argv[1])  # imports what it needs
+ran = []
+def watch(event, arguments):
+    if event in ("compile", "exec", "pickle.find_class", "os.system", "subprocess.Popen", "marshal.loads"):
+        ran.append((event, str(arguments)[:200]))
+sys.addaudithook(watch)
+cp.load(sys.argv[1])
+sys.exit(str(ran) if ran else 0)
+"""
+
+
+def test_loading_runs_nothing(saved):
+    done = subprocess.run([sys.executable, "-c", AUDIT, str(saved)], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+
+
+def test_pandas_and_polars_get_the_same(saved, imbalanced):
+    model = load(saved)
+    frame = imbalanced(50, seed=2)
+    other = pd.DataFrame(frame.to_dict(as_series=False))
+    np.testing.assert_array_equal(model.predict_proba(other), model.predict_proba(frame))
+    np.testing.assert_array_equal(model.predict(other), model.predict(frame))
+    assert model.explain(other).equals(model.explain(frame))
+    probability = model.predict_proba(frame)
+    assert probability.shape == (50, 2)
+    np.testing.assert_allclose(probability.sum(axis=1), 1)
+    flagged = probability[:, 1] >= model.decision.threshold
+    assert model.predict(frame).tolist() == np.where(flagged, "yes", "no").tolist()
+
+
+def test_explanations_are_in_log_odds(saved, imbalanced):
+    model = load(saved)
+    frame = imbalanced(60, seed=3)
+    found = model.explain(frame)
+    assert found.columns == [column.name for column in model.schema.columns]
+    hidden = frame.with_columns(pl.lit(model.facts["columns"]["size"]["typical"]).alias("size"))
+
+    def log_odds(of):
+        positive = model.predict_proba(of)[:, 1]
+        return np.log(positive) - np.log1p(-positive)
+
+    np.testing.assert_allclose(found["size"].to_numpy(), log_odds(frame) - log_odds(hidden), atol=1e-9)
+    strength = found.select(pl.all().abs().mean()).row(0, named=True)
+    assert max(strength, key=strength.get) == "size"  # which decides most in this table
+
+
+def test_the_command_says_it_in_one_line(copy, tmp_path, imbalanced, capsys):
+    imbalanced(20).write_csv(tmp_path / "t.csv")
+    (copy / "0-lightgbm" / "model.txt").write_text("tree")
+    assert main(["predict", str(copy), str(tmp_path / "t.csv"), "-o", str(tmp_path / "p.csv")]) == 2
+    shown = capsys.readouterr().err
+    assert shown.count("\n") == 1
+    assert "its checksum differs" in shown

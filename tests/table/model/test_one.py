@@ -1,0 +1,118 @@
+"""What a trained model does with frames: the same as the saved one, and explanations that add sense."""
+
+import numpy as np
+import polars as pl
+import pytest
+
+import counterpoise as cp
+from counterpoise.errors import UserError
+
+pytest.importorskip("lightgbm")
+pandas = pytest.importorskip("pandas")
+
+
+@pytest.fixture(scope="module")
+def result(imbalanced):
+    return cp.train(imbalanced(), target="label", learners=["lightgbm", "logistic"])
+
+
+def test_saved_and_loaded_it_says_the_same(result, imbalanced, tmp_path):
+    result.save(tmp_path / "model")
+    model = cp.load(tmp_path / "model")
+    frame = imbalanced(50, seed=1)
+    np.testing.assert_allclose(model.predict_proba(frame), result.predict_proba(frame), rtol=1e-6)
+    assert (model.predict(frame) == result.predict(frame)).all()
+    assert model.decision.threshold == result.decision.threshold
+    assert set(model.predict(frame)) <= {"no", "yes"}
+
+
+def test_pandas_and_polars_say_the_same(result, imbalanced):
+    frame = imbalanced(50, seed=1)
+    theirs = pandas.DataFrame(frame.to_dict(as_series=False))
+    np.testing.assert_allclose(result.predict_proba(theirs), result.predict_proba(frame))
+
+
+def test_what_matters_moves_the_rows(result, imbalanced):
+    moved = result.model.explain(imbalanced(100, seed=1))
+    assert moved.height == 100
+    size = {name: float(moved[name].abs().mean()) for name in moved.columns}
+    assert max(size, key=size.__getitem__) == "size"
+
+
+def test_a_missing_column_is_named(result, imbalanced):
+    with pytest.raises(UserError, match="kind"):
+        result.predict(imbalanced(50).drop("kind"))
+
+
+def test_a_notebook_shows_its_heart(result):
+    assert "<script>alert" not in result._repr_html_()
+    assert "label" in result._repr_html_()
+
+
+def test_the_figures_are_of_a_model_without_the_test_rows(result, imbalanced):
+    assert len(result.split.calibration) == 0
+    assert any("saved one learned from all rows" in note for note in result.notes)
+    saved = result.predict_proba(imbalanced())[result.split.test, 1]
+    assert np.abs(saved - result.judged.probability).max() > 1e-6
+
+
+def test_what_stands_in_the_test_rows_decides_nothing(result, imbalanced):
+    spoilt = (
+        imbalanced()
+        .with_row_index("row")
+        .with_columns(
+            pl.when(pl.col("row").is_in(result.split.test.tolist())).then(99.0).otherwise("size").alias("size")
+        )
+    )
+    again = cp.train(spoilt.drop("row"), target="label", learners=["lightgbm", "logistic"])
+    assert (again.split.test == result.split.test).all()
+    assert again.decision.threshold == result.decision.threshold
+    for one, other in zip(again.verdict.entries, result.verdict.entries, strict=True):
+        assert (one.label, one.log_loss, one.scores.tolist()) == (other.label, other.log_loss, other.scores.tolist())
+    assert not np.allclose(again.judged.probability, result.judged.probability)
+
+
+@pytest.mark.parametrize(
+    "options, said",
+    [
+        ({"target": "nothing"}, "nothing"),
+        ({"learners": ["lightbgm"]}, "lightgbm"),
+        ({"learners": []}, "learner names nothing"),
+        ({"seed": -1}, "seed is -1"),
+        ({"budget": 0}, "budget"),
+        ({"weight": "size"}, "a weight is a number above 0"),
+        ({"group": "label"}, "different columns"),
+        ({"time": "nothing"}, "nothing"),
+        ({"goal": "recal"}, "recall"),
+    ],
+)
+def test_mistakes(imbalanced, options, said):
+    with pytest.raises(UserError, match=said):
+        cp.train(imbalanced(), **{"target": "label"} | options)
+
+
+def test_time_group_weight_and_slice(imbalanced):
+    frame = imbalanced().with_columns(
+        shop=pl.Series(np.arange(400) % 40), count=pl.Series(np.arange(400) % 3 + 1), half=pl.Series(np.arange(400) % 2)
+    )
+    options = {"time": "day", "weight": "count", "slice": "half", "learners": ["lightgbm"]}
+    result = cp.train(frame, target="label", **options)
+    days = frame["day"].to_numpy()
+    assert days[result.split.train].max() < days[result.split.test].min()
+    assert "count" not in [column.name for column in result.schema.columns]
+    assert result.slices
+    grouped = cp.train(frame, target="label", group="shop", learners=["logistic"])
+    shops = frame["shop"].to_numpy()
+    assert not set(shops[grouped.split.train]) & set(shops[grouped.split.test])
+
+
+def test_a_run_is_logged(result, tmp_path):
+    pytest.importorskip("mlflow")
+    import mlflow
+
+    from counterpoise.table.report.tracking import track
+
+    run = track(result, str(tmp_path / "runs"))
+    found = mlflow.tracking.MlflowClient(str(tmp_path / "runs")).get_run(run)
+    assert found.data.metrics["test_f1"] == pytest.approx(result.judged.metrics["f1"].value)
+    assert found.data.params["target"] == "label"

@@ -1,0 +1,256 @@
+"""The service answers what the model answers, says what is wrong with a request, and stops when told."""
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+import polars as pl
+import pytest
+
+from counterpoise.cli import main
+from counterpoise.errors import UserError
+from counterpoise.table import load
+from counterpoise.table.features.schema import Column, Schema
+from counterpoise.table.using import serve as service
+from counterpoise.table.using.json_rows import row_schema
+
+httpx = pytest.importorskip("httpx")
+testclient = pytest.importorskip("starlette.testclient")
+
+
+@pytest.fixture(scope="module")
+def quick(tmp_path_factory, imbalanced):
+    import counterpoise as cp
+
+    out = tmp_path_factory.mktemp("quick") / "model"
+    cp.train(imbalanced(300), target="label", learners=("lightgbm",), budget=10.0).save(out)
+    return out
+
+
+@pytest.fixture(scope="module")
+def several(tmp_path_factory):
+    import counterpoise as cp
+
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=300)
+    frame = pl.DataFrame({"x": x, "y": np.digitize(x + 0.3 * rng.normal(size=300), [-0.5, 1.0])})
+    out = tmp_path_factory.mktemp("several") / "model"
+    cp.train(frame, target="y", learners=("lightgbm",), budget=10.0).save(out)
+    return out
+
+
+@pytest.fixture(scope="module")
+def client(quick):
+    return testclient.TestClient(service.application(quick, most_rows=50, most_bytes=20_000))
+
+
+def rows(frame):
+    return json.loads(json.dumps(frame.drop("label").to_dicts(), default=str))
+
+
+def test_answers_are_the_models(client, quick, imbalanced):
+    frame = imbalanced(40, seed=7)
+    answer = client.post("/predict", json={"rows": rows(frame)})
+    assert answer.status_code == 200
+    found = answer.json()["predictions"]
+    model = load(quick)
+    probability = [[one["probability"]["no"], one["probability"]["yes"]] for one in found]
+    np.testing.assert_allclose(probability, model.predict_proba(frame), rtol=1e-12)
+    assert [one["decision"] for one in found] == model.predict(frame).tolist()
+
+
+def test_classes_that_are_numbers(several):
+    with testclient.TestClient(service.application(several)) as client:
+        (found,) = client.post("/predict", json={"rows": [{"x": 3.0}]}).json()["predictions"]
+    assert set(found["probability"]) == {"0", "1", "2"}
+    assert found["decision"] == 2
+
+
+def test_a_row_alone_is_as_in_a_batch(client, imbalanced):
+    some = rows(imbalanced(30, seed=8)[:12])
+    batch = client.post("/predict", json={"rows": some}).json()["predictions"]
+    alone = [client.post("/predict", json={"rows": [row]}).json()["predictions"][0] for row in some]
+    assert alone == batch
+
+
+GOOD = {"size": 1.0, "wind speed [m/s]": 0.5, "kind": "oak", "wet": True, "day": "2023-05-01"}
+
+
+@pytest.mark.parametrize(
+    "body, status, words",
+    [
+        (b"", 422, "no JSON"),
+        (b"{", 422, "no JSON"),
+        (b"\xff\xfe", 422, "no JSON"),
+        (b"[" * 9_000, 422, "no JSON"),
+        (b"[1]", 422, '{"rows": [{column: value'),
+        (b'{"rows": {"size": 1}}', 422, '{"rows": [{column: value'),
+        (b'{"rows": []}', 422, "at least one"),
+        (b'{"rows": [7]}', 422, "row 1 is no object"),
+        (json.dumps({"rows": [GOOD, {"size": 1}]}).encode(), 422, "row 2 lacks the columns 'wind speed [m/s]', 'kind'"),
+        (json.dumps({"rows": [{**GOOD, "size": "many"}]}).encode(), 422, "row 1, column 'size': 'many' is not"),
+        (json.dumps({"rows": [GOOD, {**GOOD, "size": [1]}]}).encode(), 422, "row 2, column 'size': '[1]' is a list"),
+        (json.dumps({"rows": [{**GOOD, "kind": {}}]}).encode(), 422, "row 1, column 'kind': '{}' is an object"),
+        (json.dumps({"rows": [{**GOOD, "size": float("nan")}]}).encode(), 422, "column 'size': NaN is no JSON"),
+        (json.dumps({"rows": [{**GOOD, "kind": "\ud800"}]}).encode(), 422, "column 'kind': '\\ud800' holds half of a"),
+        (json.dumps({"rows": [{**GOOD, "size": float("inf")}]}).encode(), 422, "column 'size': is infinite"),
+        (json.dumps({"rows": [{**GOOD, "size": 10**400}]}).encode(), 422, "column 'size'"),
+        (json.dumps({"rows": [{**GOOD, "day": "May"}]}).encode(), 422, "'May' is not a date; send a date such as"),
+        (json.dumps({"rows": [{**GOOD, "wet": "maybe"}]}).encode(), 422, "is not a flag; send true, false or null"),
+        (json.dumps({"rows": [GOOD] * 51}).encode(), 413, "rows holds 51 rows; send at most 50"),
+        (b" " * 20_001, 413, "more than 20,000 bytes"),
+    ],
+)  # fmt: skip
+def test_a_request_that_cannot_be_answered(client, body, status, words):
+    answer = client.post("/predict", content=body)
+    assert answer.status_code == status
+    detail = answer.json()["detail"]
+    assert words in (detail if isinstance(detail, str) else " ".join(one["msg"] for one in detail))
+
+
+def test_a_misspelled_column_is_guessed(client):
+    row = {**GOOD, "sise": 1.0}
+    del row["size"]
+    (one,) = client.post("/predict", json={"rows": [row]}).json()["detail"]
+    assert one == {
+        "loc": ["body", "rows", 0, "size"],
+        "msg": "row 1 lacks the column 'size'; is 'sise' meant to be 'size'?",
+        "type": "value_error",
+    }
+
+
+def test_what_is_allowed(client):
+    empty = dict.fromkeys(GOOD)
+    spelled = {**GOOD, "size": "1.0", "wet": 1, "more": "ignored", "label": "yes"}
+    odd = {**GOOD, "kind": "baobab"}
+    answer = client.post("/predict", json={"rows": [empty, spelled, GOOD, odd, {**GOOD, "kind": None}]})
+    assert answer.status_code == 200
+    found = answer.json()["predictions"]
+    assert found[1] == found[2]
+    assert found[3] == found[4]  # a new category counts as missing, as in a file
+
+
+def test_the_other_pages(client, quick):
+    assert client.get("/health").json() == {"status": "ok", "target": "label", "classes": ["no", "yes"], "goal": "f1"}
+    assert client.get("/").text == (quick / "report.html").read_text(encoding="utf-8")
+    described = client.get("/openapi.json").json()["paths"]["/predict"]["post"]["requestBody"]
+    asked = described["content"]["application/json"]["schema"]["properties"]["rows"]
+    assert (asked["minItems"], asked["maxItems"]) == (1, 50)
+    row = asked["items"]
+    assert set(row["properties"]["kind"]["type"]) == {"string", "boolean", "null"}
+    assert row["properties"]["size"] == {"type": ["number", "null"]}
+    assert row["properties"]["day"]["format"] == "date"
+    assert client.get("/docs").status_code == 404
+
+
+@pytest.mark.parametrize("value", ["oak", "baobab", "", True, False, None])
+def test_what_the_description_allows_is_answered(client, value):
+    """A category of words is text, a flag or nothing."""
+    assert client.post("/predict", json={"rows": [{**GOOD, "kind": value}]}).status_code == 200
+
+
+def test_a_category_of_codes_may_be_a_number():
+    kinds = row_schema(Schema((Column("code", "category", ("007", "V58")), Column("kind", "category", ("oak",)))))
+    assert "number" in kinds["properties"]["code"]["type"]
+    assert "number" not in kinds["properties"]["kind"]["type"]
+
+
+@pytest.mark.parametrize("value", [True, False, 0, 1, 1.0, None])
+def test_a_flag_may_be_a_number_that_is_one(client, value):
+    assert client.post("/predict", json={"rows": [{**GOOD, "wet": value}]}).status_code == 200
+    refused = client.post("/predict", json={"rows": [{**GOOD, "wet": 3}]})
+    assert refused.json()["detail"][0]["msg"] == "row 1, column 'wet': '3' is not a flag; send true, false or null"
+
+
+@pytest.fixture
+def running(quick):
+    command = [sys.executable, "-c", "import sys; from counterpoise.cli import main; sys.exit(main())"]
+    process = subprocess.Popen(
+        [*command, "serve", str(quick), "--port", "0"],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env={**os.environ, "PYTHONUNBUFFERED": "1"},
+    )
+    line = process.stdout.readline()
+    assert line.startswith("http://127.0.0.1:")
+    yield process, line.split()[0]
+    process.kill()
+    process.communicate()
+
+
+def test_fifty_at_once_are_as_one_by_one_and_a_stop_finishes_them(running, imbalanced):
+    process, address = running
+    requests = [{"rows": rows(imbalanced(20, seed=k)[: 3 + k % 5])} for k in range(50)]
+    with httpx.Client(base_url=address, timeout=60) as client:
+        assert client.get("/health").status_code == 200
+        alone = [client.post("/predict", json=one).json() for one in requests]
+        with ThreadPoolExecutor(50) as pool:
+            together = list(pool.map(lambda one: client.post("/predict", json=one).json(), requests))
+        assert together == alone
+
+    # a request that is halfway in when the signal comes is answered
+    host, port = address.removeprefix("http://").split(":")
+    body = json.dumps(requests[0]).encode()
+    with socket.create_connection((host, int(port)), timeout=60) as half:
+        head = f"POST /predict HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Length: {len(body)}\r\n\r\n"
+        half.sendall(head.encode() + body[:20])
+        time.sleep(0.5)
+        process.send_signal(signal.SIGTERM)
+        time.sleep(0.5)
+        assert process.poll() is None
+        half.sendall(body[20:])
+        answer = b""
+        while piece := half.recv(65_536):
+            answer += piece
+    assert answer.startswith(b"HTTP/1.1 200")
+    assert json.loads(answer.partition(b"\r\n\r\n")[2]) == alone[0]
+    assert process.wait(timeout=60) == 0
+
+
+def test_threads_agree(quick, imbalanced):
+    """LightGBM's predict may be called from many threads."""
+    model = load(quick)
+    bodies = [json.dumps({"rows": rows(imbalanced(20, seed=k))}).encode() for k in range(16)]
+    alone = [service.answer(model, body, 100) for body in bodies]
+    start = threading.Barrier(8)
+
+    def many(_):
+        start.wait()
+        return [service.answer(model, body, 100) for body in bodies]
+
+    with ThreadPoolExecutor(8) as pool:
+        assert all(found == alone for found in pool.map(many, range(8)))
+
+
+def test_a_port_in_use_is_one_line(quick, capsys):
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        assert main(["serve", str(quick), "--port", str(port)]) == 2
+    shown = capsys.readouterr().err
+    assert shown.startswith(f"counterpoise: cannot listen on 127.0.0.1, port {port}: Address already in use")
+    assert shown.count("\n") == 1
+
+
+@pytest.mark.parametrize("words", [["--port", "70000"], ["--host", "256.1.1.1"]])
+def test_no_such_address(quick, words, capsys):
+    assert main(["serve", str(quick), *words]) == 2
+    assert capsys.readouterr().err.count("\n") == 1
+
+
+def test_what_is_not_installed_is_named(quick, monkeypatch):
+    import importlib.util
+
+    real = importlib.util.find_spec
+    monkeypatch.setattr(
+        importlib.util, "find_spec", lambda name, *more: None if name == "uvicorn" else real(name, *more)
+    )
+    with pytest.raises(UserError, match=r"uvicorn is not installed: pip install 'counterpoise\[serve\]'"):
+        service.serve(quick)

@@ -1,1 +1,4 @@
-"""TODO."""
+"""The faces of a training: page, notebook view, model card, terminal summary and MLflow run.
+
+Other rooms start at `page.render`, `several.page`, `card.model_card`, `summary.summary_lines` and `tracking.track`.
+"""

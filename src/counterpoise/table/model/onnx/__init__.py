@@ -1,1 +1,4 @@
-"""TODO."""
+"""A trained model as one ONNX file.
+
+Other rooms start at `export.export_onnx`.
+"""

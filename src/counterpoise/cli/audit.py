@@ -9,6 +9,7 @@ import typer
 
 from counterpoise.cli.date_options import Dates
 from counterpoise.cli.number_options import Decimal, Thousands
+from counterpoise.cli.option_values import needs_table_extra
 from counterpoise.cli.terminal import say
 
 TablePath = Annotated[Path, typer.Argument(metavar="TABLE", help="A .csv or .parquet file, or a folder of the latter.")]
@@ -33,9 +34,7 @@ def audit(
     to_html: Annotated[Path | None, typer.Option("--html", metavar="FILE", help="A new .html file: the page.")] = None,
 ) -> None:
     """Say what a table can show, and what would deceive."""
-    from counterpoise.cli.commands import _needs_table_extra
-
-    _needs_table_extra()
+    needs_table_extra()
     from counterpoise.table.audit.audit import audit_table
     from counterpoise.table.audit.page import page, screen
     from counterpoise.table.files import refuse_existing, write_text

@@ -15,10 +15,11 @@ from counterpoise.cli.date_options import AsOf, Dates
 from counterpoise.cli.display import progress, show
 from counterpoise.cli.export import export
 from counterpoise.cli.number_options import Decimal, Thousands
+from counterpoise.cli.option_values import needs_table_extra, numbers_of, seconds_of, words_of
 from counterpoise.cli.predict import predict
 from counterpoise.cli.serve import serve
 from counterpoise.cli.terminal import say
-from counterpoise.errors import UserError, nearest_name, refuse_missing
+from counterpoise.errors import UserError, nearest_name
 from counterpoise.recipes import recipe_table
 from counterpoise.weights import NORMALIZATIONS, SCHEMES, ClassCounts, class_weights
 
@@ -127,7 +128,7 @@ def train(
     ] = None,
 ) -> None:
     """Train, compare and decide on one table."""
-    _needs_table_extra()
+    needs_table_extra()
     from counterpoise import goals
     from counterpoise.table import train_table
     from counterpoise.table.asked import DEFAULT_LEARNERS
@@ -145,7 +146,7 @@ def train(
             progress=told,
             positive=positive,
             goal=None if goal is None else goals.goal(goal),
-            learners=DEFAULT_LEARNERS if learner is None else tuple(_words("--learner", learner)),
+            learners=DEFAULT_LEARNERS if learner is None else tuple(words_of("--learner", learner)),
             time=time,
             group=group,
             weight=weight,
@@ -156,26 +157,12 @@ def train(
             thousands=thousands,
             as_of=as_of,
             absolute_time=absolute_time,
-            budget=_seconds(budget),
+            budget=seconds_of(budget),
             seed=seed,
         )
     _show(training)
     if mlflow is not None:
         track(training, mlflow)
-
-
-def _words(option: str, text: str) -> list[str]:
-    found = [word.strip() for word in text.split(",")]
-    if not all(found):
-        raise UserError(f"{option} {text!r} is not names with commas between them")
-    return list(dict.fromkeys(found))
-
-
-def _seconds(text: str) -> float:
-    found = re.fullmatch(r"(\d+(?:\.\d+)?)\s*(s|m|h)?", text.strip())
-    if found is None:
-        raise UserError(f"--budget {text!r} is no time; write it such as 90s, 5m or 1h")
-    return float(found[1]) * {"s": 1, "m": 60, "h": 3600}[found[2] or "s"]
 
 
 app.command()(predict)
@@ -207,16 +194,16 @@ def repair(
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace an existing file.")] = False,
 ) -> None:
     """Make the probabilities of a model honest that was trained elsewhere with weights, or on sampled rows."""
-    _needs_table_extra()
+    needs_table_extra()
     from counterpoise.table import repair_table
 
     done = repair_table(
         table,
         out,
-        weights=_numbers("--weights", weights),
-        rates=_numbers("--rates", rates),
-        prior=_numbers("--prior", prior),
-        to=to if to == "estimate" else _numbers("--to", to),
+        weights=numbers_of("--weights", weights),
+        rates=numbers_of("--rates", rates),
+        prior=numbers_of("--prior", prior),
+        to=to if to == "estimate" else numbers_of("--to", to),
         columns=None if columns is None else columns.split(","),
         overwrite=overwrite,
     )
@@ -225,15 +212,6 @@ def repair(
         say(f"mean of {name}: {before:.4g} -> {after:.4g}")
     if to == "estimate" and done.to is not None:
         say("estimated class shares: " + ", ".join(f"{one:.4g}" for one in done.to))
-
-
-def _numbers(option: str, text: str | None) -> list[float] | None:
-    if text is None:
-        return None
-    try:
-        return [float(word) for word in text.split(",")]
-    except ValueError:
-        raise UserError(f"{option} {text!r} is not numbers with commas between them, such as 1,19") from None
 
 
 # unknown options are taken as values, so that a negative count reaches the check that explains it
@@ -290,11 +268,6 @@ def losses() -> None:
     for row in recipe_table():
         grid.add_row(row.name, row.summary, row.source)
     show(grid)
-
-
-def _needs_table_extra() -> None:
-    packages = ("polars", "lightgbm", "scipy", "sklearn", "jinja2", "matplotlib", "filelock", "safetensors")
-    refuse_missing(packages, "table")
 
 
 def _show(training: "Training | MultilabelTraining") -> None:

@@ -9,6 +9,7 @@ from rich.table import Table as Grid
 from counterpoise.cli.date_options import AsOf, Dates
 from counterpoise.cli.display import progress, show
 from counterpoise.cli.number_options import Decimal, Thousands
+from counterpoise.cli.option_values import needs_table_extra, words_of
 from counterpoise.cli.terminal import say
 
 if TYPE_CHECKING:
@@ -37,9 +38,7 @@ def compare(
     seed: Annotated[int, typer.Option(help="Same seed, same folds.")] = 0,
 ) -> None:
     """Compare all losses and learners on one table, on the same folds."""
-    from counterpoise.cli.commands import _needs_table_extra, _words
-
-    _needs_table_extra()
+    needs_table_extra()
     from counterpoise import goals
     from counterpoise.table.compare import compare_table
     from counterpoise.table.reading.named_columns import parts_of
@@ -49,8 +48,8 @@ def compare(
             table,
             target=target,
             out=out,
-            learners=None if learner is None else _words("--learner", learner),
-            recipes=None if recipe is None else _words("--recipe", recipe),
+            learners=None if learner is None else words_of("--learner", learner),
+            recipes=None if recipe is None else words_of("--recipe", recipe),
             positive=positive,
             goal=None if goal is None else goals.goal(goal),
             ignore=() if ignore is None else parts_of("--ignore", ignore),

@@ -5,6 +5,7 @@ from typing import Annotated
 
 import typer
 
+from counterpoise.cli.option_values import needs_table_extra
 from counterpoise.cli.terminal import say
 
 
@@ -14,9 +15,7 @@ def export(
     label: Annotated[str | None, typer.Option(help="Of a model of several labels: whose model.")] = None,
 ) -> None:
     """Write the model as ONNX: from a feature matrix to probabilities and decisions."""
-    from counterpoise.cli.commands import _needs_table_extra
-
-    _needs_table_extra()
+    needs_table_extra()
     from counterpoise.table.model.onnx.export import export_onnx
 
     size = export_onnx(directory, onnx, label=label)

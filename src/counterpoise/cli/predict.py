@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 from counterpoise.cli.date_options import AsOf
+from counterpoise.cli.option_values import needs_table_extra
 from counterpoise.cli.terminal import say
 from counterpoise.errors import UserError
 
@@ -33,9 +34,7 @@ def predict(
     ] = "refuse",
 ) -> None:
     """Write probabilities and decisions for the rows of a table, in its order."""
-    from counterpoise.cli.commands import _needs_table_extra
-
-    _needs_table_extra()
+    needs_table_extra()
     from counterpoise.table import predict_table
 
     to = None if prior is None else _prior(prior)

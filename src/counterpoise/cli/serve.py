@@ -5,6 +5,7 @@ from typing import Annotated
 
 import typer
 
+from counterpoise.cli.option_values import needs_table_extra
 from counterpoise.cli.terminal import say
 
 
@@ -22,9 +23,7 @@ def serve(
     ] = "refuse",
 ) -> None:
     """Answer POST /predict over HTTP until stopped."""
-    from counterpoise.cli.commands import _needs_table_extra
-
-    _needs_table_extra()
+    needs_table_extra()
     from counterpoise.table.using.serve import serve as serve_model
 
     def ready(address: str) -> None:

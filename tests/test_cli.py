@@ -113,7 +113,7 @@ BAD_TABLES = {
     "nothing to set thresholds on": ("x,y\n0,a\n1,a\n2,b\n3,b\n4,c\n5,c\n", "no class has more than 2 rows"),
     "empty file": ("", "is empty"),
     "header only": ("x,y\n", "has no rows"),
-    "no header": ("\n1,2\n", "empty first line"),
+    "a header below an empty line": ("\n1,2\n", "has no rows"),
     "ragged": ("x,y\n1,a\n2,b,c\n", "line 3 has 3 fields, the header 2"),
     "twice": ("x,x,y\n1,2,a\n", "more than one column named 'x'"),
     "unknown target": ("x,yy\n1,a\n2,b\n", "has no column 'y'; did you mean 'yy'? its columns: x, yy"),
@@ -139,7 +139,7 @@ BAD_TABLES = {
         "x,y\n" + "1,a\n1,b\n" * 20,
         "no column to learn from besides 'y'; 'x' is constant",
     ),
-    "a first line without end": ("x" * 200_000, "names no columns (field larger than field limit"),
+    "a first line without end": ("x" * 200_000, "has no rows"),
     "a class too large": ("x,y\n" + "1,1e300\n2,5\n" * 10, "target 'y' is 1e+300 in data row 1, which is too large"),
     "only a target": ("y\n" + "a\nb\n" * 20, "no column to learn from besides 'y'"),
 }

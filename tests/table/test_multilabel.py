@@ -217,7 +217,7 @@ def test_predict_in_blocks_leaves_rows_empty_and_tells_drift(directory, frame, t
     cells = (frame["size"] + 5).cast(pl.String).to_list()
     cells[7], cells[200] = "tall", "inf"
     frame.with_columns(pl.Series("size", cells)).write_csv(tmp_path / "t.csv")
-    with pytest.warns(UserWarning, match="column 'size' has mean"):
+    with pytest.warns(UserWarning, match="column 'size' lies outside of what was learned"):
         done = predict_table(directory, tmp_path / "t.csv", tmp_path / "said.csv")
     said = pl.read_csv(tmp_path / "said.csv")
     assert (done.rows, done.unscored, done.ignored) == (400, 2, ())

@@ -1,8 +1,8 @@
 """What is not finished never looks finished, and a killed run leaves nothing for long."""
 
-import os
 import resource
-import signal
+import subprocess
+import sys
 from concurrent.futures import ThreadPoolExecutor
 
 import polars as pl
@@ -13,60 +13,67 @@ pytest.importorskip("lightgbm")
 from counterpoise.errors import UserError
 from counterpoise.table.files import appended, write_table, write_text
 from counterpoise.table.model import bundle
-from counterpoise.table.unfinished import unfinished
 
 
 def left(directory):
     return sorted(one.name for one in directory.iterdir() if one.name.startswith(".counterpoise-"))
 
 
-def child(work):
-    """A process that is at `work` until it is killed; its number, once it has said that it has begun."""
-    reading, writing = os.pipe()
-    number = os.fork()
-    if number == 0:
-        try:
-            work(lambda: os.write(writing, b"."))
-        finally:
-            os._exit(1)
-    os.close(writing)
-    assert os.read(reading, 1) == b"."
-    os.close(reading)
-    return number
+BEGIN = """
+import signal, sys
+from pathlib import Path
 
+def begun():
+    print(".", flush=True)
+    signal.pause()
 
-def kill(number):
-    os.kill(number, signal.SIGKILL)
-    os.waitpid(number, 0)
+directory = Path(sys.argv[1])
+"""
+FILE_OF_ROWS = """
+import polars as pl
+from counterpoise.table.files import appended
 
+with appended(directory / "theirs.parquet") as append:
+    append(pl.DataFrame({"x": [1]}))
+    begun()
+"""
+WHOLE_DIRECTORY = """
+from counterpoise.table.model import bundle
 
-def file_of_rows(directory, begun):
-    with appended(directory / "theirs.parquet") as append:
-        append(pl.DataFrame({"x": [1]}))
+class Files(dict):
+    def items(self):
+        yield "a", b"1"
         begun()
-        signal.pause()
+
+bundle.write(directory / "theirs", Files())
+"""
+BARE = """
+from counterpoise.table.unfinished import unfinished
+
+with unfinished(directory / "x") as place:
+    (place / "sub").mkdir()
+    begun()
+"""
 
 
-def whole_directory(directory, begun):
-    class Files(dict):
-        def items(self):
-            yield "a", b"1"
-            begun()
-            signal.pause()
+def child(work, directory):
+    """A process that is at `work` until it is killed, once it has reported that it has begun.
 
-    bundle.write(directory / "theirs", Files())
-
-
-def bare(directory, begun):
-    with unfinished(directory / "x") as place:
-        (place / "sub").mkdir()
-        begun()
-        signal.pause()
+    It is a new one: in a copy of this process a thread of Polars may hold a lock for ever.
+    """
+    started = subprocess.Popen([sys.executable, "-c", BEGIN + work, str(directory)], stdout=subprocess.PIPE)
+    assert started.stdout.read(1) == b"."
+    return started
 
 
-@pytest.mark.parametrize("work", [file_of_rows, whole_directory, bare])
+def kill(started):
+    started.kill()
+    started.communicate()
+
+
+@pytest.mark.parametrize("work", [FILE_OF_ROWS, WHOLE_DIRECTORY, BARE], ids=["file of rows", "whole directory", "bare"])
 def test_what_a_killed_process_left_is_removed_and_what_a_living_one_writes_is_not(work, tmp_path):
-    number = child(lambda begun: work(tmp_path, begun))
+    number = child(work, tmp_path)
     (theirs,) = left(tmp_path)
     write_text("mine", tmp_path / "mine.txt")
     assert left(tmp_path) == [theirs]
@@ -92,16 +99,17 @@ def test_only_our_own_places_are_removed(tmp_path):
     assert {".counterpoise", "x.partial", "kept"} < {one.name for one in tmp_path.iterdir()}
 
 
-def made_and_killed(directory, begun):
-    """Killed between the making of its place and the lock on it."""
-    import counterpoise.table.unfinished as module
+KILLED_BEFORE_ITS_LOCK = """
+import counterpoise.table.unfinished as module
 
-    module._locked = lambda place, **_: (begun(), signal.pause()) if place.name.endswith(".partial") else 1
-    bare(directory, begun)
+module._locked = lambda place, **_: begun() if place.name.endswith(".partial") else 1
+with module.unfinished(directory / "x"):
+    pass
+"""
 
 
 def test_a_process_that_was_killed_before_it_had_its_lock_leaves_nothing_for_long(tmp_path):
-    kill(child(lambda begun: made_and_killed(tmp_path, begun)))
+    kill(child(KILLED_BEFORE_ITS_LOCK, tmp_path))
     assert len(left(tmp_path)) == 1
     write_text("mine", tmp_path / "mine.txt")
     assert left(tmp_path) == []

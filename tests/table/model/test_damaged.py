@@ -163,13 +163,13 @@ LONG = "y" * 200_000
 def test_a_short_row_beside_a_long_cell(text, tmp_path):
     (tmp_path / "t.csv").write_text(text)
     with pytest.warns(UserWarning, match="line 2.*2 fields where the header has 3"):
-        cp.table.read.read_table(tmp_path / "t.csv")
+        cp.table.reading.table.read_table(tmp_path / "t.csv")
 
 
 def test_a_row_that_is_too_long_is_named_beside_a_long_cell(tmp_path):
     (tmp_path / "t.csv").write_text(f"size,kind\n1,a\n2,{LONG}\n3,b,7\n")
     with pytest.raises(UserError, match="line 4 has 3 fields, the header 2"):
-        cp.table.read.read_table(tmp_path / "t.csv")
+        cp.table.reading.table.read_table(tmp_path / "t.csv")
 
 
 def slowly(text, quoted):

@@ -44,7 +44,7 @@ def learner(name, place, ran):
     def load(files, _, outputs):  # noqa: ARG001
         return Column(files["place"][0])
 
-    return Learner(name, name.title(), (), lambda _: LOSSES, {"default": {}}, fit, load)
+    return Learner(name, name.title(), (), ("place",), lambda _: LOSSES, {"default": {}}, fit, load)
 
 
 def course(deadline):

@@ -159,7 +159,7 @@ def test_a_result_that_another_run_wrote_meanwhile_is_seen_before_the_work(table
     out = tmp_path / "out"
     begin = Unfinished._begin
     monkeypatch.setattr(Unfinished, "_begin", lambda self: (begin(self), out.mkdir()))
-    monkeypatch.setattr(sys.modules[train_table.__module__], "_train", lambda *_: pytest.fail("worked in vain"))
+    monkeypatch.setattr(sys.modules[train_table.__module__], "_trained", lambda *_: pytest.fail("worked in vain"))
     with pytest.raises(UserError, match="exists already"):
         train_table(table, target="label", out=out)
     assert list(tmp_path.glob("out*")) == [out]

@@ -343,6 +343,8 @@ def _first_numbers(array: Array) -> str:
 
 def at_least_single(xp: Namespace, array: Array) -> Array:
     """Half-precision logits as float32, others as they are."""
+    if array.dtype == xp.float64:  # to spell a dtype takes longer than a sigmoid of one row
+        return array
     return xp.astype(array, xp.float32) if "float16" in str(array.dtype) else array
 
 

@@ -1,11 +1,14 @@
 """What a trained model does with frames: the same as the saved one, and explanations that add sense."""
 
+from dataclasses import replace
+
 import numpy as np
 import polars as pl
 import pytest
 
 import counterpoise as cp
 from counterpoise.errors import UserError
+from counterpoise.table.model import Member, posterior
 
 pytest.importorskip("lightgbm")
 pandas = pytest.importorskip("pandas")
@@ -116,3 +119,36 @@ def test_a_run_is_logged(result, tmp_path):
     found = mlflow.tracking.MlflowClient(str(tmp_path / "runs")).get_run(run)
     assert found.data.metrics["test_f1"] == pytest.approx(result.judged.metrics["f1"].value)
     assert found.data.params["target"] == "label"
+
+
+class Fixed:
+    """A learner that says what it was told."""
+
+    def __init__(self, said):
+        self.said = said
+
+    def logits(self, matrix):
+        return self.said[: len(matrix)]
+
+
+@pytest.mark.parametrize("rows", [1, 2, 7, 1000])
+@pytest.mark.parametrize(
+    "recipe, classes",
+    [
+        (lambda: cp.sigmoid.binary_cross_entropy(), None),
+        (lambda: cp.sigmoid.weighted(pos_weight=7.0), None),
+        (lambda: cp.sigmoid.focal(gamma=2.0), None),
+        (lambda: cp.softmax.weighted([100, 30, 9]), 3),
+    ],
+)
+def test_members_of_one_loss_say_the_same_together_as_each_alone(recipe, classes, rows):
+    rng = np.random.default_rng(0)
+    shape, shared = (rows,) if classes is None else (rows, classes), recipe()
+    said = [rng.normal(size=shape, scale=4.0), rng.normal(size=shape).astype(np.float32), rng.normal(size=shape)]
+    alone = [Member(str(k), "fixed", recipe(), share, Fixed(said[k])) for k, share in enumerate((0.5, 0.3, 0.2))]
+    together = [replace(one, recipe=shared) for one in alone]
+    matrix = np.zeros((rows, 1))
+    expected = posterior(tuple(alone), matrix)
+    np.testing.assert_array_equal(posterior(tuple(together), matrix), expected)
+    by_hand = sum(one.share * one.recipe.posterior(one.fitted.said).astype(np.float64) for one in alone)
+    np.testing.assert_array_equal(expected, by_hand)

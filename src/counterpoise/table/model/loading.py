@@ -129,9 +129,11 @@ def _model(held: Held, folder: str, facts: dict[str, Any], schema: Schema, targe
     """A model of one target, whose files are in a folder."""
     where = str(held.path / folder / DECISION)
     classes, threshold = tuple(facts["classes"]), facts["threshold"]
-    members = []
+    members: list[Member] = []
     for place, one in enumerate(facts["members"]):
-        recipe = checked_recipe(one["recipe"], len(classes), f"{inside(where, 'members')}[{place}].recipe")
+        found = checked_recipe(one["recipe"], len(classes), f"{inside(where, 'members')}[{place}].recipe")
+        alike = (other.recipe for other in members if other.recipe.to_dict() == found.to_dict())
+        recipe = next(alike, found)  # members of one loss share it, and `posterior` calls it once
         own = folder + folder_of(place, one["learner"], len(facts["members"]))
         fitted = _fitted(held, own, one["learner"], schema, 1 if len(classes) == 2 else len(classes))
         members.append(Member(one["label"], one["learner"], recipe, one["share"], fitted))

@@ -151,7 +151,11 @@ class Model:
     def probability(self, matrix: NDArray[np.float64]) -> NDArray[np.float64]:
         """The same from the feature matrix."""
         mixed = posterior(self.members, matrix)
-        return mixed if mixed.ndim == 2 else np.stack([1 - mixed, mixed], axis=1)
+        if mixed.ndim == 2:
+            return mixed
+        both = np.empty((len(mixed), 2))
+        both[:, 0], both[:, 1] = 1 - mixed, mixed
+        return both
 
     def explain(self, frame: Any, *, as_of: Any = None) -> pl.DataFrame:
         """How much each column moved each row: log odds with its value, less those with a typical value in its place.
@@ -189,9 +193,17 @@ def posterior(members: tuple[Member, ...], matrix: NDArray[np.float64]) -> NDArr
     """The members' honest probabilities, mixed: (N,) of the positive class of two, else (N, C)."""
     if not members:
         raise UserError("the model has no members")
-    return np.asarray(
-        sum(one.share * np.asarray(one.recipe.posterior(one.fitted.logits(matrix)), np.float64) for one in members)
-    )
+    alike: dict[Any, list[tuple[Member, NDArray[Any]]]] = {}
+    for one in members:
+        logits = one.fitted.logits(matrix)
+        alike.setdefault((id(one.recipe), logits.dtype, logits.ndim), []).append((one, logits))
+    honest: dict[int, NDArray[np.float64]] = {}
+    for group in alike.values():  # a call costs more than what it computes of one row
+        rows = [logits for _, logits in group]
+        found = group[0][0].recipe.posterior(rows[0] if len(rows) == 1 else np.concatenate(rows))
+        parts = np.asarray(found, np.float64).reshape(len(group), len(matrix), *rows[0].shape[1:])
+        honest |= {id(one): part for (one, _), part in zip(group, parts, strict=True)}
+    return np.asarray(sum(one.share * honest[id(one)] for one in members))
 
 
 def naive(members: tuple[Member, ...], matrix: NDArray[np.float64]) -> NDArray[np.float64]:

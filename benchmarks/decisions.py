@@ -35,6 +35,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import OneHotEncoder, StandardScaler
 
 from benchmarks import results
+from counterpoise import goals
 from counterpoise.decide.threshold import best_threshold
 from counterpoise.goals import Confusion, Constraint, Goal
 from counterpoise.sklearn import GoalClassifier
@@ -274,7 +275,7 @@ def measure(job: tuple[Table, str, int], folder: Path) -> list[Outcome]:
     plain, balanced = (Fits(rows, partial(MODELS[model], *shape, weight)) for weight in (None, "balanced"))
     outcomes = []
     for text in GOALS:
-        goal = Goal.parse(text)
+        goal = goals.goal(text)
         can = reachable(rows.target[judge] == 1, plain.predict(learn, judge)[:, 1], goal)
         for method in METHODS:
             flagged, promised, unmet = decide(method, goal, plain, balanced, learn, judge, seed)
@@ -337,7 +338,7 @@ def by_other_goal(outcomes: Sequence[Outcome]) -> Iterator[str]:
 
 def _goals(outcomes: Iterable[Outcome], *, bounded: bool) -> list[str]:
     return [
-        goal for goal in dict.fromkeys(one.goal for one in outcomes) if bool(Goal.parse(goal).constraints) == bounded
+        goal for goal in dict.fromkeys(one.goal for one in outcomes) if bool(goals.goal(goal).constraints) == bounded
     ]
 
 
@@ -350,18 +351,18 @@ def by_table(outcomes: Sequence[Outcome]) -> Iterator[str]:
             cells = []
             for method in METHODS:
                 found = _of(outcomes, goal, method, table)
-                kept = f"{sum(one.kept for one in found)}/{len(found)}, " if Goal.parse(goal).constraints else ""
+                kept = f"{sum(one.kept for one in found)}/{len(found)}, " if goals.goal(goal).constraints else ""
                 cells.append(f"{kept}{np.mean([one.value for one in found]):.3f}")
             yield f"| {table} | {goal} | {' | '.join(cells)} |"
 
 
 def summary(outcomes: Sequence[Outcome]) -> Iterator[str]:
     """All goals with a bound together: how often it was kept, and on how many tables more or less often than tuned."""
-    goals = _goals(outcomes, bounded=True)
-    pairs = [(goal, table) for goal in goals for table in dict.fromkeys(one.table for one in outcomes)]
+    bounded = _goals(outcomes, bounded=True)
+    pairs = [(goal, table) for goal in bounded for table in dict.fromkeys(one.table for one in outcomes)]
     tuned = [sum(one.kept for one in _of(outcomes, goal, TUNED, table)) for goal, table in pairs]
     for method in METHODS:
-        found = [one for one in outcomes if one.method == method and one.goal in goals]
+        found = [one for one in outcomes if one.method == method and one.goal in bounded]
         kept = [sum(one.kept for one in _of(outcomes, goal, method, table)) for goal, table in pairs]
         more = sum(own > other for own, other in zip(kept, tuned, strict=True))
         less = sum(own < other for own, other in zip(kept, tuned, strict=True))

@@ -26,6 +26,7 @@ import numpy as np
 from scipy.special import expit, logit, ndtr, stdtr
 
 from benchmarks import results
+from counterpoise import goals
 from counterpoise.decide import choose_threshold
 from counterpoise.decide.threshold import best_threshold
 from counterpoise.goals import Confusion, Goal
@@ -110,7 +111,7 @@ class Row:
 
     def oracle(self) -> float:
         """The best value of the objective that keeps the bounds in truth; 0 where none does."""
-        goal = Goal.parse(self.goal)
+        goal = goals.goal(self.goal)
         at = self.truth(expit(np.linspace(-25, 25, 100_001)))
         kept = np.all([one.shortfall(at) == 0 for one in goal.constraints], axis=0) & (at.alerts > 1e-9)
         return float(np.max(goal.value(at)[kept], initial=0.0))
@@ -183,7 +184,7 @@ class Outcome:
 
 def tally(row: Row, thresholds: Sequence[float | None], plain: Sequence[float]) -> Tally:
     """None stands for no promise: worth nothing in `value`, the plain threshold's in `value_else_empirical`."""
-    goal = Goal.parse(row.goal)
+    goal = goals.goal(row.goal)
     promised = np.array([threshold is not None for threshold in thresholds])
     chosen = np.array([other if one is None else one for one, other in zip(thresholds, plain, strict=True)])
     at = row.truth(chosen)
@@ -204,7 +205,7 @@ def violated(goal: Goal, at: Confusion) -> Any:
 
 def measure(row: Row, sets: int) -> Outcome:
     """One row of the table."""
-    goal = Goal.parse(row.goal)
+    goal = goals.goal(row.goal)
     ours: list[float | None] = []
     plain = []
     found: dict[str, list[float | None]] = {name: [] for name in METHODS}

@@ -20,6 +20,7 @@ import numpy as np
 
 from benchmarks import results
 from benchmarks.guarantee import CONFIDENCE, HEAVY, HONEST, SLACK, TIED, Row
+from counterpoise import goals
 from counterpoise.decide import ReviewBand, choose_review_band
 from counterpoise.goals import Confusion, Goal
 
@@ -66,7 +67,7 @@ def kept(goal: Goal, at: Confusion, reviewed: float) -> bool:
 
 def measure(row: Row, sets: int) -> Outcome:
     """One row of the table."""
-    goal = Goal.parse(row.goal)
+    goal = goals.goal(row.goal)
     uneven = np.ones(row.rows)
     uneven[0] += 1e-9  # weights that differ allow no promise, so the band is the plain one
     found: dict[str, list[tuple[bool, float, float]]] = {"promised": [], "plain": []}

@@ -4,7 +4,7 @@ from contextlib import contextmanager
 
 import pytest
 
-from counterpoise import _kernels
+import counterpoise._kernels as _kernels
 
 HERE = _kernels.instruction_sets()
 

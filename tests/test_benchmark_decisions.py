@@ -6,6 +6,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from counterpoise import goals
+
 pl = pytest.importorskip("polars")
 pytest.importorskip("lightgbm")
 LogisticRegression = pytest.importorskip("sklearn.linear_model").LogisticRegression
@@ -27,7 +29,7 @@ from benchmarks.decisions import (  # noqa: E402
     surely_broken,
 )
 
-from counterpoise.goals import Constraint, Goal  # noqa: E402
+from counterpoise.goals import Constraint  # noqa: E402
 
 TABLE = Table("made", "yes", ("answer",))
 
@@ -78,7 +80,7 @@ def test_what_the_tuning_is_scored_by():
         ("recall where precision >= 0.8 and fpr <= 0.4", -0.3),
         ("cost fn=8 fp=4", -2.0),
     ]:
-        assert decisions.scorer(Goal.parse(goal))._score_func(truth, flagged) == pytest.approx(value)
+        assert decisions.scorer(goals.goal(goal))._score_func(truth, flagged) == pytest.approx(value)
 
 
 def test_counts_and_judgement():
@@ -88,9 +90,9 @@ def test_counts_and_judgement():
     at = counted(truth, flagged)
     assert (at.tp, at.fp, at.fn, at.tn) == (45, 55, 55, 845)
     # 45 of 100: the exact 95 % interval is 0.350 to 0.553 (Clopper and Pearson, by scipy)
-    assert judged(at, Goal.parse("recall where precision >= 0.5")) == (False, False)
-    assert judged(at, Goal.parse("recall where precision >= 0.56")) == (False, True)
-    assert judged(at, Goal.parse("recall where precision >= 0.4")) == (True, False)
+    assert judged(at, goals.goal("recall where precision >= 0.5")) == (False, False)
+    assert judged(at, goals.goal("recall where precision >= 0.56")) == (False, True)
+    assert judged(at, goals.goal("recall where precision >= 0.4")) == (True, False)
     assert surely_broken(at, Constraint("fpr", 0.04)) and not surely_broken(at, Constraint("fpr", 0.05))
     assert surely_broken(at, Constraint("alerts", 0.08)) and not surely_broken(at, Constraint("alerts", 0.09))
     assert not surely_broken(counted(truth, np.zeros(1000, bool)), Constraint("precision", 0.5))
@@ -99,8 +101,8 @@ def test_counts_and_judgement():
 def test_what_can_be_reached():
     truth = np.repeat([False, True], [90, 10])
     rising = np.linspace(0, 1, 100)
-    assert decisions.reachable(truth, rising, Goal.parse("recall where precision >= 0.5"))
-    assert not decisions.reachable(truth, 1 - rising, Goal.parse("recall where precision >= 0.5"))
+    assert decisions.reachable(truth, rising, goals.goal("recall where precision >= 0.5"))
+    assert not decisions.reachable(truth, 1 - rising, goals.goal("recall where precision >= 0.5"))
 
 
 def test_one_split_is_measured(folder, monkeypatch):

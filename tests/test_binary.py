@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from counterpoise import _kernels
+import counterpoise._kernels as _kernels
 
 NATIVE = Path(__file__).parents[1] / "native"
 FLAGS = {

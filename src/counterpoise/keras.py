@@ -4,7 +4,7 @@ from typing import Any
 
 from counterpoise.errors import UserError
 from counterpoise.losses.arguments import Arguments, arguments_of, check_recipe
-from counterpoise.losses.loss import reduced, with_mask
+from counterpoise.losses.definition import reduced, with_mask
 from counterpoise.losses.reduction import check_reduction
 from counterpoise.rates.average import Average
 from counterpoise.rates.settings import RateSettings

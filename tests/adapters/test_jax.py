@@ -12,7 +12,7 @@ import pytest
 import counterpoise as cp
 from cases import COUNTS, RECIPES, SIGMOID, SOFTMAX, name_of
 from counterpoise.jax import loss
-from counterpoise.losses.loss import composed
+from counterpoise.losses.definition import composed
 
 EVERYTHING = next(recipe for recipe in SOFTMAX if recipe.name == "everything by pair")
 LOGITS = np.random.default_rng(1).normal(size=(6, 4)).astype(np.float32)

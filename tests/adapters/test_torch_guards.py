@@ -6,7 +6,7 @@ import torch
 
 import counterpoise as cp
 from counterpoise.errors import UserError
-from counterpoise.losses.loss import composed
+from counterpoise.losses.definition import composed
 from counterpoise.recipes import SoftmaxRecipe
 
 FOCAL, BINARY = cp.softmax.focal(), cp.sigmoid.focal()

@@ -9,7 +9,7 @@ from torch.utils.checkpoint import checkpoint
 
 import counterpoise as cp
 from cases import CASES, RECIPES, SIGMOID, SOFTMAX, case_id, name_of
-from counterpoise.losses.loss import composed
+from counterpoise.losses.definition import composed
 from counterpoise.torch import Loss
 
 every_recipe = pytest.mark.parametrize("recipe", RECIPES, ids=name_of)

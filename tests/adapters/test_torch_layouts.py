@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import counterpoise as cp
-from counterpoise.losses.loss import composed
+from counterpoise.losses.definition import composed
 from counterpoise.torch import Loss
 from far_apart import BEYOND, far_apart, needs_lazy_memory
 from layouts import ACCURACY, calls, close_to

@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 
+from counterpoise import goals
 from counterpoise.decide import choose_review_band, choose_threshold, for_class
 from counterpoise.errors import UserError
-from counterpoise.goals import Goal
 
 CLASSES = ["honest", "very bad", "fraud"]
 
@@ -22,7 +22,7 @@ def test_the_two_class_problem(scored):
     target, probability = scored
     one = for_class("recall of fraud where precision of fraud >= 0.5 and fpr of fraud <= 1%", CLASSES, *scored)
     assert one.place == 2
-    assert one.goal == Goal.parse("recall where precision >= 0.5 and fpr <= 0.01")
+    assert one.goal == goals.goal("recall where precision >= 0.5 and fpr <= 0.01")
     decision = choose_threshold(one.target, one.probability, one.goal)
     flagged = decision.apply(one.probability)
     chosen = one.classes(probability, flagged)

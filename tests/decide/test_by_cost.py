@@ -5,9 +5,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from counterpoise import goals
 from counterpoise.decide import choose_threshold, decide_by_cost
 from counterpoise.errors import UserError
-from counterpoise.goals import Cost, CostMatrix, Goal, RowCosts
+from counterpoise.goals import Cost, CostMatrix, RowCosts
 
 COST = st.integers(-20, 20)
 
@@ -50,7 +51,7 @@ def test_on_honest_probabilities_no_threshold_is_cheaper():
     rng = np.random.default_rng(0)
     p = rng.beta(0.2, 4, 50_000)
     target = rng.random(50_000) < p
-    goal = Goal.parse("cost fn=50 fp=10 tp=5")
+    goal = goals.goal("cost fn=50 fp=10 tp=5")
     flagged = decide_by_cost(p, goal.costs)
     spent = np.where(flagged, np.where(target, 5, 10), np.where(target, 50, 0)).mean()
     assert spent == pytest.approx(choose_threshold(target, p, goal).value, rel=0.005)

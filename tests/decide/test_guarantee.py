@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from counterpoise import goals
 from counterpoise.decide import choose_threshold, measure_binary, rows_needed
 from counterpoise.decide.binomial import least_right, p_value
 from counterpoise.decide.guarantee import _fallback, _sequence
@@ -50,7 +51,7 @@ def true_rates(threshold, prevalence=0.05, distance=2.5):
     ],
 )
 def test_promises_are_made_and_kept(text):
-    goal, draws = Goal.parse(text), 300
+    goal, draws = goals.goal(text), 300
     broken, promised, plain_broken, value = 0, 0, 0, 0.0
     for seed in range(draws):
         target, score = draw(seed)
@@ -89,7 +90,7 @@ def test_no_promise_without_an_exact_test(seed, rows, digits, confidence, text):
     target, score = draw(seed, rows, prevalence=0.4, digits=digits)
     if not 0 < target.sum() < rows:
         return
-    goal = Goal.parse(f"f1 where {text}")
+    goal = goals.goal(f"f1 where {text}")
     decision = choose_threshold(target, score, goal, confidence)
     flagged = decision.apply(score)
     assert (flagged & target).sum() == decision.confusion.tp
@@ -140,7 +141,7 @@ def test_a_promise_of_recall_goes_as_far_as_it_finds_more_and_no_further():
 def test_the_sequence_does_not_see_the_labels(digits):
     target, score = draw(3, digits=digits)
     shuffled = np.random.default_rng(0).permutation(target)
-    goal = Goal.parse("recall where precision >= 0.5 and fpr <= 0.02 and alerts <= 10%")
+    goal = goals.goal("recall where precision >= 0.5 and fpr <= 0.02 and alerts <= 10%")
     ours, other = (_sequence(sweep(one, score), goal.constraints, 0.05) for one in (target, shuffled))
     np.testing.assert_array_equal(ours.thresholds, other.thresholds)
     np.testing.assert_array_equal(ours.levels, other.levels)
@@ -244,7 +245,7 @@ def test_why_nothing_is_promised(target, score, goal, reason):
     decision = choose_threshold(target, score, goal)
     assert not decision.promised
     assert reason in decision.reason
-    assert decision.threshold == best_threshold(target, score, Goal.parse(goal))
+    assert decision.threshold == best_threshold(target, score, goals.goal(goal))
 
 
 def test_weights_that_differ_get_no_promise_and_equal_ones_do():

@@ -5,6 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from counterpoise import goals
 from counterpoise.decide import choose_class_thresholds, measure_binary, measure_multiclass
 from counterpoise.decide.measured import rates_of, share
 from counterpoise.decide.multiclass import confusion_matrix, decide_classes, summary
@@ -95,11 +96,11 @@ PERFECT = (np.repeat([0, 1], [50, 3]), np.repeat([0.1, 0.9], [50, 3]))
 
 @pytest.mark.parametrize("goal", ["cost fn=20 fp=1", "mcc", "g_mean", "f2", "macro_f1", "average_precision"])
 def test_three_of_three_is_no_certainty(goal):
-    found = measure_binary(*PERFECT, 0.5, Goal.parse(goal))
+    found = measure_binary(*PERFECT, 0.5, goals.goal(goal))
     for name, one in found.items():
         assert one.low < one.high, name
         assert one.low <= one.value <= one.high, name
-    name = Goal.parse(goal).objective
+    name = goals.goal(goal).objective
     if name == "cost":  # a fourth positive may be missed as well as not: Beta(3.5, 0.5) leaves 0.57 to 1
         assert found["cost"].high > 0.3
     else:
@@ -128,7 +129,7 @@ def test_intervals_of_few_positives_cover():
     rng = np.random.default_rng(4)
     truth = np.repeat([0, 1], [100, 5])
     covered = {"roc_auc": 0, "cost": 0}
-    goal = Goal.parse("cost fn=20 fp=1")
+    goal = goals.goal("cost fn=20 fp=1")
     for _ in range(60):
         score = np.clip(0.4 + 0.2 * truth + 0.1 * rng.normal(size=105), 0, 1)
         found = measure_binary(truth, score, 0.5, goal)
@@ -181,7 +182,7 @@ def test_bad_classes_are_refused(target, score, prior, message):
 
 
 def test_a_binary_goal_is_refused():
-    goal = Goal.parse("recall where precision >= 0.5")
+    goal = goals.goal("recall where precision >= 0.5")
     with pytest.raises(UserError, match="needs two classes"):
         choose_class_thresholds([0, 1, 2], np.eye(3), goal)
 
@@ -244,7 +245,7 @@ COUNTS = [
 @pytest.mark.parametrize("counts", COUNTS, ids=str)
 @pytest.mark.parametrize("goal", ["f1", "f0.5", "mcc", "cost fn=9 fp=1", "cost fn=9 fp=1 tp=-5 tn=-0.1", "macro_f1"])
 def test_an_estimate_is_no_end_of_its_interval_without_a_reason(counts, goal):
-    found = rates_of(Confusion(*counts), Goal.parse(goal))
+    found = rates_of(Confusion(*counts), goals.goal(goal))
     assert all(explained(one) for one in found.values())
     if counts[0] == 5 and counts[1] == 0:
         assert found["recall"].why == "all of 5 rows"

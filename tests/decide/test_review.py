@@ -8,11 +8,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.special import ndtr
 
+from counterpoise import goals
 from counterpoise.decide import choose_review_band
 from counterpoise.decide.review_guarantee import most_between
 from counterpoise.decide.threshold import best_threshold
 from counterpoise.errors import UserError
-from counterpoise.goals import Confusion, Goal
+from counterpoise.goals import Confusion
 
 GOALS = [
     "precision >= 0.9 and recall >= 0.8",
@@ -66,7 +67,7 @@ def rank(goal, target, score, lower, upper):
 @settings(max_examples=40, deadline=None)  # of each of the goals
 @given(batch=scored())
 def test_no_other_band_is_better(text, batch):
-    goal, (target, score) = Goal.parse(text), batch
+    goal, (target, score) = goals.goal(text), batch
     band = choose_review_band(target, score, goal)
     ends = [*np.unique(score), 2.0]
     every = [rank(goal, target, score, *pair) for pair in itertools.combinations_with_replacement(ends, 2)]
@@ -87,7 +88,7 @@ def test_no_other_band_is_better(text, batch):
 def test_without_review_it_is_the_threshold(batch):
     target, score = batch
     band = choose_review_band(target, score, "f1 where recall >= 0.5 with review <= 0")
-    assert band.lower == band.upper == best_threshold(target, score, Goal.parse("f1 where recall >= 0.5"))
+    assert band.lower == band.upper == best_threshold(target, score, goals.goal("f1 where recall >= 0.5"))
 
 
 @given(batch=scored(), repeats=st.lists(st.integers(0, 3), min_size=11, max_size=11))
@@ -135,7 +136,7 @@ def true_rates(band, prevalence=0.1, apart=2.5):
     ],
 )
 def test_what_is_promised_holds(text):
-    rng, goal = np.random.default_rng(0), Goal.parse(text)
+    rng, goal = np.random.default_rng(0), goals.goal(text)
     promised = broken = 0
     for _ in range(200):
         band = choose_review_band(*binormal(rng, 3000), goal, confidence=0.9)

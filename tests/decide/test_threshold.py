@@ -5,11 +5,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from counterpoise import goals
 from counterpoise.decide import choose_review_band, choose_threshold
 from counterpoise.decide.sweep import NOTHING, sweep_rows, sweep_weighted
 from counterpoise.decide.threshold import best_threshold
 from counterpoise.errors import UserError
-from counterpoise.goals import Confusion, Goal
+from counterpoise.goals import Confusion
 
 pytest.importorskip("scipy.special")
 
@@ -61,7 +62,7 @@ def feasible_and_score(goal, target, score, threshold, weight):
 @settings(deadline=None)
 @given(batch=scored(), weights=st.none() | st.lists(st.integers(0, 3), min_size=12, max_size=12))
 def test_no_other_threshold_is_better(text, batch, weights):
-    goal = Goal.parse(text)
+    goal = goals.goal(text)
     target, score = batch
     weight = np.ones(len(target)) if weights is None else np.array(weights[: len(target)], float)
     if min(weight[target == 1].sum(), weight[target == 0].sum()) == 0:
@@ -91,14 +92,14 @@ def test_a_weight_is_a_repetition(batch, repeats):
     times = np.array(repeats[: len(target)])
     if not (times[target == 1].sum() and times[target == 0].sum()):
         return
-    goal = Goal.parse("f1")
+    goal = goals.goal("f1")
     weighted = choose_threshold(target, score, goal, sample_weight=times)
     repeated = choose_threshold(np.repeat(target, times), np.repeat(score, times), goal)
     assert weighted.value == pytest.approx(repeated.value)
 
 
 def test_among_equals_the_fewest_are_flagged():
-    assert choose_threshold([1, 0, 0], [0.9, 0.5, 0.1], Goal.parse("recall")).confusion.fp == 0
+    assert choose_threshold([1, 0, 0], [0.9, 0.5, 0.1], goals.goal("recall")).confusion.fp == 0
 
 
 @pytest.mark.parametrize(
@@ -111,36 +112,36 @@ def test_among_equals_the_fewest_are_flagged():
     ],
 )
 def test_what_cannot_be_met_is_said(goal, reason):
-    decision = choose_threshold([0, 1, 0], [0.5, 0.5, 0.5], Goal.parse(goal))
+    decision = choose_threshold([0, 1, 0], [0.5, 0.5, 0.5], goals.goal(goal))
     assert not decision.met
     assert decision.reason.startswith("this goal cannot be met here: ")
     assert reason in decision.reason
 
 
 def test_two_bounds_that_exclude_each_other():
-    decision = choose_threshold([0, 1, 0, 1], [0.9, 0.8, 0.3, 0.2], Goal.parse("f1 where recall >= 1 and fpr <= 0.4"))
+    decision = choose_threshold([0, 1, 0, 1], [0.9, 0.8, 0.3, 0.2], goals.goal("f1 where recall >= 1 and fpr <= 0.4"))
     assert decision.reason.endswith("the lowest fpr where recall >= 1.0 is 1.000")
 
 
 def test_a_goal_met_by_flagging_nothing_says_so():
-    decision = choose_threshold([0, 1], [0.9, 0.1], Goal.parse("recall where fpr <= 0"))
+    decision = choose_threshold([0, 1], [0.9, 0.1], goals.goal("recall where fpr <= 0"))
     assert decision.met
     assert "flags nothing" in decision.reason
 
 
 def test_a_ranking_takes_the_threshold_of_f1():
     target, score = [0, 0, 1, 0, 1], [0.1, 0.2, 0.3, 0.7, 0.9]
-    ranked = choose_threshold(target, score, Goal.parse("average_precision"))
-    assert ranked.threshold == choose_threshold(target, score, Goal.parse("f1")).threshold
+    ranked = choose_threshold(target, score, goals.goal("average_precision"))
+    assert ranked.threshold == choose_threshold(target, score, goals.goal("f1")).threshold
     assert "judges the order" in ranked.reason
 
 
 def test_scores_that_only_rounding_tells_apart_are_one():
     low, high = 0.3, 0.1 + 0.2
     assert low < high
-    decision = choose_threshold([0, 1, 0], [low, high, 0.1], Goal.parse("f1"))
-    assert decision.threshold == choose_threshold([0, 1, 0], [low, low, 0.1], Goal.parse("f1")).threshold == 0.2
-    apart = choose_threshold([0, 1], [low, low * (1 + 1e-11)], Goal.parse("f1"))
+    decision = choose_threshold([0, 1, 0], [low, high, 0.1], goals.goal("f1"))
+    assert decision.threshold == choose_threshold([0, 1, 0], [low, low, 0.1], goals.goal("f1")).threshold == 0.2
+    apart = choose_threshold([0, 1], [low, low * (1 + 1e-11)], goals.goal("f1"))
     assert low < apart.threshold <= low * (1 + 1e-11)
 
 
@@ -160,7 +161,7 @@ def test_sorting_scores_with_their_labels_is_sorting_their_places(scores, seed):
 
 @pytest.mark.parametrize("top", [0.3, 1.0])
 def test_what_flags_nothing_here_flags_nothing_anywhere(top):
-    decision = choose_threshold([1, 0], [top, top], Goal.parse("recall where fpr <= 0"))
+    decision = choose_threshold([1, 0], [top, top], goals.goal("recall where fpr <= 0"))
     assert decision.threshold == NOTHING
     assert not decision.apply([top, 1.0]).any()
     assert not (np.ones(1, np.float32) >= np.float32(decision.threshold)).any()
@@ -194,5 +195,5 @@ def test_what_flags_nothing_here_flags_nothing_anywhere(top):
 )
 def test_bad_input(target, score, weight, message):
     with pytest.raises(UserError) as error:
-        choose_threshold(target, score, Goal.parse("f1"), sample_weight=weight)
+        choose_threshold(target, score, goals.goal("f1"), sample_weight=weight)
     assert message in str(error.value)

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 import counterpoise as cp
+from counterpoise import goals
 from counterpoise.decide.measured import measure_binary, ranking
 from counterpoise.decide.threshold import best_threshold, decision_at
 from counterpoise.goals import CostMatrix, Goal
@@ -88,7 +89,7 @@ SEEDS = range(8)
 @pytest.mark.parametrize("goal", GOALS)
 def test_threshold(goal):
     for seed in SEEDS:
-        assert_alike(best_threshold(target, score, Goal.parse(goal), weight) for target, score, weight in ways(seed))
+        assert_alike(best_threshold(target, score, goals.goal(goal), weight) for target, score, weight in ways(seed))
         found = [cp.decide.choose_threshold(*rows[:2], goal, sample_weight=rows[2]) for rows in unwhole(seed)]
         assert_alike([one.threshold, one.value, one.met, one.promised] for one in found)
 

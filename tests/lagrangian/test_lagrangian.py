@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 import counterpoise as cp
 import counterpoise.torch
+from counterpoise import goals
 from counterpoise.decide.threshold import best_threshold, decision_at
 from counterpoise.goals import Confusion, Constraint, Goal
 from counterpoise.lagrangian import GoalState, Lagrangian, goal_loss, judged, judged_at_best
@@ -34,7 +35,7 @@ def test_weights_of_an_objective_are_its_slopes(text, r, f, prior):
     """Central differences of Goal.value by the two rates."""
     if text == "mcc" and r < f + 0.02:
         return  # worse than chance the best MCC lies elsewhere than down the slope
-    goal, counts = Goal.parse(text), [round(1e9 * (1 - prior)), round(1e9 * prior)]
+    goal, counts = goals.goal(text), [round(1e9 * (1 - prior)), round(1e9 * prior)]
     lagrangian = Lagrangian(goal, counts, warm_up=0)
     pos, neg = lagrangian.weights(at_rates(lagrangian, r, f))
     prior, h = lagrangian.prior, 1e-5
@@ -102,7 +103,7 @@ def test_a_trained_threshold_is_the_best_one(text):
         optimizer.step()
         if step >= 250:
             late.append(criterion.judge(score + bias.detach(), target))
-    probability, goal = torch.sigmoid(score), Goal.parse(text)
+    probability, goal = torch.sigmoid(score), goals.goal(text)
     best = decision_at(best_threshold(target, probability, goal), target, probability, goal)
     assert np.mean([one.shortfall for one in late]) < 0.02
     assert abs(np.mean([one.value for one in late]) - best.value) < 0.04

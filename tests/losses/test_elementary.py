@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from mpmath import mpf
 
-from counterpoise import _kernels
+import counterpoise._kernels as _kernels
 from instruction_sets import computed_by, every_instruction_set
 
 FUNCTIONS = ["exp", "log", "log1p", "expm1"]  # by the kernel's numbers

@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import counterpoise as cp
-from counterpoise.losses.loss import composed
+from counterpoise.losses.definition import composed
 from counterpoise.recipes import SoftmaxRecipe
 from instruction_sets import computed_by, every_instruction_set
 from layouts import ACCURACY, calls, close_to, recipe_of

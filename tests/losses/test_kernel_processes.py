@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 import counterpoise as cp
-from counterpoise import _kernels
+import counterpoise._kernels as _kernels
 from counterpoise.losses.kernel import threads_here
 from instruction_sets import HERE
 

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from counterpoise import _kernels
+import counterpoise._kernels as _kernels
 from instruction_sets import computed_by, every_instruction_set
 from trees import forests, kernel_arguments, rows
 

@@ -6,6 +6,8 @@ import numpy as np
 import polars as pl
 import pytest
 
+from counterpoise import goals
+
 pytest.importorskip("lightgbm")
 
 
@@ -55,12 +57,11 @@ def table(tmp_path_factory):
 @pytest.fixture(scope="session")
 def trained(table, tmp_path_factory):
     """The directory and the facts of one binary training."""
-    from counterpoise.goals import Goal
     from counterpoise.table import train_table
 
     out = tmp_path_factory.mktemp("out") / "model"
     facts = train_table(
-        table, target="label", goal=Goal.parse("recall where precision >= 0.4"), learners=("lightgbm",), out=out
+        table, target="label", goal=goals.goal("recall where precision >= 0.4"), learners=("lightgbm",), out=out
     )
     return out, facts
 

@@ -10,6 +10,7 @@ import numpy as np
 import polars as pl
 import pytest
 
+from counterpoise import goals
 from counterpoise.errors import UserError
 from counterpoise.goals import Goal
 from counterpoise.recipes import from_dict
@@ -174,7 +175,7 @@ def test_noise_does_not_win(other, chosen):
 def test_a_broken_promise_costs():
     from counterpoise.goals import Confusion
 
-    goal = Goal.parse("recall where precision >= 0.5")
+    goal = goals.goal("recall where precision >= 0.5")
     assert penalised(goal, Confusion(tp=10, fp=90, fn=0, tn=0)) < 0.5
     assert penalised(goal, Confusion(tp=0, fp=0, fn=10, tn=90)) == 0.0
 
@@ -182,7 +183,7 @@ def test_a_broken_promise_costs():
 def test_a_broken_promise_costs_as_much_as_the_largest_cost():
     from counterpoise.goals import Confusion
 
-    goal = Goal.parse("cost fn=1 fp=1000 where recall >= 0.9")
+    goal = goals.goal("cost fn=1 fp=1000 where recall >= 0.9")
     missed = Confusion(tp=0, fp=0, fn=10, tn=90)
     kept = Confusion(tp=10, fp=20, fn=0, tn=70)
     assert penalised(goal, kept) > penalised(goal, missed)
@@ -277,7 +278,7 @@ def test_prediction_without_hard_links(by_kind, tmp_path, monkeypatch):
 @pytest.mark.parametrize("goal", ["average_precision", "cost fn=20 fp=1", "f2", "recall where alerts <= 10%"])
 def test_every_kind_of_goal(tmp_path, goal, imbalanced):
     imbalanced(150).write_parquet(tmp_path / "t.parquet")
-    facts = train_table(tmp_path / "t.parquet", target="label", goal=Goal.parse(goal), out=tmp_path / "out")
+    facts = train_table(tmp_path / "t.parquet", target="label", goal=goals.goal(goal), out=tmp_path / "out")
     assert facts.goal.objective in facts.judged.metrics
     assert json.loads((tmp_path / "out" / "decision.json").read_text())["goal"] == str(facts.goal)
 
@@ -289,7 +290,7 @@ def test_a_goal_that_cannot_be_met_is_a_result(tmp_path):
     facts = train_table(
         tmp_path / "t.parquet",
         target="y",
-        goal=Goal.parse("recall where precision >= 0.99"),
+        goal=goals.goal("recall where precision >= 0.99"),
         out=tmp_path / "o",
     )
     assert not facts.judged.met

@@ -6,6 +6,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from counterpoise import goals
 from counterpoise.decide.multiclass import check_class_probability, checked_classes
 from counterpoise.decide.rows import real_numbers
 from counterpoise.errors import UserError, nearest_name
@@ -100,7 +101,7 @@ def for_class(goal: Goal | str, classes: Sequence[object], target: ArrayLike, pr
     >>> choose_threshold(one.target, one.probability, one.goal).apply(one.probability)
     array([False,  True, False])
     """
-    wanted = Goal.parse(goal)
+    wanted = goals.goal(goal)
     wanted.check_served("for_class", "class", "review")
     if isinstance(classes, str) or not isinstance(classes, Iterable):
         raise UserError(f"classes is {classes!r}; pass the names of the columns, in their order")

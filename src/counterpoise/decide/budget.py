@@ -5,6 +5,7 @@ import math
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from counterpoise import goals
 from counterpoise.decide.rows import check_probability, real_numbers, whole_number
 from counterpoise.errors import UserError
 from counterpoise.goals import Goal
@@ -82,7 +83,7 @@ def within_budget(probability: ArrayLike, goal: Goal | str) -> NDArray[np.bool_]
     >>> within_budget([0.2, 0.9, 0.7, 0.8, 0.1], "recall where alerts <= 40%")
     array([False,  True, False,  True, False])
     """
-    wanted = Goal.parse(goal)
+    wanted = goals.goal(goal)
     wanted.check_served("within_budget")
     if wanted.objective != "recall" or [one.rate for one in wanted.constraints] != ["alerts"]:
         raise UserError(

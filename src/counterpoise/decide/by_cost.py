@@ -3,6 +3,7 @@
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from counterpoise import goals
 from counterpoise.decide.multiclass import check_class_probability
 from counterpoise.decide.rows import check_probability, real_numbers
 from counterpoise.errors import UserError
@@ -95,7 +96,7 @@ def _cheapest_class(scores: NDArray[np.float64], costs: CostMatrix) -> NDArray[n
 
 
 def _costs_of(goal: Goal | str) -> Cost | CostMatrix:
-    wanted = Goal.parse(goal)
+    wanted = goals.goal(goal)
     if wanted.costs is None:
         raise UserError(f"goal {str(wanted)!r} has no costs; decide_by_cost takes one such as 'cost fn=500 fp=10'")
     return wanted.costs

@@ -26,6 +26,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from counterpoise import goals
 from counterpoise.decide.binomial import special
 from counterpoise.decide.multiclass import (
     check_multiclass_goal,
@@ -210,7 +211,7 @@ def measure_binary(
     >>> str(found["recall"]), str(found["average_precision"])
     ('1.000 [0.025, 1.000]', '1.000 [0.235, 1.000]')
     """
-    goal = Goal.parse(goal)
+    goal = goals.goal(goal)
     goal.check_served("measure_binary")
     truth, scores, _ = checked_rows(target, probability)
     cut = one_number("threshold", threshold)
@@ -297,7 +298,7 @@ def measure_multiclass(
     >>> str(recall[0]), found["macro_f1"].value
     ('1.000 [0.158, 1.000]', 1.0)
     """
-    goal = Goal.parse(goal)
+    goal = goals.goal(goal)
     check_multiclass_goal(goal)
     truth, scores = checked_classes(target, probability)
     classes = scores.shape[1]

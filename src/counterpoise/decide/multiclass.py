@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from counterpoise import goals
 from counterpoise.decide.rows import check_weight, real_numbers
 from counterpoise.errors import UserError
 from counterpoise.goals import MULTICLASS, Goal
@@ -153,7 +154,7 @@ def choose_class_thresholds(
     >>> chosen.apply([[0.6, 0.4], [0.9, 0.1]])
     array([1, 0])
     """
-    goal = Goal.parse(goal)
+    goal = goals.goal(goal)
     check_multiclass_goal(goal)
     truth, scores = checked_classes(target, probability)
     if sample_weight is not None:

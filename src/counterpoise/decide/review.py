@@ -12,6 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from counterpoise import goals
 from counterpoise.decide.binomial import checked_confidence
 from counterpoise.decide.measured import Measured, rates_of, share
 from counterpoise.decide.review_guarantee import Limits, Places, certified_limits
@@ -130,7 +131,7 @@ def choose_review_band(
     >>> band.promised, str(band.rates["review"])
     (True, '0.206 [0.194, 0.219]')
     """
-    wanted = Goal.parse(goal)
+    wanted = goals.goal(goal)
     wanted.check_served("choose_review_band", "review")
     if "review" not in wanted.needs:
         raise UserError(

@@ -66,7 +66,8 @@ def certified_limits(rows: Sweep, goal: Goal, confidence: float) -> list[Limits]
     --------
     >>> from counterpoise.decide.sweep import sweep
     >>> rows = sweep([0] * 500 + [1] * 50, np.linspace(0, 1, 550))
-    >>> certified_limits(rows, Goal.parse("precision >= 0.5 and recall >= 0.8"), 0.95)  # of 74 flagged, 24 are false
+    >>> from counterpoise.goals import goal
+    >>> certified_limits(rows, goal("precision >= 0.5 and recall >= 0.8"), 0.95)  # of 74 flagged, 24 are false
     [Limits(least_found=46.0, last_upper=74, most_reviewed=inf)]
     """
     bounds = [one.bound for one in goal.constraints if one.rate == "recall"]

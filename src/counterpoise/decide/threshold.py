@@ -10,6 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from counterpoise import goals
 from counterpoise.decide.binomial import checked_confidence
 from counterpoise.decide.guarantee import Certified, certify, missing_positives
 from counterpoise.decide.measured import Measured, rates_of
@@ -138,7 +139,7 @@ def choose_threshold(
     >>> choose_threshold([0, 1, 0], [0.5, 0.5, 0.9], "recall where precision >= 0.5").reason
     'this goal cannot be met here: the highest precision with at least one alert is 0.333'
     """
-    wanted = Goal.parse(goal)
+    wanted = goals.goal(goal)
     wanted.check_served("choose_threshold")
     sure = checked_confidence(confidence)
     rows, per_count = sweep_or_weighted(target, probability, sample_weight)
@@ -181,7 +182,8 @@ def best_threshold(
 
     Examples
     --------
-    >>> best_threshold([0, 0, 1, 0, 1], [0.1, 0.2, 0.3, 0.7, 0.9], Goal.parse("f1"))
+    >>> from counterpoise.goals import goal
+    >>> best_threshold([0, 0, 1, 0, 1], [0.1, 0.2, 0.3, 0.7, 0.9], goal("f1"))
     0.25
     """
     rows = sweep(target, probability, sample_weight)
@@ -201,7 +203,8 @@ def known_threshold(goal: Goal, prior: float) -> float | None:
 
     Examples
     --------
-    >>> known_threshold(Goal.parse("cost fn=9 fp=1"), 0.2), known_threshold(Goal("balanced_accuracy"), 0.2)
+    >>> from counterpoise.goals import goal
+    >>> known_threshold(goal("cost fn=9 fp=1"), 0.2), known_threshold(Goal("balanced_accuracy"), 0.2)
     (0.1, 0.2)
     """
     if goal.constraints or goal.needs:

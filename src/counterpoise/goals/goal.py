@@ -57,10 +57,11 @@ class Goal:
 
     Examples
     --------
-    >>> goal = Goal.parse("recall where precision >= 50% and alerts <= 0.1")
-    >>> goal.objective, [str(constraint) for constraint in goal.constraints]
+    >>> from counterpoise.goals import goal
+    >>> found = goal("recall where precision >= 50% and alerts <= 0.1")
+    >>> found.objective, [str(constraint) for constraint in found.constraints]
     ('recall', ['precision >= 0.5', 'alerts <= 0.1'])
-    >>> Goal.parse(str(goal)) == goal
+    >>> goal(str(found)) == found
     True
     """
 
@@ -103,19 +104,6 @@ class Goal:
                 "should be best (recall where precision >= 0.9)"
             )
 
-    @classmethod
-    def parse(cls, text: "str | Goal") -> "Goal":
-        """The same as `counterpoise.goal`.
-
-        Examples
-        --------
-        >>> Goal.parse("f_2")
-        Goal(objective='f2', constraints=(), costs=None, of=None, review=None)
-        """
-        from counterpoise.goals.parse import goal  # it needs this class
-
-        return goal(text)
-
     @property
     def ranking(self) -> bool:
         """Whether the goal judges the order of the scores only, so that no threshold enters it."""
@@ -132,7 +120,8 @@ class Goal:
 
         Examples
         --------
-        >>> Goal.parse("cost fn=amount fp=10").columns
+        >>> from counterpoise.goals import goal
+        >>> goal("cost fn=amount fp=10").columns
         ('amount',)
         """
         return self.costs.columns if isinstance(self.costs, Cost) else ()
@@ -143,7 +132,8 @@ class Goal:
 
         Examples
         --------
-        >>> Goal.parse("recall of fraud where precision of fraud >= 0.5 and fpr of 'very bad' <= 1%").classes
+        >>> from counterpoise.goals import goal
+        >>> goal("recall of fraud where precision of fraud >= 0.5 and fpr of 'very bad' <= 1%").classes
         ('fraud', 'very bad')
         """
         matrix = self.costs.classes if isinstance(self.costs, CostMatrix) else ()
@@ -156,7 +146,8 @@ class Goal:
 
         Examples
         --------
-        >>> Goal.parse("cost fn=amount fp=10 with review <= 1%").needs
+        >>> from counterpoise.goals import goal
+        >>> goal("cost fn=amount fp=10 with review <= 1%").needs
         ('columns', 'review')
         """
         matrix = isinstance(self.costs, CostMatrix)
@@ -170,9 +161,10 @@ class Goal:
 
         Examples
         --------
-        >>> Goal.parse("recall of fraud where precision of fraud >= 0.5").class_of_interest
+        >>> from counterpoise.goals import goal
+        >>> goal("recall of fraud where precision of fraud >= 0.5").class_of_interest
         'fraud'
-        >>> Goal.parse("macro_f1 where recall of fraud >= 0.5").class_of_interest
+        >>> goal("macro_f1 where recall of fraud >= 0.5").class_of_interest
         """
         spoken = {one.of for one in self.constraints} | (set() if self.objective == REVIEW else {self.of})
         return spoken.pop() if len(spoken) == 1 else None
@@ -182,7 +174,8 @@ class Goal:
 
         Examples
         --------
-        >>> str(Goal.parse("recall of fraud where precision of fraud >= 0.5").without_class())
+        >>> from counterpoise.goals import goal
+        >>> str(goal("recall of fraud where precision of fraud >= 0.5").without_class())
         'recall where precision >= 0.5'
         """
         return replace(self, of=None, constraints=tuple(replace(one, of=None) for one in self.constraints))
@@ -199,7 +192,8 @@ class Goal:
 
         Examples
         --------
-        >>> Goal.parse("f1 of fraud").check_served("choose_threshold")
+        >>> from counterpoise.goals import goal
+        >>> goal("f1 of fraud").check_served("choose_threshold")
         Traceback (most recent call last):
         ...
         counterpoise.errors.UserError: goal 'f1 of fraud' is not for choose_threshold: it names a class; make it the \
@@ -215,7 +209,8 @@ positive class and leave 'of' away
 
         Examples
         --------
-        >>> Goal.parse("cost fn=5 fp=1").label, Goal.parse("roc_auc of fraud").label
+        >>> from counterpoise.goals import goal
+        >>> goal("cost fn=5 fp=1").label, goal("roc_auc of fraud").label
         ('cost per row', 'roc auc of fraud')
         """
         if self.objective == "cost":
@@ -256,7 +251,8 @@ positive class and leave 'of' away
 
         Examples
         --------
-        >>> float(Goal.parse("cost fn=500 fp=10").score(Confusion(tp=8, fp=10, fn=2, tn=80)))
+        >>> from counterpoise.goals import goal
+        >>> float(goal("cost fn=500 fp=10").score(Confusion(tp=8, fp=10, fn=2, tn=80)))
         -11.0
         """
         return -self.value(confusion) if self.minimise else self.value(confusion)
@@ -266,7 +262,8 @@ positive class and leave 'of' away
 
         Examples
         --------
-        >>> float(Goal.parse("cost fn=500 fp=10 tp=-100").magnitude(Confusion(tp=8, fp=10, fn=2, tn=80)))
+        >>> from counterpoise.goals import goal
+        >>> float(goal("cost fn=500 fp=10 tp=-100").magnitude(Confusion(tp=8, fp=10, fn=2, tn=80)))
         19.0
         """
         if not isinstance(self.costs, Cost):

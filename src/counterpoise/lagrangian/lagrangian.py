@@ -28,6 +28,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from counterpoise import goals
 from counterpoise.arrays import Array, Namespace, namespace, numpy_namespace
 from counterpoise.errors import UserError
 from counterpoise.goals import Confusion, Constraint, Cost, Goal
@@ -35,7 +36,7 @@ from counterpoise.losses import loss
 from counterpoise.losses.arguments import Arguments, arguments_of
 from counterpoise.losses.replicas import ALONE, Replicas
 from counterpoise.recipes import SigmoidRecipe
-from counterpoise.recipes.parameters import one_number
+from counterpoise.recipes.numbers import one_number
 from counterpoise.recipes.sigmoid_recipe import positive_share
 from counterpoise.ties import ROUNDING
 from counterpoise.weights import ClassCounts, LabelCounts, as_class_counts
@@ -81,7 +82,8 @@ class Progress:
 
     Examples
     --------
-    >>> found = Progress(Goal.parse("recall where precision >= 0.5"), Confusion(tp=0.1, fp=0.05, fn=0.1, tn=0.75))
+    >>> from counterpoise.goals import goal
+    >>> found = Progress(goal("recall where precision >= 0.5"), Confusion(tp=0.1, fp=0.05, fn=0.1, tn=0.75))
     >>> found.value, found.feasible
     (0.5, True)
     """
@@ -121,7 +123,8 @@ def shortfall(goal: Goal, confusion: Confusion) -> NDArray[np.float64]:
     Examples
     --------
     >>> some = Confusion(tp=np.array([0, 1]), fp=np.array([0, 3]), fn=3, tn=3)
-    >>> shortfall(Goal.parse("recall where precision >= 0.5"), some)
+    >>> from counterpoise.goals import goal
+    >>> shortfall(goal("recall where precision >= 0.5"), some)
     array([ inf, 0.25])
     """
     short = np.sum([one.shortfall(confusion) for one in goal.constraints], axis=0)
@@ -167,7 +170,7 @@ class Lagrangian:
     memory: float = field(init=False)
 
     def __init__(self, goal: Goal | str, counts: Any, robustness: float = 0.4, warm_up: float = 5.0) -> None:
-        goal = Goal.parse(goal) if isinstance(goal, str) else goal
+        goal = goals.goal(goal) if isinstance(goal, str) else goal
         check_trainable(goal)
         prior = float(positive_share(counts)) if not isinstance(counts, LabelCounts) else 0.0
         counts = as_class_counts(counts)
@@ -334,7 +337,8 @@ def check_trainable(goal: Any) -> None:
 
     Examples
     --------
-    >>> check_trainable(Goal.parse("recall"))
+    >>> from counterpoise.goals import goal
+    >>> check_trainable(goal("recall"))
     Traceback (most recent call last):
     ...
     counterpoise.errors.UserError: goal 'recall' is best where everything is flagged; add a constraint, as in \
@@ -372,7 +376,8 @@ def check_same_goal(goal: Goal, saved: str | None) -> None:
 
     Examples
     --------
-    >>> check_same_goal(Goal.parse("f1"), "f2")
+    >>> from counterpoise.goals import goal
+    >>> check_same_goal(goal("f1"), "f2")
     Traceback (most recent call last):
     ...
     counterpoise.errors.UserError: this state was learned for goal 'f2', not 'f1'; make the criterion with that goal, \

@@ -16,7 +16,7 @@ from counterpoise.lagrangian.lagrangian import (
     judged,
 )
 from counterpoise.lagrangian.threshold import Judged, judged_at_best
-from counterpoise.losses.loss import with_mask
+from counterpoise.losses.definition import with_mask
 from counterpoise.losses.on_keras import KerasLoss, replicas
 
 

@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from counterpoise import _kernels
+import counterpoise._kernels as _kernels
 from counterpoise.recipes import Recipe, SoftmaxRecipe
 
 TYPES = {"float16": 1, "bfloat16": 2, "float32": 3, "float64": 4, "int32": 5, "int64": 6}

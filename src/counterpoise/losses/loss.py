@@ -5,9 +5,7 @@ from typing import Any
 import numpy as np
 
 from counterpoise.arrays import Array
-from counterpoise.losses.definition import composed as composed
-from counterpoise.losses.definition import reduced as reduced
-from counterpoise.losses.definition import with_mask as with_mask
+from counterpoise.losses.definition import composed
 from counterpoise.losses.on_numpy import numpy_loss
 from counterpoise.losses.reduction import check_reduction
 from counterpoise.recipes import Recipe

@@ -15,9 +15,10 @@ import numpy as np
 from jax import numpy as jnp
 from jax.sharding import PartitionSpec
 
-from counterpoise import _kernels
+import counterpoise._kernels as _kernels
 from counterpoise.arrays.on_jax import spec_of
 from counterpoise.losses.arguments import arguments_of
+from counterpoise.losses.definition import composed
 from counterpoise.losses.jax_shards import Spread, by_kernel_where_it_runs, spread_of
 from counterpoise.losses.kernel import REDUCTIONS, parameters, threads_here
 from counterpoise.losses.reduction import denominator
@@ -147,8 +148,6 @@ def _is_plain(array: Any, shape: tuple[int, ...], dtypes: tuple[str, ...]) -> bo
 
 
 def _definition(call: Call, logits: Any, target: Any, sample_weight: Any, normalizer: Any) -> Any:
-    from counterpoise.losses.loss import composed
-
     return composed(
         logits,
         target,

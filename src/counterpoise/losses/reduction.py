@@ -13,7 +13,7 @@ import numpy as np
 from counterpoise.arrays import Array, Namespace, namespace, value_text
 from counterpoise.errors import UserError, nearest_name
 from counterpoise.losses.arguments import Arguments
-from counterpoise.recipes.parameters import one_number
+from counterpoise.recipes.numbers import one_number
 
 REDUCTIONS = ("none", "sum", "mean", "weighted_mean", "nonzero_mean")
 

@@ -18,7 +18,7 @@ from counterpoise.rates.counted import (
 from counterpoise.rates.counts import Counts, soft_counts
 from counterpoise.rates.memory import Memory, remembered
 from counterpoise.rates.ranked import average_precision, partial_auc, roc_auc
-from counterpoise.rates.rate import ROWS, of_counts
+from counterpoise.rates.row import ROWS, of_counts
 
 names = tuple(ROWS)
 """The names of all rates."""

@@ -10,7 +10,7 @@ import numpy as np
 
 from counterpoise.arrays import Array, Float64Array, Namespace
 from counterpoise.errors import UserError, nearest_name
-from counterpoise.recipes.parameters import per_class
+from counterpoise.recipes.numbers import per_class
 
 AVERAGES = ("macro", "micro", "weighted", "none")
 Average = str | int

@@ -11,7 +11,7 @@ from typing import NamedTuple
 from counterpoise.arrays import Array
 from counterpoise.errors import UserError
 from counterpoise.rates.counts import Counts
-from counterpoise.recipes.parameters import one_number
+from counterpoise.recipes.numbers import one_number
 
 
 class Memory(NamedTuple):

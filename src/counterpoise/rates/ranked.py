@@ -11,7 +11,7 @@ from counterpoise.rates.average import ratio
 from counterpoise.rates.entries import Entries
 from counterpoise.rates.pairs import LOGISTIC, SIGMOID, pair_sum, precision_sum, squared_hinge_sum
 from counterpoise.rates.rate import positive_number, rate
-from counterpoise.recipes.parameters import one_number
+from counterpoise.recipes.numbers import one_number
 
 PairLoss = Callable[[Namespace, Array, Array, Array, float], Array]
 

@@ -11,8 +11,8 @@ from counterpoise.rates.average import Average, check_average
 from counterpoise.rates.counts import counts_of
 from counterpoise.rates.entries import entries_of
 from counterpoise.rates.memory import Memory, checked_decay, remembered
-from counterpoise.rates.rate import row_named
-from counterpoise.recipes.parameters import per_class
+from counterpoise.rates.row import row_named
+from counterpoise.recipes.numbers import per_class
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from counterpoise.errors import UserError, nearest_name
-from counterpoise.recipes.parameters import parsed
 from counterpoise.recipes.sigmoid_recipe import SigmoidRecipe
 from counterpoise.recipes.softmax_recipe import SoftmaxRecipe
+from counterpoise.recipes.stored import rebuilt, rebuilt_from_text
 
 Recipe = SoftmaxRecipe | SigmoidRecipe
 
@@ -131,14 +131,8 @@ def from_dict(plain: Mapping[str, Any]) -> Recipe:
     >>> from_dict({"family": "sigmoid", "pos_weight": 9.0})
     sigmoid(pos_weight=9)
     """
-    families: dict[str, type[SoftmaxRecipe] | type[SigmoidRecipe]] = {
-        "softmax": SoftmaxRecipe,
-        "sigmoid": SigmoidRecipe,
-    }
-    family = plain.get("family")
-    if family not in families:
-        raise nearest_name("recipe family", family, families)
-    return families[family].from_dict(plain)
+    found: Recipe = rebuilt(plain)
+    return found
 
 
 def from_json(text: str) -> Recipe:
@@ -149,4 +143,5 @@ def from_json(text: str) -> Recipe:
     >>> from_json('{"family": "sigmoid", "pos_weight": 9.0}')
     sigmoid(pos_weight=9)
     """
-    return from_dict(parsed(text))
+    found: Recipe = rebuilt_from_text(text)
+    return found

@@ -8,16 +8,17 @@ import numpy as np
 import torch
 
 from counterpoise.arrays.on_torch import fixed
-from counterpoise.recipes.named import Recipe, from_json
+from counterpoise.recipes.parameters import Parameters
+from counterpoise.recipes.stored import rebuilt_from_text
 
 
 @torch.compiler.assume_constant_result  # type: ignore[untyped-decorator]
-def text_of(recipe: Recipe) -> str:
+def text_of(recipe: Parameters) -> str:
     """The recipe as JSON; the compiler takes it as a constant for as long as this recipe is the one that is used."""
     return recipe.to_json()
 
 
-recipe_of = lru_cache(maxsize=64)(from_json)
+recipe_of = lru_cache(maxsize=64)(rebuilt_from_text)
 """The recipe that a text stands for, the same object in every call."""
 
 
@@ -38,7 +39,7 @@ def _posterior_node(logits: torch.Tensor, recipe: str, prior: Any, class_axis: i
     return recipe_of(recipe)._posterior(logits, fixed(prior), fixed(class_axis))
 
 
-def posterior_on_torch(recipe: Recipe, logits: torch.Tensor, prior: Any, class_axis: int) -> Any:
+def posterior_on_torch(recipe: Parameters, logits: torch.Tensor, prior: Any, class_axis: int) -> Any:
     """The posterior of a recipe; arguments as in its method."""
     if torch.compiler.is_compiling() and not is_array(prior):
         return _posterior_node(logits, text_of(recipe), prior, class_axis)

@@ -7,65 +7,8 @@ from typing import Any, ClassVar, Self
 
 import numpy as np
 
-from counterpoise.arrays import Float64Array, value_text
+from counterpoise.arrays import Array
 from counterpoise.errors import UserError, nearest_name
-from counterpoise.weights import ClassCounts
-from counterpoise.weights.by_class import in_class_order
-
-PerClass = Any
-"""One number, or one number per class."""
-
-
-def per_class(
-    name: str, value: Any, *, low: float = -np.inf, above: float = -np.inf, dimensions: int = 1
-) -> Float64Array:
-    """A read-only float64 copy of a parameter that is one number or has one per class, in class order or by index."""
-    value = in_class_order(name, value)
-    try:
-        array = np.array(value, dtype=np.float64)
-    except (TypeError, ValueError):
-        raise UserError(f"{name} must be numbers; found {value_text(value)}") from None
-    if array.ndim > dimensions:
-        raise UserError(f"{name} must have at most {dimensions} dimension(s); found shape {array.shape}")
-    for place, number in np.ndenumerate(array):
-        where = f"{name}[{', '.join(map(str, place))}]" if place else name
-        if not np.isfinite(number):
-            raise UserError(f"{where} is {number}; it must be finite")
-        if number < low or number <= above:
-            bound = f"at least {low:g}" if number < low else f"greater than {above:g}"
-            raise UserError(f"{where} is {number:g}; it must be {bound}")
-    array.setflags(write=False)
-    return array
-
-
-def one_number(
-    name: str,
-    value: Any,
-    *,
-    low: float = -np.inf,
-    above: float = -np.inf,
-    high: float = np.inf,
-    below: float = np.inf,
-) -> float:
-    """A parameter that is one finite number, within [low, high] and (above, below)."""
-    try:
-        number = float(value)
-    except (TypeError, ValueError):
-        raise UserError(f"{name} must be one number; found {value_text(value)}") from None
-    if not np.isfinite(number) or not low <= number <= high or not above < number < below:
-        lower = f"above {above:g}" if np.isfinite(above) else f"at least {low:g}" if np.isfinite(low) else ""
-        upper = f"below {below:g}" if np.isfinite(below) else f"at most {high:g}" if np.isfinite(high) else ""
-        raise UserError(f"{name} is {number:g}; it must be {' and '.join(filter(None, ('finite', lower, upper)))}")
-    return number
-
-
-def posterior_of(recipe: Any, logits: Any, prior: Any, class_axis: int) -> Any:
-    """The posterior of a recipe; in a program that PyTorch compiles one node."""
-    if type(logits).__module__.startswith("torch"):
-        from counterpoise.recipes.on_torch import posterior_on_torch
-
-        return posterior_on_torch(recipe, logits, prior, class_axis)
-    return recipe._posterior(logits, prior, class_axis)
 
 
 class Parameters:
@@ -157,6 +100,10 @@ class Parameters:
         """The recipe from the JSON that `to_json` wrote."""
         return cls.from_dict(parsed(text))
 
+    def _posterior(self, logits: Array, prior: Any, class_axis: int) -> Array:
+        """The posterior, computed at once; each family has its own."""
+        raise NotImplementedError
+
     def _loss_parameters(self) -> str:
         plain = self.to_dict()
         plain.pop("name", None)
@@ -178,14 +125,6 @@ class Parameters:
         return f"{title}({', '.join(f'{name}={_short(value)}' for name, value in plain.items())})"
 
 
-def _short(value: Any) -> str:
-    if not isinstance(value, list):
-        return f"{value:.6g}" if isinstance(value, float) else repr(value)
-    shown = [_short(item) for item in value[:8]]
-    more = [f"… {len(value)} in all"] if len(value) > 8 else []
-    return f"[{', '.join(shown + more)}]"
-
-
 def parsed(text: str) -> Mapping[str, Any]:
     """A recipe's JSON as a mapping."""
     try:
@@ -197,11 +136,9 @@ def parsed(text: str) -> Mapping[str, Any]:
     return plain
 
 
-def prior_of(name: str, prior: Any, classes: int | None = None) -> Float64Array:
-    """A prior given by a user, or counts, as checked shares that sum to 1."""
-    shares = per_class(name, prior.prior if isinstance(prior, ClassCounts) else prior, low=0.0)
-    if shares.shape != (shares.size if classes is None else classes,):
-        raise UserError(f"{name} must have {classes or shares.size} shares, one per class; found shape {shares.shape}")
-    if abs(shares.sum() - 1) > 1e-6:
-        raise UserError(f"{name} sums to {shares.sum():g}; class shares sum to 1")
-    return shares
+def _short(value: Any) -> str:
+    if not isinstance(value, list):
+        return f"{value:.6g}" if isinstance(value, float) else repr(value)
+    shown = [_short(item) for item in value[:8]]
+    more = [f"… {len(value)} in all"] if len(value) > 8 else []
+    return f"[{', '.join(shown + more)}]"

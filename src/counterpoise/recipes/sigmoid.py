@@ -7,7 +7,7 @@ import numpy as np
 
 from counterpoise.errors import UserError, warn_about_weights
 from counterpoise.recipes.named import named
-from counterpoise.recipes.parameters import one_number, per_class
+from counterpoise.recipes.numbers import one_number, per_class
 from counterpoise.recipes.sigmoid_recipe import SigmoidRecipe, positive_share
 from counterpoise.weights import ClassCounts, LabelCounts
 from counterpoise.weights import pos_weight as negatives_per_positive

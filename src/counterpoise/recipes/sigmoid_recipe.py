@@ -15,13 +15,17 @@ from counterpoise.arrays import Array, Float64Array, Namespace
 from counterpoise.errors import UserError
 from counterpoise.recipes.derived import derived, kept
 from counterpoise.recipes.logits import checked_logits, refuse_bad_logits
+from counterpoise.recipes.numbers import PerClass, one_number, per_class, prior_of
 from counterpoise.recipes.odds import shifted_logit
-from counterpoise.recipes.parameters import Parameters, PerClass, one_number, per_class, posterior_of, prior_of
+from counterpoise.recipes.parameters import Parameters
+from counterpoise.recipes.posterior import posterior_of
 from counterpoise.recipes.shape import Shape
+from counterpoise.recipes.stored import stored_family
 from counterpoise.weights import ClassCounts, LabelCounts, as_class_counts
 from counterpoise.weights.by_class import class_indices, keyed
 
 
+@stored_family
 @dataclass(frozen=True, slots=True, weakref_slot=True, kw_only=True, eq=False, repr=False)
 class SigmoidRecipe(Parameters):
     """What a sigmoid loss does with its logits. Each default changes nothing: plain binary cross-entropy.

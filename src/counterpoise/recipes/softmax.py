@@ -8,7 +8,7 @@ import numpy as np
 from counterpoise.arrays import Float64Array
 from counterpoise.errors import UserError
 from counterpoise.recipes.named import named
-from counterpoise.recipes.parameters import one_number, per_class
+from counterpoise.recipes.numbers import one_number, per_class
 from counterpoise.recipes.softmax_recipe import SoftmaxRecipe
 from counterpoise.weights import ClassCounts, as_class_counts, class_weights, resolve_weight
 from counterpoise.weights.by_class import in_class_order

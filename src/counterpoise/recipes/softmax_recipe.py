@@ -16,14 +16,18 @@ from counterpoise.errors import UserError, nearest_name
 from counterpoise.recipes.constant import best_constant_logits
 from counterpoise.recipes.derived import derived, kept
 from counterpoise.recipes.logits import checked_logits, refuse_bad_logits
+from counterpoise.recipes.numbers import PerClass, one_number, per_class, prior_of
 from counterpoise.recipes.odds import odds_against_all
-from counterpoise.recipes.parameters import Parameters, PerClass, one_number, per_class, posterior_of, prior_of
+from counterpoise.recipes.parameters import Parameters
+from counterpoise.recipes.posterior import posterior_of
 from counterpoise.recipes.shape import Shape
+from counterpoise.recipes.stored import stored_family
 from counterpoise.weights import ClassCounts, as_class_counts
 
 WEIGHT_BY = ("true", "predicted", "pair")
 
 
+@stored_family
 @dataclass(frozen=True, slots=True, weakref_slot=True, kw_only=True, eq=False, repr=False)
 class SoftmaxRecipe(Parameters):
     """What a softmax loss does with its logits. Each default changes nothing: plain cross-entropy.

@@ -17,6 +17,7 @@ from sklearn.utils import get_tags, indexable
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import _check_sample_weight, _num_samples, check_is_fitted, column_or_1d
 
+from counterpoise import goals
 from counterpoise.decide import (
     AgainstRest,
     Calibrator,
@@ -163,7 +164,7 @@ class GoalClassifier(MetaEstimatorMixin, ClassifierMixin, BaseEstimator):  # typ
             For a goal that cannot be read or does not suit the classes, an estimator without probabilities, too few
             rows of a class.
         """
-        self.goal_ = Goal.parse(self.goal)
+        self.goal_ = goals.goal(self.goal)
         checked_confidence(self.confidence)
         _check_served(self.goal_)
         if not hasattr(self.estimator, "predict_proba"):
@@ -378,7 +379,7 @@ class GoalClassifier(MetaEstimatorMixin, ClassifierMixin, BaseEstimator):  # typ
         of_estimator = get_tags(self.estimator)
         tags.input_tags.sparse = of_estimator.input_tags.sparse
         tags.input_tags.allow_nan = of_estimator.input_tags.allow_nan
-        goal = Goal.parse(self.goal)
+        goal = goals.goal(self.goal)
         tags.classifier_tags.multi_class = goal.objective in MULTICLASS or bool(goal.classes)
         return tags
 

@@ -21,7 +21,7 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 
 from counterpoise.losses import loss_and_gradient
 from counterpoise.recipes import Recipe, SoftmaxRecipe
-from counterpoise.recipes.parameters import one_number
+from counterpoise.recipes.numbers import one_number
 from counterpoise.sklearn.classifier import RecipeChoice, RecipeClassifier, best_constant, logits_of, score_columns
 
 Float64Array = NDArray[np.float64]

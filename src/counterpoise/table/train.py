@@ -10,6 +10,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
+from counterpoise import goals
 from counterpoise.errors import UserError
 from counterpoise.goals import Goal
 from counterpoise.table.asked import DEFAULT_BUDGET, DEFAULT_LEARNERS, Asked, class_of_interest, versions_of
@@ -173,7 +174,7 @@ def train(
     >>> result.predict(pl.DataFrame({"size": [-1.0, 2.0]})).tolist()
     ['no', 'yes']
     """
-    aim = Goal.parse(goal) if isinstance(goal, str) else goal
+    aim = goals.goal(goal) if isinstance(goal, str) else goal
     listed = tuple(_name("target", one) or "" for one in target) if isinstance(target, list | tuple) else ()
     asked = Asked(
         target=",".join(listed) if listed else _name("target", target) or "",

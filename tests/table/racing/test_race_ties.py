@@ -5,6 +5,7 @@ import polars as pl
 import pytest
 
 import counterpoise.table.features.text as text_module
+from counterpoise import goals
 from counterpoise.goals import Goal
 from counterpoise.recipes import sigmoid
 from counterpoise.table.features.schema import Schema
@@ -41,7 +42,7 @@ def entry(name, loss, seed, goal=0.0):
 @pytest.mark.parametrize("goal", ["f1", "average_precision", "cost fn=9 fp=1"])
 def test_of_contestants_that_are_alike_the_first_wins(goal):
     rows = Rows(np.zeros((40, 1)), CODES)
-    here = Race(rows, FOLD, COUNTS, Schema(()), Goal.parse(goal), 0, Trials(), 0.0, lambda *_: None)
+    here = Race(rows, FOLD, COUNTS, Schema(()), goals.goal(goal), 0, Trials(), 0.0, lambda *_: None)
     for seed in SEEDS:
         names = [("a", PLAIN), ("a", "focal"), ("b", PLAIN), ("b", "weighted"), ("c", PLAIN)]
         entries = [entry(*name, 10 * seed + k) for k, name in enumerate(names)]

@@ -11,6 +11,7 @@ import polars as pl
 import pytest
 
 import counterpoise as cp
+from counterpoise import goals
 from counterpoise.decide.measured import measure_binary
 from counterpoise.goals import Goal
 from counterpoise.table.audit.facts import Finding
@@ -215,7 +216,7 @@ def test_the_best_of_each_loss_is_shown_from_the_best_to_the_worst(trained):
 
 def test_a_broken_promise_is_said(trained):
     _, facts = trained
-    broken = replace(facts, goal=Goal.parse("recall where precision >= 0.999"))
+    broken = replace(facts, goal=goals.goal("recall where precision >= 0.999"))
     (section,) = [one for one in sections_of(broken) if one.anchor == "promises"]
     (grid,) = [one for one in section.blocks if isinstance(one, Grid)]
     assert grid.rows[0][0] == "precision >= 0.999" and grid.rows[0][-1] == "not kept" and grid.tones == ("bad",)

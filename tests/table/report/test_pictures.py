@@ -8,7 +8,7 @@ from xml.etree import ElementTree
 import numpy as np
 import pytest
 
-from counterpoise.goals import Goal
+from counterpoise import goals
 from counterpoise.table.report import pictures
 from counterpoise.table.report.stops import stops_of
 
@@ -28,7 +28,7 @@ def scored():
 @pytest.fixture(scope="module")
 def drawn(scored):
     target, probability, stops = scored
-    bounds = Goal.parse("recall where precision >= 0.4 and fpr <= 0.2").constraints
+    bounds = goals.goal("recall where precision >= 0.4 and fpr <= 0.2").constraints
     return {
         "precision-recall": pictures.precision_recall(target, probability, stops, bounds),
         "roc": pictures.roc(target, probability, stops, bounds),

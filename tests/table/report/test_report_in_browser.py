@@ -10,8 +10,8 @@ import numpy as np
 import polars as pl
 import pytest
 
+from counterpoise import goals
 from counterpoise.decide.measured import share
-from counterpoise.goals import Goal
 from counterpoise.table.report.page import heart, render
 from counterpoise.table.training.slices import slices_of
 
@@ -108,7 +108,7 @@ def test_the_slider_says_what_numpy_says(open_page, trained, size):
 
 def test_the_costs_can_be_changed(open_page, trained):
     judged = trained[1].judged
-    page = open_page(render(replace(trained[1], goal=Goal.parse("cost fn=500 fp=10"))))
+    page = open_page(render(replace(trained[1], goal=goals.goal("cost fn=500 fp=10"))))
     assert page.locator("[data-cost=fn]").input_value() == "500"
     flagged, positive = judged.probability >= judged.threshold, judged.target == 1
     fn, fp = np.sum(~flagged & positive), np.sum(flagged & ~positive)

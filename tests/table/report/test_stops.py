@@ -5,6 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from counterpoise import goals
 from counterpoise.decide.measured import mean_share, share
 from counterpoise.goals import Confusion, Cost, Goal
 from counterpoise.table.report.stops import cost_per_1000, costs_of, slider_data, stops_of
@@ -60,7 +61,7 @@ def test_with_equal_classes_and_costs_the_interval_is_that_of_the_balanced_accur
 def test_the_page_is_told_what_became_of_each_bound():
     target, probability = np.array([0] * 50 + [1] * 50), np.linspace(0, 1, 100)
     data = slider_data(
-        stops_of(target, probability, 0.5), Goal.parse("recall where precision >= 0.9 and alerts <= 0.6")
+        stops_of(target, probability, 0.5), goals.goal("recall where precision >= 0.9 and alerts <= 0.6")
     )
     precision, alerts = data["kept"]
     assert precision[data["chosen"]] == "kept" and precision[0] == "not kept" and precision[-2] == "kept, within noise"

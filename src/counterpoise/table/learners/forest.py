@@ -10,7 +10,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from counterpoise import _kernels
+import counterpoise._kernels as _kernels
 from counterpoise.losses.kernel import threads_here
 from counterpoise.table.learners.lightgbm_text import (
     CATEGORICAL,

@@ -14,9 +14,9 @@ from typing import Any
 import numpy as np
 import polars as pl
 
+from counterpoise import goals
 from counterpoise.decide.sweep import NOTHING
 from counterpoise.errors import UserError
-from counterpoise.goals import Goal
 from counterpoise.recipes import Recipe, from_dict
 from counterpoise.table.features.ages import AGE, PARTS, SINCE
 from counterpoise.table.features.reference_day import SIZES
@@ -148,7 +148,7 @@ def check_decision(facts: Mapping[str, Any], where: str) -> None:
     if kind not in (None, LABEL, MULTILABEL):
         refuse(kind, inside(where, "kind"), f"{MULTILABEL!r} or {LABEL!r}, or absent")
     _DECISION[kind](facts, where)
-    Goal.parse(facts["goal"])
+    goals.goal(facts["goal"])
     if "schema" in facts:
         _check_columns(facts["schema"]["columns"], f"{inside(where, 'schema')}.columns")
         _check_dates(facts["schema"], inside(where, "schema"))

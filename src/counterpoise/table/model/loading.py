@@ -6,8 +6,8 @@ from typing import Any
 
 import numpy as np
 
+from counterpoise import goals
 from counterpoise.errors import UserError
-from counterpoise.goals import Goal
 from counterpoise.table.features.schema import TEXT as TEXT_KIND
 from counterpoise.table.features.schema import Schema
 from counterpoise.table.learners import LEARNERS, Fitted
@@ -138,7 +138,7 @@ def _model(held: Held, folder: str, facts: dict[str, Any], schema: Schema, targe
         fitted = _fitted(held, own, one["learner"], schema, 1 if len(classes) == 2 else len(classes))
         members.append(Member(one["label"], one["learner"], recipe, one["share"], fitted))
     cut = float(threshold) if len(classes) == 2 else np.array([threshold[str(one)] for one in classes], np.float64)
-    ruling = Ruling(Goal.parse(facts["goal"]), cut, facts["promised"], facts["met"], facts["reason"])
+    ruling = Ruling(goals.goal(facts["goal"]), cut, facts["promised"], facts["met"], facts["reason"])
     model = Model(tuple(members), classes, ruling, schema, target, facts)
     typical = np.vstack([np.zeros(len(schema.features)), np.full(len(schema.features), np.nan)])
     if not np.isfinite(model.probability(typical)).all():

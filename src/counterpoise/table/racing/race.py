@@ -463,8 +463,8 @@ def penalised(goal: Goal, at: Confusion) -> float:
 
     Examples
     --------
-    >>> goal = Goal.parse("recall where precision >= 0.5")
-    >>> round(penalised(goal, Confusion(tp=4, fp=6, fn=0, tn=90)), 3)
+    >>> from counterpoise.goals import goal
+    >>> round(penalised(goal("recall where precision >= 0.5"), Confusion(tp=4, fp=6, fn=0, tn=90)), 3)
     0.8
     """
     short = sum(float(constraint.shortfall(at)) for constraint in goal.constraints)

@@ -134,7 +134,8 @@ def costs_of(goal: Goal) -> dict[str, float]:
 
     Examples
     --------
-    >>> costs_of(Goal.parse("cost fn=500 fp=10")), costs_of(Goal("f1"))
+    >>> from counterpoise.goals import goal
+    >>> costs_of(goal("cost fn=500 fp=10")), costs_of(Goal("f1"))
     ({'fn': 500.0, 'fp': 10.0, 'tp': 0.0, 'tn': 0.0}, {'fn': 1.0, 'fp': 1.0, 'tp': 0.0, 'tn': 0.0})
     """
     if isinstance(goal.costs, Cost) and not goal.costs.columns:

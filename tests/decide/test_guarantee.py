@@ -202,7 +202,7 @@ def test_missing_positives_would_do_and_a_third_of_one_bounds_would_not(text, ro
         few = choose_threshold(target, score, text)
         if few.promised or few.missing_positives is None:
             continue
-        assert f"about {few.missing_positives} more would do" in few.reason
+        assert f"about {few.missing_positives:,} more would be enough" in few.reason
         for promises, share in ((enough, 1.0), (too_few, 0.3)):
             more = round(rows * (1 + share * few.missing_positives / target.sum()))
             promises.append(choose_threshold(*draw(100 + seed, more, prevalence), text).promised)
@@ -234,7 +234,7 @@ def test_missing_positives_of_rates_that_one_test_settles(text, missing):
     "target, score, goal, reason",
     [
         ([0, 0, 1], [0.1, 0.2, 0.9], "recall where fpr <= 0.5", "1 positive row is too few"),
-        ([0, 0, 1, 1], [0.1, 0.2, 0.8, 0.9], "recall where precision >= 0.5", "2 positive rows are too few, about"),
+        ([0, 0, 1, 1], [0.1, 0.2, 0.8, 0.9], "recall where precision >= 0.5", "2 positive rows are too few; about"),
         ([0, 1, 0, 1], [0.5] * 4, "recall where precision >= 0.5", "no threshold does better than the bound"),
         ([0, 0, 1, 1], [0.1, 0.2, 0.8, 0.9], "f1", "without a bound in the goal nothing is promised"),
         ([0, 0, 1, 1], [0.8, 0.9, 0.1, 0.2], "f1 where precision >= 0.9", "this goal cannot be met here: "),

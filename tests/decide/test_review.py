@@ -164,7 +164,7 @@ def test_missing_positives_are_about_enough():
     goal = "recall where precision >= 0.9 with review <= 5%"
     band = choose_review_band(target, score, goal)
     assert not band.promised
-    assert f"about {band.missing_positives} more would do" in band.reason
+    assert f"about {band.missing_positives:,} more would be enough" in band.reason
     times = 1 + band.missing_positives / target.sum()
     more = choose_review_band(*binormal(np.random.default_rng(4), int(1.5 * times * 400)), goal)
     assert more.promised

@@ -15,6 +15,7 @@ from counterpoise.errors import UserError
 from counterpoise.ties import ROUNDING
 from counterpoise.weights import ClassCounts, LabelCounts
 from counterpoise.weights.by_class import in_class_order
+from counterpoise.wording import plural
 
 _TOLERANCE = 1e-10
 _MOST_STEPS = 200
@@ -197,6 +198,6 @@ def _refuse_flat(bend: Float64Array, share: Float64Array, rows: int) -> None:
     information = float(np.linalg.eigvalsh(root[:, None] * bend[np.ix_(held, held)] * root)[0])
     if information * rows < _FEWEST * (1 - ROUNDING):
         raise UserError(
-            f"the probabilities of {rows} {'row' if rows == 1 else 'rows'} say too little to estimate the shares of "
+            f"the probabilities of {plural(rows, 'row')} say too little to estimate the shares of "
             f"the classes: less than {_FEWEST} labelled rows would; give more rows, or a model that separates them"
         )

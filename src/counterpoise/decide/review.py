@@ -22,6 +22,7 @@ from counterpoise.errors import UserError
 from counterpoise.goals import Confusion, Goal
 from counterpoise.goals.goal import REVIEW
 from counterpoise.ties import ROUNDING, first_largest, levels
+from counterpoise.wording import plural
 
 _KEPT = 1e-12
 _MOST_TIMES_THE_ROWS = 4096
@@ -299,9 +300,9 @@ def _not_sure(goal: Goal, confidence: float) -> str:
 
 def _too_few(rows: Sweep, missing: int | None) -> str:
     if missing is None:
-        return "no number of rows like these would do"
+        return "no number of rows like these would be enough"
     found = int(rows.positives)
-    return f"{found} positive {'row is' if found == 1 else 'rows are'} too few, about {missing} more would do"
+    return f"{plural(found, 'positive row is', 'positive rows are')} too few; about {missing:,} more would be enough"
 
 
 def _rates_in_words(band: _Band, goal: Goal) -> str:

@@ -19,6 +19,7 @@ from counterpoise.decide.sweep import Sweep, sweep, sweep_or_weighted
 from counterpoise.errors import UserError
 from counterpoise.goals import Confusion, Constraint, Cost, Goal
 from counterpoise.ties import ROUNDING, first_largest, reaching
+from counterpoise.wording import plural
 
 
 @dataclass(frozen=True, slots=True, eq=False, kw_only=True)
@@ -314,9 +315,9 @@ def _not_sure(goal: Goal, confidence: float) -> str:
 
 def _too_few(rows: Sweep, missing: int | None) -> str:
     if missing is None:
-        return "on these rows no threshold does better than the bound, so no number of rows would do"
+        return "on these rows no threshold does better than the bound, so no number of rows would be enough"
     found = int(rows.positives)
-    return f"{found} positive {'row is' if found == 1 else 'rows are'} too few, about {missing} more would do"
+    return f"{plural(found, 'positive row is', 'positive rows are')} too few; about {missing:,} more would be enough"
 
 
 def _met(goal: Goal, at: Confusion) -> str:

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from counterpoise.errors import UserError, nearest_name
 from counterpoise.goals.words import finite, written_name, written_number
+from counterpoise.wording import listed
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,8 +79,7 @@ class CostMatrix:
         pairs = [(true, chosen) for true in classes for chosen in classes]
         missing = [f"{true} as {chosen}" for true, chosen in pairs if true != chosen and (true, chosen) not in cells]
         if missing:
-            more = f" and {len(missing) - 3} more" if len(missing) > 3 else ""
-            raise UserError(f"the cost of {', '.join(missing[:3])}{more} is missing")
+            raise UserError(f"the cost of {listed(missing, 3)} is missing")
         return cls(classes, tuple(tuple(cells.get((true, chosen), 0.0) for chosen in classes) for true in classes))
 
     @classmethod

@@ -279,7 +279,7 @@ def test_drift_is_told():
     seen.add(now)
     first, second = seen.drift(before)
     assert first.startswith("column 'a' has mean")
-    assert second == "column 'b' is missing or unknown in 40% of the rows, and was in 0% in training"
+    assert second == "column 'b' is missing or unknown in 40% of the rows; in training it was in 0%"
     assert len(seen.drift(before, frozenset("a"))) == 1
 
 

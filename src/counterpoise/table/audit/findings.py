@@ -8,7 +8,7 @@ from counterpoise.table.audit.facts import Finding
 from counterpoise.table.reading.frames import FRAME
 from counterpoise.table.reading.named_columns import joined
 from counterpoise.table.rows.enough import LEAST_OF_TWO
-from counterpoise.table.wording import percent
+from counterpoise.wording import listed, percent, plural
 
 if TYPE_CHECKING:
     from counterpoise.table.audit.facts import Audit, LateDates, Leak
@@ -53,14 +53,12 @@ def verdict_of(audit: "Audit") -> str:
     return f"Nothing stands in the way: the test part has {effect.rows:,} rows of {effect.of_class!r} to judge by."
 
 
+def _names(columns: Iterable[str]) -> str:
+    return listed(map(repr, columns))
+
+
 def _joined(titles: list[str]) -> str:
     return "; ".join(one[0].lower() + one[1:] if not one.startswith("'") else one for one in titles)
-
-
-def _listed(names: Iterable[str]) -> str:
-    names = list(names)
-    more = f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else ""
-    return ", ".join(repr(name) for name in names[:_SHOWN]) + more
 
 
 def _ignoring(audit: "Audit", found: "Sequence[Leak | Identifier | Growing | LateDates]") -> str:
@@ -72,7 +70,7 @@ def _ignoring(audit: "Audit", found: "Sequence[Leak | Identifier | Growing | Lat
 
 
 def _columns(number: int, one: str, many: str) -> str:
-    return f"1 column {one}" if number == 1 else f"{number} columns {many}"
+    return plural(number, f"column {one}", f"columns {many}")
 
 
 def _reasons(found: "Sequence[Leak | Identifier | Growing | LateDates]") -> str:
@@ -80,8 +78,13 @@ def _reasons(found: "Sequence[Leak | Identifier | Growing | LateDates]") -> str:
     of_reason: dict[str, list[str]] = {}
     for one in found:
         of_reason.setdefault(one.why, []).append(one.column)
-    said = [f"{_listed(columns)}: {why}." for why, columns in of_reason.items()]
-    return " ".join(said[:_SHOWN]) + (f" And {len(said) - _SHOWN} more." if len(said) > _SHOWN else "")
+    return _first([f"{_names(columns)}: {why}." for why, columns in of_reason.items()])
+
+
+def _first(sentences: Sequence[str]) -> str:
+    """The first sentences, and how many there are besides."""
+    left = len(sentences) - _SHOWN
+    return " ".join(sentences[:_SHOWN]) + (f" And {left:,} more." if left > 0 else "")
 
 
 def _leaks(audit: "Audit") -> list[Finding]:
@@ -123,9 +126,8 @@ def _refused(audit: "Audit") -> list[Finding]:
         )
     if audit.refused:
         title = _columns(len(audit.refused), "has cells that cannot be used", "have cells that cannot be used")
-        more = f" And {len(audit.refused) - _SHOWN} more." if len(audit.refused) > _SHOWN else ""
-        said = " ".join(f"{one}.".replace("column", "Column", 1) for one in audit.refused[:_SHOWN])
-        found.append(Finding(STOP, title, said + more, "Correct these cells: training refuses them."))
+        said = _first([f"{one}.".replace("column", "Column", 1) for one in audit.refused])
+        found.append(Finding(STOP, title, said, "Correct these cells: training refuses them."))
     return found
 
 
@@ -184,7 +186,7 @@ def _copies(audit: "Audit") -> list[Finding]:
         found.append(
             Finding(
                 LOOK if many else NOTE,
-                f"{copies.rows:,} {'row repeats' if copies.rows == 1 else 'rows repeat'} another",
+                plural(copies.rows, "row repeats another", "rows repeat another"),
                 f"{copies.rows:,} of {audit.rows:,} rows repeat an earlier one; {copies.across:,} of {tested:,} test "
                 f"rows ({percent(copies.across / max(tested, 1))}) also occur among those that are learned from.",
                 "Remove the copies, or keep them together by a group: the test is easier than new data."
@@ -214,7 +216,7 @@ def _groups(audit: "Audit") -> list[Finding]:
             Finding(
                 LOOK,
                 f"rows may belong together by {named[0]!r}",
-                f"{_listed(named)} {'names' if len(named) == 1 else 'name'} what may have several rows.",
+                f"{_names(named)} {'names' if len(named) == 1 else 'name'} what may have several rows.",
                 f"Keep them together, else the test meets what was learned: --group {named[0]}.",
             )
         ]
@@ -248,13 +250,13 @@ def _drift(audit: "Audit") -> list[Finding]:
             )
         )
     if drift.moved:
-        more = f" and {len(drift.moved) - _SHOWN} more" if len(drift.moved) > _SHOWN else ""
+        moved = listed(f"{one.column!r} (AUC {one.auc:.2f})" for one in drift.moved)
         found.append(
             Finding(
                 LOOK,
                 _columns(len(drift.moved), "changed over time", "changed over time"),
                 f"Alone {'it tells' if len(drift.moved) == 1 else 'they tell'} rows since {drift.since} from earlier "
-                f"ones: {', '.join(f'{one.column!r} (AUC {one.auc:.2f})' for one in drift.moved[:_SHOWN])}{more}.",
+                f"ones: {moved}.",
                 f"Split by time (--time {drift.time}): what was learned from such a column may not hold tomorrow.",
             )
         )
@@ -300,19 +302,17 @@ def _cells(audit: "Audit") -> list[Finding]:
     found = []
     if audit.constant:
         title = _columns(len(audit.constant), "never changes", "never change")
-        found.append(Finding(NOTE, title, f"{_listed(audit.constant)}.", ""))
+        found.append(Finding(NOTE, title, f"{_names(audit.constant)}.", ""))
     if audit.duplicate_columns:
         doubled = audit.duplicate_columns
         title = _columns(len(doubled), "repeats another", "repeat another")
-        pairs = ", ".join(f"{name!r} repeats {twin!r}" for name, twin in doubled[:_SHOWN])
-        more = f" and {len(doubled) - _SHOWN} more" if len(doubled) > _SHOWN else ""
-        found.append(Finding(NOTE, title, f"{pairs}{more}.", ""))
+        pairs = listed(f"{name!r} repeats {twin!r}" for name, twin in doubled)
+        found.append(Finding(NOTE, title, f"{pairs}.", ""))
     empty = [one for one in audit.missing if one.share > _MANY_MISSING and one.column not in audit.constant]
     if empty:
         title = _columns(len(empty), "is mostly missing", "are mostly missing")
-        listed = ", ".join(f"{one.column!r} ({percent(one.share)})" for one in empty[:_SHOWN])
-        more = f" and {len(empty) - _SHOWN} more" if len(empty) > _SHOWN else ""
-        found.append(Finding(NOTE, title, f"Missing: {listed}{more}.", ""))
+        shares = listed(f"{one.column!r} ({percent(one.share)})" for one in empty)
+        found.append(Finding(NOTE, title, f"Missing: {shares}.", ""))
     return found
 
 
@@ -325,5 +325,4 @@ def _readings(audit: "Audit") -> list[Finding]:
     if not audit.readings:
         return []
     title = "what was read as what"
-    more = f" And {len(audit.readings) - _SHOWN} more." if len(audit.readings) > _SHOWN else ""
-    return [Finding(NOTE, title, " ".join(audit.readings[:_SHOWN]) + more, "")]
+    return [Finding(NOTE, title, _first(audit.readings), "")]

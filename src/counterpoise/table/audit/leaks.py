@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from counterpoise.table.audit.facts import LateDates, Leak
 from counterpoise.table.features.signal import MISSING, Cells, Signal
-from counterpoise.table.wording import percent
+from counterpoise.wording import percent
 
 LEAST_AUC = 0.99
 _CERTAIN_ERRORS = 0.02

@@ -8,7 +8,7 @@ from counterpoise.errors import printable
 from counterpoise.table.audit.drift import Period
 from counterpoise.table.audit.facts import Audit
 from counterpoise.table.audit.findings import sentence_of_effect
-from counterpoise.table.wording import percent
+from counterpoise.wording import percent
 
 _MOST_CLASSES = 8
 _MOST_COLUMNS = 12

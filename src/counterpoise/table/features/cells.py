@@ -36,7 +36,7 @@ from counterpoise.table.reading.missing import without_marks
 from counterpoise.table.reading.numbers import PLAIN, SCALES, meanings, read_figures
 from counterpoise.table.reading.table import Table, check_columns
 from counterpoise.table.reading.words import as_words
-from counterpoise.table.wording import quoted
+from counterpoise.wording import quoted
 
 INFINITE = "is infinite"
 _TRUE, _FALSE = ("true", "t", "yes", "y"), ("false", "f", "no", "n")

@@ -1,7 +1,7 @@
 """What new rows hold that a model has never seen: categories and text."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 import polars as pl
@@ -9,7 +9,7 @@ import polars as pl
 from counterpoise.errors import UserError
 from counterpoise.table.features.schema import CATEGORY, TEXT, Column, Schema
 from counterpoise.table.reading.table import Table
-from counterpoise.table.wording import quoted
+from counterpoise.wording import listed, quoted
 
 _MOST_SHOWN = 1_000
 FEWEST_TEXTS = 10
@@ -96,10 +96,10 @@ class Categories:
             new, held, strange = self._new[one.name], self._held[one.name], self._strange[one.name]
             if new == 0:
                 continue
-            shown = _listed(list(self._shown[one.name]))
+            shown = _examples(self._shown[one.name])
             if new == held and (strange or _surely_wrong(one.rare, held)):
                 kind = ", numbers here and words in training," if strange else ""
-                known = f"it knows {_listed(list(one.categories))}"
+                known = f"it knows {_examples(one.categories)}"
                 nothing = f"column {one.name!r}{kind} holds nothing that the model knows: {shown}; {known}"
                 sentences.append(self._refused_or_said(nothing, one, path))
             else:
@@ -112,7 +112,7 @@ class Categories:
     def _look_at_text(self, table: Table, one: Column, most: int = 1000) -> None:
         text = table.frame[one.name].cast(pl.String).drop_nulls().head(most)
         if len(text) >= FEWEST_TEXTS and not self._schema.texts[one.name].known(text):
-            nothing = f"column {one.name!r} holds no {one.unit} that the model knows: {_listed(text.to_list())}"
+            nothing = f"column {one.name!r} holds no {one.unit} that the model knows: {_examples(text)}"
             self._texts.append(self._refused_or_said(nothing, one, table.path))
 
     def _refused_or_said(self, nothing: str, one: Column, path: Path) -> str:
@@ -162,5 +162,5 @@ def _surely_wrong(rare: float, values: int) -> bool:
     return max(rare, 0.01) ** values < 0.001
 
 
-def _listed(values: list[str], most: int = 3) -> str:
-    return ", ".join(map(quoted, values[:most])) + (f" and {len(values) - most:,} more" if len(values) > most else "")
+def _examples(values: Iterable[str]) -> str:
+    return listed(map(quoted, values), 3)

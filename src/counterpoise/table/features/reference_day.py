@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from counterpoise.errors import UserError
 from counterpoise.table.reading.date_columns import as_learned
-from counterpoise.table.wording import quoted
+from counterpoise.wording import plural, quoted
 
 Days = NDArray[np.int64]
 
@@ -256,7 +256,7 @@ def few_rows(reference: Reference, rows: int, day: date) -> str | None:
     if short <= _NOTABLE * reference.short[0]:
         return None
     return (
-        f"ages count to {day}, the newest date of {reference.column!r} in {rows:,} {'row' if rows == 1 else 'rows'}; "
+        f"ages count to {day}, the newest date of {reference.column!r} in {plural(rows, 'row')}; "
         f"the true day may be up to {short:,} days later: give as_of"
     )
 

@@ -26,7 +26,7 @@ from counterpoise.table.reading.date_columns import as_learned, cell_of
 from counterpoise.table.reading.kinds import MOSTLY_ONCE
 from counterpoise.table.reading.numbers import PLAIN, Figures
 from counterpoise.table.reading.table import Table, check_columns, refuse_doubtful
-from counterpoise.table.wording import quoted
+from counterpoise.wording import quoted
 
 NUMBER, FLAG, DATE, DATETIME, CATEGORY, TEXT = "number", "flag", "date", "datetime", "category", "text"
 CALENDAR = "calendar"  # of the time column: an ever-growing day number says nothing of rows to come

@@ -14,6 +14,7 @@ from counterpoise.table.features.schema import Schema
 from counterpoise.table.monitoring.class_mix import ClassMix
 from counterpoise.table.monitoring.shift import Columns, Scores
 from counterpoise.table.reading.table import Table
+from counterpoise.wording import listed
 
 _MOST_DRIFTS = 5
 
@@ -155,9 +156,8 @@ def _changed(features: Sequence[str], most: int = 3) -> str:
     >>> _changed(["size"])
     "column 'size' has changed by more than other class shares explain"
     """
-    more = f" and {len(features) - most} more" if len(features) > most else ""
     several = ("s", "have") if len(features) > 1 else ("", "has")
-    named = ", ".join(map(repr, features[:most])) + more
+    named = listed(map(repr, features), most)
     return f"column{several[0]} {named} {several[1]} changed by more than other class shares explain"
 
 

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from counterpoise.decide.prior import estimate_prior
 from counterpoise.errors import UserError
+from counterpoise.wording import percent
 
 Floats = NDArray[np.float64]
 
@@ -126,8 +127,8 @@ class Columns:
                 continue
             if now["missing"] - then["missing"] > _MORE_MISSING:
                 said.append(
-                    f"column {name!r} is missing or unknown in {now['missing']:.0%} of the rows, and was in "
-                    f"{then['missing']:.0%} in training"
+                    f"column {name!r} is missing or unknown in {percent(now['missing'])} of the rows; in "
+                    f"training it was in {percent(then['missing'])}"
                 )
             elif name not in categories and now["missing"] < 1:
                 said += _moved(name, now["mean"], then, name in days)

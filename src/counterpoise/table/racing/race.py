@@ -41,6 +41,7 @@ from counterpoise.table.racing.trials import Trials
 from counterpoise.table.rows.split import folds_of
 from counterpoise.ties import difference, first_largest, levels
 from counterpoise.weights import ClassCounts
+from counterpoise.wording import percent
 
 Progress = Callable[[str, float], None]
 
@@ -506,7 +507,9 @@ def verdict_of(
         chosen = standing[best]
         return Verdict(chosen, everyone, ((chosen, 1.0),), said, health, left_out)
     largest_first = np.argsort(-levels([share for _, share in members]), kind="stable")
-    parts = ", ".join(f"{entries[place].label} {share:.0%}" for place, share in (members[k] for k in largest_first))
+    parts = ", ".join(
+        f"{entries[place].label} {percent(share)}" for place, share in (members[k] for k in largest_first)
+    )
     goal = f"{_by(course.goal, ahead)} than" if ahead.mean() > 0 else f"{course.goal.label} the same within noise as"
     said += (
         f" A blend ({parts}) is better: {goal} {single.label} alone, log loss {blend.log_loss:.4g} against "

@@ -28,7 +28,7 @@ from counterpoise.table.reading.dates import (
 from counterpoise.table.reading.epochs import EPOCHS, epoch_unit, is_named_a_time
 from counterpoise.table.reading.missing import without_marks
 from counterpoise.table.reading.table import Table
-from counterpoise.table.wording import quoted
+from counterpoise.wording import quoted
 
 _LOOKED_AT = 200
 _FIRST_DAY, _LAST_DAY = -719_162, 2_932_896  # of the years 1 and 9999, since 1970

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from counterpoise.errors import UserError
 from counterpoise.table.reading.quoting import OpenQuoteError, Rows, split
-from counterpoise.table.wording import quoted
+from counterpoise.wording import listed, quoted
 
 _SEPARATORS = ",;\t|"
 _SEP_LINE = re.compile(r'"?sep=(.)"?[ \t]*(?:\r\n|\r|\n|\Z)', re.IGNORECASE)
@@ -188,7 +188,6 @@ def refuse_twice(names: list[str], path: Path) -> None:
     if not twice:
         return
     if len(twice) > 1:
-        more = f" and {len(twice) - 5} others" if len(twice) > 5 else ""
-        raise UserError(f"{path} has more than one column named {', '.join(map(repr, twice[:5]))}{more}; rename them")
+        raise UserError(f"{path} has more than one column named {listed(map(repr, twice))}; rename them")
     places = ", ".join(str(place + 1) for place, name in enumerate(names) if name == twice[0])
     raise UserError(f"{path} has more than one column named {twice[0]!r} (columns {places}); rename one")

@@ -20,7 +20,7 @@ from counterpoise.table.reading.dates import fixed_zone
 from counterpoise.table.reading.dialect import refuse_twice
 from counterpoise.table.reading.named_columns import ignored_columns
 from counterpoise.table.reading.table import Table
-from counterpoise.table.wording import quoted
+from counterpoise.wording import quoted
 
 _THREE_DIGITS = re.compile(r"^-?[0-9]{1,3}\.[0-9]{3}$")
 FRAME = Path("the frame")

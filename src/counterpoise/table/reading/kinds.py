@@ -28,7 +28,7 @@ from counterpoise.table.reading.numbers import (
     read_figures,
     unit_of,
 )
-from counterpoise.table.wording import quoted
+from counterpoise.wording import listed, plural, quoted
 
 _CODE = r"^[+-]?0[0-9]"
 """A code such as 007 is no number: as one it would be equal to 7."""
@@ -206,9 +206,7 @@ class _Example:
 def _sentence(how: str, why: str, examples: list[_Example]) -> str:
     """What was read as what, for the reader; of columns that are written alike in one sentence."""
     one, many = examples[0], sum(each.many for each in examples)
-    more = f" and {len(examples) - _SHOWN} more" if len(examples) > _SHOWN else ""
-    names = ", ".join(repr(each.column) for each in examples[:_SHOWN]) + more
-    cells = f"{many:,} cell{'s' if many > 1 else ''}"
+    names, cells = listed((repr(each.column) for each in examples), _SHOWN), plural(many, "cell")
     return (
         f"Column{'s' if len(examples) > 1 else ''} {names} hold{'' if len(examples) > 1 else 's'} {how}: "
         f"{quoted(one.cell)} is read as {one.value:.15g} ({'; '.join(part for part in (cells, why) if part)})."

@@ -11,7 +11,7 @@ from counterpoise.errors import UserError
 from counterpoise.table.reading.named_columns import is_list, is_pattern, matched, parts_of
 from counterpoise.table.reading.table import Table, check_columns
 from counterpoise.table.reading.target import Labels, plain_target
-from counterpoise.table.wording import quoted
+from counterpoise.wording import quoted
 
 
 @dataclass(frozen=True, slots=True, eq=False)

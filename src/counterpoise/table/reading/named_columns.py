@@ -9,6 +9,7 @@ from numbers import Integral
 from pathlib import Path
 
 from counterpoise.errors import UserError
+from counterpoise.wording import listed
 
 _PATTERN = "*?["
 _SHOWN = 30
@@ -85,8 +86,7 @@ def matched(columns: Sequence[str], part: str, option: str, path: Path) -> list[
     if not found:
         near = difflib.get_close_matches(part, columns, n=1, cutoff=0.5)
         hint = f"did you mean {near[0]!r}? " if near else ""
-        more = f", and {len(columns) - _SHOWN} more" if len(columns) > _SHOWN else ""
-        shown = ", ".join(columns[:_SHOWN]) + more
+        shown = listed(columns, _SHOWN)
         raise UserError(f"no column of {path} matches {option} {part!r}; {hint}its columns: {shown}")
     return found
 

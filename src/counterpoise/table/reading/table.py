@@ -17,7 +17,7 @@ from counterpoise.table.reading.named_columns import ignored_columns
 from counterpoise.table.reading.numbers import Figures
 from counterpoise.table.reading.unpacked import PACKED, SUFFIXES, first_line
 from counterpoise.table.reading.words import as_words
-from counterpoise.table.wording import data_rows, quoted
+from counterpoise.wording import data_rows, listed, quoted
 
 NO_PARQUET = (pl.exceptions.PolarsError, OSError, pl.exceptions.PanicException)
 """What Polars raises for a file that is damaged; a panic is no `Exception`."""
@@ -273,12 +273,13 @@ def check_columns(table: Table, names: list[str]) -> None:
             f"{table.path} was read as one column, {quoted(columns[0])}; comma, semicolon, tab or | must "
             "separate the cells"
         )
-    listed = ", ".join(columns[:30]) + (f", and {len(columns) - 30} more" if len(columns) > 30 else "")
     if len(absent) == 1:
         close = difflib.get_close_matches(absent[0], columns, n=1, cutoff=0.6)
         hint = f"did you mean {close[0]!r}? " if close else ""
-        raise UserError(f"{table.path} has no column {absent[0]!r}; {hint}its columns: {listed}")
-    raise UserError(f"{table.path} lacks the columns {', '.join(map(repr, absent))}; its columns: {listed}")
+        raise UserError(f"{table.path} has no column {absent[0]!r}; {hint}its columns: {listed(columns, 30)}")
+    raise UserError(
+        f"{table.path} lacks the columns {listed(map(repr, absent), 30)}; its columns: {listed(columns, 30)}"
+    )
 
 
 def refuse_doubtful(table: Table, name: str) -> None:

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from counterpoise.errors import UserError
 from counterpoise.table.reading.numbers import read_figures
 from counterpoise.table.reading.table import Table, check_columns
-from counterpoise.table.wording import data_rows, quoted
+from counterpoise.wording import data_rows, listed, quoted
 
 _MOST_CLASSES = 200
 _QUOTES = re.compile("[\"'`\u2018\u2019\u201c\u201d]")
@@ -183,8 +183,4 @@ def _place(classes: tuple[str | int | float | bool, ...], positive: str, target:
         alike = [place for place, value in enumerate(classes) if value == number]
         if alike:
             return alike[0]
-    raise UserError(
-        f"target {target!r} never is {positive!r}; its values: "
-        + ", ".join(spelled[:20])
-        + (f", and {len(spelled) - 20} more" if len(spelled) > 20 else "")
-    )
+    raise UserError(f"target {target!r} never is {positive!r}; its values: {listed(spelled, 20)}")

@@ -6,8 +6,6 @@
 from dataclasses import dataclass
 from typing import Any
 
-from counterpoise.decide.measured import Measured
-
 
 @dataclass(frozen=True, slots=True)
 class Paragraph:
@@ -201,15 +199,3 @@ class Section:
     title: str
     anchor: str
     blocks: tuple[Any, ...]
-
-
-def interval(found: Measured, digits: int = 2) -> str:
-    """A value and its interval for a reader.
-
-    Examples
-    --------
-    >>> interval(Measured(0.5, 0.31, 0.69))
-    '0.50 (0.31 to 0.69)'
-    """
-    why = f"; {found.why}" if found.why else ""
-    return f"{found.value:.{digits}f} ({found.low:.{digits}f} to {found.high:.{digits}f}{why})"

@@ -5,6 +5,7 @@ import re
 from counterpoise.errors import printable
 from counterpoise.table.training.notes import columns_not_used
 from counterpoise.table.training.outcome import Outcome
+from counterpoise.wording import percent
 
 
 def model_card(training: Outcome) -> str:
@@ -18,7 +19,7 @@ def model_card(training: Outcome) -> str:
         "",
         "## Model",
         "",
-        *(f"- {plain(label)}: {share:.0%}" for label, share in training.members),
+        *(f"- {plain(label)}: {percent(share)}" for label, share in training.members),
         f"- Goal: {training.goal}",
         f"- Decision: {plain(judged.reason)}",
         f"- Verdict: {plain(training.verdict.sentence)}",

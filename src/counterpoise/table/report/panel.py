@@ -4,9 +4,9 @@ import math
 
 from counterpoise.decide.measured import Measured
 from counterpoise.table.report.blocks import Kept, Panel, Tile
-from counterpoise.table.report.sentences import percent
 from counterpoise.table.report.stops import Stops, cost_per_1000, costs_of, kept, rate_of, slider_data, stops_of
 from counterpoise.table.training.outcome import Outcome
+from counterpoise.wording import percent
 
 
 def stops_for(training: Outcome) -> Stops:

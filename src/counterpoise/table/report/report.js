@@ -1,10 +1,15 @@
 (() => {
   "use strict";
 
+  const exponent = (value) => Number(value.toExponential().split("e")[1]);
   const percent = (share) => {
     const value = 100 * share;
-    if (value === 0 || value >= 99.95) return value.toFixed(0) + "%";
-    return (value >= 1 ? value.toFixed(1).replace(/\.0$/, "") : String(Number(value.toPrecision(2)))) + "%";
+    let decimals = 1; // as percent() in counterpoise/wording.py
+    if (value === 0) decimals = 0;
+    else if (value < 1) decimals = 1 - exponent(value);
+    else if (value > 99 && value < 100) decimals = Math.max(1, -exponent(100 - value));
+    const digits = value.toFixed(decimals);
+    return (decimals > 0 ? digits.replace(/\.?0+$/, "") : digits) + "%";
   };
   const figure = (value) =>
     Number(value.toPrecision(3)).toLocaleString("en-US", { maximumFractionDigits: 15 });

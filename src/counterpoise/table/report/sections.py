@@ -25,15 +25,15 @@ from counterpoise.table.report.blocks import (
     Section,
     Tile,
     Tiles,
-    interval,
 )
 from counterpoise.table.report.panel import panel_of, stops_for
-from counterpoise.table.report.sentences import expectations, not_promised, percent, promise
+from counterpoise.table.report.sentences import expectations, not_promised, promise
 from counterpoise.table.report.stops import BROKEN, Stops, kept
 from counterpoise.table.training.importance import measure_of
 from counterpoise.table.training.outcome import Outcome
 from counterpoise.table.training.slices import LEAST_ROWS, Rate, Slice
 from counterpoise.ties import levels
+from counterpoise.wording import interval, percent, plural
 
 _MOST_LOSSES = 30
 _MOST_ROWS = 40
@@ -205,7 +205,7 @@ def _class_bars(
             recall[k].low,
             recall[k].high,
             interval(recall[k]),
-            f"{plain[k].sum():,} test row{'' if rows[k] == 1 else 's'}",
+            plural(int(plain[k].sum()), "test row"),
             mark=float(plain[k, k] / rows[k]),
         )
         for k in np.argsort(-rows, kind="stable").tolist()
@@ -325,7 +325,7 @@ def _calibration(training: Outcome) -> Section:
         f"Reliability diagram; log loss {loss:.3g}." if before is None else f"Reliability diagram. {words}",
     )
     rows = tuple(
-        (percent(one.said), _in_percent(one.found), f"{one.positives:,} of {one.rows:,}")
+        (percent(one.said), interval(one.found, written=percent), f"{one.positives:,} of {one.rows:,}")
         for one in pictures.groups_of(target, after)
     )
     grid = Grid("The groups as given", (said, seen, "rows"), rows)
@@ -378,7 +378,7 @@ def _rate_bars(found: Slice, place: int) -> Bars:
             bars.append(Bar(group.name, None, 0, 0, "no row"))
             continue
         one = rate.measured
-        text = _in_percent(one) + (" worse" if rate.worse else "")
+        text = interval(one, written=percent) + (" worse" if rate.worse else "")
         note = f"{rate.part:,} of {rate.whole:,}"
         bars.append(Bar(group.name, one.value, one.low, one.high, text, note, tone="bad" if rate.worse else ""))
     middle = overall.part / overall.whole if overall.whole else None
@@ -517,11 +517,6 @@ def _written(name: str, found: Measured) -> tuple[str, str]:
     digits = 4 if name in _FINE else 3
     value, low, high = (f"{one:.{digits}f}" for one in (found.value, found.low, found.high))
     return value, f"{low} to {high}" + (f" ({found.why})" if found.why else "")
-
-
-def _in_percent(found: Measured) -> str:
-    why = f"; {found.why}" if found.why else ""
-    return f"{percent(found.value)} ({percent(found.low)} to {percent(found.high)}{why})"
 
 
 def _picture(title: str, svg: str, caption: str, words: str) -> Picture:

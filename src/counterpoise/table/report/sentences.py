@@ -4,23 +4,10 @@ import numpy as np
 
 from counterpoise.decide.measured import Measured
 from counterpoise.table.training.outcome import Outcome
+from counterpoise.wording import percent
 
 _FEW = 30
 """With fewer rows than this a sentence says how many there are; a percentage would promise too much."""
-
-
-def percent(share: float) -> str:
-    """A share for a reader, with two or three digits that mean something.
-
-    Examples
-    --------
-    >>> percent(0.5), percent(0.00194), percent(1.0)
-    ('50%', '0.19%', '100%')
-    """
-    value = 100 * share
-    if value == 0 or value >= 99.95:
-        return f"{value:.0f}%"
-    return f"{value:.1f}%".replace(".0%", "%") if value >= 1 else f"{value:.2g}%"
 
 
 def headline(training: Outcome) -> str:

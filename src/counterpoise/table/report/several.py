@@ -20,14 +20,13 @@ from counterpoise.table.report.blocks import (
     Section,
     Tile,
     Tiles,
-    interval,
 )
 from counterpoise.table.report.card import plain
-from counterpoise.table.report.sentences import percent
 from counterpoise.table.report.shell import fingerprint_of_script, shown
 from counterpoise.table.report.stops import BROKEN, kept
 from counterpoise.table.training.notes import columns_not_used
 from counterpoise.table.training.outcome import Outcome, Outcomes
+from counterpoise.wording import interval, listed, percent, plural
 
 _MOST_ROWS = 40
 _FIGURES = ("precision", "recall", "f1", "average_precision")
@@ -72,7 +71,7 @@ def verdict(training: Outcomes) -> str:
     said = [_won(training)]
     unmet = [name for name, one in training.trainings.items() if not one.judged.met]
     if unmet:
-        said.append(f"The goal cannot be met for {_listed(unmet)}.")
+        said.append(f"The goal cannot be met for {listed(unmet)}.")
     if training.not_learned:
         said.append(f"Not learned: {'; '.join(f'{name} ({why})' for name, why in training.not_learned.items())}.")
     return " ".join(said)
@@ -177,7 +176,7 @@ def _won(training: Outcomes) -> str:
     """Of how many labels each kind of model is the best, and whether another loss ever was."""
     every = [one.verdict for one in training.trainings.values()]
     counted = Counter("a blend" if len(one.members) > 1 else one.winner.label for one in every)
-    models = ", ".join(f"{label} ({_of_labels(n)})" for label, n in counted.most_common())
+    models = ", ".join(f"{label} ({plural(n, 'label')})" for label, n in counted.most_common())
     raced = any(entry.loss not in (PLAIN, "") for one in every for entry in one.entries)
     if not raced:
         return f"Best on held-out rows: {models}."
@@ -185,16 +184,7 @@ def _won(training: Outcomes) -> str:
     tuned = "plain cross-entropy" + ("" if training.goal.ranking else " with a tuned threshold")
     if not other:
         return f"No loss beat {tuned} on any label. Best on held-out rows: {models}."
-    return f"Another loss than {tuned} takes part in {_of_labels(other)}. Best on held-out rows: {models}."
-
-
-def _of_labels(n: int) -> str:
-    return "1 label" if n == 1 else f"{n} labels"
-
-
-def _listed(names: list[str]) -> str:
-    more = f" and {len(names) - 5} more" if len(names) > 5 else ""
-    return ", ".join(names[:5]) + more
+    return f"Another loss than {tuned} takes part in {plural(other, 'label')}. Best on held-out rows: {models}."
 
 
 def _cut(training: Outcome) -> float:
@@ -325,7 +315,7 @@ def _models(training: Outcomes) -> Section:
         (
             name,
             f"{_cut(one):.4g}",
-            " + ".join(f"{label} {share:.0%}" if share < 1 else label for label, share in one.members),
+            " + ".join(f"{label} {percent(share)}" if share < 1 else label for label, share in one.members),
         )
         for name, one in training.trainings.items()
     )

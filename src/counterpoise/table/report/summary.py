@@ -4,9 +4,9 @@ import shlex
 from pathlib import Path
 
 from counterpoise.table.audit.findings import STOP
-from counterpoise.table.report.sentences import percent
 from counterpoise.table.training.notes import columns_not_used
 from counterpoise.table.training.outcome import Outcome, Outcomes
+from counterpoise.wording import listed, percent
 
 
 def summary_lines(training: Outcome | Outcomes) -> list[tuple[str, str]]:
@@ -16,13 +16,12 @@ def summary_lines(training: Outcome | Outcomes) -> list[tuple[str, str]]:
     if isinstance(training, Outcomes):
         return of_labels(training)
     counts, judged, metrics = training.counts, training.judged, training.judged.metrics
-    listed = ", ".join(
+    classes = (
         f"{name} {n:,} ({percent(float(share))})"
-        for name, n, share in list(zip(counts.classes, counts.n.tolist(), counts.prior, strict=True))[:8]
+        for name, n, share in zip(counts.classes, counts.n.tolist(), counts.prior, strict=True)
     )
-    more = f" and {len(counts.classes) - 8} more" if len(counts.classes) > 8 else ""
     found = (
-        f"{counts.total:,} rows; {training.target}: {listed}{more}; {counts.imbalance_ratio:.3g} to 1; "
+        f"{counts.total:,} rows; {training.target}: {listed(classes, 8)}; {counts.imbalance_ratio:.3g} to 1; "
         f"{len(training.schema.columns)} columns to learn from"
     )
     if training.schema.dropped:

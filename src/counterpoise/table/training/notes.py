@@ -10,7 +10,7 @@ from counterpoise.table.reading.table import Table
 from counterpoise.table.rows.enough import counts_of
 from counterpoise.table.training.outcome import Outcome
 from counterpoise.table.training.prepared import Prepared
-from counterpoise.table.wording import quoted
+from counterpoise.wording import quoted
 
 _LIKE_A_DATE = r"^\s*\d{1,4}[-/. ](\d{1,2}|[A-Za-z]{3,9})[-/., ]+\d{2,4}(T|\b)"
 _LIKE_A_TIME = r"^\s*\d{1,2}:\d\d(:\d\d(\.\d+)?)?( ?[AaPp]\.?[Mm]\.?)?\s*$"
@@ -80,7 +80,7 @@ def columns_not_used(schema: Schema, most: int | None = 10) -> str:
     for name, why in schema.dropped[:most]:
         shown.setdefault(why, []).append(name)
     left = len(schema.dropped) - sum(map(len, shown.values()))
-    more = f", and {left} more" if left else ""
+    more = f" and {left:,} more" if left else ""
     return ", ".join(f"{', '.join(names)} ({why})" for why, names in shown.items()) + more
 
 

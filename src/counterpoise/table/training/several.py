@@ -35,6 +35,7 @@ from counterpoise.table.training.one import CALIBRATED, SHARE_FOR_RACE
 from counterpoise.table.training.outcome import Outcome, Outcomes
 from counterpoise.table.training.prepared import Circumstances, Prepared, prepared
 from counterpoise.table.training.target import Sample, Task, learn_target
+from counterpoise.wording import listed
 
 LEARNERS_OF_MANY = ("lightgbm", "logistic")
 """Those of the default learners that are quick enough to fit one label after another."""
@@ -297,24 +298,24 @@ def _notes(ready: Prepared, pace: Pace, trainings: Mapping[str, Outcome]) -> tup
         )
     late = [name for name, one in trainings.items() if one.verdict.left_out]
     if late:
-        found.append(f"Not every contestant had time to run for {_named(late)}.")
+        found.append(f"Not every contestant had time to run for {_labels(late)}.")
     broken = [name for name, one in trainings.items() if one.verdict.health is not None and one.verdict.health.broken]
     if broken:
-        found.append(f"LightGBM's defaults broke down on {_named(broken)}; its steadied settings took their place.")
+        found.append(f"LightGBM's defaults broke down on {_labels(broken)}; its steadied settings took their place.")
     few = [name for name, one in trainings.items() if int(one.judged.target.sum()) < _FEW]
     if few:
-        found.append(f"Figures that say little, since fewer than {_FEW} test rows have the label: {_named(few)}.")
+        found.append(f"Figures that say little, since fewer than {_FEW} test rows have the label: {_labels(few)}.")
     if schema.dropped:
         found.append(f"Columns not used: {columns_not_used(schema)}.")
     return tuple(found)
 
 
-def _named(labels: list[str]) -> str:
-    """Some labels for the reader.
+def _labels(names: list[str]) -> str:
+    """Some labels for the reader, with their number where not all are named.
 
     Examples
     --------
-    >>> _named(["a", "b"]), _named(list("abcdefgh"))
-    ('a, b', '8 labels (a, b, c, d, e, …)')
+    >>> _labels(["a", "b"]), _labels(list("abcdefgh"))
+    ('a, b', '8 labels (a, b, c, d, e and 3 more)')
     """
-    return ", ".join(labels) if len(labels) <= 5 else f"{len(labels)} labels ({', '.join(labels[:5])}, …)"
+    return listed(names) if len(names) <= 5 else f"{len(names)} labels ({listed(names)})"

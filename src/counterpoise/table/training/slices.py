@@ -17,6 +17,7 @@ from numpy.typing import ArrayLike, NDArray
 from counterpoise.decide.binomial import special
 from counterpoise.decide.measured import Measured, share
 from counterpoise.errors import UserError
+from counterpoise.wording import percent
 
 LEAST_ROWS = 30
 MOST_GROUPS = 12
@@ -248,8 +249,8 @@ def _warning(column: str, groups: tuple[Group, ...], overall: tuple[Rate, ...]) 
         return None
     group, rate, expected = worst
     return (
-        f"{column} {group.name}: {_WORDS.get(rate.name, rate.name)} is {rate.part / rate.whole:.0%} "
-        f"({rate.part:,} of {rate.whole:,} rows; {expected:.0%} over all rows)."
+        f"{column} {group.name}: {_WORDS.get(rate.name, rate.name)} is {percent(rate.part / rate.whole)} "
+        f"({rate.part:,} of {rate.whole:,} rows; {percent(expected)} over all rows)."
     )
 
 

@@ -24,7 +24,7 @@ from counterpoise.table.reading.dates import DIGITS, MONTHS
 from counterpoise.table.reading.epochs import EPOCHS
 from counterpoise.table.reading.table import Table
 from counterpoise.table.reading.words import spelled_number
-from counterpoise.table.wording import quoted
+from counterpoise.wording import listed, quoted
 
 _MOST_MISTAKES = 20
 _MOST_CONTAINERS = 100_000
@@ -201,9 +201,8 @@ def _shape(row: Any, place: int, schema: Schema) -> list[Mistake]:
         return []
     close = _alike(absent[0], (name for name in row if name not in schema.features))
     hint = f"; is {close[0]!r} meant to be {absent[0]!r}?" if close else "; send null where a value is missing"
-    listed = ", ".join(map(repr, absent[:10])) + (f" and {len(absent) - 10} more" if len(absent) > 10 else "")
-    plural = "s" if len(absent) > 1 else ""
-    return [Mistake((*where, absent[0]), f"row {place + 1} lacks the column{plural} {listed}{hint}")]
+    columns = ("column " if len(absent) == 1 else "columns ") + listed(map(repr, absent), 10)
+    return [Mistake((*where, absent[0]), f"row {place + 1} lacks the {columns}{hint}")]
 
 
 def _alike(name: str, others: Iterable[str]) -> list[str]:

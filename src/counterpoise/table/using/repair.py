@@ -12,7 +12,7 @@ from counterpoise.decide import adjust_prior, estimate_prior, undo_sampling, und
 from counterpoise.errors import UserError
 from counterpoise.table.files import check_place, write_table
 from counterpoise.table.reading.table import check_columns, read_table
-from counterpoise.table.wording import data_rows
+from counterpoise.wording import data_rows
 
 Numbers = Sequence[float]
 

@@ -69,7 +69,7 @@ def train(place: Path, model: str, *, rows: int = 3_000, budget: float = 30.0) -
 def requests(place: Path, model: str) -> None:
     """Write what is sent: for each server a line a request."""
     from counterpoise.table import load
-    from counterpoise.table.features.schema import to_matrix
+    from counterpoise.table.features.matrix import to_matrix
     from counterpoise.table.using.json_rows import table_of_rows
 
     rows = table(_REQUESTS, 100).drop("y").to_dicts()

@@ -19,7 +19,7 @@ from benchmarks.serving import HEADER, Outcome, Turn, cells, measure  # noqa: E4
 from benchmarks.serving_sides import COUNTERPOISE, ENDPOINT, MLFLOW  # noqa: E402
 
 from counterpoise.table import load  # noqa: E402
-from counterpoise.table.features.schema import to_matrix  # noqa: E402
+from counterpoise.table.features.matrix import to_matrix  # noqa: E402
 from counterpoise.table.model.one import naive  # noqa: E402
 from counterpoise.table.using.json_rows import table_of_rows  # noqa: E402
 from counterpoise.table.using.serve import application  # noqa: E402

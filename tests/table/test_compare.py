@@ -11,7 +11,7 @@ from counterpoise.cli import main
 from counterpoise.errors import UserError
 from counterpoise.table.compare import as_csv, compare_table, interval
 from counterpoise.table.learners import LEARNERS
-from counterpoise.table.racing.race import standard_error
+from counterpoise.table.racing.scoring import standard_error
 
 WEIGHTED = ["weighted", "focal"]
 

@@ -14,7 +14,7 @@ import counterpoise as cp
 from counterpoise.cli import main
 from counterpoise.errors import UserError
 from counterpoise.table import predict_table
-from counterpoise.table.features.schema import to_matrix
+from counterpoise.table.features.matrix import to_matrix
 from counterpoise.table.racing.trials import Unfinished
 from counterpoise.table.reading import delimited
 from counterpoise.table.reading.labels import named_labels, read_many_labels

@@ -19,8 +19,10 @@ from counterpoise.table.features.cells import read_rows
 from counterpoise.table.features.schema import Schema
 from counterpoise.table.learners import Rows
 from counterpoise.table.learners.losses import PLAIN
-from counterpoise.table.racing.race import Entry, Race, penalised, verdict_of
+from counterpoise.table.racing.entries import Entry, Race
+from counterpoise.table.racing.scoring import penalised
 from counterpoise.table.racing.trials import Trials
+from counterpoise.table.racing.verdict import verdict_of
 from counterpoise.table.reading.table import read_table
 from counterpoise.table.report.sentences import headline
 from counterpoise.weights import ClassCounts

@@ -17,28 +17,21 @@ It starts from cross-entropy, whose weights are the shares of the classes, and c
 untrained model under a strict bound would learn to flag nothing before it learnt to rank.
 """
 
-import dataclasses
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from functools import lru_cache
-from math import prod
 from typing import Any, NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
 from counterpoise import goals
 from counterpoise.arrays import Array, Namespace, namespace, numpy_namespace
 from counterpoise.errors import UserError
 from counterpoise.goals import Confusion, Constraint, Cost, Goal
-from counterpoise.losses import loss
-from counterpoise.losses.arguments import Arguments, arguments_of
-from counterpoise.losses.replicas import ALONE, Replicas
-from counterpoise.recipes import SigmoidRecipe
+from counterpoise.lagrangian.progress import Progress
+from counterpoise.lagrangian.trainable import check_trainable
 from counterpoise.recipes.numbers import one_number
 from counterpoise.recipes.sigmoid_recipe import positive_share
-from counterpoise.ties import ROUNDING
 from counterpoise.weights import ClassCounts, LabelCounts, as_class_counts
 
 MEMORY = 200
@@ -67,69 +60,6 @@ class GoalState(NamedTuple):
     log_multiplier: Array
     counted: Array
     epochs: Array
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Progress:
-    """How a goal stands on decisions that were counted.
-
-    Parameters
-    ----------
-    goal
-        What is to be reached.
-    confusion
-        Shares of all rows, at the share of positives of the training data.
-
-    Examples
-    --------
-    >>> from counterpoise.goals import goal
-    >>> found = Progress(goal("recall where precision >= 0.5"), Confusion(tp=0.1, fp=0.05, fn=0.1, tn=0.75))
-    >>> found.value, found.feasible
-    (0.5, True)
-    """
-
-    goal: Goal
-    confusion: Confusion
-
-    @property
-    def value(self) -> float:
-        """The objective."""
-        return float(self.goal.value(self.confusion))
-
-    @property
-    def shortfall(self) -> float:
-        """By how much the constraints are missed, summed; 0 where all are kept."""
-        return float(shortfall(self.goal, self.confusion))
-
-    @property
-    def feasible(self) -> bool:
-        """Whether every constraint is kept."""
-        return self.shortfall == 0
-
-    def better_than(self, other: "Progress | None") -> bool:
-        """Whether this serves the goal better, by more than rounding: less shortfall first, then the objective."""
-        if other is None:
-            return True
-        short, theirs = float(self.shortfall), float(other.shortfall)
-        if short != theirs and not abs(short - theirs) <= ROUNDING:
-            return short < theirs
-        slack = ROUNDING * float(self.goal.magnitude(other.confusion))
-        return float(self.goal.score(self.confusion)) > float(self.goal.score(other.confusion)) + slack
-
-
-def shortfall(goal: Goal, confusion: Confusion) -> NDArray[np.float64]:
-    """By how much the constraints are missed at each of the counts, summed; infinite for a precision without alerts.
-
-    Examples
-    --------
-    >>> some = Confusion(tp=np.array([0, 1]), fp=np.array([0, 3]), fn=3, tn=3)
-    >>> from counterpoise.goals import goal
-    >>> shortfall(goal("recall where precision >= 0.5"), some)
-    array([ inf, 0.25])
-    """
-    short = np.sum([one.shortfall(confusion) for one in goal.constraints], axis=0)
-    silent = np.asarray(confusion.alerts) == 0 if any(one.rate == "precision" for one in goal.constraints) else False
-    return np.where(silent, np.inf, short)  # no alert, hence no precision: worse than any attempt
 
 
 @dataclass(frozen=True, slots=True, weakref_slot=True, eq=False, init=False)
@@ -330,215 +260,6 @@ class Lagrangian:
             return one, by_alarm / by_found
         beta = float(goal.objective.removeprefix("f"))
         return one, odds * r / (odds * f + beta**2)
-
-
-def check_trainable(goal: Any) -> None:
-    """Raise for a goal that no training of decisions can serve.
-
-    Examples
-    --------
-    >>> from counterpoise.goals import goal
-    >>> check_trainable(goal("recall"))
-    Traceback (most recent call last):
-    ...
-    counterpoise.errors.UserError: goal 'recall' is best where everything is flagged; add a constraint, as in \
-'recall where precision >= 0.5'
-    """
-    if not isinstance(goal, Goal):
-        raise UserError(f"goal is {goal!r}; pass a text such as 'recall where precision >= 0.5', or a Goal")
-    goal.check_served("GoalLoss")
-    if goal.ranking:
-        raise UserError(
-            f"goal '{goal}' judges the order of the scores, not decisions; train with cross-entropy, or with a loss of "
-            "counterpoise.rates"
-        )
-    held = {constraint.rate for constraint in goal.constraints}
-    if goal.objective == "recall" and not held - {"recall"}:
-        raise UserError(
-            f"goal '{goal}' is best where everything is flagged; add a constraint, as in "
-            "'recall where precision >= 0.5'"
-        )
-    if goal.objective in ("precision", "specificity", "fpr", "alerts") and "recall" not in held:
-        raise UserError(
-            f"goal '{goal}' is best where next to nothing is flagged; add a constraint, as in "
-            f"'{goal.objective} where recall >= 0.9'"
-        )
-    for constraint in goal.constraints:
-        if not 0 < constraint.bound < 1:
-            raise UserError(
-                f"goal '{goal}': {constraint} holds always or hardly ever; a bound to train for lies between 0 and 1, "
-                "both excluded"
-            )
-
-
-def check_same_goal(goal: Goal, saved: str | None) -> None:
-    """Refuse a state whose multipliers belong to another goal.
-
-    Examples
-    --------
-    >>> from counterpoise.goals import goal
-    >>> check_same_goal(goal("f1"), "f2")
-    Traceback (most recent call last):
-    ...
-    counterpoise.errors.UserError: this state was learned for goal 'f2', not 'f1'; make the criterion with that goal, \
-or start without the state
-    """
-    if saved != str(goal):
-        known = "no goal that it names" if saved is None else f"goal {saved!r}"
-        raise UserError(
-            f"this state was learned for {known}, not {str(goal)!r}; make the criterion with that goal, or start "
-            "without the state"
-        )
-
-
-def goal_loss(
-    logits: Array,
-    target: Array,
-    state: GoalState,
-    lagrangian: Lagrangian,
-    sample_weight: Any = None,
-    learn: bool = True,
-) -> tuple[Array, GoalState]:
-    """The loss of a batch and the state after it, on arrays of any framework.
-
-    Parameters
-    ----------
-    logits
-        Raw scores of the positive class, floating, of any shape.
-    target
-        0 or 1, of the logits' shape (a last axis of 1 may be missing on either).
-    state
-        The state after the last batch, in arrays of the logits' framework, or of NumPy where values can be seen.
-    lagrangian
-        What to reach.
-    sample_weight
-        As in `counterpoise.loss`; weighs counts and loss.
-    learn
-        Whether the state takes notice of this batch.
-
-    Returns
-    -------
-    value, state
-        A scalar, the mean over the batch, and what to pass with the next batch.
-
-    Raises
-    ------
-    UserError
-        For targets other than 0 and 1, where values can be seen (elsewhere they give NaN); as `counterpoise.loss`.
-
-    Examples
-    --------
-    >>> lagrangian = Lagrangian("recall where precision >= 0.5", [900, 100])
-    >>> value, state = goal_loss(np.array([1.0, -1.0]), np.array([1, 0]), lagrangian.initial_state(), lagrangian)
-    >>> state.counted
-    array([1., 1., 0., 1.], dtype=float32)
-    """
-    return goal_loss_of(checked(logits, target, sample_weight), state, lagrangian, learn)
-
-
-def goal_loss_of(
-    arguments: Arguments, state: GoalState, lagrangian: Lagrangian, learn: bool = True, replicas: Replicas = ALONE
-) -> tuple[Array, GoalState]:
-    """As `goal_loss`, of arguments from `checked`; where several replicas hold the batch, the share of this one."""
-    xp, z = arguments.xp, arguments.logits
-    found, rows = counts_of(arguments), _rows(arguments)
-    if replicas is not ALONE:
-        *found, rows = replicas.total(*(xp.constant(part, z, z.dtype) for part in (*found, rows)))
-    if learn:
-        state = lagrangian.observed(state, found, rows)
-    pos, neg = lagrangian.weights(state)
-    weight, own = _of_class(arguments, pos / lagrangian.prior, neg / (1 - lagrangian.prior)), _weight(arguments)
-    if own is not None:
-        weight = weight * own
-    q = lagrangian.robustness_at(state)
-    if namespace(q) is numpy_namespace:
-        return loss(z, arguments.target, _surrogate(float(q)), sample_weight=weight), state
-    (total,) = replicas.total(_sum_of_surrogate(arguments, weight, q))
-    rows = max(rows, 1.0) if isinstance(rows, float) else xp.maximum(xp.astype(rows, z.dtype), 1.0)
-    return replicas.share(total / rows), state
-
-
-def _sum_of_surrogate(arguments: Arguments, weight: Array, q: Array) -> Array:
-    """The weighted sum of (1 - e^-qc) / q, which is the cross-entropy c where q is 0 and 1 - p where it is 1."""
-    # a recipe's robustness is fixed while tracing; here it is an array
-    xp = arguments.xp
-    cross_entropy = loss(arguments.logits, arguments.target, _surrogate(0.0), reduction="none")
-    q = xp.maximum(xp.astype(q, cross_entropy.dtype), 1e-8)
-    return xp.sum(weight * -xp.expm1(-q * cross_entropy) / q)
-
-
-@lru_cache(maxsize=128)
-def _surrogate(robustness: float) -> SigmoidRecipe:
-    return SigmoidRecipe(robustness=robustness, name="goal")
-
-
-def judged(logits: Array, target: Array, lagrangian: Lagrangian, sample_weight: Any = None) -> Progress:
-    """How a goal stands on the decisions of these rows, such as held-out ones; arguments as in `goal_loss`.
-
-    Examples
-    --------
-    >>> lagrangian = Lagrangian("recall where precision >= 0.5", [50, 50])
-    >>> judged(np.array([1.0, 2.0, -3.0]), np.array([1, 0, 0]), lagrangian).value
-    1.0
-    """
-    return lagrangian.progress(counts_of(checked(logits, target, sample_weight)))
-
-
-def counts_of(arguments: Arguments) -> list[Array]:
-    """Found positives, positives, false alarms and negatives; weighted, scalars of the logits' framework."""
-    xp, weight = arguments.xp, _weight(arguments)
-    z, positive = xp.stop_gradient(arguments.logits), arguments.target
-    flagged = xp.astype(z >= 0, positive.dtype)
-    if weight is not None:
-        flagged, positive = flagged * weight, positive * weight
-    total = _rows(arguments) if weight is None else xp.sum(weight)
-    found, positives = xp.sum(flagged * arguments.target), xp.sum(positive)
-    return [found, positives, xp.sum(flagged) - found, total - positives]
-
-
-def _weight(arguments: Arguments) -> Array | None:
-    """The weight of each decision, 0 where it is left out; or None."""
-    xp, keep, weight = arguments.xp, arguments.keep, arguments.weight
-    if keep is None:
-        return weight
-    return xp.astype(keep, arguments.logits.dtype) if weight is None else xp.where(keep, weight, 0.0)
-
-
-def _rows(arguments: Arguments) -> Any:
-    """How many decisions there are; a scalar array where that is unknown while tracing."""
-    xp, shape = arguments.xp, arguments.xp.shape(arguments.logits)
-    if arguments.keep is not None:
-        return xp.sum(xp.astype(arguments.keep, xp.float32))
-    if all(isinstance(size, int) for size in shape):
-        return float(prod(shape))
-    return xp.sum(xp.astype(arguments.target * 0 + 1, xp.float32))
-
-
-def _of_class(arguments: Arguments, positive: Any, negative: Any) -> Array:
-    """One of two numbers for each row."""
-    xp, target = arguments.xp, arguments.target
-    if namespace(positive) is numpy_namespace:
-        positive, negative = float(positive), float(negative)
-    else:
-        positive, negative = xp.astype(positive, target.dtype), xp.astype(negative, target.dtype)
-    return negative + target * (positive - negative)
-
-
-def checked(logits: Array, target: Array, sample_weight: Any) -> Arguments:
-    """The arguments in their one form, with a target of 0 or 1: a decision cannot be counted as half right."""
-    arguments = arguments_of(logits, target, _surrogate(0.0), sample_weight, None, -1)
-    xp, y = arguments.xp, arguments.target
-    hard = (y == 0) | (y == 1)
-    if not xp.is_concrete(y):
-        return dataclasses.replace(arguments, target=xp.where(hard, y, float("nan")))
-    seen = np.asarray(hard)
-    if not seen.all():
-        place = tuple(int(i) for i in np.argwhere(~seen)[0])
-        raise UserError(
-            f"target[{', '.join(map(str, place))}] is {float(y[place]):g}; a goal counts decisions, so targets are 0 "
-            "or 1"
-        )
-    return arguments
 
 
 def _to(xp: Namespace, scalar: Any) -> Any:

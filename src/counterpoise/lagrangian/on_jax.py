@@ -7,8 +7,9 @@ import numpy as np
 
 from counterpoise.errors import UserError
 from counterpoise.goals import Goal
-from counterpoise.lagrangian import lagrangian
-from counterpoise.lagrangian.lagrangian import GoalState, Lagrangian, Progress
+from counterpoise.lagrangian.goal_loss import goal_loss as loss_and_state
+from counterpoise.lagrangian.lagrangian import GoalState, Lagrangian
+from counterpoise.lagrangian.progress import Progress
 from counterpoise.lagrangian.threshold import judged_at_best
 
 
@@ -65,7 +66,7 @@ def goal_loss(
             f"{len(wanted.goal.constraints)} constraints; pass the state that the same goal gave, or None"
         )
     arrays = GoalState(*(jax.numpy.asarray(part) for part in known))
-    return lagrangian.goal_loss(jax.numpy.asarray(logits), target, arrays, wanted, sample_weight)
+    return loss_and_state(jax.numpy.asarray(logits), target, arrays, wanted, sample_weight)
 
 
 class Kept(NamedTuple):

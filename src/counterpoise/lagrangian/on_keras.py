@@ -6,16 +6,11 @@ import keras
 
 from counterpoise.errors import UserError
 from counterpoise.goals import Goal
-from counterpoise.lagrangian.lagrangian import (
-    GoalState,
-    Lagrangian,
-    Progress,
-    check_same_goal,
-    checked,
-    goal_loss_of,
-    judged,
-)
+from counterpoise.lagrangian.goal_loss import checked, goal_loss_of, judged
+from counterpoise.lagrangian.lagrangian import GoalState, Lagrangian
+from counterpoise.lagrangian.progress import Progress
 from counterpoise.lagrangian.threshold import Judged, judged_at_best
+from counterpoise.lagrangian.trainable import check_same_goal
 from counterpoise.losses.definition import with_mask
 from counterpoise.losses.on_keras import KerasLoss, replicas
 

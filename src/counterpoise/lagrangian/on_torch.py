@@ -10,8 +10,11 @@ import torch
 from counterpoise.arrays.on_torch import has_numbers, is_traced, pretending_mode
 from counterpoise.errors import UserError
 from counterpoise.goals import Goal
-from counterpoise.lagrangian.lagrangian import GoalState, Lagrangian, Progress, check_same_goal, goal_loss, judged
+from counterpoise.lagrangian.goal_loss import goal_loss, judged
+from counterpoise.lagrangian.lagrangian import GoalState, Lagrangian
+from counterpoise.lagrangian.progress import Progress
 from counterpoise.lagrangian.threshold import Judged, judged_at_best
+from counterpoise.lagrangian.trainable import check_same_goal
 from counterpoise.losses.criterion_on_torch import follow, learns, refuse_unknown_parameter, text_of_bytes
 from counterpoise.losses.plan_on_torch import is_plain
 from counterpoise.recipes.on_torch import outside_graph

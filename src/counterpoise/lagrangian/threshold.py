@@ -9,7 +9,9 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from counterpoise.arrays import Array, numpy_namespace
-from counterpoise.lagrangian.lagrangian import Lagrangian, Progress, checked, judged, shortfall
+from counterpoise.lagrangian.goal_loss import checked, judged
+from counterpoise.lagrangian.lagrangian import Lagrangian
+from counterpoise.lagrangian.progress import Progress, shortfall
 from counterpoise.losses.arguments import to_framework
 from counterpoise.ties import ROUNDING, first_largest
 

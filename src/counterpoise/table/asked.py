@@ -16,7 +16,7 @@ from counterpoise.table.features.reference_day import day_of
 from counterpoise.table.learners import LEARNERS, installed
 from counterpoise.table.reading.date_columns import check_order
 from counterpoise.table.reading.frames import FRAME
-from counterpoise.table.reading.kinds import Marks
+from counterpoise.table.reading.marks import Marks
 from counterpoise.table.reading.named_columns import joined
 
 DEFAULT_LEARNERS = ("lightgbm", "logistic", "catboost")

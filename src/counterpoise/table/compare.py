@@ -24,23 +24,16 @@ from counterpoise.decide.multiclass import check_multiclass_goal
 from counterpoise.errors import UserError, nearest_name
 from counterpoise.goals import Goal
 from counterpoise.table.asked import Asked, class_of_interest
+from counterpoise.table.features.learning import learn_schema
+from counterpoise.table.features.matrix import to_matrix
 from counterpoise.table.features.reference_day import day_of
-from counterpoise.table.features.schema import learn_schema, to_matrix
 from counterpoise.table.files import refuse_existing
 from counterpoise.table.learners import LEARNERS, Rows
 from counterpoise.table.learners.losses import PLAIN
 from counterpoise.table.model import bundle
-from counterpoise.table.racing.race import (
-    Candidate,
-    Entry,
-    Progress,
-    Race,
-    candidates,
-    entered,
-    how_many_folds,
-    silent,
-    standard_error,
-)
+from counterpoise.table.racing.entries import Candidate, Entry, Progress, Race, silent
+from counterpoise.table.racing.race import candidates, entered, how_many_folds
+from counterpoise.table.racing.scoring import standard_error
 from counterpoise.table.racing.trials import Trials
 from counterpoise.table.reading.date_columns import with_dates
 from counterpoise.table.reading.named_columns import refuse_ignored

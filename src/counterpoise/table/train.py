@@ -17,7 +17,7 @@ from counterpoise.table.asked import DEFAULT_BUDGET, DEFAULT_LEARNERS, Asked, cl
 from counterpoise.table.features.novelty import REFUSE
 from counterpoise.table.files import refuse_existing
 from counterpoise.table.model import bundle
-from counterpoise.table.racing.race import Progress, silent
+from counterpoise.table.racing.entries import Progress, silent
 from counterpoise.table.racing.trials import Trials, Unfinished
 from counterpoise.table.reading.date_columns import with_dates
 from counterpoise.table.reading.frames import table_of

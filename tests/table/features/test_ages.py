@@ -10,8 +10,10 @@ import pytest
 
 import counterpoise as cp
 from counterpoise.table.features.ages import date_parts, learn_dates
+from counterpoise.table.features.learning import learn_schema
+from counterpoise.table.features.matrix import to_matrix
 from counterpoise.table.features.reference_day import Reference
-from counterpoise.table.features.schema import Schema, learn_schema, to_matrix
+from counterpoise.table.features.schema import Schema
 from counterpoise.table.reading.table import Table
 
 ROWS = 2000

@@ -13,7 +13,7 @@ pytest.importorskip("lightgbm")
 import counterpoise as cp
 from counterpoise.cli import main
 from counterpoise.table.features.identifiers import find_identifier
-from counterpoise.table.features.schema import learn_schema
+from counterpoise.table.features.learning import learn_schema
 from counterpoise.table.reading.table import Table
 
 ROWS = 600

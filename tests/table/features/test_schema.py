@@ -14,8 +14,10 @@ from hypothesis import strategies as st
 
 from counterpoise.errors import UserError
 from counterpoise.table.features.cells import usable
+from counterpoise.table.features.learning import learn_schema
+from counterpoise.table.features.matrix import to_matrix
 from counterpoise.table.features.novelty import Categories
-from counterpoise.table.features.schema import Column, Schema, learn_schema, to_matrix
+from counterpoise.table.features.schema import Column, Schema
 from counterpoise.table.reading.table import Table
 
 ROWS = 60

@@ -11,8 +11,11 @@ from counterpoise.recipes import sigmoid
 from counterpoise.table.features.schema import Schema
 from counterpoise.table.learners.learner import Followed, Learner, Rows
 from counterpoise.table.learners.losses import PLAIN
-from counterpoise.table.racing.race import BLEND, Candidate, Entry, Race, race, standard_error, verdict_of
+from counterpoise.table.racing.entries import BLEND, Candidate, Entry, Race
+from counterpoise.table.racing.race import race
+from counterpoise.table.racing.scoring import standard_error
 from counterpoise.table.racing.trials import Trials
+from counterpoise.table.racing.verdict import verdict_of
 from counterpoise.weights import ClassCounts
 
 COUNTS = ClassCounts([80, 20])
@@ -127,7 +130,7 @@ def test_a_surer_blend_is_taken_unless_its_goal_is_clearly_worse(lost, chosen, m
     wobble = np.array([0.02, -0.02, 0.02, -0.02, 0.0])
     single = np.full(5, 0.6)
     blend = single + wobble - lost * standard_error(wobble)
-    monkeypatch.setattr("counterpoise.table.racing.race.fold_scores", lambda *_: (blend, blend))
+    monkeypatch.setattr("counterpoise.table.racing.scoring.fold_scores", lambda *_: (blend, blend))
     codes = np.tile([0, 1], 10)
     halves = np.arange(20) < 10
     right = np.where(codes == 1, 0.95, 0.05)

@@ -14,8 +14,9 @@ from counterpoise.table.learners.curve import Curve
 from counterpoise.table.learners.learner import Rows
 from counterpoise.table.learners.losses import PLAIN
 from counterpoise.table.racing.blend import mixture_shares
-from counterpoise.table.racing.race import BLEND, Entry, Race, verdict_of
+from counterpoise.table.racing.entries import BLEND, Entry, Race
 from counterpoise.table.racing.trials import Trials
+from counterpoise.table.racing.verdict import verdict_of
 from counterpoise.table.training.importance import importance_of
 from counterpoise.weights import ClassCounts
 

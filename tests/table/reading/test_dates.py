@@ -14,7 +14,9 @@ from counterpoise.goals import Goal
 from counterpoise.table import predict_table, train_table
 from counterpoise.table.asked import Asked, command_of
 from counterpoise.table.audit.audit import audit_table
-from counterpoise.table.features.schema import Schema, learn_schema, to_matrix
+from counterpoise.table.features.learning import learn_schema
+from counterpoise.table.features.matrix import to_matrix
+from counterpoise.table.features.schema import Schema
 from counterpoise.table.reading.date_columns import as_learned, dates_of, with_dates
 from counterpoise.table.reading.dates import moments
 from counterpoise.table.reading.frames import FRAME, table_of

@@ -13,7 +13,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from counterpoise.errors import UserError
-from counterpoise.table.features.schema import learn_schema, to_matrix
+from counterpoise.table.features.learning import learn_schema
+from counterpoise.table.features.matrix import to_matrix
 from counterpoise.table.reading.date_columns import with_dates
 from counterpoise.table.reading.table import check_columns, read_table
 from counterpoise.table.reading.target import read_labels

@@ -7,7 +7,9 @@ import polars as pl
 import pytest
 
 from counterpoise.errors import UserError
-from counterpoise.table.features.schema import Schema, learn_schema, to_matrix
+from counterpoise.table.features.learning import learn_schema
+from counterpoise.table.features.matrix import to_matrix
+from counterpoise.table.features.schema import Schema
 from counterpoise.table.reading.table import Table, read_table
 from counterpoise.table.reading.target import read_labels
 from counterpoise.table.rows.split import folds_of, split_rows

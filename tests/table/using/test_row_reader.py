@@ -9,8 +9,9 @@ import polars as pl
 import pytest
 
 from counterpoise.table.features import schema as features
+from counterpoise.table.features.matrix import to_matrix
 from counterpoise.table.features.reference_day import SIZES, Reference
-from counterpoise.table.features.schema import Column, Schema, to_matrix
+from counterpoise.table.features.schema import Column, Schema
 from counterpoise.table.features.text import Text
 from counterpoise.table.reading.numbers import Figures
 from counterpoise.table.using import row_reader

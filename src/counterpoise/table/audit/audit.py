@@ -20,26 +20,18 @@ from counterpoise.decide.binomial import POWER, least_right, p_value
 from counterpoise.decide.measured import share
 from counterpoise.errors import UserError
 from counterpoise.table.audit.drift import Drift, Moved, late_rows, most_moved_class, periods_of, spelled, time_places
-from counterpoise.table.audit.facts import (
-    Audit,
-    ClassFacts,
-    Copies,
-    Groups,
-    Leak,
-    MissingCells,
-    SmallestEffect,
-)
+from counterpoise.table.audit.facts import Audit, ClassFacts, Copies, Groups, Leak, MissingCells, SmallestEffect
 from counterpoise.table.audit.findings import findings_of, verdict_of
 from counterpoise.table.audit.leaks import find_late_times, find_leak, late_dates
 from counterpoise.table.features.ages import learn_dates
+from counterpoise.table.features.columns import refused_cells
 from counterpoise.table.features.growth import Growing, growing_columns, row_order
 from counterpoise.table.features.identifiers import Identifier, find_identifier, tells_classes
 from counterpoise.table.features.reference_day import day_of
-from counterpoise.table.features.schema import refused_cells
 from counterpoise.table.features.signal import FOLDS, cells_of, signal
 from counterpoise.table.reading.date_columns import dates_of
 from counterpoise.table.reading.frames import FRAME
-from counterpoise.table.reading.kinds import Marks
+from counterpoise.table.reading.marks import Marks
 from counterpoise.table.reading.named_columns import joined, parts_of, refuse_ignored
 from counterpoise.table.reading.table import Table, check_columns, read_table, with_numbers, without_empty_rows
 from counterpoise.table.reading.target import Labels, read_labels

@@ -17,20 +17,10 @@ from numpy.typing import NDArray
 from polars import selectors
 
 from counterpoise.errors import UserError, warn_user
+from counterpoise.table.features.columns import spans
+from counterpoise.table.features.matrix import to_matrix
 from counterpoise.table.features.reference_day import NewestDay, day_of, few_rows
-from counterpoise.table.features.schema import (
-    CATEGORY,
-    DATE,
-    DATES,
-    FLAG,
-    NUMBER,
-    TEXT,
-    Column,
-    Schema,
-    kind_in_words,
-    spans,
-    to_matrix,
-)
+from counterpoise.table.features.schema import CATEGORY, DATE, DATES, FLAG, NUMBER, TEXT, Column, Schema, kind_in_words
 from counterpoise.table.reading.date_columns import as_learned, cell_of
 from counterpoise.table.reading.missing import without_marks
 from counterpoise.table.reading.numbers import PLAIN, SCALES, meanings, read_figures

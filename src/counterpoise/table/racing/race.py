@@ -13,207 +13,28 @@ goes on (successive halving). The best of each learner may be blended; the blend
 too. Where the goal's score cannot tell contestants from the best one, the log loss decides, which wavers less.
 """
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Sequence
+from dataclasses import replace
 from time import monotonic
 
 import numpy as np
 from numpy.typing import NDArray
 
-from counterpoise.decide.measured import log_losses, ranking
-from counterpoise.decide.multiclass import (
-    choose_class_thresholds,
-    confusion_matrix,
-    decide_classes,
-    summary,
-    thresholds_of,
-)
-from counterpoise.decide.rows import decide
-from counterpoise.decide.threshold import best_threshold
-from counterpoise.goals import Confusion, Cost, Goal
-from counterpoise.recipes import Recipe
-from counterpoise.table.features.schema import Schema
-from counterpoise.table.learners import LEARNERS, Job, Learner, Rows
+from counterpoise.decide.measured import log_losses
+from counterpoise.table.learners import LEARNERS, Job
 from counterpoise.table.learners.losses import PLAIN
-from counterpoise.table.racing.blend import mixture_shares
+from counterpoise.table.racing.entries import Candidate, Entry, Race, Verdict, scored_entry
 from counterpoise.table.racing.health import Health, mean_log_loss, probe
-from counterpoise.table.racing.trials import Trials
-from counterpoise.table.rows.split import folds_of
-from counterpoise.ties import difference, first_largest, levels
+from counterpoise.table.racing.scoring import fold_scores, folds_within
+from counterpoise.table.racing.verdict import verdict_of
+from counterpoise.ties import first_largest, levels
 from counterpoise.weights import ClassCounts
-from counterpoise.wording import percent
 
-Progress = Callable[[str, float], None]
-
-
-def silent(step: str, done: float) -> None:
-    """The progress that nobody asked for."""
-
-
-STANDARD_ERRORS = 2.0
-BLEND = "blend"
 _BIG = 60_000
 _LEAST_SCREENED = 4
 """Rows of each of two classes in a fold: of fewer, one fold says nothing."""
-_LEAST_GAIN = 0.01
-"""Of log loss: for less a blend is not worth its size."""
 _FEW = 4
 """So many contestants all run on all folds."""
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Candidate:
-    """A learner with settings and a loss.
-
-    Parameters
-    ----------
-    learner
-        Its row.
-    setting
-        The name of its settings.
-    loss
-        The loss's label.
-    recipe
-        The loss.
-    """
-
-    learner: Learner
-    setting: str
-    loss: str
-    recipe: Recipe
-
-    @property
-    def label(self) -> str:
-        """For the reader."""
-        other = self.setting != next(iter(self.learner.settings))
-        return f"{self.learner.title}, {self.loss}" + (f" ({self.setting})" if other else "")
-
-    @property
-    def leads(self) -> bool:
-        """Whether it is its learner's reference: default settings, plain cross-entropy."""
-        return self.loss == PLAIN and self.setting == next(iter(self.learner.settings))
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Entry:
-    """One contestant and how it did on all folds.
-
-    Parameters
-    ----------
-    label
-        Its name for the reader.
-    learner, setting, loss
-        The names of these; a blend has the learner "blend".
-    recipe
-        The loss; of a blend, that of its largest member.
-    rounds
-        Steps, the same for all folds: those with the least mean held-out log loss.
-    probability
-        Out-of-fold posteriors of the training rows.
-    scores
-        The goal's score per fold, with thresholds tuned on the other folds; more is better.
-    untuned
-        The same without tuning: flag at 0.5, or the most probable class.
-    log_loss
-        Of the out-of-fold posteriors.
-    average_precision
-        The same; None with more than two classes.
-    """
-
-    label: str
-    learner: str
-    setting: str
-    loss: str
-    recipe: Recipe
-    rounds: int
-    probability: NDArray[np.float64]
-    scores: NDArray[np.float64]
-    untuned: NDArray[np.float64]
-    log_loss: float
-    average_precision: float | None
-
-    @property
-    def score(self) -> float:
-        """Mean over the folds."""
-        return float(self.scores.mean())
-
-    @property
-    def error(self) -> float:
-        """Standard error of the mean."""
-        return standard_error(self.scores)
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Verdict:
-    """What won, and the sentence that says so.
-
-    Parameters
-    ----------
-    chosen
-        Place of the winner in `entries`.
-    entries
-        All that ran on all folds; the first is plain cross-entropy of the first learner.
-    members
-        What the winner is made of: places in `entries`, with shares that sum to 1.
-    sentence
-        For the reader.
-    health
-        What is said of LightGBM's defaults; None where LightGBM took no part.
-    left_out
-        Contestants that the budget had no time for.
-    """
-
-    chosen: int
-    entries: tuple[Entry, ...]
-    members: tuple[tuple[int, float], ...]
-    sentence: str
-    health: Health | None = None
-    left_out: tuple[str, ...] = ()
-
-    @property
-    def winner(self) -> Entry:
-        """The chosen entry."""
-        return self.entries[self.chosen]
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Race:
-    """What all contestants share.
-
-    Parameters
-    ----------
-    rows, fold
-        The raced rows and the fold of each.
-    counts
-        Of the whole training part.
-    schema
-        Names and kinds of the features.
-    goal
-        What to reach.
-    seed
-        Same seed, same result.
-    trials
-        Finished fits.
-    deadline
-        When no further contestant may start, by `time.monotonic`.
-    progress
-        Told of each step.
-    """
-
-    rows: Rows
-    fold: NDArray[np.int64]
-    counts: ClassCounts
-    schema: Schema
-    goal: Goal
-    seed: int
-    trials: Trials
-    deadline: float
-    progress: Progress
-
-    @property
-    def folds(self) -> int:
-        """How many there are."""
-        return int(self.fold.max()) + 1
 
 
 def candidates(learners: Sequence[str], counts: ClassCounts, recipes: Sequence[str] | None = None) -> list[Candidate]:
@@ -370,17 +191,6 @@ def _screened(course: Race, contestants: Sequence[Candidate], left_out: list[str
     return [ran[k] for k in sorted(ranked[: max(1, kept)])]
 
 
-def folds_within(codes: NDArray[np.int64], seed: int) -> NDArray[np.int64]:
-    """Two halves of one fold, to tune a threshold on one and score it on the other.
-
-    Examples
-    --------
-    >>> np.bincount(folds_within(np.array([0] * 6 + [1] * 2), 0))
-    array([4, 4])
-    """
-    return folds_of(codes, 2, seed=seed)
-
-
 def _entry(course: Race, one: Candidate, followed: list[dict[str, NDArray[np.generic]]]) -> Entry:
     # A fold that stopped early stays where it stopped: it was long past its best there.
     curves = [np.asarray(trial["curve"], np.float64) for trial in followed]
@@ -394,19 +204,7 @@ def _entry(course: Race, one: Candidate, followed: list[dict[str, NDArray[np.gen
         reached = min(rounds, len(curves[fold]))
         probability[course.fold == fold] = _posterior(course, one, trial, fold, reached)
     names = (one.label, one.learner.name, one.setting, one.loss)
-    return _scored(course, names, one.recipe, rounds, probability)
-
-
-def _scored(
-    course: Race, names: tuple[str, str, str, str], recipe: Recipe, rounds: int, probability: NDArray[np.float64]
-) -> Entry:
-    codes = course.rows.codes
-    scores, untuned = fold_scores(codes, probability, course.fold, course.counts, course.goal)
-    precision = None
-    if probability.ndim == 1:
-        precision = float(ranking(codes, probability, np.ones((1, len(codes))))["average_precision"][0])
-    loss = float(log_losses(codes, probability).mean())
-    return Entry(*names, recipe, rounds, probability, scores, untuned, loss, precision)
+    return scored_entry(course, names, one.recipe, rounds, probability)
 
 
 def _health(course: Race, entries: Sequence[Entry]) -> Health | None:
@@ -417,185 +215,3 @@ def _health(course: Race, entries: Sequence[Entry]) -> Health | None:
     rows, held_out = course.rows.at(~here), course.rows.at(here)
     steadied = mean_log_loss(held_out, plain.probability[here])
     return probe(rows, held_out, len(course.counts.classes), course.schema, steadied, seed=course.seed)
-
-
-def fold_scores(
-    codes: NDArray[np.int64],
-    probability: NDArray[np.float64],
-    fold: NDArray[np.int64],
-    counts: ClassCounts,
-    goal: Goal,
-) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """The goal's score on each fold: with thresholds tuned on the others, and without tuning.
-
-    Examples
-    --------
-    >>> codes, fold = np.array([0, 0, 0, 1] * 2), np.array([0] * 4 + [1] * 4)
-    >>> probability = np.array([0.1, 0.1, 0.2, 0.4, 0.1, 0.2, 0.1, 0.35])
-    >>> fold_scores(codes, probability, fold, ClassCounts([6, 2]), Goal("f1"))
-    (array([1., 1.]), array([0., 0.]))
-    """
-    tuned: list[float] = []
-    untuned: list[float] = []
-    for held in range(int(fold.max()) + 1):
-        here, rest = fold == held, fold != held
-        if probability.ndim == 2:
-            choice = choose_class_thresholds(codes[rest], probability[rest], goal, prior=counts.prior)
-            for threshold, found in ((choice.threshold, tuned), (thresholds_of(counts.prior, 0.0), untuned)):
-                chosen = decide_classes(probability[here], threshold)
-                matrix = confusion_matrix(codes[here], chosen, probability.shape[1])
-                found.append(float(summary(matrix, goal.objective)))
-        elif goal.ranking:
-            ones = np.ones((1, int(here.sum())))
-            value = float(ranking(codes[here], probability[here], ones)[goal.objective][0])
-            tuned.append(value)
-            untuned.append(value)
-        else:
-            cut = best_threshold(codes[rest], probability[rest], goal)
-            tuned.append(penalised(goal, decide(codes[here], probability[here], cut)))
-            untuned.append(penalised(goal, decide(codes[here], probability[here], 0.5)))
-    return np.asarray(tuned), np.asarray(untuned)
-
-
-def penalised(goal: Goal, at: Confusion) -> float:
-    """The goal's score, less twice what its constraints lack: a broken promise must not win.
-
-    With costs, what they lack is measured in the largest of these.
-
-    Examples
-    --------
-    >>> from counterpoise.goals import goal
-    >>> round(penalised(goal("recall where precision >= 0.5"), Confusion(tp=4, fp=6, fn=0, tn=90)), 3)
-    0.8
-    """
-    short = sum(float(constraint.shortfall(at)) for constraint in goal.constraints)
-    if float(at.alerts) == 0:  # no alert, no precision that could fall short
-        short = sum(float(one.shortfall(at)) for one in goal.constraints if one.rate != "precision")
-    unit = goal.costs.largest if isinstance(goal.costs, Cost) else 1.0
-    return float(goal.score(at)) - 2.0 * unit * short
-
-
-def standard_error(scores: NDArray[np.float64]) -> float:
-    """Nadeau and Bengio's standard error of a mean over cross-validation folds.
-
-    Examples
-    --------
-    >>> round(standard_error(np.array([0.1, 0.2, 0.3])), 4)
-    0.0913
-    """
-    folds = len(scores)
-    return float(np.sqrt(scores.var(ddof=1) * (1 / folds + 1 / (folds - 1))))
-
-
-def verdict_of(
-    entries: Sequence[Entry], course: Race, health: Health | None = None, left_out: tuple[str, ...] = ()
-) -> Verdict:
-    """Choose among the entries and their blend, and say why."""
-    standing = _leaders(entries)
-    best = _best([entries[k] for k in standing])
-    single = entries[standing[best]]
-    said = _about_losses(entries, single, [entries[k] for k in standing], course.goal)
-    if len(entries) == 1:
-        return Verdict(0, tuple(entries), ((0, 1.0),), said, health, left_out)
-    # one of each learner: with every loss in it, the shares fit noise and the log loss of rows they did not see rises
-    blend, shares = _blend([entries[k] for k in standing], course)
-    members = tuple((place, float(share)) for place, share in zip(standing, shares, strict=True) if share)
-    everyone = (*entries, blend)
-    ahead = difference(blend.scores, single.scores)
-    surer = blend.log_loss < (1 - _LEAST_GAIN) * single.log_loss
-    if len(members) < 2 or not surer or ahead.mean() < -standard_error(ahead):
-        chosen = standing[best]
-        return Verdict(chosen, everyone, ((chosen, 1.0),), said, health, left_out)
-    largest_first = np.argsort(-levels([share for _, share in members]), kind="stable")
-    parts = ", ".join(
-        f"{entries[place].label} {percent(share)}" for place, share in (members[k] for k in largest_first)
-    )
-    goal = f"{_by(course.goal, ahead)} than" if ahead.mean() > 0 else f"{course.goal.label} the same within noise as"
-    said += (
-        f" A blend ({parts}) is better: {goal} {single.label} alone, log loss {blend.log_loss:.4g} against "
-        f"{single.log_loss:.4g}."
-    )
-    return Verdict(len(entries), everyone, members, said, health, left_out)
-
-
-def _leaders(entries: Sequence[Entry]) -> list[int]:
-    """Of each learner: the settings that do best with plain cross-entropy, or a loss that clearly beats its default."""
-    found = []
-    for learner in dict.fromkeys(entry.learner for entry in entries):
-        places = [k for k, entry in enumerate(entries) if entry.learner == learner]
-        plain = [k for k in places if entries[k].loss == PLAIN]
-        best, gain = plain[_best([entries[k] for k in plain])], 0.0
-        for k in places:
-            ahead = difference(entries[k].scores, entries[plain[0]].scores)
-            if entries[k].loss != PLAIN and clearly(ahead) and ahead.mean() > gain:
-                over = difference(entries[k].scores, entries[best].scores)
-                if over.mean() > 0:
-                    best, gain = k, float(ahead.mean())
-        found.append(best)
-    return found
-
-
-def clearly(ahead: NDArray[np.float64]) -> bool:
-    """Whether advantages on the folds are more than noise.
-
-    Examples
-    --------
-    >>> clearly(np.array([0.05, 0.05, 0.06, 0.04])), clearly(np.array([0.2, 0.0, 0.0, 0.0]))
-    (True, False)
-    """
-    return bool(ahead.mean() > STANDARD_ERRORS * standard_error(ahead) and np.sum(ahead > 0) * 2 > len(ahead))
-
-
-def _best(entries: Sequence[Entry]) -> int:
-    """The place of the best: by log loss among those whose score is within one standard error of the best score."""
-    top = entries[int(first_largest([entry.score for entry in entries]))]
-    behind = [difference(top.scores, entry.scores) for entry in entries]
-    near = [k for k, one in enumerate(behind) if one.mean() <= standard_error(one)]
-    return near[int(first_largest([-entries[k].log_loss for k in near]))]
-
-
-def _blend(entries: Sequence[Entry], course: Race) -> tuple[Entry, NDArray[np.float64]]:
-    """The mixture, scored with shares that each fold's own rows had no say in; and the shares of all folds."""
-    codes = course.rows.codes
-    rows = np.arange(len(codes))
-    likelihood = np.stack(
-        [
-            np.where(codes == 1, one.probability, 1 - one.probability)
-            if one.probability.ndim == 1
-            else one.probability[rows, codes]
-            for one in entries
-        ]
-    )
-    probability = np.zeros_like(entries[0].probability)
-    for fold in range(course.folds):
-        here = course.fold == fold
-        for share, entry in zip(mixture_shares(likelihood[:, ~here]), entries, strict=True):
-            probability[here] += share * entry.probability[here]
-    shares = mixture_shares(likelihood)
-    largest = entries[int(first_largest(shares))]
-    names = ("Blend", BLEND, "", "")
-    return _scored(course, names, largest.recipe, largest.rounds, probability), shares
-
-
-def _about_losses(entries: Sequence[Entry], single: Entry, leaders: Sequence[Entry], goal: Goal) -> str:
-    tuned = "" if goal.ranking else " with a tuned threshold"
-    if single.probability.ndim == 2:
-        tuned = " with tuned thresholds"
-    if all(entry.loss in (PLAIN, "") for entry in entries):
-        return "Plain cross-entropy alone was compared: no other loss took part, or the budget had no time for it."
-    if single.loss == PLAIN and (other := next((one for one in leaders if one.loss != PLAIN), None)):
-        return f"No loss beat {single.label}{tuned} on this table, though {other.label} beat that learner's plain one."
-    if single.loss == PLAIN:
-        return f"No loss beat plain cross-entropy{tuned} on this table."
-    plain = next(entry for entry in entries if entry.learner == single.learner)
-    ahead = difference(single.scores, plain.scores)
-    return (
-        f"{single.loss[0].upper()}{single.loss[1:]} loss beat plain cross-entropy{tuned}: {_by(goal, ahead)}, better "
-        f"in {int(np.sum(ahead > 0))} of {len(ahead)} folds (standard error {standard_error(ahead):.3g})."
-    )
-
-
-def _by(goal: Goal, ahead: NDArray[np.float64]) -> str:
-    gain = float(ahead.mean())
-    better = "lower" if goal.minimise == (gain >= 0) else "higher"
-    return f"{goal.label} {abs(gain):.3g} {better} on average"

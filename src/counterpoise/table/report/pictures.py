@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from counterpoise.decide.calibration_error import ReliabilityBin, reliability_curve
 from counterpoise.decide.sweep import sweep
 from counterpoise.goals import Constraint
+from counterpoise.table.report.blocks import Picture
 from counterpoise.table.report.stops import Stops
 
 INK, MUTED, GRID = "#1b2733", "#56636f", "#e3e8ed"
@@ -340,3 +341,8 @@ def labelled(svg: str, text: str) -> str:
     '<svg role="img" aria-label="a &lt; b" viewBox="0 0 1 1"></svg>'
     """
     return svg.replace("<svg", f'<svg role="img" aria-label="{html.escape(text)}"', 1)
+
+
+def titled(title: str, svg: str, caption: str, words: str) -> Picture:
+    """The picture as a block of the page, with what it shows in words."""
+    return Picture(title, labelled(svg, words), caption)

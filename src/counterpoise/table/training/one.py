@@ -15,7 +15,8 @@ from counterpoise.table.features.schema import Schema
 from counterpoise.table.learners import Rows
 from counterpoise.table.monitoring.class_mix import class_histograms, distinct_share
 from counterpoise.table.monitoring.shift import column_facts
-from counterpoise.table.racing.race import Progress, how_many_folds
+from counterpoise.table.racing.entries import Progress
+from counterpoise.table.racing.race import how_many_folds
 from counterpoise.table.racing.trials import Trials
 from counterpoise.table.reading.table import Table, check_columns
 from counterpoise.table.reading.target import Labels, read_labels

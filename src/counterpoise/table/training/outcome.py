@@ -12,7 +12,7 @@ from counterpoise.table.audit.facts import Audit
 from counterpoise.table.features.schema import Schema
 from counterpoise.table.model.one import Member, Model, Ruling
 from counterpoise.table.model.several import MultilabelModel
-from counterpoise.table.racing.race import Verdict
+from counterpoise.table.racing.entries import Verdict
 from counterpoise.table.reading.labels import ManyLabels
 from counterpoise.table.reading.target import Labels
 from counterpoise.table.rows.split import Split

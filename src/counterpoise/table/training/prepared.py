@@ -9,8 +9,10 @@ from numpy.typing import NDArray
 from counterpoise.goals import Goal
 from counterpoise.table.asked import Asked
 from counterpoise.table.audit.drift import time_places
+from counterpoise.table.features.learning import learn_schema
+from counterpoise.table.features.matrix import to_matrix
 from counterpoise.table.features.reference_day import day_of
-from counterpoise.table.features.schema import Schema, learn_schema, to_matrix
+from counterpoise.table.features.schema import Schema
 from counterpoise.table.reading.table import Table
 from counterpoise.table.rows.enough import group_places, row_weights
 from counterpoise.table.rows.split import Split

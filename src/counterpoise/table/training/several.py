@@ -21,7 +21,8 @@ from counterpoise.table.asked import DEFAULT_LEARNERS, Asked, command_of, versio
 from counterpoise.table.learners import Rows
 from counterpoise.table.learners.thinning import thinned
 from counterpoise.table.monitoring.shift import column_facts
-from counterpoise.table.racing.race import Progress, how_many_folds, silent
+from counterpoise.table.racing.entries import Progress, silent
+from counterpoise.table.racing.race import how_many_folds
 from counterpoise.table.racing.trials import Part, Trials
 from counterpoise.table.reading.labels import ManyLabels, read_many_labels
 from counterpoise.table.reading.table import Table, check_columns

@@ -16,10 +16,12 @@ from numpy.typing import NDArray
 
 from counterpoise.decide.measured import ranking
 from counterpoise.table.asked import Asked, command_of, versions_of
-from counterpoise.table.features.schema import Schema, to_matrix
+from counterpoise.table.features.matrix import to_matrix
+from counterpoise.table.features.schema import Schema
 from counterpoise.table.learners import LEARNERS, Job, Rows
 from counterpoise.table.model.one import Member, Ruling, naive, posterior
-from counterpoise.table.racing.race import Progress, Race, Verdict, candidates, race
+from counterpoise.table.racing.entries import Progress, Race, Verdict
+from counterpoise.table.racing.race import candidates, race
 from counterpoise.table.racing.trials import Trials
 from counterpoise.table.reading.table import Table
 from counterpoise.table.reading.target import Labels

@@ -16,9 +16,9 @@ from numpy.typing import NDArray
 from counterpoise.decide.prior import adjust_prior
 from counterpoise.errors import UserError
 from counterpoise.table.features.cells import Problem
+from counterpoise.table.features.matrix import to_matrix
 from counterpoise.table.features.novelty import REFUSE, check_unknown
 from counterpoise.table.features.reference_day import NewestDay, odd_day
-from counterpoise.table.features.schema import to_matrix
 from counterpoise.table.files import appended, check_place, refuse_existing, whole_file
 from counterpoise.table.model.loading import load
 from counterpoise.table.model.one import Model

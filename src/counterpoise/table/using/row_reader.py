@@ -15,8 +15,9 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
+from counterpoise.table.features.matrix import to_matrix
 from counterpoise.table.features.novelty import FEWEST_TEXTS
-from counterpoise.table.features.schema import CATEGORY, DATES, NUMBER, TEXT, Column, Schema, to_matrix
+from counterpoise.table.features.schema import CATEGORY, DATES, NUMBER, TEXT, Column, Schema
 from counterpoise.table.reading.numbers import SCALES
 from counterpoise.table.reading.table import Table
 from counterpoise.table.using.json_rows import RefusedError, table_of_rows

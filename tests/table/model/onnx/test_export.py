@@ -12,7 +12,8 @@ import counterpoise as cp
 from counterpoise.cli import main
 from counterpoise.errors import UserError
 from counterpoise.recipes import sigmoid, softmax
-from counterpoise.table.features.schema import learn_schema, to_matrix
+from counterpoise.table.features.learning import learn_schema
+from counterpoise.table.features.matrix import to_matrix
 from counterpoise.table.learners import LEARNERS, Job, Rows
 from counterpoise.table.model.one import Member, Model, Ruling
 from counterpoise.table.model.onnx.export import METADATA, check, export_onnx, made_up_rows, to_onnx

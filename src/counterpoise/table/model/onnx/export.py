@@ -112,7 +112,7 @@ def described(model: Model) -> dict[str, Any]:
     as the names of its features say, its age in days (to the day of the table or, of a time, to its end; or to the
     row's own time: see the reference), the days since another date, its month (1 to 12), weekday (1: Monday) and hour
     in its zone, 1 where it is known, or its days since 1970. What text becomes only
-    `counterpoise.table.features.schema.to_matrix` computes. A form says how dates were written that were text.
+    `counterpoise.table.features.matrix.to_matrix` computes. A form says how dates were written that were text.
     """
     threshold = model.decision.threshold
     columns = [

@@ -130,7 +130,7 @@ def test_a_surer_blend_is_taken_unless_its_goal_is_clearly_worse(lost, chosen, m
     wobble = np.array([0.02, -0.02, 0.02, -0.02, 0.0])
     single = np.full(5, 0.6)
     blend = single + wobble - lost * standard_error(wobble)
-    monkeypatch.setattr("counterpoise.table.racing.scoring.fold_scores", lambda *_: (blend, blend))
+    monkeypatch.setattr("counterpoise.table.racing.entries.fold_scores", lambda *_: (blend, blend))
     codes = np.tile([0, 1], 10)
     halves = np.arange(20) < 10
     right = np.where(codes == 1, 0.95, 0.05)

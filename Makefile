@@ -2,7 +2,7 @@
 PYTHON ?= python3
 PIP_INSTALL = -m pip install --quiet --constraint constraints.txt
 
-.PHONY: demo test sanitize clean
+.PHONY: demo test format sanitize clean
 
 .venv/test/ready: pyproject.toml constraints.txt CMakeLists.txt $(wildcard native/*)
 	$(PYTHON) -m venv .venv/test
@@ -21,7 +21,13 @@ test: .venv/test/ready
 	.venv/test/bin/ruff check .
 	.venv/test/bin/mypy
 	.venv/test/bin/lint-imports
+	.venv/test/bin/clang-format --dry-run --Werror native/*.h native/*.cpp
 	.venv/test/bin/python -m pytest --numprocesses 2
+
+format: .venv/test/ready
+	.venv/test/bin/ruff check --fix .
+	.venv/test/bin/ruff format .
+	.venv/test/bin/clang-format -i native/*.h native/*.cpp
 
 # The kernels under AddressSanitizer and UndefinedBehaviorSanitizer, by the tests that need no framework.
 SANITIZED = $(addprefix tests/losses/test_,elementary.py kernel_layouts.py kernel_out.py kernel_repeats.py \

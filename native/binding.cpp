@@ -113,9 +113,9 @@ NB_MODULE(_kernels, m) {
             "call",
             [](const Softmax& self, int64_t outer, int64_t inner, int64_t outer_stride, int64_t inner_stride,
                int64_t class_stride, bool hard, int64_t target_outer, int64_t target_inner, int64_t target_class,
-               int64_t gradient_outer, int64_t gradient_inner, int64_t gradient_class, int logits_type,
-               int target_type, int weight_type, int gradient_type, bool fresh, int loss_type, bool ignores,
-               int64_t ignore_index, int reduction, double curvature_factor, double per_gradient, double floor) {
+               int64_t gradient_outer, int64_t gradient_inner, int64_t gradient_class, int logits_type, int target_type,
+               int weight_type, int gradient_type, bool fresh, int loss_type, bool ignores, int64_t ignore_index,
+               int reduction, double curvature_factor, double per_gradient, double floor) {
                 SoftmaxBatch batch{};
                 batch.outer = outer;
                 batch.inner = inner;
@@ -165,7 +165,9 @@ NB_MODULE(_kernels, m) {
     m.def("use_instruction_set", choose_kernels);
     m.def(
         "xla_call",
-        [](bool softmax) { return nb::capsule(reinterpret_cast<void*>(softmax ? softmax_of_frame : sigmoid_of_frame)); },
+        [](bool softmax) {
+            return nb::capsule(reinterpret_cast<void*>(softmax ? softmax_of_frame : sigmoid_of_frame));
+        },
         "What jax.ffi.register_ffi_target takes.");
     m.def("elementary", [](int function, bool single, uintptr_t in, uintptr_t out, int64_t size) {
         chosen->elementary(function, single, at<const void>(in), at<void>(out), size);
@@ -175,7 +177,8 @@ NB_MODULE(_kernels, m) {
     if (!chosen) {
         std::string listed;
         for (const std::string& name : names_here()) listed += (listed.empty() ? "" : ", ") + name;
-        throw nb::value_error(("COUNTERPOISE_ISA is '" + std::string(unknown) + "', which does not run here; choose one of " + listed)
-                                  .c_str());
+        throw nb::value_error(
+            ("COUNTERPOISE_ISA is '" + std::string(unknown) + "', which does not run here; choose one of " + listed)
+                .c_str());
     }
 }

@@ -119,7 +119,8 @@ inline __attribute__((always_inline)) void transpose_quads(const float* from, in
 }
 
 // A (height, width) matrix transposed, both at least 4; the last tiles overlap those before.
-inline void transpose(const float* from, int64_t in_step, float* out, int64_t out_step, int64_t height, int64_t width_) {
+inline void transpose(const float* from, int64_t in_step, float* out, int64_t out_step, int64_t height,
+                      int64_t width_) {
     for (int64_t i = 0; i < height; i += 4) {
         const int64_t row = i + 4 <= height ? i : height - 4;
         for (int64_t k = 0; k < width_; k += 4) {

@@ -1,10 +1,11 @@
 // exp, expm1 and log in single and double precision.
 #pragma once
 //
-// exp: r = x - k ln 2 with |r| <= ln 2 / 2, then 1 + r + r^2 q(r); log: x = 2^k m, then log m = 2 atanh((m - 1) / (m + 1)).
-// The polynomials interpolate at Chebyshev nodes: relative errors 1e-8 and 4e-9 (single), 2e-17 and 5e-17 (double).
-// Over the whole range, denormals included, tests/losses/test_elementary.py holds, in units of the last place, for
-// single / double: exp to 1.2 / 1.2, expm1 (x <= 0) to 1.3 / 1.3, log to 4.0 / 4.5, log1p of [0, 1] to 4.0 / 5.5.
+// exp: r = x - k ln 2 with |r| <= ln 2 / 2, then 1 + r + r^2 q(r); log: x = 2^k m, then log m = 2 atanh((m - 1) / (m +
+// 1)). The polynomials interpolate at Chebyshev nodes: relative errors 1e-8 and 4e-9 (single), 2e-17 and 5e-17
+// (double). Over the whole range, denormals included, tests/losses/test_elementary.py holds, in units of the last
+// place, for single / double: exp to 1.2 / 1.2, expm1 (x <= 0) to 1.3 / 1.3, log to 4.0 / 4.5, log1p of [0, 1] to 4.0
+// / 5.5.
 #include "lanes.h"
 
 namespace counterpoise {
@@ -45,7 +46,7 @@ COUNTERPOISE_INLINE Vector<double> arctangent_series(Vector<double> z) {
 
 template <class T>
 struct Power {
-    Vector<T> rest;  // exp(r) - 1
+    Vector<T> rest;   // exp(r) - 1
     Vector<T> whole;  // k
     Ints<T> k;
 };

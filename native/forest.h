@@ -1,5 +1,5 @@
-// A forest that owns its trees, in the form that the kernels take: checked when it is made, so that no kernel reads outside
-// its arrays whatever a file held.
+// A forest that owns its trees, in the form that the kernels take: checked when it is made, so that no kernel reads
+// outside its arrays whatever a file held.
 #pragma once
 #include <atomic>
 #include <new>

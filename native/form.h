@@ -11,8 +11,8 @@ namespace {
 
 template <class T>
 struct Chances {
-    Vector<T> wrong, right;    // n, p
-    Vector<T> loss, gain;      // -log p, -log n
+    Vector<T> wrong, right;  // n, p
+    Vector<T> loss, gain;    // -log p, -log n
 
     COUNTERPOISE_INLINE Chances swapped() const { return {right, wrong, gain, loss}; }
 };
@@ -136,8 +136,7 @@ COUNTERPOISE_INLINE Phi<T> clipped(const Form& form, const Chances<T>& at, const
         }
         phi.value = factor * inner;
         slope = g * less * inner + factor * by_wrong;
-        if (bent)
-            bend = g * (g - T(1)) * less / wrong * inner + T(2) * g * less * by_wrong + factor * by_wrong_twice;
+        if (bent) bend = g * (g - T(1)) * less / wrong * inner + T(2) * g * less * by_wrong + factor * by_wrong_twice;
     }
     if (form.extra) {
         phi.value += e * wrong;
@@ -160,7 +159,8 @@ COUNTERPOISE_INLINE Phi<T> clipped(const Form& form, const Chances<T>& at, bool 
 
 // `right` where the mask is set, else `wrong`, which is clipped: both logarithms are one.
 template <class T>
-COUNTERPOISE_INLINE Phi<T> one_sided(const Form& right, const Form& wrong, Ints<T> is_right, Vector<T> odds, bool bent) {
+COUNTERPOISE_INLINE Phi<T> one_sided(const Form& right, const Form& wrong, Ints<T> is_right, Vector<T> odds,
+                                     bool bent) {
     const Vector<T> t = exponential<T>(-magnitude<T>(odds)), zero = {}, one = all<T>(1);
     const Vector<T> large = one / (t + T(1)), small = t * large;
     const auto ahead = odds > zero;

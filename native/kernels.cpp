@@ -24,7 +24,8 @@ bool is_wide(const SoftmaxRecipe& recipe, const SoftmaxBatch& batch) {
 // Soft targets take differences of large terms where the loss has a shape, or logits are moved.
 bool needs_double(const SoftmaxRecipe& recipe, const SoftmaxBatch& batch) {
     const Form& form = recipe.form;
-    const bool plain = !form.focused && !form.robust && !form.extra && !recipe.margined && !recipe.affine && !recipe.costs;
+    const bool plain =
+        !form.focused && !form.robust && !form.extra && !recipe.margined && !recipe.affine && !recipe.costs;
     return in_double_precision(batch.logits_type, batch.gradient, batch.gradient_type) ||
            (is_soft(recipe, batch) && !plain);
 }
@@ -32,7 +33,8 @@ bool needs_double(const SoftmaxRecipe& recipe, const SoftmaxBatch& batch) {
 template <class T>
 size_t blocks_scratch(const SoftmaxRecipe& recipe, const SoftmaxBatch& batch) {
     Block<T> block;
-    return lay_out<T>(&block, nullptr, recipe.classes, is_soft(recipe, batch), batch.curvature != nullptr, recipe.costs);
+    return lay_out<T>(&block, nullptr, recipe.classes, is_soft(recipe, batch), batch.curvature != nullptr,
+                      recipe.costs);
 }
 
 size_t softmax_scratch(const SoftmaxRecipe& recipe, const SoftmaxBatch& batch) {
@@ -101,8 +103,16 @@ void elementary(int function, bool single, const void* in, void* out, int64_t si
 }  // namespace
 
 extern const Kernels kernels;
-const Kernels kernels = {COUNTERPOISE_TEXT(COUNTERPOISE_ISA), softmax, softmax_scratch, sigmoid, sigmoid_scratch,
-                         softmax_weights, sigmoid_weights, elementary, trees, trees_scratch};
+const Kernels kernels = {COUNTERPOISE_TEXT(COUNTERPOISE_ISA),
+                         softmax,
+                         softmax_scratch,
+                         sigmoid,
+                         sigmoid_scratch,
+                         softmax_weights,
+                         sigmoid_weights,
+                         elementary,
+                         trees,
+                         trees_scratch};
 
 }  // namespace COUNTERPOISE_ISA
 }  // namespace counterpoise

@@ -10,7 +10,7 @@ enum Type : int32_t { nothing, float16, bfloat16, float32, float64, int32, int64
 // phi of recipes/shape.py
 struct Form {
     double focus, robustness, poly, clip;
-    int32_t whole_focus;  // the focus where it is a small whole number, else -1
+    int32_t whole_focus;                   // the focus where it is a small whole number, else -1
     bool focused, robust, extra, clipped;  // the parameter of that name, or poly, is not 0
 };
 
@@ -22,21 +22,21 @@ struct SoftmaxRecipe {
     Form form;
     double smoothing;
     int32_t weight_by;
-    bool affine;         // some scale is not 1, some offset not 0, or the temperature not 1
-    bool margined;       // some margin is not 0
-    bool uniform;        // one weight for all classes
-    bool weighted;       // some weight is not 0; else only the expected cost counts
-    bool costs;          // the expected cost is a term
-    bool one_scale;      // one scale for all classes
+    bool affine;     // some scale is not 1, some offset not 0, or the temperature not 1
+    bool margined;   // some margin is not 0
+    bool uniform;    // one weight for all classes
+    bool weighted;   // some weight is not 0; else only the expected cost counts
+    bool costs;      // the expected cost is a term
+    bool one_scale;  // one scale for all classes
     const double* weight;
-    const double* scale;   // times the temperature, like the next two
+    const double* scale;  // times the temperature, like the next two
     const double* offset;
     const double* margin;
-    const double* pair;    // (C, C) weights or costs of [true, chosen], or null
-    const float* narrow_scale;    // rounded, for where rounding does no harm
+    const double* pair;         // (C, C) weights or costs of [true, chosen], or null
+    const float* narrow_scale;  // rounded, for where rounding does no harm
     const float* narrow_offset;
-    double centre;                // of the offsets
-    const double* centred_offset; // what they are off it: small, so that it may be rounded to
+    double centre;                 // of the offsets
+    const double* centred_offset;  // what they are off it: small, so that it may be rounded to
     const float* narrow_centred;
 };
 
@@ -48,7 +48,7 @@ struct SigmoidRecipe {
     bool affine;
     const double* positive_weight;
     const double* negative_weight;
-    const double* scale;   // times the temperature, like the offset
+    const double* scale;  // times the temperature, like the offset
     const double* offset;
 };
 
@@ -76,7 +76,7 @@ struct SoftmaxBatch {
     bool hard;
     bool ignores;
     int64_t ignore_index;
-    double factor;              // of gradient and curvature
+    double factor;  // of gradient and curvature
     Newton newton;
 };
 

@@ -53,7 +53,8 @@ struct Lanes<double> {
     typedef int64_t Ints __attribute__((vector_size(vector_bytes)));
     static constexpr int mantissa = 52, bias = 1023;
     static constexpr double magic = 6755399441055744.0;
-    static constexpr double log2e = 1.4426950408889634, ln2_high = 0.69314718036912382, ln2_low = 1.9082149292705877e-10;
+    static constexpr double log2e = 1.4426950408889634, ln2_high = 0.69314718036912382,
+                            ln2_low = 1.9082149292705877e-10;
     static constexpr double least = -760.0, most = 715.0;
     static constexpr double sqrt_half = 0.70710678118654752, tiny = 2.2250738585072014e-308, lift = 18014398509481984.0;
     static constexpr int lift_bits = 54;
@@ -142,11 +143,15 @@ COUNTERPOISE_INLINE V smaller(V a, V b) {
 template <class T>
 COUNTERPOISE_INLINE Vector<T> fused(Vector<T> a, Vector<T> b, Vector<T> c) {
 #if defined(__AVX512F__)
-    if constexpr (sizeof(T) == 4) return (Vector<T>)_mm512_fmadd_ps((__m512)a, (__m512)b, (__m512)c);
-    else return (Vector<T>)_mm512_fmadd_pd((__m512d)a, (__m512d)b, (__m512d)c);
+    if constexpr (sizeof(T) == 4)
+        return (Vector<T>)_mm512_fmadd_ps((__m512)a, (__m512)b, (__m512)c);
+    else
+        return (Vector<T>)_mm512_fmadd_pd((__m512d)a, (__m512d)b, (__m512d)c);
 #elif defined(__FMA__)
-    if constexpr (sizeof(T) == 4) return (Vector<T>)_mm256_fmadd_ps((__m256)a, (__m256)b, (__m256)c);
-    else return (Vector<T>)_mm256_fmadd_pd((__m256d)a, (__m256d)b, (__m256d)c);
+    if constexpr (sizeof(T) == 4)
+        return (Vector<T>)_mm256_fmadd_ps((__m256)a, (__m256)b, (__m256)c);
+    else
+        return (Vector<T>)_mm256_fmadd_pd((__m256d)a, (__m256d)b, (__m256d)c);
 #else
     Vector<T> v;
     for (int i = 0; i < width<T>; ++i) v[i] = T(double(a[i]) * double(b[i]) + double(c[i]));
@@ -165,11 +170,15 @@ COUNTERPOISE_INLINE double total(Vector<T> v) {
 template <class T>
 COUNTERPOISE_INLINE unsigned set_lanes(Ints<T> mask) {
 #if defined(__AVX512F__)
-    if constexpr (sizeof(T) == 4) return _mm512_movepi32_mask((__m512i)mask);
-    else return _mm512_movepi64_mask((__m512i)mask);
+    if constexpr (sizeof(T) == 4)
+        return _mm512_movepi32_mask((__m512i)mask);
+    else
+        return _mm512_movepi64_mask((__m512i)mask);
 #elif defined(__AVX2__)
-    if constexpr (sizeof(T) == 4) return unsigned(_mm256_movemask_ps((__m256)mask));
-    else return unsigned(_mm256_movemask_pd((__m256d)mask));
+    if constexpr (sizeof(T) == 4)
+        return unsigned(_mm256_movemask_ps((__m256)mask));
+    else
+        return unsigned(_mm256_movemask_pd((__m256d)mask));
 #else
     unsigned set = 0;
     for (int i = 0; i < width<T>; ++i) set |= unsigned(mask[i] & 1) << i;
@@ -189,8 +198,12 @@ COUNTERPOISE_INLINE int64_t how_many(Ints<T> mask) {
 
 #if defined(__AVX512F__)
 // GCC 12 splits these conversions in two
-COUNTERPOISE_INLINE Vector<double> widened(HalfVector v) { return (Vector<double>)_mm512_maskz_cvtps_pd(0xff, (__m256)v); }
-COUNTERPOISE_INLINE HalfVector narrowed(Vector<double> v) { return (HalfVector)_mm512_maskz_cvtpd_ps(0xff, (__m512d)v); }
+COUNTERPOISE_INLINE Vector<double> widened(HalfVector v) {
+    return (Vector<double>)_mm512_maskz_cvtps_pd(0xff, (__m256)v);
+}
+COUNTERPOISE_INLINE HalfVector narrowed(Vector<double> v) {
+    return (HalfVector)_mm512_maskz_cvtpd_ps(0xff, (__m512d)v);
+}
 #else
 COUNTERPOISE_INLINE Vector<double> widened(HalfVector v) { return __builtin_convertvector(v, Vector<double>); }
 COUNTERPOISE_INLINE HalfVector narrowed(Vector<double> v) { return __builtin_convertvector(v, HalfVector); }

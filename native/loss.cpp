@@ -112,7 +112,8 @@ template <class Recipe, class Batch>
 Outcome loss(const Work& work, const Recipe& recipe, Batch& batch) {
     const int64_t rows = rows_of(batch);
     if (work.fresh) {
-        const std::size_t bytes = std::size_t(rows) * std::size_t(elements_of_row(recipe)) * bytes_of(batch.gradient_type);
+        const std::size_t bytes =
+            std::size_t(rows) * std::size_t(elements_of_row(recipe)) * bytes_of(batch.gradient_type);
         advise_huge_pages(batch.gradient, bytes);
         advise_huge_pages(batch.curvature, bytes);
     }
@@ -124,7 +125,9 @@ Outcome loss(const Work& work, const Recipe& recipe, Batch& batch) {
             divisor = double(rows);
         } else {
             const Sums found = weights(work, recipe, batch);
-            divisor = work.reduction == mean ? found.kept : work.reduction == weighted_mean ? found.weight : found.nonzero;
+            divisor = work.reduction == mean            ? found.kept
+                      : work.reduction == weighted_mean ? found.weight
+                                                        : found.nonzero;
         }
     }
     batch.factor = divisor != 0 ? 1 / divisor : 0;

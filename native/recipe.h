@@ -30,7 +30,8 @@ constexpr double most_multiplied = 8;  // a focus up to here is a product
 
 inline Form form_of(double focus, double robustness, double poly, double clip) {
     const bool whole = focus == std::floor(focus) && focus <= most_multiplied;
-    return {focus, robustness, poly, clip, whole ? int32_t(focus) : -1, focus != 0, robustness != 0, poly != 0, clip != 0};
+    return {focus,      robustness,      poly,      clip,     whole ? int32_t(focus) : -1,
+            focus != 0, robustness != 0, poly != 0, clip != 0};
 }
 
 struct Softmax {

@@ -90,7 +90,8 @@ inline void sigmoid_run(const Run<T>& run, int64_t size, Total<T>* loss_total, S
     const Elements<T>& elements = run.elements;
     const Vector<T> zero = {}, one = all<T>(1);
     const T kept = T(1 - recipe.smoothing), shift = T(recipe.smoothing / 2), factor = T(run.factor);
-    const bool alike = run.alike, scalar = run.scalar, smoothed_target = recipe.smoothing != 0, newton = run.newton.wanted;
+    const bool alike = run.alike, scalar = run.scalar, smoothed_target = recipe.smoothing != 0,
+               newton = run.newton.wanted;
     int64_t label = run.label;
     Vector<T> positive_weight = all<T>(elements.positive_weight[label]);
     Vector<T> negative_weight = all<T>(elements.negative_weight[label]);
@@ -156,14 +157,16 @@ inline void sigmoid_run(const Run<T>& run, int64_t size, Total<T>* loss_total, S
             const Chances<T> at = chances<T>(u);  // against a negative
             const Phi<T> right = shaped<T>(recipe.positive, at.swapped(), curved);
             const Phi<T> wrong = shaped<T>(recipe.negative, at, curved);
-            const auto known = u == u, no_positive = (positive == zero) & known, no_negative = (negative == zero) & known;
-            loss = choose(no_positive, zero, positive * right.value) + choose(no_negative, zero, negative * wrong.value);
+            const auto known = u == u, no_positive = (positive == zero) & known,
+                       no_negative = (negative == zero) & known;
+            loss =
+                choose(no_positive, zero, positive * right.value) + choose(no_negative, zero, negative * wrong.value);
             if constexpr (sloped)
                 slope = choose(no_negative, zero, negative * wrong.slope) -
                         choose(no_positive, zero, positive * right.slope);
             if constexpr (curved)
-                bend = choose(no_negative, zero, negative * wrong.bend) +
-                       choose(no_positive, zero, positive * right.bend);
+                bend =
+                    choose(no_negative, zero, negative * wrong.bend) + choose(no_positive, zero, positive * right.bend);
         }
         losses.add(loss);
         if (run.loss) store(run.loss + i, loss);
@@ -187,8 +190,8 @@ void sigmoid_elements(const SigmoidRecipe& recipe, const SigmoidBatch& batch, in
     repeat_labels<T>(recipe, elements);
     const bool sloped = batch.gradient != nullptr, curved = batch.curvature != nullptr;
     const bool direct = batch.logits_type == own && batch.target_type == own && !batch.ignores &&
-                        (!batch.sample_weight || batch.weight_type == own) &&
-                        (!sloped || batch.gradient_type == own) && (!batch.loss || batch.loss_type == own);
+                        (!batch.sample_weight || batch.weight_type == own) && (!sloped || batch.gradient_type == own) &&
+                        (!batch.loss || batch.loss_type == own);
     Total<T> loss_total;
     int64_t size = 0;
     for (int64_t at = first; at < last; at += size) {
@@ -197,8 +200,10 @@ void sigmoid_elements(const SigmoidRecipe& recipe, const SigmoidBatch& batch, in
         size = last - at;
         if (fixed && recipe.labels > 1 && size > batch.run - at % batch.run) size = batch.run - at % batch.run;
         const bool whole = direct && size >= width<T>;
-        if (whole) size -= size % width<T>;
-        else if (size > most_elements) size = most_elements;
+        if (whole)
+            size -= size % width<T>;
+        else if (size > most_elements)
+            size = most_elements;
         const T *logits = (const T*)batch.logits + at, *target = (const T*)batch.target + at;
         const T* weight = batch.sample_weight ? (const T*)batch.sample_weight + at : nullptr;
         T* loss = batch.loss ? (T*)batch.loss + at : nullptr;
@@ -229,8 +234,8 @@ void sigmoid_elements(const SigmoidRecipe& recipe, const SigmoidBatch& batch, in
         }
         sums->kept += double(kept);
         const bool alike = same(recipe.positive, recipe.negative), scalar = fixed || recipe.labels == 1;
-        const Run<T> run = {recipe, elements, logits, target,  weight, loss,
-                            gradient, curvature, alike, scalar, label, batch.factor, batch.newton};
+        const Run<T> run = {recipe,    elements, logits, target, weight,       loss,        gradient,
+                            curvature, alike,    scalar, label,  batch.factor, batch.newton};
         if (curved)
             sigmoid_run<T, true, true>(run, filled, &loss_total, sums);
         else if (sloped)

@@ -20,8 +20,8 @@ inline bool is_soft(const SoftmaxRecipe& recipe, const SoftmaxBatch& batch) {
 template <class T>
 struct Block {
     int64_t pitch;
-    T* logits;     // becomes the gradient
-    T* curvature;  // of each loss, if asked for
+    T* logits;                                      // becomes the gradient
+    T* curvature;                                   // of each loss, if asked for
     T *share, *e, *first, *part, *second, *choice;  // of soft targets
     Int<T>* target;
     T *weight, *loss;
@@ -66,7 +66,7 @@ inline size_t lay_out(Block<T>* block, char* at, int64_t classes, bool soft, boo
 // The logit itself, or scale * logit + offset in double precision less `reference`, rounded once.
 template <class T>
 COUNTERPOISE_INLINE Vector<T> less_reference(const SoftmaxRecipe& recipe, const T* logit, int64_t k, double lowered,
-                                const Vector<T>& reference) {
+                                             const Vector<T>& reference) {
     const T* at = (const T*)&reference;
     const double scale = recipe.scale[k], offset = recipe.offset[k] - lowered;
     return in_double(logit, [=](Vector<double> z, int place) {
@@ -79,8 +79,8 @@ COUNTERPOISE_INLINE Vector<T> less_reference(const SoftmaxRecipe& recipe, const 
     });
 }
 
-// a x - b y rounded about once: in single precision by Kahan's method, what the products lose is added again, as is what a
-// and b lose.
+// a x - b y rounded about once: in single precision by Kahan's method, what the products lose is added again, as is
+// what a and b lose.
 template <class T>
 COUNTERPOISE_INLINE Vector<T> difference_of_products(double a, Vector<T> x, double b, Vector<T> y) {
     if constexpr (sizeof(T) == 8) return fused<T>(all<T>(a), x, -(b * y));
@@ -120,7 +120,8 @@ inline void hard_pairs(const SoftmaxRecipe& recipe, const Block<T>& block, int64
     store(block.loss + at, choose(free, zero, weight * phi.value));
     if (!sloped) return;
     weight *= T(factor);
-    const Vector<T> a0 = all<T>(T(recipe.scale[0])), a1 = all<T>(T(recipe.scale[1])), lowest = one * -T(__builtin_inf());
+    const Vector<T> a0 = all<T>(T(recipe.scale[0])), a1 = all<T>(T(recipe.scale[1])),
+                    lowest = one * -T(__builtin_inf());
     const Vector<T> slope = choose(free, zero, choose(is_second, -weight, weight) * phi.slope);
     store(first, choose(z0 == lowest, zero, -slope * a0));
     store(second, choose(z1 == lowest, zero, slope * a1));
@@ -214,8 +215,7 @@ inline void hard_rows(const SoftmaxRecipe& recipe, const Block<T>& block, int64_
             top = choose(e > most, Ints<T>{} + Int<T>(k), top);
             most = choose(e > most, e, most);
         }
-        for (int64_t k = 0; k < classes; ++k)
-            rest += choose(top == Int<T>(k), zero, load<Vector<T>>(z + k * pitch));
+        for (int64_t k = 0; k < classes; ++k) rest += choose(top == Int<T>(k), zero, load<Vector<T>>(z + k * pitch));
     }
     for (int64_t k = 0; k < classes; ++k) {
         const Vector<T> e = load<Vector<T>>(z + k * pitch);
@@ -288,7 +288,8 @@ inline void cost_rows(const SoftmaxRecipe& recipe, const Block<T>& block, int64_
         const Vector<T> slope = p * ((load<Vector<T>>(costs + k * pitch) - at_top) - above) * weight;
         const T chain = T(recipe.scale[k]);
         store(z + k * pitch, choose(free, zero, slope * chain));
-        if (curved) store(block.curvature + at + k * pitch, choose(free, zero, slope * (one - T(2) * p) * (chain * chain)));
+        if (curved)
+            store(block.curvature + at + k * pitch, choose(free, zero, slope * (one - T(2) * p) * (chain * chain)));
     }
 }
 
@@ -305,7 +306,9 @@ struct Others {
         total += v;
     }
     COUNTERPOISE_INLINE void gather(Vector<T> v, int64_t k) { rest += choose(top == Int<T>(k), Vector<T>{}, v); }
-    COUNTERPOISE_INLINE Vector<T> without(Vector<T> v, int64_t k) const { return choose(top == Int<T>(k), rest, total - v); }
+    COUNTERPOISE_INLINE Vector<T> without(Vector<T> v, int64_t k) const {
+        return choose(top == Int<T>(k), rest, total - v);
+    }
 };
 
 // A(true, chosen) of each lane for one true class.
@@ -338,8 +341,8 @@ inline Vector<T> cost_of_choices(const SoftmaxRecipe& recipe, const T* share, T*
 }
 
 // Rows whose target has a share for each class, or that pay an expected cost; `block.logits` becomes the gradient.
-// Each class k contributes T_k(o_k). With r_jk = e_j / (the sum of all e but e_k), its slope by u_j is T_k' r_jk, by u_k
-// -T_k'; sums that leave one class out are taken without subtracting it where it dominates.
+// Each class k contributes T_k(o_k). With r_jk = e_j / (the sum of all e but e_k), its slope by u_j is T_k' r_jk, by
+// u_k -T_k'; sums that leave one class out are taken without subtracting it where it dominates.
 template <class T>
 inline void soft_rows(const SoftmaxRecipe& recipe, const Block<T>& block, int64_t at, bool hard, double factor,
                       bool sloped, bool curved, Sums* sums) {
@@ -534,14 +537,15 @@ void softmax_blocks(const SoftmaxRecipe& recipe, const SoftmaxBatch& batch, int6
         if (batch.sample_weight) {
             read_run<T>(block.weight, batch.sample_weight, batch.weight_type, row, rows);
             int64_t bad = 0;
-            for (int64_t i = 0; i < rows; ++i) bad += !(block.weight[i] >= T(0)) | !(block.weight[i] < T(__builtin_inf()));
+            for (int64_t i = 0; i < rows; ++i)
+                bad += !(block.weight[i] >= T(0)) | !(block.weight[i] < T(__builtin_inf()));
             sums->odd += bad;
         }
         if (batch.hard) {
             sums->kept += double(read_targets<T>(block, batch, row, rows, classes, sums));
         } else {
-            read_rows<T>(block.share, block.pitch, batch.target, batch.target_type, outer, place,
-                         batch.target_strides, rows, classes);
+            read_rows<T>(block.share, block.pitch, batch.target, batch.target_type, outer, place, batch.target_strides,
+                         rows, classes);
             for (int64_t k = 0; k < classes; ++k)
                 for (int64_t i = 0; i < rows; ++i) {
                     const T share = block.share[k * block.pitch + i];

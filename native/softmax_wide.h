@@ -1,4 +1,5 @@
-// Hard targets among many classes, contiguous in memory: lanes are classes, and a row stays in cache between its passes.
+// Hard targets among many classes, contiguous in memory: lanes are classes, and a row stays in cache between its
+// passes.
 #pragma once
 #include "elements.h"
 #include "form.h"
@@ -178,7 +179,7 @@ inline WideRow wide_row(const SoftmaxRecipe& recipe, const T* z, T* e, int64_t t
 
 template <class T>
 inline size_t wide_scratch(const SoftmaxRecipe& recipe, const SoftmaxBatch& batch) {
-    const int64_t bytes = aligned((recipe.classes + 2 * width<T>) * int64_t(sizeof(T)));
+    const int64_t bytes = aligned((recipe.classes + 2 * width<T>)*int64_t(sizeof(T)));
     (void)batch;
     return size_t(bytes * (rows_at_once(bytes) + 1));
 }
@@ -187,7 +188,7 @@ template <class T>
 void softmax_wide(const SoftmaxRecipe& recipe, const SoftmaxBatch& batch, int64_t first, int64_t last, void* scratch,
                   Sums* sums) {
     constexpr Type own_type = sizeof(T) == 4 ? float32 : float64;
-    const int64_t classes = recipe.classes, bytes = aligned((classes + 2 * width<T>) * int64_t(sizeof(T)));
+    const int64_t classes = recipe.classes, bytes = aligned((classes + 2 * width<T>)*int64_t(sizeof(T)));
     const int64_t together = rows_at_once(bytes);
     const bool sloped = batch.gradient != nullptr;
     T* const converted = (T*)scratch;
@@ -208,8 +209,8 @@ void softmax_wide(const SoftmaxRecipe& recipe, const SoftmaxBatch& batch, int64_
                 read_run<T>(converted, batch.logits, batch.logits_type, start, classes);
                 z = converted;
             }
-            exponentials[i] = batch.gradient_type == own_type ? (T*)batch.gradient + out_start
-                                                              : (T*)((char*)kept + i * bytes);
+            exponentials[i] =
+                batch.gradient_type == own_type ? (T*)batch.gradient + out_start : (T*)((char*)kept + i * bytes);
             int64_t target = batch.target_type == int32 ? ((const int32_t*)batch.target)[row + i]
                                                         : ((const int64_t*)batch.target)[row + i];
             double weight = 1;

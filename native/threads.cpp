@@ -90,7 +90,8 @@ struct Pool {
     }
 };
 
-// Never destroyed: its threads live as long as the process. After a fork the child has none of them, and makes a new one.
+// Never destroyed: its threads live as long as the process. After a fork the child has none of them, and makes a new
+// one.
 std::atomic<Pool*> pool{nullptr};
 std::atomic<bool> forked{false};
 

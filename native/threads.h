@@ -1,5 +1,6 @@
-// Threads of our own that wait for work: they survive a fork, and one call at a time uses them. A framework that has just
-// used OpenMP's leaves them spinning on the processors, where ours would have to wait for them: there, OpenMP's do the work.
+// Threads of our own that wait for work: they survive a fork, and one call at a time uses them. A framework that has
+// just used OpenMP's leaves them spinning on the processors, where ours would have to wait for them: there, OpenMP's do
+// the work.
 #pragma once
 #include <cstddef>
 #include <cstdint>

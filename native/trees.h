@@ -1,5 +1,6 @@
-// The trees of a booster, many rows at once. Each node strikes out the leaves that a row on its right side cannot reach; of
-// those that remain, counted from the left, the first one is the row's (Lucchese et al., QuickScorer, SIGIR 2015).
+// The trees of a booster, many rows at once. Each node strikes out the leaves that a row on its right side cannot
+// reach; of those that remain, counted from the left, the first one is the row's (Lucchese et al., QuickScorer, SIGIR
+// 2015).
 #pragma once
 #include "kernels.h"
 #include "lanes.h"

@@ -1,6 +1,6 @@
 // The call frame is that of XLA's foreign function interface, version 0.1 and later: plain C structures, each with its
-// own size in front, which only ever grow at their ends. They are declared here as far as they are used, hence nothing of
-// JAX is needed to build. What is smaller than known here, or of another major version, is refused.
+// own size in front, which only ever grow at their ends. They are declared here as far as they are used, hence nothing
+// of JAX is needed to build. What is smaller than known here, or of another major version, is refused.
 #include "xla_call.h"
 
 #include <cfenv>
@@ -17,7 +17,7 @@
 namespace counterpoise {
 namespace xla {
 
-enum : int32_t { invalid_argument = 3, internal = 13 };               // error codes
+enum : int32_t { invalid_argument = 3, internal = 13 };              // error codes
 enum : int32_t { of_metadata = 1, buffer_kind = 1, execution = 3 };  // an extension, an operand, a stage
 
 struct Extension {
@@ -163,7 +163,7 @@ constexpr double settings_version = 1;  // raise it when their order changes; lo
 
 // The numbers of the settings, in order.
 class Settings {
-public:
+ public:
     explicit Settings(const Buffer& buffer) : at(static_cast<const char*>(buffer.data)), left(size_of(buffer) / 2) {}
     double next() {
         double value;
@@ -182,7 +182,7 @@ public:
     }
     int64_t remaining() const { return left; }
 
-private:
+ private:
     const char* at;
     int64_t left;
 };
@@ -220,7 +220,8 @@ struct Call {
         require(work.reduction != unreduced ? size_of(loss) == 1 : true, "a reduced loss is one number");
         require(!sloped || (size_of(gradient) == size_of(logits) && gradient.type == logits.type),
                 "the gradient is like the logits");
-        require(class_axis >= 0 && (class_axis < logits.rank || logits.rank == 0), "the class axis is one of the logits");
+        require(class_axis >= 0 && (class_axis < logits.rank || logits.rank == 0),
+                "the class axis is one of the logits");
     }
 
     bool reduced() const { return work.reduction != unreduced; }
@@ -258,7 +259,7 @@ struct Call {
         for (int64_t i = 0; sloped && i < size_of(gradient); ++i) put_nan(gradient.data, type_of(gradient), i);
     }
 
-private:
+ private:
     static Buffer operand(const xla::Operands& operands, int64_t i) {
         require(i < operands.count && operands.kinds[i] == xla::buffer_kind, "an operand is missing");
         const Buffer& buffer = *static_cast<const Buffer*>(operands.each[i]);
@@ -283,8 +284,8 @@ bool mark_impossible(const SoftmaxRecipe& recipe, const SoftmaxBatch& batch, boo
         } else {
             const Strides& steps = batch.target_strides;
             for (int64_t k = 0; k < recipe.classes; ++k)
-                possible &= is_weight(
-                    number(batch.target, batch.target_type, outer * steps.outer + inner * steps.inner + k * steps.along));
+                possible &= is_weight(number(batch.target, batch.target_type,
+                                             outer * steps.outer + inner * steps.inner + k * steps.along));
         }
         if (possible || weight == 0) continue;
         found = true;
@@ -359,8 +360,8 @@ void softmax_of_call(Call& call) {
     std::vector<double> pair = settings.next(settings.remaining());
     require(pair.size() == (costs != 0 || weight_by == by_pair ? size_t(classes) * size_t(classes) : pair.size()),
             "a weight for each pair of classes");
-    const Softmax softmax(std::move(weight), std::move(scale), std::move(offset), std::move(margin), std::move(pair), focus,
-                          robustness, poly, smoothing, int(weight_by), costs != 0);
+    const Softmax softmax(std::move(weight), std::move(scale), std::move(offset), std::move(margin), std::move(pair),
+                          focus, robustness, poly, smoothing, int(weight_by), costs != 0);
     compute(call, softmax.recipe, batch, softmax_loss);
 }
 
@@ -385,7 +386,8 @@ void sigmoid_of_call(Call& call) {
     compute(call, sigmoid.recipe, batch, sigmoid_loss);
 }
 
-// XLA asks each function for its version when it is registered: the one that it offers, as all of major version 0 are read.
+// XLA asks each function for its version when it is registered: the one that it offers, as all of major version 0 are
+// read.
 void describe(const Frame& frame, xla::MetadataExtension* extension) {
     xla::Metadata* metadata = extension->metadata;
     metadata->version = {sizeof(xla::Version), nullptr, 0, frame.api ? frame.api->version.minor : 1};

@@ -11,9 +11,9 @@ struct Error;
 struct Frame;
 }  // namespace xla
 
-// Operands: settings, logits, target, sample weight, normalizer; the last two of size 0 where there is none. Settings are
-// float64 numbers as raw bytes, so that a program owns its recipe and means the same in every process:
-// version, reduction, class axis, threads, ignores, ignore index, then those of `Softmax` or `Sigmoid`, numbers before arrays.
+// Operands: settings, logits, target, sample weight, normalizer; the last two of size 0 where there is none. Settings
+// are float64 numbers as raw bytes, so that a program owns its recipe and means the same in every process: version,
+// reduction, class axis, threads, ignores, ignore index, then those of `Softmax` or `Sigmoid`, numbers before arrays.
 // Results: the loss, and the gradient of its sum by the logits if asked for.
 xla::Error* softmax_of_frame(xla::Frame*);
 xla::Error* sigmoid_of_frame(xla::Frame*);

@@ -81,7 +81,7 @@ ODD_VALUES = [
 
 
 def leaves(value, path=()):
-    """The way to each value of a JSON text that is no object or list, and to each of those."""
+    """The way to each value of a JSON text that is not an object or list, and to each of those."""
     if path:
         yield path
     inner = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()

@@ -122,7 +122,7 @@ BAD_TABLES = {
     "one row": ("x,y\n1,a\n2,a\n3,b\n4,c\n5,c\n", "class 'b' has one row (data row 3)"),
     "too few": (
         "x,y\n" + "1,a\n2,a\n3,a\n" * 3 + "3,b\n4,b\n",
-        "class 'b' has 2 rows; with two classes each needs",
+        "class 'b' has 2 rows; with two classes, each needs",
     ),
     "text among numbers": (
         "x,y\n" + "1,a\n2,b\n" * 20 + "three,a\n",
@@ -292,8 +292,7 @@ def test_new_categories_are_told(model, tmp_path, capsys):
     table.write_text("x,kind\n1,a\n2,zebra\n3,\n4,b\n")
     assert main(["predict", str(model), str(table), "-o", str(out)]) == 0
     assert capsys.readouterr().err == (
-        "counterpoise: warning: column 'kind': 1 of 3 values are no category that the model knows, and count as "
-        "missing: 'zebra'\n"
+        "counterpoise: warning: column 'kind': 1 of 3 values are unknown to the model and count as missing: 'zebra'\n"
     )
 
 

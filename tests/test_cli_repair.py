@@ -70,7 +70,7 @@ def test_overwriting_needs_to_be_told(tmp_path, capsys):
     "words, message",
     [
         ([], "nothing to repair: give --weights"),
-        (["--weights", "1;19"], "--weights '1;19' is not numbers"),
+        (["--weights", "1;19"], "--weights '1;19' is not a comma-separated list of numbers"),
         (["--weights", "1,0"], "weights[1] is 0"),
         (["--weights", "1,2,3"], "weights has shape (3,)"),
         (["--rates", "2"], "pass two numbers, for class 0 and class 1"),

@@ -205,7 +205,7 @@ def test_a_library_that_ends_the_process_for_memory_leaves_a_line():
     )
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, env=ENVIRONMENT)
     assert done.returncode == -signal.SIGABRT
-    assert done.stderr.startswith("counterpoise: no memory of 9,000,000,000 bytes could be had")
+    assert done.stderr.startswith("counterpoise: 9,000,000,000 bytes of memory could not be allocated")
     assert done.stderr.count("\n") == 1
 
 

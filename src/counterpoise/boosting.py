@@ -172,7 +172,7 @@ def target_of(recipe: Recipe, label: ArrayLike, logits: NDArray[Any], *, several
     if places.size and (places.min() < 0 or places.max() >= classes or (places != found).any()):
         row = int(np.argmax((places != found) | (places < 0) | (places >= classes)))
         raise UserError(
-            f"label {found[row]:g} in row {row} is no class; a softmax recipe needs whole numbers from 0 to "
+            f"label {found[row]:g} in row {row} is not a class; a softmax recipe needs whole numbers from 0 to "
             f"{classes - 1}"
         )
     return places
@@ -186,7 +186,7 @@ def refuse_nothing_to_learn(label: ArrayLike) -> None:
     >>> refuse_nothing_to_learn([1, 1, 1])
     Traceback (most recent call last):
     ...
-    counterpoise.errors.UserError: all 3 labels are 1, so there is nothing to tell apart; train on rows of two classes
+    counterpoise.errors.UserError: all 3 labels are 1, so there is nothing to learn; train on rows of two classes
     """
     found = np.ravel(label)
     if found.size == 0:
@@ -194,7 +194,7 @@ def refuse_nothing_to_learn(label: ArrayLike) -> None:
     first = found[0]
     if first == np.floor(first) and (found == first).all():
         raise UserError(
-            f"all {found.size} labels are {first:g}, so there is nothing to tell apart; train on rows of two classes"
+            f"all {found.size} labels are {first:g}, so there is nothing to learn; train on rows of two classes"
         )
 
 

@@ -30,7 +30,7 @@ def _as_classes(target: Any, logits: Any, class_axis: int) -> Any:
     classes = logits.shape[class_axis]
     sparse = len(target.shape) < len(logits.shape) or (target.shape[-1] == 1 and classes != 1)
     if sparse and keras.backend.is_float_dtype(keras.backend.standardize_dtype(target.dtype)):
-        # what is no class becomes one out of range: an error, or NaN where values cannot be seen
+        # what is not a class becomes one out of range: an error, or NaN where values cannot be seen
         whole = keras.ops.equal(target, keras.ops.floor(target))
         return keras.ops.cast(keras.ops.where(whole, target, classes), "int32")
     return target

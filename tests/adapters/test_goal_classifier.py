@@ -21,7 +21,7 @@ PRECISE = "recall where precision >= 0.5"
 
 
 THRESHOLD = {"check_classifiers_train": "predict is not the most probable class, as in TunedThresholdClassifierCV"}
-UNSURE = "rows that count differently allow no exact test, so the threshold keeps no distance from its bound"
+UNSURE = "no exact test exists for weighted rows, so the threshold keeps no distance from its bound"
 WEIGHTS = {f"check_sample_weight_equivalence_on_{kind}_data": UNSURE for kind in ("dense", "sparse")}
 EXPECTED = {"mcc": THRESHOLD, "f1": THRESHOLD, PRECISE: {**THRESHOLD, **WEIGHTS}}
 
@@ -186,7 +186,7 @@ def test_works_in_pipelines_searches_and_pickles():
         ({"goal": "recal where precision >= 0.5"}, "did you mean 'recall'"),
         ({"goal": "recall of froud"}, "froud.*did you mean 'fraud'"),
         ({"goal": PRECISE, "positive": "other"}, "positive is 'other', but y has the classes"),
-        ({"goal": "recall of fraud", "positive": "fine"}, "the goal speaks of class 'fraud'"),
+        ({"goal": "recall of fraud", "positive": "fine"}, "the goal names class 'fraud'"),
         ({"cv": "prefitted"}, "cv is 'prefitted'"),
         ({"cv": 1.5}, "cv is 1.5"),
         ({"cv": 1}, "at least 2 folds"),
@@ -196,7 +196,10 @@ def test_works_in_pipelines_searches_and_pickles():
         ({"calibration": "magic"}, "magic"),
         ({"goal": "cost fn=amount fp=10"}, r"decide_by_cost\(model.predict_proba\(X\)"),
         ({"goal": "cost fine as fraud=1 fraud as fine=5", "positive": "fraud"}, "leave positive out"),
-        ({"goal": "cost fine as fraud=1 fraud as fine=5 where recall of fraud >= 0.5"}, "bounds rates beside a cost"),
+        (
+            {"goal": "cost fine as fraud=1 fraud as fine=5 where recall of fraud >= 0.5"},
+            "has bounds as well as a cost matrix",
+        ),
     ],
 )
 def test_says_what_is_wrong(settings, message):

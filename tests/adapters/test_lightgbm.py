@@ -234,13 +234,13 @@ def test_labels_that_are_none_are_refused(recipe, logits, label):
 
 
 def test_softmax_takes_no_soft_label():
-    with pytest.raises(UserError, match=r"label 0.7 in row 1 is no class; .* whole numbers from 0 to 2"):
+    with pytest.raises(UserError, match=r"label 0.7 in row 1 is not a class; .* whole numbers from 0 to 2"):
         slopes(softmax.cross_entropy(), np.zeros((2, 3)), [1, 0.7])
 
 
 @pytest.mark.parametrize("recipe, logits", [(sigmoid.focal(), np.zeros(3)), (softmax.focal(), np.zeros((3, 2)))])
 def test_nothing_to_learn_is_refused(recipe, logits):
-    with pytest.raises(UserError, match="all 3 labels are 1, so there is nothing to tell apart"):
+    with pytest.raises(UserError, match="all 3 labels are 1, so there is nothing to learn"):
         Objective(recipe)(np.ones(3), logits)
     with pytest.raises(UserError, match="no row"):
         Objective(recipe)(np.ones(0), logits[:0])

@@ -84,7 +84,9 @@ def test_loaded_class_weights_count():
 @pytest.mark.parametrize("strict", [False, True])
 def test_class_weights_are_loaded_where_there_were_none_and_it_is_said(strict):
     criterion = Loss(cp.softmax.cross_entropy(), reduction="weighted_mean")
-    with pytest.warns(ClassWeightWarning, match=r"holds class weights, criterion\.weight, which the recipe had not"):
+    with pytest.warns(
+        ClassWeightWarning, match=r"holds class weights, criterion\.weight, which the recipe did not have"
+    ):
         Model(criterion).load_state_dict(Model(torch.nn.CrossEntropyLoss(WEIGHT)).state_dict(), strict=strict)
     torch.testing.assert_close(criterion(LOGITS, TARGET), torch.nn.functional.cross_entropy(LOGITS, TARGET, WEIGHT))
     assert list(criterion.state_dict()) == ["weight"]
@@ -97,7 +99,7 @@ def test_class_weights_are_loaded_where_there_were_none_and_it_is_said(strict):
         ({"weight": -WEIGHT}, r"criterion\.weight: weight\[0\] is -4"),
         ({"weight": WEIGHT * float("inf")}, r"criterion\.weight: weight\[0\] is inf"),
         ({"weight": WEIGHT, "pos_weight": WEIGHT}, r"holds criterion\.pos_weight, .* assign .*\.recipe, or drop"),
-        ({"weight": WEIGHT, "_extra_state": torch.tensor([1.5, 300.0])}, "is no text"),
+        ({"weight": WEIGHT, "_extra_state": torch.tensor([1.5, 300.0])}, "is not text"),
         ({"weight": WEIGHT, "_extra_state": torch.tensor(list(b"{}"))}, "recipe family"),
     ],
 )

@@ -243,7 +243,7 @@ def test_misfits_say_what_to_do():
     matrix, label, _ = rows(3)
     with pytest.raises(UserError, match="take the softmax recipe"):
         xgboost.XGBClassifier(objective=Objective(sigmoid.focal()), n_estimators=1).fit(matrix, label)
-    with pytest.raises(UserError, match=r"label 2 in row \d+ is no class"):
+    with pytest.raises(UserError, match=r"label 2 in row \d+ is not a class"):
         xgboost.train({**QUIET, "num_class": 2}, xgboost.DMatrix(matrix, label), 1, obj=Objective(softmax.focal()))
 
 

@@ -69,7 +69,7 @@ def test_bad_input(scored):
         for_class("f1 of fraud", ["honest", "fraud"], target, probability)
     with pytest.raises(UserError, match="name each once"):
         for_class("f1 of fraud", ["fraud", "honest", "fraud"], target, probability)
-    with pytest.raises(UserError, match="target 3 in row 0 is no class"):
+    with pytest.raises(UserError, match="target 3 in row 0 is not a class"):
         for_class("f1 of fraud", CLASSES, [3], probability[:1])
     one = for_class("f1 of fraud", CLASSES, target, probability)
     with pytest.raises(UserError, match=r"pass \(N, C\) and \(N,\)"):

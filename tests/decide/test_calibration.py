@@ -246,9 +246,9 @@ def test_bad_use():
     calibrator = calibrate(*several(300), "temperature")
     with pytest.raises(UserError, match="2 classes, but the calibrator was fitted on 3"):
         calibrator([0.5])
-    with pytest.raises(UserError, match="no calibrator's dict"):
+    with pytest.raises(UserError, match="not the dict of a calibrator"):
         Calibrator.from_dict({"method": "platt"})
-    with pytest.raises(UserError, match="no calibrator's dict"):
+    with pytest.raises(UserError, match="not the dict of a calibrator"):
         Calibrator.from_dict(calibrator.to_dict() | {"method": "none"})
     with pytest.raises(UserError, match="sample_weight"):
         calibrate([0, 1], np.full((2, 2), 0.5), "temperature", sample_weight=[1.0, -1.0])

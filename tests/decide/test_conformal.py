@@ -76,7 +76,7 @@ def test_a_class_with_too_few_rows_is_in_every_set_and_it_is_said():
 @pytest.mark.parametrize(
     "target, probability, confidence, message",
     [
-        ([0, 2], [[0.5, 0.5], [0.1, 0.9]], 0.9, "target 2 in row 1 is no class"),
+        ([0, 2], [[0.5, 0.5], [0.1, 0.9]], 0.9, "target 2 in row 1 is not a class"),
         ([0, 1], [[0.5, 0.5], [0.1, np.nan]], 0.9, "probability nan in row 1, class 1"),
         ([0, 1], [0.5, 0.5], 0.9, r"shapes \(N,\) and \(N, C\)"),
         ([], np.zeros((0, 2)), 0.9, "N and C at least 1"),

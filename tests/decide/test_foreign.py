@@ -62,7 +62,7 @@ def test_under_sampling_is_dal_pozzolos_formula():
         (lambda: undo_weights([[0.5, 0.7]], [1, 2]), "work on one column at a time"),
         (lambda: undo_weights([0.5], 2.0, multilabel=True), r"it must be \(N, L\)"),
         (lambda: undo_weights([[0.5, 0.7]], [1, 2, 3], multilabel=True), "has 2 labels"),
-        (lambda: undo_sampling([0.5], 0.1), "does not say of which class"),
+        (lambda: undo_sampling([0.5], 0.1), "does not name its class"),
         (lambda: undo_sampling([0.5], [0.1, np.nan]), r"rates\[1\] is nan"),
     ],
 )

@@ -238,7 +238,12 @@ def test_missing_positives_of_rates_that_one_test_settles(text, missing):
         ([0, 1, 0, 1], [0.5] * 4, "recall where precision >= 0.5", "no threshold does better than the bound"),
         ([0, 0, 1, 1], [0.1, 0.2, 0.8, 0.9], "f1", "without a bound in the goal nothing is promised"),
         ([0, 0, 1, 1], [0.8, 0.9, 0.1, 0.2], "f1 where precision >= 0.9", "this goal cannot be met here: "),
-        ([0, 0, 1, 1], [0.1, 0.2, 0.8, 0.9], "precision where recall >= 1", "cannot be promised with 0.95 confidence"),
+        (
+            [0, 0, 1, 1],
+            [0.1, 0.2, 0.8, 0.9],
+            "precision where recall >= 1",
+            "cannot be promised for new rows with 0.95 confidence",
+        ),
     ],
 )
 def test_why_nothing_is_promised(target, score, goal, reason):
@@ -256,7 +261,7 @@ def test_weights_that_differ_get_no_promise_and_equal_ones_do():
     assert alike.promised and alike.threshold == plain.threshold and alike.rates == plain.rates
     differ = choose_threshold(target, score, goal, sample_weight=1 + target)
     assert not differ.promised and differ.missing_positives is None
-    assert "rows that count differently allow no exact test" in differ.reason
+    assert "no exact test exists for weighted rows" in differ.reason
 
 
 def test_the_intervals_of_weights_are_those_of_fewer_rows():

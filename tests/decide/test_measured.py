@@ -158,9 +158,9 @@ def test_bad_rows_are_refused(target, score, threshold, message):
 @pytest.mark.parametrize(
     "target, score, prior, message",
     [
-        ([0, 5], [[0.5, 0.5], [0.1, 0.9]], [0.5, 0.5], "target 5 in row 1 is no class; probability has 2 classes"),
-        ([0, -1], [[0.5, 0.5], [0.1, 0.9]], [0.5, 0.5], "target -1 in row 1 is no class"),
-        ([0, 0.5], [[0.5, 0.5], [0.1, 0.9]], [0.5, 0.5], "target 0.5 in row 1 is no class"),
+        ([0, 5], [[0.5, 0.5], [0.1, 0.9]], [0.5, 0.5], "target 5 in row 1 is not a class; probability has 2 classes"),
+        ([0, -1], [[0.5, 0.5], [0.1, 0.9]], [0.5, 0.5], "target -1 in row 1 is not a class"),
+        ([0, 0.5], [[0.5, 0.5], [0.1, 0.9]], [0.5, 0.5], "target 0.5 in row 1 is not a class"),
         ([0, 1], [[0.5, 0.5], [0.1, np.nan]], [0.5, 0.5], "probability nan in row 1, class 1"),
         ([0, 1], [[0.5, 0.5], [-0.1, 1]], [0.5, 0.5], "probability -0.1 in row 1, class 0"),
         ([0, 1], [0.5, 0.5], [0.5, 0.5], "must have shapes (N,) and (N, C)"),

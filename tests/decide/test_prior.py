@@ -159,7 +159,7 @@ def test_no_other_prior_is_more_likely(seed, classes, rows, sharp):
     try:
         found = estimate_prior(p, old)
     except UserError as error:
-        assert "say too little to estimate" in str(error)
+        assert "contain too little to estimate" in str(error)
         return
     slope = (p / old / (p / old @ found)[:, None]).mean(axis=0)
     # the gap to the largest mean log-likelihood is at most max(slope) - 1, by concavity
@@ -180,7 +180,7 @@ def test_ten_rows_that_are_certain_are_just_enough():
     for share in range(1, 10):
         certain = np.repeat([0.0, 1.0], [10 - share, share])
         np.testing.assert_allclose(estimate_prior(certain, 0.3)[1], share / 10, rtol=1e-9)
-        with pytest.raises(UserError, match="of 9 rows say too little"):
+        with pytest.raises(UserError, match="of 9 rows contain too little"):
             estimate_prior(certain[:9] if share > 1 else certain[1:], 0.3)
 
 
@@ -189,8 +189,8 @@ def test_ten_rows_that_are_certain_are_just_enough():
     [
         (np.full(1000, 0.1), 0.1, "less than 10 labelled rows would"),
         (np.tile([0.2, 0.2, 0.6], (50, 1)), [0.2, 0.2, 0.6], "less than 10 labelled rows would"),
-        ([0.9], 0.5, "of 1 row say too little"),
-        ([0, 0, 0, 1] * 2, 0.5, "of 8 rows say too little"),
+        ([0.9], 0.5, "of 1 row contain too little"),
+        ([0, 0, 0, 1] * 2, 0.5, "of 8 rows contain too little"),
         (np.zeros(0), 0.5, "no rows"),
         ([0.5], [1.0, 0.0], "prior is 0 for class 1"),
     ],

@@ -71,7 +71,7 @@ def test_a_first_cell_that_contradicts_itself(tmp_path, corner):
     file = written(tmp_path, corner, VALUES)
     with pytest.raises(UserError) as error:
         CostMatrix.read(file)
-    assert f"the first cell, {corner!r}, does not say what the lines are; write 'true' or" in str(error.value)
+    assert f"the first cell, {corner!r}, does not show what the lines are; write 'true' or" in str(error.value)
 
 
 def test_the_name_of_a_pandas_index(tmp_path):
@@ -93,11 +93,11 @@ def test_what_pandas_writes(tmp_path):
         ("", "names 0 classes"),
         (
             ";a;b\na;0;1\nb;1;0\n",
-            "after a first cell, its first line must name two or more, parted by commas",
+            "after a first cell, its first line must name two or more, separated by commas",
         ),
         (",a,b\na,0,1\n", "has no line for class 'b'"),
         (",a,b\na,0,1\nB,1,0\n", "unknown class 'B'; known: a, b"),
-        (",a,b\na,0,1\na,1,0\n", "class 'a' stands in two lines"),
+        (",a,b\na,0,1\na,1,0\n", "class 'a' occurs in two lines"),
         (",a,b\na,0\nb,1,0\n", "class 'a' has 1 costs of 2"),
         (",a,b\na,0,much\nb,1,0\n", "the cost of a as b is 'much'; it must be a finite number"),
         (",a,b\na,0,\nb,1,0\n", "the cost of a as b is ''"),

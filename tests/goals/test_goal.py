@@ -20,13 +20,13 @@ MATRIX = CostMatrix(("good", "bad"), [[0, 1], [5, 0]])
         (lambda: Goal("cost"), "costs=None"),
         (lambda: Goal("f1", costs=Cost(fn=2, fp=1)), "no costs with another objective"),
         (lambda: Goal("cost", costs=[[0, 1], [5, 0]]), "write Goal('cost', costs=Cost(fn=500, fp=10))"),
-        (lambda: Goal("f1", ("precision >= 0.5",)), "'precision >= 0.5' is no constraint"),
+        (lambda: Goal("f1", ("precision >= 0.5",)), "'precision >= 0.5' is not a constraint"),
         (lambda: Goal("roc_auc", (RECALL,)), "takes no constraint"),
         (lambda: Goal("roc_auc", review=0.1), "takes no constraint"),
         (lambda: Goal("f1", review=5), "review lies between 0 and 1, not at 5"),
         (lambda: Goal("f1", (RECALL, Constraint("recall", 0.9))), "recall is bounded twice; keep the stricter"),
         (lambda: Goal("f1", (Constraint("fpr", 0), Constraint("specificity", 1))), "(it is 1 - fpr)"),
-        (lambda: Goal("macro_f1", of="fraud"), "'macro_f1' speaks of all classes; leave 'of fraud' away"),
+        (lambda: Goal("macro_f1", of="fraud"), "'macro_f1' is about all classes; omit 'of fraud'"),
         (lambda: Goal("recall", (PRECISION,), of="fraud"), "such as precision of fraud"),
         (lambda: Goal("cost", (RECALL,), MATRIX), "the cost matrix names a class and recall does not"),
         (lambda: Goal("cost", (Constraint("recall", 0.8, of="bat"),), MATRIX), "did you mean 'bad'?"),
@@ -81,8 +81,8 @@ def test_what_a_goal_needs_must_be_served(text, needs):
     "text, message",
     [
         ("cost fn=amount fp=10", "another cost in every row"),
-        ("cost a as b=1 b as a=2", "do not tell the value"),
-        ("precision >= 0.9 and recall >= 0.8", "do not tell the value"),
+        ("cost a as b=1 b as a=2", "do not determine the value"),
+        ("precision >= 0.9 and recall >= 0.8", "do not determine the value"),
     ],
 )
 def test_four_counts_do_not_tell_everything(text, message):

@@ -382,7 +382,7 @@ def test_the_first_number_over_a_thousand_may_come_later(held, later, number):
 
 @pytest.mark.parametrize("cell", [1.125, -2.591, 12.5, 3.0, 1e-7])
 def test_a_number_beside_text_is_never_another_number(cell):
-    """1.125 in a request, or in a column of objects, is no text that may be 1125."""
+    """1.125 in a request, or in a column of objects, is not text that may be 1125."""
     schema = Schema((Column("x", "number", figures=Figures(",", ".")),))
     found = table_of_rows([{"x": cell}, {"x": "2.591,5"}], schema).frame["x"]
     assert found.to_list() == pytest.approx([cell, 2591.5])
@@ -404,10 +404,10 @@ def test_every_door_warns_alike(door, model, tmp_path):
             load(model).predict_proba(frame if door == "polars" else pd.DataFrame(rows))
     said = [str(one.message) for one in told]
     assert said[0] == (
-        "column 'colour': 60 of 90 values are no category that the model knows, and count as missing: 'green', 'violet'"
+        "column 'colour': 60 of 90 values are unknown to the model and count as missing: 'green', 'violet'"
     )
-    assert said[1].startswith("column 'code': 30 of 120 values are no category")
-    assert any(one.startswith("column 'size' lies outside of what was learned: its mean is 9.5") for one in said)
+    assert said[1].startswith("column 'code': 30 of 120 values are unknown to the model")
+    assert any(one.startswith("column 'size' lies outside the training range: its mean is 9.5") for one in said)
     assert {Path(one.filename).name for one in told} <= {"test_doors.py"} or door in ("csv", "parquet")
 
 

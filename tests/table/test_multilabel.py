@@ -231,7 +231,7 @@ def test_predict_in_blocks_leaves_rows_empty_and_tells_drift(directory, frame, t
 @pytest.mark.parametrize("prior", ["auto", "0.2", "0.2,0.3,0.5"])
 def test_a_prior_is_for_one_target(directory, path, tmp_path, prior, capsys):
     assert main(["predict", str(directory), str(path), "-o", str(tmp_path / "p.csv"), "--prior", prior]) == 2
-    assert "the model decides on 3 labels, each with a share of its own; leave it away" in capsys.readouterr().err
+    assert "the model decides on 3 labels, each with a share of its own; omit it" in capsys.readouterr().err
     assert list(tmp_path.iterdir()) == []
 
 
@@ -325,7 +325,7 @@ def test_which_columns_a_target_names(path, target, named):
     ("asked", "said"),
     [
         ({"target": "z_*"}, r"no column of the frame matches the target 'z_\*'; its columns: size, wind"),
-        ({"target": "y_tall,"}, "nothing between two commas, or at an end"),
+        ({"target": "y_tall,"}, "has an empty name"),
         ({"target": "y_tall,y_bend"}, "has no column 'y_bend'; did you mean 'y_bent'"),
         ({"target": ["y_tall", "y_tall"]}, "the targets name 'y_tall' twice"),
         ({"target": "y_tall,wind"}, "distinct fractions"),

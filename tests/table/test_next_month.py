@@ -106,7 +106,7 @@ def test_three_months_later_the_model_finds_as_many(made, tmp_path):
     made(NOW, 3000, 1)[0].write_csv(tmp_path / "t.csv")
     done = train_table(tmp_path / "t.csv", target="gone", learners=("logistic",), budget=4.0, out=tmp_path / "model")
     before = dt.timedelta(days=10 if made is contracts else 0)  # the newest contract started ten days ago
-    assert any(f"Ages of dates count to {NOW - before}, the newest date of" in note for note in done.notes)
+    assert any(f"Ages of dates are counted up to {NOW - before}, the newest date of" in note for note in done.notes)
     found = {}
     for day, seed in ((NOW, 2), (LATER, 3)):
         frame, chance = made(day, 50_000, seed)
@@ -188,7 +188,7 @@ def test_without_a_day_the_newest_date_tells_it_and_few_rows_warn(aged, tmp_path
     assert (done.as_of, done.told_by) == (rows["last_seen"][3], "last_seen")
     nowhere = rows.with_columns(last_seen=pl.lit(None, pl.Date))
     with pytest.raises(
-        UserError, match=r"column 'last_seen' holds no date, and its newest one tells the day .* --as-of"
+        UserError, match=r"column 'last_seen' holds no date, but ages are counted up to its newest one.* --as-of"
     ):
         model.predict_proba(nowhere)
     assert model.predict_proba(nowhere, as_of=LATER).shape == (900, 2)

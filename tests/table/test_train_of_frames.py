@@ -97,13 +97,15 @@ def test_a_seed_of_numpy_is_as_good_as_another(tmp_path):
     assert cp.load(tmp_path / "model").facts["seed"] == 1
 
 
-@pytest.mark.parametrize("label, said", [(lambda k: k % 7 == 0, "class False"), (lambda k: k % 3, "all of one group")])
+@pytest.mark.parametrize(
+    "label, said", [(lambda k: k % 7 == 0, "class False"), (lambda k: k % 3, "all training rows are in one group")]
+)
 def test_one_group_to_learn_from_is_refused(label, said):
     """With a time the only group of the training rows can be left alone by those that go on."""
     place = np.arange(300)
     card = ["a"] * 240 + [f"b{k}" for k in range(60)]
     frame = pl.DataFrame({"x": place % 17, "time": place, "card": card, "y": [label(k) for k in range(300)]})
-    with pytest.raises(UserError, match=f"{said}.* leave the group out"):
+    with pytest.raises(UserError, match=f"{said}.* train without --group"):
         cp.train(frame, target="y", time="time", group="card", learners=["lightgbm"])
 
 

@@ -367,7 +367,7 @@ def namespace(array: Any) -> Namespace:
     Raises
     ------
     UserError
-        For anything that is no array of these frameworks.
+        For anything that is not an array of these frameworks.
 
     Examples
     --------

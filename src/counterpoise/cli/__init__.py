@@ -52,7 +52,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         settle()
         complain(": ".join(str(one) for one in (error.filename, error.strerror or error) if one is not None))
     except KeyboardInterrupt as stopped:
-        kept = "; --resume goes on with what is finished" if words[:1] == ["train"] else ""
+        kept = "; --resume continues from what is finished" if words[:1] == ["train"] else ""
         terminated = isinstance(stopped, TerminatedError)
         complain(f"{'terminated' if terminated else 'interrupted'}; nothing was written{kept}")
         return _SIGNAL + stopped.number if isinstance(stopped, TerminatedError) else _INTERRUPTED

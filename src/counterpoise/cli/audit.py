@@ -18,14 +18,19 @@ TablePath = Annotated[Path, typer.Argument(metavar="TABLE", help="A .csv or .par
 def audit(
     table: TablePath,
     target: Annotated[str, typer.Option(help="The column with the classes.")],
-    time: Annotated[str | None, typer.Option(help="A column of dates, times or numbers: what changes over it?")] = None,
-    group: Annotated[str | None, typer.Option(help="A column that says which rows belong together.")] = None,
+    time: Annotated[
+        str | None, typer.Option(help="A column of dates, times or numbers; changes over it are reported.")
+    ] = None,
+    group: Annotated[
+        str | None, typer.Option(help="A column whose equal values mark rows that belong together.")
+    ] = None,
     ignore: Annotated[str | None, typer.Option(metavar="C,C,...", help="Columns to leave out, as for train.")] = None,
     dates: Dates = None,
     as_of: Annotated[
         str | None,
         typer.Option(
-            metavar="DATE", help="The day that ages of dates count to, as for train: are there dates after it?"
+            metavar="DATE",
+            help="The day up to which ages of dates are counted, as for train; dates after it are reported.",
         ),
     ] = None,
     decimal: Decimal = None,
@@ -33,7 +38,7 @@ def audit(
     to_json: Annotated[Path | None, typer.Option("--json", metavar="FILE", help="A new .json file: the facts.")] = None,
     to_html: Annotated[Path | None, typer.Option("--html", metavar="FILE", help="A new .html file: the page.")] = None,
 ) -> None:
-    """Say what a table can show, and what would deceive."""
+    """Check a table before training: what it can show, and what would mislead."""
     needs_table_extra()
     from counterpoise.table.audit.audit import audit_table
     from counterpoise.table.audit.page import page, screen

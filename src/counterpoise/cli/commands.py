@@ -103,7 +103,7 @@ def train(
         str | None, typer.Option(metavar="C", help="Rows with the same value here stay in one part.")
     ] = None,
     weight: Annotated[
-        str | None, typer.Option(metavar="C", help="How much each row counts in training, above 0.")
+        str | None, typer.Option(metavar="C", help="Column of row weights for training, above 0.")
     ] = None,
     ignore: Annotated[
         str | None, typer.Option(metavar="C,C,...", help="Columns to leave out, by name or pattern such as 'id*'.")
@@ -113,16 +113,14 @@ def train(
     thousands: Thousands = None,
     as_of: AsOf = None,
     absolute_time: Annotated[
-        bool, typer.Option("--absolute-time", help="Dates themselves are features too, not only their ages.")
+        bool, typer.Option("--absolute-time", help="Use dates themselves as features, not only their ages.")
     ] = False,
     slices: Annotated[
-        str | None, typer.Option("--slice", metavar="C", help="The report shows every rate by this column.")
+        str | None, typer.Option("--slice", metavar="C", help="Show every rate by this column in the report.")
     ] = None,
-    budget: Annotated[str, typer.Option(help="About how long it may take: 90s, 5m, 1h.")] = "5m",
+    budget: Annotated[str, typer.Option(help="Approximate time limit: 90s, 5m, 1h.")] = "5m",
     seed: Annotated[int, typer.Option(help="Same seed, same files.")] = 0,
-    resume: Annotated[
-        bool, typer.Option("--resume", help="Go on with what an interrupted run towards --out left.")
-    ] = False,
+    resume: Annotated[bool, typer.Option("--resume", help="Continue an interrupted run with the same --out.")] = False,
     mlflow: Annotated[
         str | None, typer.Option(metavar="URI", help="Log the run to this MLflow tracking server or folder.")
     ] = None,
@@ -179,7 +177,7 @@ def repair(
         typer.Option(metavar="W,W,...", help="The class weights of the training; one number: scale_pos_weight."),
     ] = None,
     rates: Annotated[
-        str | None, typer.Option(metavar="R,R,...", help="The share of rows of each class that was kept in training.")
+        str | None, typer.Option(metavar="R,R,...", help="Share of each class's rows that was kept in training.")
     ] = None,
     prior: Annotated[
         str | None, typer.Option(metavar="P,P,...", help="Class shares of the training data, to go with --to.")
@@ -193,7 +191,7 @@ def repair(
     ] = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace an existing file.")] = False,
 ) -> None:
-    """Make the probabilities of a model honest that was trained elsewhere with weights, or on sampled rows."""
+    """Correct the probabilities of a model that was trained elsewhere, with weights or on sampled rows."""
     needs_table_extra()
     from counterpoise.table import repair_table
 

@@ -6,7 +6,9 @@ import typer
 
 AsOf = Annotated[
     str | None,
-    typer.Option(metavar="DATE", help="The day that ages of dates count to. Default: the newest date of the table."),
+    typer.Option(
+        metavar="DATE", help="The day up to which ages of dates are counted. Default: the newest date of the table."
+    ),
 ]
 Dates = Annotated[
     str | None,

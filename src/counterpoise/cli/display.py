@@ -36,7 +36,7 @@ def show(grid: Grid) -> None:
 def progress() -> Iterator[Callable[[str, float], None]]:
     """A bar per step on standard error, gone at the end; where that is no terminal a line per finished step.
 
-    The work goes on where nobody can be told of it.
+    The work continues where nobody reads it.
     """
     console = Console(stderr=True)
     if not console.is_terminal:

@@ -82,15 +82,16 @@ def worth_saying(lines: Iterable[str]) -> Iterator[str]:
     --------
     >>> list(worth_saying(["libgomp: Invalid value\n", "\n", "thread 'a' panicked at x.rs:1:2:\n", "assertion\n"]))
     ['libgomp: Invalid value']
-    >>> list(worth_saying(["memory allocation of 2000000000 bytes failed\n"]))
-    ['counterpoise: no memory of 2,000,000,000 bytes could be had: the table is damaged, or too large for this machine']
+    >>> print(*worth_saying(["memory allocation of 2000 bytes failed\n"]))
+    counterpoise: 2,000 bytes of memory could not be allocated: the table is damaged, or too large for this machine
     """
     for line in lines:
         if _PANIC.match(line):
             break
         if found := _NO_MEMORY.match(line):
             yield (
-                f"counterpoise: no memory of {int(found[1]):,} bytes could be had: the table is damaged, or too large "
+                f"counterpoise: {int(found[1]):,} bytes of memory could not be allocated: the table is damaged, "
+                "or too large "
                 "for this machine"
             )
         elif line.strip() and not line.startswith("note: run with `RUST_BACKTRACE"):

@@ -6,9 +6,9 @@ import typer
 
 Decimal = Annotated[
     str | None,
-    typer.Option(metavar="MARK", help="What stands before a fraction, . or , where the columns do not tell."),
+    typer.Option(metavar="MARK", help="Decimal mark, . or , for columns that leave it open."),
 ]
 Thousands = Annotated[
     str | None,
-    typer.Option(metavar="MARK", help="What stands between groups of digits, such as , or . where nothing tells."),
+    typer.Option(metavar="MARK", help="Mark between groups of digits, such as , or . for columns that leave it open."),
 ]

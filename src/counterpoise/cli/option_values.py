@@ -15,7 +15,7 @@ def words_of(option: str, text: str) -> list[str]:
     """
     found = [word.strip() for word in text.split(",")]
     if not all(found):
-        raise UserError(f"{option} {text!r} is not names with commas between them")
+        raise UserError(f"{option} {text!r} is not a comma-separated list of names")
     return list(dict.fromkeys(found))
 
 
@@ -29,7 +29,7 @@ def seconds_of(text: str) -> float:
     """
     found = re.fullmatch(r"(\d+(?:\.\d+)?)\s*(s|m|h)?", text.strip())
     if found is None:
-        raise UserError(f"--budget {text!r} is no time; write it such as 90s, 5m or 1h")
+        raise UserError(f"--budget {text!r} is not a duration; write 90s, 5m or 1h")
     return float(found[1]) * {"s": 1, "m": 60, "h": 3600}[found[2] or "s"]
 
 
@@ -46,7 +46,7 @@ def numbers_of(option: str, text: str | None) -> list[float] | None:
     try:
         return [float(word) for word in text.split(",")]
     except ValueError:
-        raise UserError(f"{option} {text!r} is not numbers with commas between them, such as 1,19") from None
+        raise UserError(f"{option} {text!r} is not a comma-separated list of numbers, such as 1,19") from None
 
 
 def needs_table_extra() -> None:

@@ -12,7 +12,7 @@ from counterpoise.errors import UserError
 
 
 def predict(
-    directory: Annotated[Path, typer.Argument(metavar="DIR", help="What counterpoise train wrote.")],
+    directory: Annotated[Path, typer.Argument(metavar="DIR", help="A directory that counterpoise train wrote.")],
     table: Annotated[Path, typer.Argument(metavar="TABLE", help="A .csv or .parquet file, or a folder of the latter.")],
     out: Annotated[Path, typer.Option("--out", "-o", help="A new .parquet or .csv file.")],
     prior: Annotated[
@@ -28,8 +28,8 @@ def predict(
         str,
         typer.Option(
             metavar="refuse|missing",
-            help="What becomes of a column that matters and holds nothing that the model knows: refuse the table, or "
-            "let it count as missing.",
+            help="What to do with an important column that holds only values unknown to the model: refuse the "
+            "table, or read the values as missing.",
         ),
     ] = "refuse",
 ) -> None:
@@ -42,12 +42,15 @@ def predict(
     decided = ", ".join(f"{name} {rows:,}" for name, rows in done.decided.items())
     say(f"{done.rows:,} rows in {done.out}; decided: {decided}")
     if done.told_by and done.as_of is not None:
-        say(f"ages of dates count to {done.as_of}, as the newest date of {done.told_by!r} tells; or give --as-of")
+        say(
+            f"ages of dates are counted up to {done.as_of}, the newest date of {done.told_by!r}; --as-of sets "
+            "another day"
+        )
     if done.prior is not None:
         shares = zip(done.decided, done.prior, strict=True)
         say("adjusted to class shares: " + ", ".join(f"{name} {share:.4g}" for name, share in shares))
     if done.problems is not None:
-        say(f"{done.unscored:,} rows could not be scored and are empty; {done.problems} says why")
+        say(f"{done.unscored:,} rows could not be scored and are empty; {done.problems} gives the reasons")
     if done.ignored:
         shown = ", ".join(done.ignored[:10]) + (" ..." if len(done.ignored) > 10 else "")
         say(f"columns that the model does not know were ignored: {shown}")

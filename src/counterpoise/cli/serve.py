@@ -10,15 +10,15 @@ from counterpoise.cli.terminal import say
 
 
 def serve(
-    directory: Annotated[Path, typer.Argument(metavar="DIR", help="What counterpoise train wrote.")],
-    host: Annotated[str, typer.Option(help="Where to listen; 0.0.0.0 is reachable from elsewhere.")] = "127.0.0.1",
-    port: Annotated[int, typer.Option(help="0: any free one.")] = 8000,
+    directory: Annotated[Path, typer.Argument(metavar="DIR", help="A directory that counterpoise train wrote.")],
+    host: Annotated[str, typer.Option(help="Address to listen on; 0.0.0.0 is reachable from elsewhere.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(help="Port to listen on; 0 is any free one.")] = 8000,
     unknown: Annotated[
         str,
         typer.Option(
             metavar="refuse|missing",
-            help="What becomes of rows of which a column that matters holds nothing that the model knows: refuse them, "
-            "or let it count as missing.",
+            help="What to do with rows whose important columns hold only values unknown to the model: refuse "
+            "them, or read the values as missing.",
         ),
     ] = "refuse",
 ) -> None:

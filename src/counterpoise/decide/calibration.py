@@ -134,8 +134,8 @@ class Calibrator:
             if known:
                 return cls(method, int(plain["classes"]), maps, dict(plain["log_loss"]), str(plain["reason"]))
         except (KeyError, TypeError, ValueError) as error:
-            raise UserError(f"this is no calibrator's dict ({type(error).__name__}: {error})") from None
-        raise UserError(f"this is no calibrator's dict: method {method!r} with {len(maps)} maps")
+            raise UserError(f"this is not the dict of a calibrator ({type(error).__name__}: {error})") from None
+        raise UserError(f"this is not the dict of a calibrator: method {method!r} with {len(maps)} maps")
 
 
 def calibrate(
@@ -272,7 +272,7 @@ def _as_repetitions(
 
 
 def _floor(probability: ArrayLike) -> float:
-    """Half the rounding of the numbers' own type near 1: a nearer probability cannot be told from 0 or 1."""
+    """Half the rounding of the numbers' own type near 1: a nearer probability cannot be separated from 0 or 1."""
     dtype = as_array("probability", probability).dtype
     return float(np.finfo(dtype if dtype.kind == "f" else np.float64).eps) / 2
 

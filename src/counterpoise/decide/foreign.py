@@ -114,9 +114,7 @@ def undo_sampling(probability: ArrayLike, rates: Any) -> Float64Array:
     values = checked_probability(probability)
     given = _positive("rates", in_class_order("rates", rates, _classes_of(values)))
     if given.ndim == 0:
-        raise UserError(
-            f"rates is the one number {given:g}, which does not say of which class; pass one rate per class"
-        )
+        raise UserError(f"rates is the one number {given:g}, which does not name its class; pass one rate per class")
     given = per_side("rates", given, values)
     return reweighted(values, given.min() / given, "the sampling")
 

@@ -186,7 +186,7 @@ def checked_classes(target: ArrayLike, probability: ArrayLike) -> tuple[NDArray[
     >>> checked_classes([0, 5], [[0.5, 0.5], [0.1, 0.9]])
     Traceback (most recent call last):
     ...
-    counterpoise.errors.UserError: target 5 in row 1 is no class; probability has 2 classes (0 to 1)
+    counterpoise.errors.UserError: target 5 in row 1 is not a class; probability has 2 classes (0 to 1)
     """
     truth, scores = real_numbers("target", target), real_numbers("probability", probability)
     if truth.ndim != 1 or scores.ndim != 2 or len(truth) != len(scores) or 0 in scores.shape:
@@ -199,7 +199,7 @@ def checked_classes(target: ArrayLike, probability: ArrayLike) -> tuple[NDArray[
     if not known.all():
         row = int(np.argmin(known))
         raise UserError(
-            f"target {truth[row]:g} in row {row} is no class; "
+            f"target {truth[row]:g} in row {row} is not a class; "
             f"probability has {scores.shape[1]} classes (0 to {scores.shape[1] - 1})"
         )
     return truth.astype(np.int64), scores

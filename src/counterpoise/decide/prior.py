@@ -67,8 +67,8 @@ def adjust_prior(probability: ArrayLike, prior: Any, *, to: Any, multilabel: boo
     lost = np.argwhere((old == 0) & (new > 0))
     if len(lost):
         raise UserError(
-            f"prior is 0 for {_side(lost[0], old)}, which no new prior can bring back; to must be 0 there too, or the "
-            "model be trained with rows of that class"
+            f"prior is 0 for {_side(lost[0], old)}, which no new prior can bring back; set `to` to 0 there too, "
+            "or train the model with rows of that class"
         )
     return reweighted(values, np.divide(new, old, out=np.zeros_like(new), where=old > 0), "the new prior")
 
@@ -117,7 +117,7 @@ def estimate_prior(probability: ArrayLike, prior: Any, *, multilabel: bool = Fal
     values = checked_probability(probability, multilabel=multilabel)
     old = _shares("prior", prior, values, multilabel)
     if len(values) == 0:
-        raise UserError("probability has no rows, so it says nothing about the prior")
+        raise UserError("probability has no rows, so the prior cannot be estimated")
     if (old == 0).any():
         raise UserError(f"prior is 0 for {_side(np.argwhere(old == 0)[0], old)}; leave a class without rows out")
     if multilabel:
@@ -198,6 +198,6 @@ def _refuse_flat(bend: Float64Array, share: Float64Array, rows: int) -> None:
     information = float(np.linalg.eigvalsh(root[:, None] * bend[np.ix_(held, held)] * root)[0])
     if information * rows < _FEWEST * (1 - ROUNDING):
         raise UserError(
-            f"the probabilities of {plural(rows, 'row')} say too little to estimate the shares of "
-            f"the classes: less than {_FEWEST} labelled rows would; give more rows, or a model that separates them"
+            f"the probabilities of {plural(rows, 'row')} contain too little to estimate the shares of the "
+            f"classes: less than {_FEWEST} labelled rows would; give more rows, or a model that separates them"
         )

@@ -47,7 +47,8 @@ exclude nothing work on one column at a time or, where there is the option, with
             row = int(np.argmax(off))
             raise UserError(
                 f"probability sums to {sums[row]:.6g} in row {row}, but exclusive classes sum to 1; for labels "
-                "that exclude nothing work on one column at a time or, where there is the option, with multilabel=True"
+                "that do not exclude each other work on one column at a time or, where there is the option, with "
+                "multilabel=True"
             )
     return values
 
@@ -115,5 +116,5 @@ def reweighted(probability: Float64Array, factor: Float64Array, excludes: str) -
         total = wanted.sum(axis=1, keepdims=True)
     if not np.all(total > 0):
         row = int(np.argwhere(total <= 0)[0][0])
-        raise UserError(f"probability in row {row} lies only on what {excludes} excludes (a share of 0)")
+        raise UserError(f"probability in row {row} lies only on what {excludes} excludes (share 0)")
     return np.asarray(wanted / total)

@@ -145,7 +145,7 @@ def choose_review_band(
     if not band.met:
         missing, reason = None, f"this goal cannot be met here: the nearest band has {_rates_in_words(band, wanted)}"
     elif per_count is not None:
-        missing, reason = None, f"{_not_sure(wanted, sure)}: rows that count differently allow no exact test"
+        missing, reason = None, f"{_not_sure(wanted, sure)}: no exact test exists for weighted rows"
     elif sound is None:
         missing = _missing_positives(rows, wanted, sure)
         reason = f"{_not_sure(wanted, sure)}: {_too_few(rows, missing)}"
@@ -282,7 +282,7 @@ def _bounds(goal: Goal) -> str:
 def _promise(band: _Band, goal: Goal, confidence: float) -> str:
     found = f"{band.reviewed_share:.3g} of the rows are left to a person"
     if goal.objective == REVIEW:
-        found = f"{found}, as few as can be"
+        found = f"{found}, the fewest possible"
     else:
         found = f"{goal.label} is best here ({float(goal.value(band.at)):.3g}), and {found},"
     return (
@@ -293,8 +293,8 @@ def _promise(band: _Band, goal: Goal, confidence: float) -> str:
 
 def _not_sure(goal: Goal, confidence: float) -> str:
     return (
-        f"the band keeps {_bounds(goal)} on these rows, but that it does so on new ones "
-        f"cannot be promised with {confidence:.4g} confidence"
+        f"the band keeps {_bounds(goal)} on these rows, but this cannot be promised for new rows with "
+        f"{confidence:.4g} confidence"
     )
 
 

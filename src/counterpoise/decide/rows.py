@@ -73,7 +73,7 @@ def checked_rows(
 
 
 def check_weight(weight: NDArray[np.float64]) -> None:
-    """Refuse weights that are negative, infinite or NaN, or so large or small that their squares are no numbers.
+    """Refuse weights that are negative, infinite or NaN, or so large or small that their squares are out of range.
 
     Examples
     --------
@@ -193,7 +193,7 @@ def as_array(name: str, values: Any) -> NDArray[Any]:
     try:
         return np.asarray(values)
     except (TypeError, ValueError) as error:
-        raise UserError(f"{name} is no array of numbers: {error}") from None
+        raise UserError(f"{name} is not an array of numbers: {error}") from None
 
 
 def _no_numbers(name: str, array: NDArray[Any]) -> UserError:

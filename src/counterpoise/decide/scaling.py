@@ -38,7 +38,7 @@ class ScalingMap:
     scale, offset
         (C,) each, scale >= 0.
     floor
-        Probabilities below it, and above 1 - floor, are taken as that: log 0 is no number to scale.
+        Probabilities below it, and above 1 - floor, are taken as that: log 0 is not a number to scale.
 
     References
     ----------

@@ -152,7 +152,7 @@ def choose_threshold(
     elif not wanted.constraints:
         missing, reason = None, f"{_met(wanted, rows.at(best.place))}; without a bound in the goal nothing is promised"
     elif per_count is not None:
-        missing, reason = None, f"{_not_sure(wanted, sure)}: rows that count differently allow no exact test"
+        missing, reason = None, f"{_not_sure(wanted, sure)}: no exact test exists for weighted rows"
     else:
         certified = certify(rows, wanted.constraints, sure)
         kept = _best_certified(rows, wanted, certified)
@@ -308,8 +308,8 @@ def _promise(goal: Goal, at: Confusion, confidence: float) -> str:
 
 def _not_sure(goal: Goal, confidence: float) -> str:
     return (
-        f"the threshold keeps {_bounds(goal)} on these rows, but that it does so on new ones "
-        f"cannot be promised with {confidence:.4g} confidence"
+        f"the threshold keeps {_bounds(goal)} on these rows, but this cannot be promised for new rows with "
+        f"{confidence:.4g} confidence"
     )
 
 

@@ -118,7 +118,7 @@ class CostMatrix:
         if len(classes) < 2:
             raise UserError(
                 f"the cost matrix {str(path)!r} names {len(classes)} classes; "
-                "after a first cell, its first line must name two or more, parted by commas"
+                "after a first cell, its first line must name two or more, separated by commas"
             )
         turned = _lines_are_decisions(lines[0][0], path)
         rows: dict[str, list[float]] = {}
@@ -126,7 +126,7 @@ class CostMatrix:
             if name not in classes:
                 raise UserError(f"the cost matrix {str(path)!r}: {nearest_name('class', name, classes)}")
             if name in rows or len(cells) != len(classes):
-                what = "stands in two lines" if name in rows else f"has {len(cells)} costs of {len(classes)}"
+                what = "occurs in two lines" if name in rows else f"has {len(cells)} costs of {len(classes)}"
                 raise UserError(f"the cost matrix {str(path)!r}: class {name!r} {what}")
             rows[name] = [
                 finite(f"the cost matrix {str(path)!r}: the cost of {_pair(name, other, turned)}", cell)
@@ -200,7 +200,7 @@ def _lines_are_decisions(cell: str, path: str | Path) -> bool:
     repeated = len(set(placed.values())) < len(classes) or len(set(sides)) < len(sides)
     if repeated or (classes and sides and len(classes) != len(sides)):
         raise UserError(
-            f"the cost matrix {str(path)!r}: the first cell, {cell!r}, does not say what the lines are; write 'true' "
+            f"the cost matrix {str(path)!r}: the first cell, {cell!r}, does not show what the lines are; write 'true' "
             "or 'predicted' there, or leave it empty: then lines are true classes and columns decided ones"
         )
     return placed.get(_LINES) == _DECIDED or placed.get(_COLUMNS) == _TRUE

@@ -24,10 +24,10 @@ REVIEW = "review"
 F_BETA = re.compile(r"f_?(?P<beta>\d+\.?\d*|\.\d+)")
 # What a goal may need beyond one threshold on two classes, and what to do where it is not served.
 _BEYOND = {
-    "class": "names a class; make it the positive class and leave 'of' away",
+    "class": "names a class; make it the positive class and omit 'of'",
     "matrix": "has a cost matrix; give the costs fn= and fp= of two classes",
     "columns": "takes costs from columns; give numbers",
-    "review": "leaves rows to a person; name what should be best, and leave 'with review' away",
+    "review": "leaves rows to a person; name what should be best, and omit 'with review'",
 }
 
 
@@ -81,11 +81,11 @@ class Goal:
         if self.of is not None:
             object.__setattr__(self, "of", str(self.of))
             if self.objective in (*SUMMARIES, "cost", REVIEW):
-                raise UserError(f"{self.objective!r} speaks of all classes; leave 'of {self.of}' away")
+                raise UserError(f"{self.objective!r} is about all classes; omit 'of {self.of}'")
         object.__setattr__(self, "constraints", tuple(self.constraints))
         for place, constraint in enumerate(self.constraints):
             if not isinstance(constraint, Constraint):
-                raise UserError(f"{constraint!r} is no constraint; write Constraint('precision', 0.5)")
+                raise UserError(f"{constraint!r} is not a constraint; write Constraint('precision', 0.5)")
             refuse_contradiction(constraint, self.constraints[:place], self.objective, self.of, self.costs)
         if self.review is not None:
             object.__setattr__(self, "review", share(REVIEW, self.review))
@@ -99,9 +99,9 @@ class Goal:
         rates = {one.rate for one in self.constraints}
         if len(self.constraints) < 2 or (len(classes) == 1 and "recall" not in rates):
             raise UserError(
-                "bounds alone ask for the fewest rows left to a person, but these are kept without any, by flagging "
-                "all rows or none; bound recall and another rate (precision >= 0.9 and recall >= 0.8), or say what "
-                "should be best (recall where precision >= 0.9)"
+                "bounds alone ask for the fewest rows left to a person, but these bounds hold without any, by "
+                "flagging all rows or none; bound recall and another rate (precision >= 0.9 and recall >= 0.8), "
+                "or name what should be best (recall where precision >= 0.9)"
             )
 
     @property
@@ -197,7 +197,7 @@ class Goal:
         Traceback (most recent call last):
         ...
         counterpoise.errors.UserError: goal 'f1 of fraud' is not for choose_threshold: it names a class; make it the \
-positive class and leave 'of' away
+positive class and omit 'of'
         """
         for need in self.needs:
             if need not in served:
@@ -238,7 +238,7 @@ positive class and leave 'of' away
         if isinstance(self.costs, Cost):
             return confusion.cost(**self.costs.numbers())
         if self.objective in ("cost", REVIEW):
-            raise UserError(f"the four counts of two classes do not tell the value of goal {str(self)!r}")
+            raise UserError(f"the four counts of two classes do not determine the value of goal {str(self)!r}")
         if self.ranking:
             return confusion.f_beta(1.0)
         beta = F_BETA.fullmatch(self.objective)
@@ -320,5 +320,5 @@ def refuse_contradiction(
     if with_class and without:
         raise UserError(
             f"{with_class[0][0]} names a class and {without[0]} does not; "
-            f"say of which class, such as {named(without[0], with_class[0][1])}"
+            f"name the class, as in {named(without[0], with_class[0][1])}"
         )

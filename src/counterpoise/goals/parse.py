@@ -202,7 +202,7 @@ class _Parser:
 
     def class_name(self, word: Word) -> str:
         if word.kind == "sign" or word.lower in RESERVED:
-            self.complain(f"found {word.text!r} where the name of a class should be; in quotes it is one", word)
+            self.complain(f"found {word.text!r} where the name of a class should be; quote it if it is one", word)
         return word.text
 
     def cost_or_column(self) -> float | str:
@@ -210,7 +210,7 @@ class _Parser:
         if word.kind == "quoted" or is_name(word.text):
             return word.text
         if word.kind == "bare" and not _NUMBER.fullmatch(word.text):
-            self.complain(f"{word.text!r} is no number; a column of that name goes in quotes", word)
+            self.complain(f"{word.text!r} is not a number; a column of that name goes in quotes", word)
         return self.number(word)
 
     def number(self, word: Word) -> float:

@@ -52,7 +52,7 @@ def unknown_measure(kind: str, name: object, known: Sequence[str]) -> UserError:
     elif ours in known:
         hint = f"it is called {ours!r} here"
     elif ours in _SAME:
-        hint = f"{ours!r} can be a goal, but is no rate that can be bounded"
+        hint = f"{ours!r} can be a goal, but is not a rate that can be bounded"
     else:
         return nearest_name(kind, name, known)
     return UserError(f"unknown {kind} {name!r}; {hint}; known: {', '.join(known)}")

@@ -42,7 +42,7 @@ def text_of_bytes(state: torch.Tensor) -> str:
     try:
         return bytes(round(number) for number in state.tolist()).decode()
     except (ValueError, OverflowError):
-        raise UserError(f"{value_text(state)} is no text; it was changed after it was saved") from None
+        raise UserError(f"{value_text(state)} is not text; it was changed after it was saved") from None
 
 
 @cache
@@ -128,7 +128,8 @@ def learns(module: torch.nn.Module) -> bool:
         return False
     if torch._C._are_functorch_transforms_active():
         raise UserError(
-            f"{type(module).__name__} would learn from a batch inside a transformation of torch.func, which cannot be; "
+            f"{type(module).__name__} would learn from a batch inside a transformation of torch.func, which is "
+            "not possible; "
             "call .eval() on it before"
         )
     return True
@@ -333,7 +334,7 @@ class Criterion(torch.nn.Module):
         elif self._weight() is None:
             self.recipe = self._recipe.changed(**{name: numbers.numpy()})
             warnings.warn(
-                f"the state dict holds class weights, {prefix}{name}, which the recipe had not; they are taken over. "
+                f"the state dict holds class weights, {prefix}{name}, which the recipe did not have; they are used. "
                 "For a loss without them assign .recipe",
                 ClassWeightWarning,
                 stacklevel=2,

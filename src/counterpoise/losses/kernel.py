@@ -235,7 +235,7 @@ def region_of(library: str) -> int:
 def threads_here() -> int:
     """How many threads NumPy's losses use: OMP_NUM_THREADS, else one per processor that this process may use.
 
-    Of a list the first number counts, as OpenMP says; what is no number above 0 counts as nothing.
+    Of a list the first number counts, as OpenMP says; what is not a number above 0 counts as nothing.
     """
     asked = re.match(r"\s*0*([1-9][0-9]*)\s*(,|$)", os.environ.get("OMP_NUM_THREADS", ""))
     if asked:

@@ -239,7 +239,7 @@ def _correlation_loss(xp: Namespace, covariance: Array, spread: Array, other: Ar
 
 
 def _correlation_of_classes(counts: Counts) -> Array:
-    """1 - R_K, the correlation of several classes (Gorodkin 2004); 0 where there is no row."""
+    """1 - R_K, the correlation of several classes (Gorodkin 2004); 0 where there is not a row."""
     xp = counts.xp
     total = xp.sum(counts.positives)
     true, said, right = (

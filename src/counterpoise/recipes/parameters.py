@@ -130,7 +130,7 @@ def parsed(text: str) -> Mapping[str, Any]:
     try:
         plain = json.loads(text)
     except (TypeError, ValueError) as error:
-        raise UserError(f"this is no recipe's JSON: {error}") from None
+        raise UserError(f"this is not the JSON of a recipe: {error}") from None
     if not isinstance(plain, dict):
         raise UserError(f"a recipe's JSON is an object of parameters; found {text[:60]}")
     return plain

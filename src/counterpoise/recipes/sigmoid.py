@@ -85,8 +85,8 @@ def weighted(counts: Counts | None = None, *, pos_weight: Any = None) -> Sigmoid
         given, share = per_class("pos_weight", pos_weight, low=0.0), positive_share(counts)
         if ((given < 1) & (share < 0.5)).any():
             warn_about_weights(
-                f"pos_weight is {given.min():.3g} although positives are the rarer class ({share.min():.3g} of all): a "
-                "weight below 1 plays them down. Negatives per positive is pos_weight(counts)."
+                f"pos_weight is {given.min():.3g} although positives are the rarer class ({share.min():.3g} of "
+                "all): a weight below 1 lowers their influence. Negatives per positive is pos_weight(counts)."
             )
     return _recipe("weighted", counts, pos_weight=pos_weight)
 

@@ -292,9 +292,7 @@ class GoalClassifier(MetaEstimatorMixin, ClassifierMixin, BaseEstimator):  # typ
             known = [_named(label) for label in self.classes_]
             name = name.removesuffix(".0") if name not in known else name
             if self.positive is not None and _named(self.positive) != name:
-                raise UserError(
-                    f"the goal speaks of class {name!r}, but positive is {self.positive!r}; pass one of them"
-                )
+                raise UserError(f"the goal names class {name!r}, but positive is {self.positive!r}; pass one of them")
             if name not in known:
                 raise nearest_name("class", name, known)
             return self.classes_[known.index(name)]
@@ -394,7 +392,7 @@ def _check_served(goal: Goal) -> None:
         )
     if isinstance(goal.costs, CostMatrix) and (goal.constraints or goal.review is not None):
         raise UserError(
-            f"goal {str(goal)!r} bounds rates beside a cost matrix; leave the bounds away, or bound one class "
+            f"goal {str(goal)!r} has bounds as well as a cost matrix; omit the bounds, or bound one class "
             "against the others, as in 'recall of fraud where precision of fraud >= 0.5'"
         )
 
@@ -414,7 +412,7 @@ def _rarer(truth: NDArray[np.intp], weight: NDArray[np.float64] | None, classes:
     if found != int(rows[1] <= rows[0]):
         warnings.warn(
             f"class {classes.tolist()[found]!r} has more rows, but sample_weight, which repeats them, makes it the "
-            "rarer one, so the goal means it; pass positive= to say which class is meant",
+            "rarer one, so the goal is about it; pass positive= to choose the class",
             UserWarning,
             stacklevel=4,
         )

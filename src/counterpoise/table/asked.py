@@ -91,7 +91,7 @@ class Asked:
         if not 0 < self.budget < inf:
             raise UserError(f"budget is {self.budget:g} s; it must be more than 0 and finite, such as 5m")
         if not self.learners:
-            raise UserError(f"learner names nothing; choose of {', '.join(LEARNERS)}")
+            raise UserError(f"learner is empty; choose from {', '.join(LEARNERS)}")
         for name in self.learners:
             if name not in LEARNERS:
                 raise nearest_name("learner", name, LEARNERS)
@@ -135,7 +135,7 @@ def class_of_interest(goal: Goal, positive: str | None) -> tuple[str | None, Goa
     alone = goal if name is None else goal.without_class()
     alone.check_served("train")
     if name is not None and positive not in (None, name):
-        raise UserError(f"the goal speaks of class {name!r}, but positive is {positive!r}; pass one of them")
+        raise UserError(f"the goal names class {name!r}, but positive is {positive!r}; pass one of them")
     return positive if name is None else name, alone
 
 

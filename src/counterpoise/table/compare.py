@@ -143,8 +143,8 @@ class Comparison:
         named = ", ".join(f"{line.loss} with {LEARNERS[line.learner].title}" for line in ahead)
         others = sum(line.ahead is not None for line in self.lines)
         return (
-            f"Clearly ahead of plain cross-entropy{tuned}: {named}. Of {others} differences at 95 % one in forty is "
-            "so by chance alone."
+            f"Clearly ahead of plain cross-entropy{tuned}: {named}. Of {others} differences at 95 %, one in forty "
+            "is this large by chance alone."
         )
 
 

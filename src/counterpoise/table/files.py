@@ -181,4 +181,4 @@ def refuse_existing(out: Path) -> None:
         raise UserError(f"{out} exists already; name another place or remove it")
     above = next(place for place in out.absolute().parents if place.exists())
     if not os.access(above, os.W_OK | os.X_OK):
-        raise UserError(f"cannot write {out}: {above} may not be written to")
+        raise UserError(f"cannot write {out}: {above} is not writable")

@@ -28,14 +28,14 @@ def parsed(data: bytes, where: str) -> Any:
     Raises
     ------
     UserError
-        If it is no JSON, names something twice in an object, or holds a number that is none or half of a character.
+        If it is not JSON, names something twice in an object, or holds a number that is none or half of a character.
 
     Examples
     --------
     >>> parsed(b'{"share": [1, NaN]}', "decision.json")
     Traceback (most recent call last):
     ...
-    counterpoise.errors.UserError: decision.json: share[1] is nan, which is no number of JSON
+    counterpoise.errors.UserError: decision.json: share[1] is nan, which is not a JSON number
     """
     try:
         found = json.loads(data.decode("utf-8"), object_pairs_hook=_distinct)
@@ -59,7 +59,7 @@ def _distinct(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 def _odd(value: Any, where: str) -> str | None:
     """What is said of the first number that is none, or text that is none."""
     if isinstance(value, float) and not math.isfinite(value):
-        return f"{where} is {value}, which is no number of JSON"
+        return f"{where} is {value}, which is not a JSON number"
     if isinstance(value, str) and not _is_utf8(value):
         return f"{where} is {value[:40]!a}, which holds half of a character"
     inner: Sequence[tuple[str, Any]] = ()

@@ -148,7 +148,7 @@ def train(
     absolute_time
         Whether dates themselves are features too, although those of later rows lie outside of what was learned.
     budget
-        Seconds that it may take, about; what there is no time for is left out, and the notes say so.
+        Approximate time limit in seconds, above 0; what does not fit into it is omitted, and the notes list it.
     seed
         Same seed, same result.
     progress

@@ -44,7 +44,7 @@ def titles(found):
 def test_a_clean_table_has_no_finding():
     found = audited(clean()[0])
     assert found.findings == ()
-    assert re.fullmatch(r"Nothing stands in the way: the test part has \d+ rows of '1' to judge by\.", found.verdict)
+    assert re.fullmatch(r"No problem was found: the test part has \d+ rows of '1' to judge by\.", found.verdict)
 
 
 def test_counts_are_those_of_the_split():
@@ -126,7 +126,7 @@ def test_a_leak_stops():
     frame, _ = clean()
     found = audited(frame.with_columns(paid=pl.when(pl.col("y") == 1).then(None).otherwise(pl.col("b"))))
     assert [(leak.column, leak.certain) for leak in found.leaks] == [("paid", True)]
-    assert found.verdict == "Not as it is: 1 column gives the class away."
+    assert found.verdict == "Do not train on this table as it is: 1 column gives the class away."
 
 
 def test_columns_with_one_reason_stand_together():
@@ -223,7 +223,7 @@ def test_what_training_refuses_stops_here_as_well(tmp_path):
         "column 'mixed' holds numbers, but data row 8 holds 'big'; correct it, or leave it empty if it is missing",
         "column 'far' is infinite in data row 1; put a number there, or leave it empty",
     )
-    assert found.verdict.startswith("Not as it is: 2 columns have cells that cannot be used.")
+    assert found.verdict.startswith("Do not train on this table as it is: 2 columns have cells that cannot be used.")
     with pytest.raises(UserError, match="data row 8 holds 'big'"):
         train_table(tmp_path / "t.csv", target="y", learners=("lightgbm",), out=tmp_path / "o")
 

@@ -112,7 +112,7 @@ def test_ages_are_features_where_they_tell_something(made):
     assert aged == (found.reference is not None) == (made in AGED)
     (said,) = found.said
     assert said.startswith(
-        "Ages of dates count to 2024-03-3" if aged else "Dates count by their month, weekday, hour and"
+        "Ages of dates are counted up to 2024-03-3" if aged else "Dates are used by month, weekday, hour and"
     )
 
 
@@ -145,7 +145,7 @@ def test_ages_count_to_the_rows_own_time_where_one_is_named():
     at = on(np.random.default_rng(1).uniform(-900, 0, ROWS))
     found = learned({**values, "at": at}, target, time="at")
     assert (found.parts["seen"][0], found.reference) == (" age", Reference("at", own=True))
-    assert found.said == ("Ages of dates count to the row's own 'at'.",)
+    assert found.said == ("Ages of dates are counted up to the row's own 'at'.",)
     ages, *_ = date_parts("seen", found.parts["seen"], {**values, "at": at}, found.reference)
     expected = [
         (a - dt.datetime.combine(b, dt.time())).total_seconds() / 86_400

@@ -70,7 +70,7 @@ def test_training_the_audit_and_later_rows_say_so(tmp_path):
     frame.write_csv(tmp_path / "t.csv")
     result = cp.train(frame, target="rare", learners=["logistic"], budget=3)
     said = (
-        "Column 'year' seems to grow with time (years 2019 to 2023): later rows would lie outside of what was learned."
+        "Column 'year' seems to grow with time (years 2019 to 2023): later rows would lie outside the training range."
     )
     assert said in result.notes
     found = audit_table(tmp_path / "t.csv", target="rare")
@@ -78,7 +78,7 @@ def test_training_the_audit_and_later_rows_say_so(tmp_path):
     assert (one.title, one.text) == ("1 column seems to grow with time", "'year': years 2019 to 2023.")
     assert "--ignore year" in one.do
     with pytest.warns(
-        UserWarning, match=r"'year' lies outside of what was learned: its mean is 2025, and in training it ran"
+        UserWarning, match=r"'year' lies outside the training range: its mean is 2025; in training it ranged"
     ):
         result.predict_proba(frame.with_columns(year=pl.lit(2025)))
 
@@ -116,11 +116,11 @@ def test_the_audit_says_what_ages_count_to(tmp_path):
             *filter(None, [said[name]])
         ]
     assert said["told"].startswith(
-        "Ages of dates count to 2024-03-31, the newest date of 'seen'; in another table to the"
+        "Ages of dates are counted up to 2024-03-31, the newest date of 'seen'; in another table up to the"
     )
-    assert "tells nothing more of the target" in said["chance"]
+    assert "adds nothing about the target" in said["chance"]
     assert said["asked"].startswith(
-        "Ages of dates count to 2024-04-02, as asked; in another table to --as-of (as_of), or to 2"
+        "Ages of dates are counted up to 2024-04-02, as asked; in another table up to --as-of (as_of), or up to 2"
     )
     assert said["timed"] == ""
 

@@ -173,5 +173,5 @@ def test_the_audit_says_what_training_leaves_out(tmp_path):
     found = cp.table.audit_table(tmp_path / "t.parquet", target="y")
     assert [(one.column, one.certain) for one in found.identifiers] == [("visit", True), ("patient_nbr", False)]
     said = {one.title: one.do for one in found.findings}
-    assert said["1 column only names rows"] == "Training leaves it out."
-    assert said["1 column may only name rows"].endswith("leave names out: --ignore patient_nbr")
+    assert said["1 column only identifies rows"] == "Training leaves it out."
+    assert said["1 column may only identify rows"].endswith("leave identifiers out: --ignore patient_nbr")

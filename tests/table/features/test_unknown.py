@@ -140,9 +140,7 @@ def test_known_rows_are_told_nothing(model):
 def test_one_row_from_a_new_shop_is_answered(model):
     rows = [table().drop("y").row(0, named=True) | {"shop": "west"}]
     found = json.loads(answer(load(model), json.dumps({"rows": rows}).encode(), 10_000).body)
-    assert found["warnings"] == [
-        "column 'shop': 1 of 1 values are no category that the model knows, and count as missing: 'west'"
-    ]
+    assert found["warnings"] == ["column 'shop': 1 of 1 values are unknown to the model and count as missing: 'west'"]
 
 
 def test_importance_is_in_the_bundle(model):

@@ -134,7 +134,7 @@ def test_a_set_of_codes_that_the_column_does_not_have(written):
     found = json.loads(written)
     tree = next(tree for tree in found["learner"]["gradient_booster"]["model"]["trees"] if tree["categories"])
     tree["categories"][0] = 300_000_000
-    with pytest.raises(UserError, match="are no codes of its column"):
+    with pytest.raises(UserError, match="are not codes of its column"):
         checked(json.dumps(found).encode(), SCHEMA, 1, "model.json")
 
 

@@ -158,7 +158,7 @@ CHANGES = [
     (lambda facts: facts["columns"]["size"].pop("mean"), "columns.size lacks 'mean'"),
     (lambda facts: facts.update(members=[]), "members has 0 values"),
     (of_member(learner="os.system"), "there is no learner 'os.system'"),
-    (of_member(learner="catboost"), "names 0-lightgbm/model.txt, which is no file of the model|does not name"),
+    (of_member(learner="catboost"), "names 0-lightgbm/model.txt, which is not a file of the model|does not name"),
     (of_member(share=1000), "share is 1000; it must be a finite number above 0 and at most 1"),
     (of_member(share=-1), "share is -1"),
     (of_member(share=0.5), "shares that sum to 0.9"),
@@ -186,9 +186,9 @@ CHANGES = [
     (of_column(4, zone="../etc"), "zone is '../etc'"),
     (of_column(dated=[" age"]), r"columns\[0\].dated does not fit a column of kind 'number'"),
     (of_column(4, dated=[" age"]), "reference is null, and there are ages that count to it"),
-    (of_column(4, dated=[" since size"]), "dated names 'size', which is no date"),
+    (of_column(4, dated=[" since size"]), "dated names 'size', which is not a date"),
     (of_column(4, dated=["month"]), r"dated\[0\] is 'month'; it must be text of the form"),
-    (referring(column="size"), "reference names 'size', which is no date"),
+    (referring(column="size"), "reference names 'size', which is not a date"),
     (referring(day="soon"), "reference.day is 'soon'; it must be a day such as 2024-01-31"),
     (referring(own=True), "reference: own, day and short do not fit each other"),
     (referring(ahead=10**9), "reference.ahead is 1000000000; it must be a whole number"),
@@ -245,7 +245,10 @@ def fingerprint_of(place):
         (lambda data: data["numbers"].__setitem__(0, 99), r"numbers\[0\] is 99; it must be the place of a feature"),
         (lambda data: data["numbers"].__setitem__(0, 2), r"numbers\[0\] is 2; it must be the place of a feature"),
         (lambda data: data["numbers"].__setitem__(1, data["numbers"][0]), "numbers holds a value twice"),
-        (lambda data: data["deviation"].__setitem__(0, float("nan")), r"deviation\[0\] is nan, which is no number of"),
+        (
+            lambda data: data["deviation"].__setitem__(0, float("nan")),
+            r"deviation\[0\] is nan, which is not a number of",
+        ),
         (lambda data: data["deviation"].__setitem__(0, 0), r"deviation\[0\] is 0"),
         (lambda data: data["deviation"].__setitem__(0, -1.5), r"deviation\[0\] is -1.5"),
         (lambda data: data["deviation"].__setitem__(0, 1e-310), r"deviation\[0\] is 1e-310"),
@@ -361,7 +364,7 @@ def test_sizes_are_bounded_before_anything_is_read(copy, monkeypatch, limit, nam
 )
 def test_a_decision_that_is_none(copy, text):
     (copy / "decision.json").write_text(text)
-    refused(copy, "damaged|changed|which is no number of JSON")
+    refused(copy, "damaged|changed|which is not a JSON number")
 
 
 def test_a_threshold_changed_by_hand(copy):

@@ -54,7 +54,7 @@ def test_a_notebook_shows_its_heart(result):
 
 def test_the_figures_are_of_a_model_without_the_test_rows(result, imbalanced):
     assert len(result.split.calibration) == 0
-    assert any("saved one learned from all rows" in note for note in result.notes)
+    assert any("the saved model was trained on all rows" in note for note in result.notes)
     saved = result.predict_proba(imbalanced())[result.split.test, 1]
     assert np.abs(saved - result.judged.probability).max() > 1e-6
 
@@ -80,7 +80,7 @@ def test_what_stands_in_the_test_rows_decides_nothing(result, imbalanced):
     [
         ({"target": "nothing"}, "nothing"),
         ({"learners": ["lightbgm"]}, "lightgbm"),
-        ({"learners": []}, "learner names nothing"),
+        ({"learners": []}, "learner is empty"),
         ({"seed": -1}, "seed is -1"),
         ({"budget": 0}, "budget"),
         ({"weight": "size"}, "a weight is a number above 0"),

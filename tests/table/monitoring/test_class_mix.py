@@ -110,8 +110,8 @@ def test_no_advice_makes_decisions_worse(name, model, tmp_path):
     assert "--prior" not in said
     adjusted, why = scored(model, frame, tmp_path, "auto")
     if adjusted is None:
-        assert "prior auto takes each class to look as it did in training, but " in why
-        assert "give the shares if they are known (prior=0.05), else label some of the rows" in why
+        assert "prior auto assumes that each class looks as it did in training, but " in why
+        assert "give the shares if they are known (prior=0.05), otherwise label some of the rows" in why
     else:
         assert cost(adjusted, frame) == cost(plain, frame)
 
@@ -141,9 +141,9 @@ def test_an_estimate_far_from_the_training_is_refused(tmp_path):
     cp.train(table, target="rare", learners=["logistic"], budget=3).save(tmp_path / "m")
     frame = pl.DataFrame({"x": rng.normal(size=3000), "w": rng.normal(size=3000)})
     _, why = scored(tmp_path / "m", frame, tmp_path, "auto")
-    assert "of the rows are True, and 0.1" in why and "too far apart to be believed. Give the shares if" in why
+    assert "of the rows are True, and 0.1" in why and "too far apart to be plausible. Give the shares if" in why
     _, said = scored(tmp_path / "m", frame, tmp_path)
-    assert "too far apart to be believed. Label some of these rows" in said and "--prior" not in said
+    assert "too far apart to be plausible. Label some of these rows" in said and "--prior" not in said
     scores = Scores(3)
     scores.add(np.tile([[0.8, 0.1, 0.1]], (1000, 1)))
     prior = np.array([0.8, 0.1, 0.1])
@@ -196,9 +196,9 @@ def test_a_column_beyond_all_that_was_learned_is_told_with_its_range():
     year, born = now.drift(before, days=frozenset(["day of birth"]))
     assert (
         year
-        == "column 'year' lies outside of what was learned: its mean is 2025, and in training it ran from 2019 to 2023"
+        == "column 'year' lies outside the training range: its mean is 2025; in training it ranged from 2019 to 2023"
     )
-    assert "its mean is 2024-10-04, and in training it ran from 1970-01-0" in born
+    assert "its mean is 2024-10-04; in training it ranged from 1970-01-0" in born
 
 
 @pytest.mark.parametrize(
@@ -221,6 +221,6 @@ def test_dates_that_were_asked_for_are_shown_as_dates():
     frame = pl.DataFrame({"seen": days, "x": rng.normal(size=600), "gone": rng.random(600) < 0.3})
     result = cp.train(frame, target="gone", learners=["logistic"], budget=3, absolute_time=True)
     with pytest.warns(
-        UserWarning, match=r"'seen day' lies outside .* mean is 2025-0\d-\d\d, and in training it ran from 2024-01"
+        UserWarning, match=r"'seen day' lies outside .* mean is 2025-0\d-\d\d; in training it ranged from 2024-01"
     ):
         result.predict_proba(frame.with_columns(pl.col("seen") + pl.duration(days=500)))

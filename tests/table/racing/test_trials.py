@@ -129,7 +129,7 @@ def test_a_torn_record_of_the_run_is_said(tmp_path):
     place.mkdir()
     (place / "run.json").write_bytes(b"")
     with (
-        pytest.raises(UserError, match=r"run\.json is damaged .*; remove .* and start anew"),
+        pytest.raises(UserError, match=r"run\.json is damaged .*; remove .* and start again"),
         Unfinished(tmp_path / "out", {}, resume=True),
     ):
         pass

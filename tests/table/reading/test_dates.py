@@ -140,7 +140,7 @@ def test_what_holds_no_dates_stays_as_it_is(cells):
     ("cells", "said"),
     [
         (["2024-01-31"] * 400 + ["2024-02-30"], "holds dates, but data row 401 holds '2024-02-30'; correct it, or"),
-        (["31.01.2024"] * 9 + ["later", "soon"], "data row 10 holds 'later' (and 1 other cell is no date)"),
+        (["31.01.2024"] * 9 + ["later", "soon"], "data row 10 holds 'later' (and 1 other cell is not a date)"),
         (["2024-01-31 10:30"] * 9 + ["2024-01-31 25:30"], "data row 10 holds '2024-01-31 25:30'"),
         (["Feb 15, 2024"] * 9 + ["Feb 30, 2024"], "data row 10 holds 'Feb 30, 2024'"),
         (["31/01/2024"] * 99 + ["01/31/2024"], "holds dates with the day first, but data row 100 holds '01/31/2024'"),
@@ -156,7 +156,7 @@ def test_what_holds_no_dates_stays_as_it_is(cells):
         ),
         (
             ["03/04/2024", "05/06/2024"],
-            "neither it nor another column tells the day from the month; add --dates day-first",
+            "neither it nor another column shows which is the day and which the month; add --dates day-first",
         ),
         (["03-04-2024 10:30", "05-06-2024 11:00"], "add --dates day-first or month-first"),
     ],
@@ -489,7 +489,7 @@ def test_times_of_day_as_text_are_told(form):
     result = cp.train(frame, target="rare", learners=["logistic"], budget=3)
     (said,) = (note for note in result.notes if "times of day" in note)
     assert said.startswith(
-        f"Column 'at' seems to hold times of day, such as '{clock[0]}', but counts as text; write 9:30"
+        f"Column 'at' seems to hold times of day, such as '{clock[0]}', but is read as text; write 9:30"
     )
 
 

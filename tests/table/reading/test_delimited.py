@@ -64,8 +64,8 @@ def test_windows_letters_are_read_and_told(tmp_path):
         ("á,b\né,1\n".encode() + b"\xff,2\n", "line 3: byte 0xff is not UTF-8, although other letters are"),
         (b"a,b\nx\x81,1\n", "line 2: byte 0x81 is not UTF-8, nor Windows-1252"),
         (b"\xff\xfea", "begins like UTF-16 but is not"),
-        (b"a,b\n1,\x00\n", "is no text: a byte in line 2 is zero"),
-        ("a,b\n1,2\n".encode("utf-16-le"), "is no text: a byte in line 1 is zero"),
+        (b"a,b\n1,\x00\n", "is not text: a byte in line 2 is zero"),
+        ("a,b\n1,2\n".encode("utf-16-le"), "is not text: a byte in line 1 is zero"),
         (b"PAR1....", "is a Parquet file; name it t.parquet"),
         (b"\x28\xb5\x2f\xfd...", "is compressed with zstd; unpack it first: zstd -d"),
         (b"BZh9...", "is compressed with bzip2"),
@@ -75,7 +75,7 @@ def test_windows_letters_are_read_and_told(tmp_path):
         (b"\xef\xbb\xbf", "has an empty first line"),
         (b"a,b\n", "has no rows"),
         (b"a,b\n1,2\n1,2,3\n", "line 3 has 3 fields, the header 2"),
-        (b'a,b\n1,"2\n', "line 2: a quote opens that closes nowhere"),
+        (b'a,b\n1,"2\n', "line 2: a quote is never closed"),
         (b"a,b,a\n1,2,3\n", "has more than one column named 'a' (columns 1, 3); rename one"),
         (b"a,b,a,b\n1,2,3,4\n", "has more than one column named 'a', 'b'; rename them"),
     ],
@@ -226,7 +226,7 @@ def test_folders_that_are_no_table(tmp_path):
     ):
         read_table(tmp_path)
     pl.DataFrame({"a": ["x"]}).write_parquet(tmp_path / "2.parquet")
-    with pytest.raises(UserError, match=r"2.parquet: column 'a' is String, but Int64 in 1.parquet; write it alike"):
+    with pytest.raises(UserError, match=r"2.parquet: column 'a' is String, but Int64 in 1.parquet; use one type"):
         read_table(tmp_path)
     (tmp_path / "2.parquet").write_bytes(b"PAR1, or not")
     with pytest.raises(UserError, match=r"2.parquet is not a readable Parquet file"):

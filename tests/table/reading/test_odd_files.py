@@ -167,11 +167,11 @@ def test_names_of_columns(text, names, whole, tmp_path, monkeypatch):
 
 
 TITLES = [
-    ("Sales 2024\nsize;colour;bad\n1;red;no\n2;blue;yes\n", 2, "line 1 ('Sales 2024') was taken for a title; line 2"),
+    ("Sales 2024\nsize;colour;bad\n1;red;no\n2;blue;yes\n", 2, "line 1 ('Sales 2024') was read as a title; line 2"),
     ("Sales 2024\n\nsize,colour\n1,red\n2,blue\n", 2, "line 1 ('Sales 2024') was taken"),
-    ("Sales, 2024;;\nsize;colour;bad\n1;red;no\n2;blue;no\n", 2, "line 1 ('Sales, 2024') was taken"),
-    ("Sales\nof 2024\nsize\tcolour\n1\tred\n", 1, "line 1 ('Sales') and 1 more was taken for a title; line 3 names"),
-    ("sep=;\nSales\nsize;colour\n1;red\n", 1, "line 2 ('Sales') was taken for a title; line 3 names the columns"),
+    ("Sales, 2024;;\nsize;colour;bad\n1;red;no\n2;blue;no\n", 2, "line 1 ('Sales, 2024') was read as a title"),
+    ("Sales\nof 2024\nsize\tcolour\n1\tred\n", 1, "line 1 ('Sales') and 1 more was read as a title; line 3 has"),
+    ("sep=;\nSales\nsize;colour\n1;red\n", 1, "line 2 ('Sales') was read as a title; line 3 has the column names"),
 ]
 
 
@@ -192,10 +192,10 @@ REFUSED = [
     ("a,b\n1,2\n3,4,5\n", "line 3 has 3 fields, the header 2"),
     ('a,b\n"x\ny",2\n3,4,5\n', "line 4 has 3 fields, the header 2"),
     ('a,b\n1,12" TV\n3,4,5\n', "line 3 has 3 fields, the header 2"),
-    ('a,b\n1,"2\n3,4\n', "line 2: a quote opens that closes nowhere"),
-    ('a,b\n1,12" TV\n3,"4\n', "line 3: a quote opens that closes nowhere"),
-    ('a,"b\n1,2\n', "line 1: a quote opens that closes nowhere"),
-    ('"a,b\n1,2\n', "line 1: a quote opens that closes nowhere"),
+    ('a,b\n1,"2\n3,4\n', "line 2: a quote is never closed"),
+    ('a,b\n1,12" TV\n3,"4\n', "line 3: a quote is never closed"),
+    ('a,"b\n1,2\n', "line 1: a quote is never closed"),
+    ('"a,b\n1,2\n', "line 1: a quote is never closed"),
     (b"a,b\n1,\x002\n", "a byte in line 2 is zero"),
     ("text\nhello, world\nwell, well\n", "line 2 has 2 fields, the header 1"),
     ("a,a\n1,2\n", "more than one column named 'a' (columns 1, 2)"),

@@ -28,15 +28,15 @@ def frame(yes="yes", no="no", **more):
     "classes, expected",
     [
         (["yes", "no"], []),
-        (["YES", "Yes", "no"], ["classes 'YES', 'Yes' differ by capital letters, blanks, marks or zeros only"]),
+        (["YES", "Yes", "no"], ["classes 'YES', 'Yes' differ only by capital letters, blanks, marks or zeros"]),
         (
             ["in  time", "in time", "late"],
-            ["classes 'in  time', 'in time' differ by capital letters, blanks, marks or zeros only"],
+            ["classes 'in  time', 'in time' differ only by capital letters, blanks, marks or zeros"],
         ),
         (["Stra\u00dfe", "strasse"], ["classes 'Strasse', 'stra\u00dfe' differ"]),
         (
             ["caf\u00e9", "cafe\u0301"],
-            ["classes 'cafe\u0301', 'caf\u00e9' differ by capital letters, blanks, marks or zeros only"],
+            ["classes 'cafe\u0301', 'caf\u00e9' differ only by capital letters, blanks, marks or zeros"],
         ),
         ([0, 1], []),
         (["non-fraud", "non fraud", "non_fraud"], ["classes 'non fraud', 'non-fraud', 'non_fraud' differ"]),
@@ -58,22 +58,24 @@ def test_classes_that_only_differ_by_capital_letters_are_told_everywhere(tmp_pat
     audited = audit_table(tmp_path / "t.csv", target="bad")
     assert [one.name for one in audited.classes] == ["NO", "YES", "no", "yes"]
     assert audited.alike == (
-        "classes 'NO', 'no' differ by capital letters, blanks, marks or zeros only",
-        "classes 'YES', 'yes' differ by capital letters, blanks, marks or zeros only",
+        "classes 'NO', 'no' differ only by capital letters, blanks, marks or zeros",
+        "classes 'YES', 'yes' differ only by capital letters, blanks, marks or zeros",
     )
     (finding,) = [one for one in audited.findings if "alike" in one.title]
     assert finding.severity == "look"
     with pytest.warns(
-        UserWarning, match="target 'bad': classes 'YES', 'yes' differ by capital letters, blanks, marks or zeros only"
+        UserWarning, match="target 'bad': classes 'YES', 'yes' differ only by capital letters, blanks, marks or zeros"
     ):
         found = cp.train(spoilt, target="bad", **ASKED)
-    assert sum("differ by capital letters" in note for note in found.notes) == 2
+    assert sum("differ only by capital letters" in note for note in found.notes) == 2
 
 
 def test_a_class_of_one_row_that_is_another_is_told_in_its_refusal():
     cells = frame()["bad"].to_list()
     cells[cells.index("yes")] = "Yes"
-    with pytest.raises(UserError, match=r"class 'Yes' has one row .*; classes 'Yes', 'yes' differ by capital letters"):
+    with pytest.raises(
+        UserError, match=r"class 'Yes' has one row .*; classes 'Yes', 'yes' differ only by capital letters"
+    ):
         read_labels(Table(pl.DataFrame({"bad": cells}), "t.csv", typed=False), "bad")
 
 
@@ -126,10 +128,10 @@ def test_rows_of_separators_only_teach_nothing_and_are_scored_as_at_every_door(s
     text = (tmp_path / "plain.csv").read_text() + f"{separator * 2}\n {separator} {separator}\n"
     (tmp_path / "t.csv").write_text(text)
     found = train_table(tmp_path / "t.csv", target="bad", out=tmp_path / "m", **ASKED)
-    assert "2 rows hold nothing and were left out (data rows 201, 202)." in found.notes
+    assert "2 rows are empty and were left out (data rows 201, 202)." in found.notes
     assert sum(found.counts.n) == ROWS
     assert (
-        "2 rows hold nothing and were left out (data rows 201, 202)."
+        "2 rows are empty and were left out (data rows 201, 202)."
         in audit_table(tmp_path / "t.csv", target="bad").readings
     )
     assert compare_table(tmp_path / "t.csv", target="bad", out=tmp_path / "c", learners=["logistic"]).total == ROWS

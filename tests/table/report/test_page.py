@@ -241,7 +241,7 @@ def test_where_no_group_could_be_looked_at_none_is_called_good(trained, size):
     found = slices_of(pl.DataFrame({"side": side.astype(str)}), judged.target, 1 - judged.target)
     assert found[0].looks == 0
     page = render(replace(facts, slices=found))
-    assert "No group was looked at: there is only one, or each has fewer than 30 test rows." in page
+    assert "No group was examined: there is only one, or each has fewer than 30 test rows." in page
     assert "No group is worse" not in page
 
 

@@ -121,8 +121,8 @@ def test_small_groups_are_pooled():
     "target, decided, classes, message",
     [
         ([1, 0], [1], (0, 1), r"decided has shape \(1,\), but the columns to slice by have 2 rows"),
-        ([1, 2], [1, 0], (0, 1), "target 2 in row 1 is the place of none of the 2 classes"),
-        ([1, 0], [1, -1], (0, 1), "decided -1 in row 1 is the place of none"),
+        ([1, 2], [1, 0], (0, 1), "target 2 in row 1 is not a class index"),
+        ([1, 0], [1, -1], (0, 1), "decided -1 in row 1 is not a class index"),
     ],
     ids=["too few", "unknown class", "negative"],
 )

@@ -94,7 +94,7 @@ def test_a_line_end_in_quotes_ends_no_row(tmp_path):
 def test_a_quote_that_closes_nowhere(tmp_path, monkeypatch):
     monkeypatch.setattr(delimited, "LONGEST_ROW", 500)
     (tmp_path / "t.csv").write_text('x\n1\n"2\n' + "3\n" * 1000)
-    with pytest.raises(UserError, match=r"line 3: a quote opens that closes nowhere"):
+    with pytest.raises(UserError, match=r"line 3: a quote is never closed"):
         list(blocks(tmp_path / "t.csv", Schema((Column("x", "number"),))))
 
 
@@ -315,10 +315,10 @@ def test_a_model_of_weighted_rows_is_not_moved_to_another_prior(tmp_path, recwar
     frame.write_parquet(table)
     train_table(table, target="rare", weight="weight", learners=("logistic",), budget=5.0, out=tmp_path / "model")
     card = (tmp_path / "model" / "model_card.md").read_text()
-    assert "Rows counted by 'weight' while the model learned; the threshold and all figures count each once." in card
+    assert "Column 'weight' weighted the rows in training; the threshold and all figures count each row once." in card
     predict_table(tmp_path / "model", table, tmp_path / "plain.parquet")
     assert pl.read_parquet(tmp_path / "plain.parquet")["probability_yes"].mean() > 3 * rare.mean()
     assert not [one for one in recwarn if "of the training rows were" in str(one.message)]
     for prior in (float(rare.mean()), "auto"):
-        with pytest.raises(UserError, match="prior is not for a model whose rows counted by a weight"):
+        with pytest.raises(UserError, match="prior is not for a model trained with row weights"):
             predict_table(tmp_path / "model", table, tmp_path / "moved.parquet", prior=prior)

@@ -161,7 +161,7 @@ def test_who_leaves_gets_nothing_and_nothing_is_raised():
 def test_a_compressed_body_is_refused(coding):
     status, _, body, _ = called(small(), [piece(b"x")], headers=[(b"content-encoding", coding)])
     assert status == 415
-    assert f"the body is compressed ({coding.decode()}); send it as it is" in body.decode()
+    assert f"the body is compressed ({coding.decode()}); send it uncompressed" in body.decode()
 
 
 @pytest.mark.parametrize(
@@ -390,7 +390,7 @@ def test_an_answer_is_sent_at_once():
             b'"decision"',
         ),
         (b"HEAD /health HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n", b"200", b"content-length: "),
-        (b"POST /predict HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n", b"422", b"the body is no JSON"),
+        (b"POST /predict HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n", b"422", b"the body is not JSON"),
         (HEAD + b"Content-Type: text/csv\r\nConnection: close\r\n\r\n" + b"x" * len(BODY), b"422", b"no JSON"),
         (HEAD + b"Content-Encoding: gzip\r\nConnection: close\r\n\r\n" + BODY, b"415", b"compressed (gzip)"),
         (b"POST /predict HTTP/1.1\r\nHost: x\r\nContent-Length: 99999999999\r\n\r\nx", b"413", b"send fewer rows"),
@@ -498,7 +498,7 @@ def test_a_stop_waits_for_no_half_body_and_clients_that_left_are_no_news(saved):
             time.sleep(0.3)
             running.send_signal(signal.SIGTERM)
             assert running.wait(timeout=30) == 0
-            assert b'"the service stops"' in everything(half)
+            assert b'"the service is stopping"' in everything(half)
         assert running.stderr.read() == ""
 
 

@@ -81,7 +81,7 @@ def audit_table(
     Raises
     ------
     UserError
-        If the table cannot be read, a column is absent, or the target is no class.
+        If the table cannot be read, a column is absent, or the target is not a class.
 
     Examples
     --------

@@ -42,7 +42,7 @@ class Period:
 
 @dataclass(frozen=True, slots=True)
 class Moved:
-    """A column by which later rows are told from earlier ones.
+    """A column that separates later rows from earlier ones.
 
     Parameters
     ----------

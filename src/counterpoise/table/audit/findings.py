@@ -46,11 +46,13 @@ def verdict_of(audit: "Audit") -> str:
     grave = [one.title for one in audit.findings if one.severity == STOP]
     doubtful = [one.title for one in audit.findings if one.severity == LOOK]
     if grave:
-        return f"Not as it is: {_joined(grave)}." + (f" Then look at this: {_joined(doubtful)}." if doubtful else "")
+        return f"Do not train on this table as it is: {_joined(grave)}." + (
+            f" Then check: {_joined(doubtful)}." if doubtful else ""
+        )
     if doubtful:
         return f"Usable, with care: {_joined(doubtful)}."
     effect = audit.smallest_effect
-    return f"Nothing stands in the way: the test part has {effect.rows:,} rows of {effect.of_class!r} to judge by."
+    return f"No problem was found: the test part has {effect.rows:,} rows of {effect.of_class!r} to judge by."
 
 
 def _names(columns: Iterable[str]) -> str:
@@ -105,7 +107,9 @@ def _leaks(audit: "Audit") -> list[Finding]:
         )
         found.append(Finding(LOOK, title, _reasons(doubtful), ask))
     if of_class:
-        title = _columns(len(of_class), "alone tells one class from all others", "alone tell one class from all others")
+        title = _columns(
+            len(of_class), "alone separates one class from all others", "alone separate one class from all others"
+        )
         found.append(Finding(NOTE, title, _reasons(of_class), ""))
     return found
 
@@ -119,7 +123,7 @@ def _refused(audit: "Audit") -> list[Finding]:
             Finding(
                 STOP,
                 f"too few rows of {scarce.name!r}",
-                f"{scarce.rows:,} rows are of class {scarce.name!r}; of two classes each needs at least "
+                f"{scarce.rows:,} rows are of class {scarce.name!r}; with two classes, each needs at least "
                 f"{LEAST_OF_TWO}, to learn from, to set the threshold and to test on.",
                 "Collect more rows of it.",
             )
@@ -147,7 +151,7 @@ def _few(audit: "Audit") -> list[Finding]:
             Finding(
                 STOP,
                 f"no test row is of class {effect.of_class!r}",
-                f"The test part has no row of {effect.of_class!r}, so nothing can be said about finding it.",
+                f"The test part has no row of {effect.of_class!r}, so its recall cannot be measured.",
                 "Collect more rows of it, or join it with another class.",
             )
         ]
@@ -156,7 +160,7 @@ def _few(audit: "Audit") -> list[Finding]:
             LOOK,
             f"few rows of {effect.of_class!r} to test on",
             sentence_of_effect(audit),
-            "Collect more rows of it; until then read intervals, not figures.",
+            "Collect more rows of it; until then rely on the intervals, not on the figures.",
         )
     ]
 
@@ -165,7 +169,7 @@ def sentence_of_effect(audit: "Audit") -> str:
     """What the test part could tell, in words."""
     effect = audit.smallest_effect
     if effect.rows < 2:
-        return f"The test part has {effect.rows or 'no'} row of {effect.of_class!r}: it tells nothing about its recall."
+        return f"The test part has {effect.rows or 'no'} row of {effect.of_class!r}: its recall cannot be measured."
     start = (
         f"The test part has {effect.rows:,} rows of {effect.of_class!r}: a recall measured as 50% may truly be "
         f"anything from {percent(effect.low)} to {percent(effect.high)}"
@@ -174,7 +178,7 @@ def sentence_of_effect(audit: "Audit") -> str:
         return f"{start}, and no gain in recall could be shown at all."
     return (
         f"{start}, and a true gain in recall of less than {percent(effect.gain)[:-1]} points over one half would "
-        "mostly stay unseen (exact binomial, 95% confidence, four cases in five)."
+        "usually go unnoticed (exact binomial, 95% confidence, four cases in five)."
     )
 
 
@@ -188,8 +192,8 @@ def _copies(audit: "Audit") -> list[Finding]:
                 LOOK if many else NOTE,
                 plural(copies.rows, "row repeats another", "rows repeat another"),
                 f"{copies.rows:,} of {audit.rows:,} rows repeat an earlier one; {copies.across:,} of {tested:,} test "
-                f"rows ({percent(copies.across / max(tested, 1))}) also occur among those that are learned from.",
-                "Remove the copies, or keep them together by a group: the test is easier than new data."
+                f"rows ({percent(copies.across / max(tested, 1))}) also occur in the training data.",
+                "Remove the copies, or keep them together with --group: otherwise the test is easier than new data."
                 if many
                 else "",
             )
@@ -216,8 +220,9 @@ def _groups(audit: "Audit") -> list[Finding]:
             Finding(
                 LOOK,
                 f"rows may belong together by {named[0]!r}",
-                f"{_names(named)} {'names' if len(named) == 1 else 'name'} what may have several rows.",
-                f"Keep them together, else the test meets what was learned: --group {named[0]}.",
+                f"{_names(named)} {'looks like an identifier' if len(named) == 1 else 'look like identifiers'} "
+                "shared by several rows.",
+                f"Keep them together, or the test will see what was learned: --group {named[0]}.",
             )
         ]
     tested = sum(one.test for one in audit.classes)
@@ -228,9 +233,9 @@ def _groups(audit: "Audit") -> list[Finding]:
         Finding(
             LOOK,
             f"groups by {groups.group!r} lie in two parts",
-            f"{text}; dealt without regard to groups, {groups.across:,} of {tested:,} test rows are of a group that is "
-            "also learned from.",
-            "Split by group, so that the test is about new ones.",
+            f"{text}; in a split that ignores groups, {groups.across:,} of {tested:,} test rows belong to a group "
+            "that is also in the training data.",
+            "Split by group, so that the test has new groups only.",
         )
     ]
 
@@ -244,7 +249,7 @@ def _drift(audit: "Audit") -> list[Finding]:
             Finding(
                 LOOK,
                 f"the share of {drift.class_moved!r} changes over time",
-                f"Between periods of {drift.time!r} the share of {drift.class_moved!r} runs from "
+                f"Over the periods of {drift.time!r} the share of {drift.class_moved!r} ranges from "
                 f"{percent(drift.lowest)} to {percent(drift.highest)}.",
                 f"Split by time (--time {drift.time}), and set the threshold on recent rows.",
             )
@@ -255,13 +260,16 @@ def _drift(audit: "Audit") -> list[Finding]:
             Finding(
                 LOOK,
                 _columns(len(drift.moved), "changed over time", "changed over time"),
-                f"Alone {'it tells' if len(drift.moved) == 1 else 'they tell'} rows since {drift.since} from earlier "
+                f"Alone {'it separates' if len(drift.moved) == 1 else 'they separate'} rows since {drift.since} "
+                "from earlier "
                 f"ones: {moved}.",
                 f"Split by time (--time {drift.time}): what was learned from such a column may not hold tomorrow.",
             )
         )
     if not found:
-        found.append(Finding(NOTE, "little changes over time", f"Rows since {drift.since} look as those before.", ""))
+        found.append(
+            Finding(NOTE, "little changes over time", f"Rows since {drift.since} look like the earlier ones.", "")
+        )
     return found
 
 
@@ -270,12 +278,13 @@ def _identifiers(audit: "Audit") -> list[Finding]:
     doubtful = [one for one in audit.identifiers if not one.certain]
     found = []
     if certain:
-        title = _columns(len(certain), "only names rows", "only name rows")
+        title = _columns(len(certain), "only identifies rows", "only identify rows")
         it = "it" if len(certain) == 1 else "them"
         found.append(Finding(NOTE, title, _reasons(certain), f"Training leaves {it} out."))
     if doubtful:
-        title = _columns(len(doubtful), "may only name rows", "may only name rows")
-        ask = f"What is learned from a name does not hold for new rows; leave names out: {_ignoring(audit, doubtful)}"
+        title = _columns(len(doubtful), "may only identify rows", "may only identify rows")
+        ask = "What is learned from an identifier does not hold for new rows; leave identifiers out: "
+        f"{_ignoring(audit, doubtful)}"
         found.append(Finding(LOOK, title, _reasons(doubtful), ask))
     return found
 
@@ -285,15 +294,16 @@ def _growing(audit: "Audit") -> list[Finding]:
     if audit.growing:
         title = _columns(len(audit.growing), "seems to grow with time", "seem to grow with time")
         ask = (
-            "Later rows would lie outside of what is learned; leave out what only counts time, or give an age or a "
-            f"date (2024-01-31) instead: {_ignoring(audit, audit.growing)}"
+            "Later rows would lie outside the training range; leave out columns that only count time, or give an "
+            "age or a date (2024-01-31) instead: {_ignoring(audit, audit.growing)}"
         )
         found.append(Finding(LOOK, title, _reasons(audit.growing), ask))
     if audit.late:
         title = _columns(
             len(audit.late), "has dates after the day of the table", "have dates after the day of the table"
         )
-        ask = f"A plan may lie there; what happened later gives the class away: {_ignoring(audit, audit.late)}"
+        ask = "Such a date may be planned; an event after that day gives the class away: "
+        f"{_ignoring(audit, audit.late)}"
         found.append(Finding(LOOK, title, _reasons(audit.late), ask))
     return found
 

@@ -223,7 +223,7 @@ def _recurring(column: pl.Series) -> tuple[str, ...]:
 
 
 def _since(trained: Mapping[str, pl.Series], reference: Reference) -> dict[str, tuple[str, ...]]:
-    """Of each column the earlier ones whose distance is a feature; the row's own time is told by the ages."""
+    """Of each column the earlier ones whose distance is a feature; the ages hold the row's own time."""
     found: dict[str, tuple[str, ...]] = dict.fromkeys(trained, ())
     names = [name for name in trained if not (reference.own and name == reference.column)]
     days = {name: _instant(trained[name]) for name in names}
@@ -347,22 +347,23 @@ def _said(
     if reference.own:
         others = [name for name in parts if name != reference.column]
         if others:
-            said.append(f"Ages of dates count to the row's own {reference.column!r}.")
+            said.append(f"Ages of dates are counted up to the row's own {reference.column!r}.")
     elif not used:
         said.append(
-            "Dates count by their month, weekday, hour and distance from each other: how long before "
-            f"{reference.day} (the newest date of {reference.column!r}) they lie tells nothing more of the target."
+            "Dates are used by month, weekday, hour and distance from each other: how long before "
+            f"{reference.day} (the newest date of {reference.column!r}) they lie adds nothing about the target."
         )
     elif as_of is None:
         said.append(
-            f"Ages of dates count to {reference.day}, the newest date of {reference.column!r}; in another table to the "
-            "newest date there, or to --as-of (as_of)."
+            f"Ages of dates are counted up to {reference.day}, the newest date of {reference.column!r}; in "
+            "another table up to the newest date there, or up to --as-of (as_of)."
         )
     else:
         said.append(
-            f"Ages of dates count to {reference.day}, as asked; in another table to --as-of (as_of), or to "
+            f"Ages of dates are counted up to {reference.day}, as asked; in another table up to --as-of (as_of), "
+            "or up to "
             f"{reference.ahead:,} days after the newest date of {reference.column!r} there."
         )
     if any(DAY in own for own in parts.values()):
-        said.append("Dates themselves are features, as asked: those of later rows lie outside of what was learned.")
+        said.append("Dates themselves are features, as asked: those of later rows lie outside the training range.")
     return tuple(said)

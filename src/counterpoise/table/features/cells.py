@@ -79,7 +79,7 @@ def usable(table: Table, schema: Schema, *, most_problems: int | None = None) ->
     schema
         What the columns are to be.
     most_problems
-        So many cells of each column are told, the first ones; None for all.
+        Number of cells of each column to report, the first ones; None for all.
 
     Examples
     --------

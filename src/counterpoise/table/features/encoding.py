@@ -51,7 +51,7 @@ class Encoding:
         (A,) each; the middle is the median. With d = x - middle, and sign(d) log(1 + |d| / tail) in the place of d
         where tail > 0, the encoded value is (d - mean) / deviation.
     missing
-        Places whose missing cells are told by a column (B,).
+        Places whose missing cells have a column of their own (B,).
     values
         Place and code of each value of a category that has a column (E, 2).
     names

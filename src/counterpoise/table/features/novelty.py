@@ -42,7 +42,7 @@ class Categories:
     >>> categories = Categories(Schema((Column("kind", "category", ("a", "b")),)))
     >>> categories.add(Table(pl.DataFrame({"kind": ["b", "new", None]}), Path("t.parquet"), typed=True))
     >>> categories.said(Path("t.parquet"))
-    ["column 'kind': 1 of 2 values are no category that the model knows, and count as missing: 'new'"]
+    ["column 'kind': 1 of 2 values are unknown to the model and count as missing: 'new'"]
     """
 
     def __init__(
@@ -100,12 +100,12 @@ class Categories:
             if new == held and (strange or _surely_wrong(one.rare, held)):
                 kind = ", numbers here and words in training," if strange else ""
                 known = f"it knows {_examples(one.categories)}"
-                nothing = f"column {one.name!r}{kind} holds nothing that the model knows: {shown}; {known}"
+                nothing = f"column {one.name!r}{kind} holds only values unknown to the model: {shown}; {known}"
                 sentences.append(self._refused_or_said(nothing, one, path))
             else:
                 sentences.append(
-                    f"column {one.name!r}: {new:,} of {held:,} values are no category that the model knows, "
-                    f"and count as missing: {shown}"
+                    f"column {one.name!r}: {new:,} of {held:,} values are unknown to the model and count as "
+                    f"missing: {shown}"
                 )
         return sentences
 

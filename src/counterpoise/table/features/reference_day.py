@@ -1,8 +1,8 @@
-"""The day that the ages of a table's dates count to: given, or the newest date of one column.
+"""The day up to which the ages of a table's dates are counted: given, or the newest date of one column.
 
 A model that has learned how long ago somebody was last seen says the same of next month's customers, where the date
-itself lies outside of all that was learned. What is newest is told by the column whose dates lie closest to their
-newest one, as those do that were recorded up to the day of the table. A few dates far beyond all others (a typing
+itself lies outside of all that was learned. The newest day comes from the column whose dates lie closest to their
+newest one, as dates do that were recorded up to the day of the table. A few dates far beyond all others (a typing
 error, 9999-12-31) are not the newest.
 """
 
@@ -74,8 +74,8 @@ class Reference:
         """
         if newest.day is None:
             raise UserError(
-                f"column {self.column!r} holds no date, and its newest one tells the day that the model counts ages "
-                "to; give the day: --as-of 2024-01-31 (as_of)"
+                f"column {self.column!r} holds no date, but ages are counted up to its newest one; give the day: "
+                "--as-of 2024-01-31 (as_of)"
             )
         return newest.day + timedelta(days=self.ahead)
 
@@ -107,7 +107,7 @@ class NewestDay:
 
     @property
     def day(self) -> date | None:
-        """The newest one that is not far beyond all others; None where there is no date."""
+        """The newest one that is not far beyond all others; None where there is not a date."""
         days = np.array(sorted(self._rows), np.int64)
         return None if not len(days) else as_date(newest_of(days, np.array([self._rows[one] for one in days.tolist()])))
 
@@ -249,14 +249,15 @@ def few_rows(reference: Reference, rows: int, day: date) -> str | None:
 
     Examples
     --------
-    >>> print(few_rows(Reference("seen", short=(90, 60, 30, 10, 5, 2, 1, 0, 0, 0)), 1, date(2024, 1, 31)))
-    ages count to 2024-01-31, the newest date of 'seen' in 1 row; the true day may be up to 90 days later: give as_of
+    >>> reference = Reference("x", short=(90, 60, 30, 10, 5, 2, 1, 0, 0, 0))
+    >>> few_rows(reference, 1, date(2024, 1, 31)).partition("; ")[2]
+    'the true day may be up to 90 days later: give as_of'
     """
     short = _short(reference, rows)
     if short <= _NOTABLE * reference.short[0]:
         return None
     return (
-        f"ages count to {day}, the newest date of {reference.column!r} in {plural(rows, 'row')}; "
+        f"ages are counted up to {day}, the newest date of {reference.column!r} in {plural(rows, 'row')}; "
         f"the true day may be up to {short:,} days later: give as_of"
     )
 
@@ -282,8 +283,8 @@ def odd_day(reference: Reference, newest: NewestDay, day: date) -> str | None:
     ):
         return None
     return (
-        f"as_of is {day}, but the newest date of {reference.column!r} is {newest.day}; by the training rows it should "
-        f"be near {expected}"
+        f"as_of is {day}, but the newest date of {reference.column!r} is {newest.day}; by the training "
+        f"rows it should be near {expected}"
     )
 
 

@@ -159,7 +159,7 @@ def terms_of(spelled: NDArray[np.uint8]) -> tuple[str, ...]:
 
 
 def text_unit(column: pl.Series) -> str | None:
-    """What free text is made of, or None for names and codes that are no text.
+    """What free text is made of, or None for names and codes, which are not text.
 
     Parameters
     ----------

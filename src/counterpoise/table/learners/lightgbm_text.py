@@ -58,7 +58,7 @@ _HEADER = {
         "tree_sizes": _list_of(_INT),
     }.items()
 }
-_OBJECTIVE = "objective"  # what turns sums into probabilities; our files name none, and LightGBM is told none
+_OBJECTIVE = "objective"  # what turns sums into probabilities; our files name none, nor does LightGBM get one
 
 _TREE = {
     name: re.compile(pattern)
@@ -157,16 +157,16 @@ def parse(data: bytes) -> Grown:
     >>> parse(b"tree" + bytes(10))
     Traceback (most recent call last):
     ...
-    counterpoise.errors.UserError: the header ends nowhere; LightGBM writes an empty line after it
+    counterpoise.errors.UserError: the header has no end; LightGBM writes an empty line after it
     """
     header, found, rest = data.partition(b"\n\n")
     if not found:
-        raise UserError("the header ends nowhere; LightGBM writes an empty line after it")
+        raise UserError("the header has no end; LightGBM writes an empty line after it")
     facts = _header(header)
     features, outputs = int(facts["max_feature_idx"]) + 1, int(facts["num_tree_per_iteration"])
     sizes = list(map(int, facts["tree_sizes"].split()))
     if outputs < 1 or int(facts["num_class"]) != outputs or not sizes or len(sizes) % outputs:
-        raise UserError(f"the header tells {outputs} trees per round and {len(sizes)} trees in all")
+        raise UserError(f"the header states {outputs} trees per round and {len(sizes)} trees in all")
     for name in ("feature_names", "feature_infos"):
         if len(facts[name].split(b" ")) != features:
             raise UserError(f"{name} does not have {features} values, one for each column")
@@ -309,7 +309,8 @@ def _check_shape(grown: Grown) -> None:
         wrong = np.where(inner, (children <= own) | (children >= counts[tree]), ~children >= grown.leaves[tree])
         if wrong.any():
             raise UserError(
-                f"tree {tree[wrong.argmax()]}: a node has a child that is no leaf and no node after it; each node but "
+                f"tree {tree[wrong.argmax()]}: a node has a child that is not a leaf and no node after it; each "
+                "node but "
                 "the first, and each leaf, is the child of one"
             )
         np.add.at(reached, (first + children)[inner], 1)

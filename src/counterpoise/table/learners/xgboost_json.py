@@ -214,7 +214,7 @@ def _check_categories(tree: Mapping[str, Any], categories: Sequence[int], where:
     for node, start, size in zip(nodes, begun, sizes, strict=True):
         codes = tree["categories"][start : start + size]
         if not codes or max(codes) >= categories[tree["split_indices"][node]]:
-            raise UserError(f"{where}: categories of node {node} are no codes of its column")
+            raise UserError(f"{where}: categories of node {node} are not codes of its column")
 
 
 def _whole(trees: Sequence[dict[str, Any]], name: str, where: str) -> Ints:
@@ -230,7 +230,7 @@ def _real(trees: Sequence[dict[str, Any]], name: str, where: str) -> NDArray[np.
         if not set(map(type, tree[name])) <= {int, float}:
             raise UserError(f"{inside(where, name)} does not hold numbers")
         if max(map(abs, tree[name])) > _LARGEST_SPLIT:
-            raise UserError(f"{inside(where, name)} holds a number that is no float32")
+            raise UserError(f"{inside(where, name)} holds a number that is not a float32")
         tree[name] = list(map(float, tree[name]))
     return np.array(list(chain.from_iterable(tree[name] for tree in trees)), np.float64)
 

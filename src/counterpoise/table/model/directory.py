@@ -78,7 +78,7 @@ def sealed_facts(data: bytes, where: str) -> dict[str, Any]:
     """
     facts = parsed(data, where)
     if not isinstance(facts, dict):
-        raise UserError(f"{where} is damaged (it is no object)")
+        raise UserError(f"{where} is damaged (it is not an object)")
     found = facts.get("format", 1)
     if type(found) is not int or found > FORMAT:
         raise UserError(
@@ -138,7 +138,7 @@ def _size(path: Path, name: str) -> int:
     except OSError:
         raise UserError(f"{path} has no {name}; name a directory that 'counterpoise train' wrote") from None
     if not stat.S_ISREG(found.st_mode):
-        raise UserError(f"{path / name} is no file; name a directory that 'counterpoise train' wrote")
+        raise UserError(f"{path / name} is not a file; name a directory that 'counterpoise train' wrote")
     return found.st_size
 
 
@@ -155,7 +155,7 @@ def _bytes(path: Path, name: str, size: int) -> bytes:
     try:
         with open(os.open(path / name, flags), "rb") as file:  # noqa: PTH123
             if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
-                raise UserError(f"{path / name} is no file; name a directory that 'counterpoise train' wrote")
+                raise UserError(f"{path / name} is not a file; name a directory that 'counterpoise train' wrote")
             return file.read(size)
     except OSError as error:
         raise UserError(f"{path / name} cannot be read ({error.strerror or error})") from None

@@ -190,7 +190,7 @@ def checked_recipe(plain: Mapping[str, Any], classes: int, where: str) -> Recipe
     except UserError as error:
         raise UserError(f"{where}: {error}") from None
     if not np.isfinite(np.asarray(found)).all():
-        raise UserError(f"{where} gives probabilities that are no numbers")
+        raise UserError(f"{where} gives probabilities that are not numbers")
     return recipe
 
 
@@ -239,7 +239,9 @@ def _check_dates(schema: Mapping[str, Any], where: str) -> None:
         for part in one["dated"]:
             aged = aged or part == AGE
             if part.startswith(SINCE) and part.removeprefix(SINCE) not in dates:
-                raise UserError(f"{where}.columns[{place}].dated names {part.removeprefix(SINCE)!r}, which is no date")
+                raise UserError(
+                    f"{where}.columns[{place}].dated names {part.removeprefix(SINCE)!r}, which is not a date"
+                )
     if not any(one["dated"] or one["kind"] not in DATES for one in schema["columns"]):
         raise UserError(f"{where}.columns become no feature")
     if reference is None:
@@ -247,7 +249,7 @@ def _check_dates(schema: Mapping[str, Any], where: str) -> None:
             raise UserError(f"{where}.reference is null, and there are ages that count to it")
         return
     if reference["column"] not in dates:
-        raise UserError(f"{where}.reference names {reference['column']!r}, which is no date")
+        raise UserError(f"{where}.reference names {reference['column']!r}, which is not a date")
     if reference["own"] == bool(reference["day"]) or len(reference["short"]) != (0 if reference["own"] else len(SIZES)):
         raise UserError(f"{where}.reference: own, day and short do not fit each other")
 

@@ -142,7 +142,7 @@ def _model(held: Held, folder: str, facts: dict[str, Any], schema: Schema, targe
     model = Model(tuple(members), classes, ruling, schema, target, facts)
     typical = np.vstack([np.zeros(len(schema.features)), np.full(len(schema.features), np.nan)])
     if not np.isfinite(model.probability(typical)).all():
-        raise UserError(f"{held.path} gives probabilities that are no numbers; train again")
+        raise UserError(f"{held.path} gives probabilities that are not numbers; train again")
     return model
 
 

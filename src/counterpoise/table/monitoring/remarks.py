@@ -81,7 +81,7 @@ class Remarks:
         drifts = self._drifts()
         said += drifts[:_MOST_DRIFTS]
         if len(drifts) > _MOST_DRIFTS:
-            said.append(f"{len(drifts) - _MOST_DRIFTS} more columns are not as they were in training")
+            said.append(f"{len(drifts) - _MOST_DRIFTS} more columns have changed since training")
         shift = None if self.scores is None else self._shift(self.scores)
         return said if shift is None else [*said, shift]
 
@@ -102,15 +102,16 @@ class Remarks:
         if (changed or not self._mix.known) and (drifts or (changed and (shares != prior).any())):
             why = _changed(changed) if changed else drifts[0]
             raise UserError(
-                f"prior auto takes each class to look as it did in training, but {why}; give the shares if they are "
-                "known (prior=0.05), else label some of the rows and train again"
+                f"prior auto assumes that each class looks as it did in training, but {why}; give the shares if "
+                "they are "
+                "known (prior=0.05), otherwise label some of the rows and train again"
             )
         place = self.scores.far_off(shares, prior)
         if place is not None:
             raise UserError(
                 f"prior auto estimates that {shares[place]:.3g} of the rows are {self._classes[place]}, and "
-                f"{prior[place]:.3g} of the training rows were: too far apart to be believed. Give the shares if they "
-                "are known (prior=0.05), else label some of the rows and train again"
+                f"{prior[place]:.3g} of the training rows were: too far apart to be plausible. Give the shares if they "
+                "are known (prior=0.05), otherwise label some of the rows and train again"
             )
         return shares
 
@@ -134,14 +135,14 @@ class Remarks:
         place = 1 if len(prior) == 2 else int(np.argmax(np.abs(np.log(np.maximum(shares, 1e-9) / prior))))
         name, mean, before = self._classes[place], scores.mean[place], prior[place]
         if changed or not self._mix.known:
-            why = _changed(changed) if changed else "nothing tells whether that is all that changed"
+            why = _changed(changed) if changed else "nothing shows whether anything else changed"
             return (
                 f"the mean probability of {name} is {mean:.3g}, and {before:.3g} of the training rows were; but {why}. "
                 "So neither the probabilities nor an estimate of the class shares can be relied on: label some rows"
             )
         start = f"about {shares[place]:.3g} of these rows seem to be {name}, and {before:.3g} of the training rows were"
         if scores.far_off(shares, prior) is not None:
-            return f"{start}: too far apart to be believed. Label some of these rows"
+            return f"{start}: too far apart to be plausible. Label some of these rows"
         return (
             f"{start} (the mean probability is {mean:.3g}). The probabilities are for the training shares: if each "
             "class still looks as it did, --prior auto adjusts them"

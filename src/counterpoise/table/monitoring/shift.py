@@ -141,7 +141,7 @@ def _moved(name: str, mean: float, then: Mapping[str, float], is_day: bool) -> l
     if not low <= mean <= high:
         shown = shown_apart([mean, low, high], is_day)
         return [
-            f"column {name!r} lies outside of what was learned: its mean is {shown[0]}, and in training it ran from "
+            f"column {name!r} lies outside the training range: its mean is {shown[0]}; in training it ranged from "
             f"{shown[1]} to {shown[2]}"
         ]
     apart = abs(mean - then["mean"])
@@ -149,7 +149,7 @@ def _moved(name: str, mean: float, then: Mapping[str, float], is_day: bool) -> l
         return []
     shown = shown_apart([mean, then["mean"]], is_day)
     return [
-        f"column {name!r} has mean {shown[0]}, and had {shown[1]} in training ({apart / then['deviation']:.1f} "
+        f"column {name!r} has mean {shown[0]}; in training it was {shown[1]} ({apart / then['deviation']:.1f} "
         "standard deviations)"
     ]
 

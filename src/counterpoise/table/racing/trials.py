@@ -120,7 +120,7 @@ class Unfinished(Trials):
         facts = self.place / "run.json"
         if not facts.is_file():
             if self._resume and not self.place.exists():
-                raise UserError(f"nothing to resume: there is no {self.place}; leave --resume out to start")
+                raise UserError(f"nothing to resume: there is no {self.place}; omit --resume to start")
             if self.place.exists():  # it was killed before it began, or while it was removed
                 self._clear()
             _write(facts, json.dumps(self._asked, indent=2).encode())
@@ -130,13 +130,13 @@ class Unfinished(Trials):
         try:
             found = dict(json.loads(facts.read_bytes()))
         except (OSError, ValueError, TypeError) as error:
-            raise UserError(f"{facts} is damaged ({error}); remove {self.place} and start anew") from None
+            raise UserError(f"{facts} is damaged ({error}); remove {self.place} and start again") from None
         other = [name for name, value in self._asked.items() if found.get(name) != value]
         if other:
             name = other[0]
             raise UserError(
                 f"the interrupted run in {self.place} had another {name} ({found.get(name)!r}, now "
-                f"{self._asked[name]!r}); ask the same, or remove it and start anew"
+                f"{self._asked[name]!r}); use the same options, or remove it and start again"
             )
 
     def _clear(self) -> None:

@@ -79,7 +79,7 @@ def with_dates(table: Table, leave_out: Collection[str], order: str | None = Non
 
 
 def dates_of(table: Table, leave_out: Collection[str], order: str | None = None) -> tuple[Table, dict[str, str]]:
-    """As `with_dates`; columns that it refuses stay as they are, and the reason of each is told."""
+    """As `with_dates`; columns that it refuses stay as they are, with the reason of each."""
     check_order(order)
     columns = [column for column in table.frame.get_columns() if column.name not in leave_out]
     texts = {column.name: text for column in columns if (text := _text_of(column)) is not None}
@@ -106,9 +106,7 @@ def dates_of(table: Table, leave_out: Collection[str], order: str | None = None)
         changed.append(values.alias(name))
         said += more
         if forms[name] in (DIGITS, MONTHS):
-            said.append(
-                f"Column {name!r} was read as dates: all of its cells are such as {texts[name].drop_nulls()[0]}."
-            )
+            said.append(f"Column {name!r} was read as dates: all of its cells look like {texts[name].drop_nulls()[0]}.")
         elif forms[name] in EPOCHS:
             cell, time = texts[name].drop_nulls()[0], values.drop_nulls()[0]
             said.append(f"Column {name!r} was read as times in {forms[name]} since 1970: {cell} is {time} (UTC).")
@@ -246,7 +244,7 @@ def _form_of(text: pl.Series) -> str | None:
     if max(int(day.sum()), int(month.sum())) < 0.5 * len(held):
         return None
     if not (day | month).filter(held.str.contains(_SLASHED)).any():
-        return ""  # 31/02/2024 among others is no date in either order
+        return ""  # 31/02/2024 among others is not a date in either order
     by_day, by_month = int((day & ~month).sum()), int((month & ~day).sum())
     if by_day == by_month == 0:
         return _first_days(slashed)
@@ -348,7 +346,7 @@ def _beyond(column: pl.Series, row: int) -> str:
 def _refusal(cells: pl.Series, form: str, why: pl.Series) -> str:
     row = int(why.is_not_null().arg_max() or 0)
     more = len(why) - why.null_count() - 1
-    others = f" (and {more:,} other {'cell is no date' if more == 1 else 'cells are no dates'})" if more else ""
+    others = f" (and {more:,} other {'cell is not a date' if more == 1 else 'cells are not dates'})" if more else ""
     if why[row] == "is not a date":
         start = (
             f"column {cells.name!r} holds dates{_WITH.get(form, '')}, but data row {row + 1} holds {quoted(cells[row])}"
@@ -363,6 +361,7 @@ def _doubt(name: str, text: pl.Series) -> str:
     held = text.drop_nulls()
     example = held.filter(held.str.contains(_SLASHED))[0]
     return (
-        f"column {name!r} holds dates such as {quoted(example)}, and neither it nor another column tells the day from "
-        f"the month; add --dates {DAY_FIRST} or {MONTH_FIRST} (in Python dates={DAY_FIRST!r}), or write 2024-01-31"
+        f"column {name!r} holds dates such as {quoted(example)}, but neither it nor another column shows which is "
+        f"the day and which the month; add --dates {DAY_FIRST} or {MONTH_FIRST} (in Python dates={DAY_FIRST!r}), "
+        "or write 2024-01-31"
     )

@@ -72,7 +72,7 @@ _LOCAL = pl.Datetime("us")
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Moments:
-    """Cells of text as times, before anything is said of their zone; null where a cell is no date.
+    """Cells of text as times, before anything is said of their zone; null where a cell is not a date.
 
     Parameters
     ----------
@@ -95,7 +95,7 @@ class Moments:
 
 
 def without_date_marks(text: pl.Series, form: str = "") -> pl.Series:
-    """The cells without blanks around them; missing where a cell says that there is no date, as 0000-00-00 does.
+    """The cells without blanks around them; missing where a cell says that there is not a date, as 0000-00-00 does.
 
     Parameters
     ----------

@@ -136,7 +136,7 @@ class Source:
         Raises
         ------
         UserError
-            If a row has more cells than the header, or a quote opens that closes nowhere.
+            If a row has more cells than the header, or a quote is never closed.
         """
         for part, line in self._parts():
             yield self._split(part, line) if isinstance(part, Rows) else self._parsed(part, line, figures)
@@ -173,8 +173,8 @@ class Source:
 
     def _refuse_endless(self, rest: bytes, quoted: bool, line: int) -> None:
         if len(rest) > LONGEST_ROW:
-            what = "a quote opens that closes nowhere" if quoted else "no line ends"
-            raise UserError(f"{self._path}, line {line}: {what} in {len(rest):,} bytes; is this a table?")
+            what = "a quote is never closed" if quoted else "no line ends"
+            raise UserError(f"{self._path}, line {line}: {what} within {len(rest):,} bytes; is this a table?")
 
     def _split_off(self, rest: bytes, line: int, *, last: bool) -> tuple[Rows, int]:
         """The whole rows of some text, split, and how many bytes these are."""
@@ -183,9 +183,7 @@ class Source:
         try:
             rows = split(text, self.separator, whole=last)
         except OpenQuoteError as error:
-            raise UserError(
-                f"{self._path}, line {line + error.line}: a quote opens that closes nowhere; close it"
-            ) from None
+            raise UserError(f"{self._path}, line {line + error.line}: a quote is never closed; close it") from None
         return rows, self._letters.length(text[: rows.used])
 
     def _parsed(self, text: bytes, line: int, figures: Collection[str]) -> pl.DataFrame:
@@ -246,7 +244,7 @@ class Source:
 
 
 def without_blank_lines(text: bytes, columns: int, separator: str) -> bytes:
-    r"""A blank line is no row, but for one column, where it is an empty cell; within quotes it is text.
+    r"""A blank line is not a row, but for one column, where it is an empty cell; within quotes it is text.
 
     Examples
     --------

@@ -93,7 +93,7 @@ def dialect_of(text: str, name: str, path: Path, *, whole: bool) -> Dialect:
     begun = tried[separator]
     if not begun.filled or (begun.width == 1 and opened):
         line = opened[0] if opened else before + 1
-        raise UserError(f"{path}, line {line}: a quote opens that closes nowhere; close it")
+        raise UserError(f"{path}, line {line}: a quote is never closed; close it")
     header = begun.header
     names = [cell or f"Unnamed: {place}" for place, cell in enumerate(begun.rows.cells[header])]
     _tell_title(begun, before, path)
@@ -165,7 +165,7 @@ def _tell_title(begun: _Beginning, before: int, path: Path) -> None:
     more = f" and {len(titles) - 1} more" if len(titles) > 1 else ""
     text = next(cell for cell in begun.rows.cells[titles[0]] if cell.strip())
     warnings.warn(
-        f"{path}, line {first} ({quoted(text)}){more} was taken for a title; line {header} names the columns",
+        f"{path}, line {first} ({quoted(text)}){more} was read as a title; line {header} has the column names",
         stacklevel=2,
     )
 

@@ -59,7 +59,7 @@ def is_named_a_time(name: str) -> bool:
 
 
 def without_never(text: pl.Series) -> pl.Series:
-    """The cells without 0 and -1, which say that there is no time."""
+    """The cells without 0 and -1, which stand for a missing time."""
     return text.set(text.cast(pl.Float64, strict=False).is_in(_NEVER).fill_null(False), None)
 
 

@@ -167,7 +167,7 @@ def _of_plain(name: str, cells: Sequence[Any]) -> pl.Series:
     plain = [cell.item() if isinstance(cell, np.generic) else cell for cell in cells]
     kinds = {type(cell) for cell in plain if cell is not None}
     if kinds and all(issubclass(kind, date) for kind in kinds) and (len(kinds) > 1 or any(map(_zoned, plain))):
-        # Polars would take no notice of a zone that only some of them have; what they are is told by the whole column
+        # Polars would take no notice of a zone that only some of them have; the whole column decides what they are
         return pl.Series(name, [None if cell is None else str(cell) for cell in plain], dtype=pl.String)
     if len(kinds) > 1 and kinds <= {bool, int, float, Decimal}:
         number = int if kinds == {bool, int} else float

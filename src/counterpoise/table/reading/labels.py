@@ -123,5 +123,5 @@ def _two_values(cells: list[pl.Series], names: tuple[str, ...]) -> list[Any]:
             values.append(value)
     if len(values) < 2:
         said = f"are {quoted(values[0])} in every row" if values else "are empty"
-        raise UserError(f"the labels {', '.join(map(repr, names[:10]))} {said}; there is nothing to tell apart")
+        raise UserError(f"the labels {', '.join(map(repr, names[:10]))} {said}; there is nothing to learn")
     return sorted(values, key=lambda value: (str(type(value)), value))

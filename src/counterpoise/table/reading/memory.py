@@ -26,7 +26,7 @@ class Room:
     Raises
     ------
     UserError
-        If so many columns alone need more memory than can be had.
+        If so many columns alone need more memory than is available.
     """
 
     def __init__(self, path: Path, columns: int) -> None:
@@ -63,7 +63,7 @@ def _refuse_too_large(path: Path, needed: float, there: int | None, what: str) -
     if there is not None and needed > there:
         raise UserError(
             f"{path} is too large for this machine: {what} takes {_amount(needed)} of memory or more, and "
-            f"{_amount(there)} can be had. Take a sample of its rows, or leave columns out with --ignore; "
+            f"{_amount(there)} is available. Take a sample of its rows, or leave columns out with --ignore; "
             "predict reads tables of any length"
         )
 

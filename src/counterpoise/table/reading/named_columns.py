@@ -46,7 +46,7 @@ def parts_of(option: str, text: str | Sequence[str]) -> tuple[str, ...]:
         return tuple(dict.fromkeys(map(str, text)))
     found = [one.strip() for line in csv.reader(io.StringIO(text, newline=""), skipinitialspace=True) for one in line]
     if not found or "" in found:
-        raise UserError(f"{option} {text!r} has nothing between two commas, or at an end")
+        raise UserError(f"{option} {text!r} has an empty name; remove the extra comma")
     return tuple(dict.fromkeys(found))
 
 

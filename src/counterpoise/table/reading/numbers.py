@@ -1,4 +1,4 @@
-"""Numbers as people write them: separators, signs of money, percent, brackets and minus signs, and how they are told.
+"""Numbers as people write them: separators, signs of money, percent, brackets and minus signs, and how to read them.
 
 A cell such as 2,591 is two numbers, and 2.591 is as well. What a column means is decided by its other cells, then by
 the other columns of the file; where these do not tell, nobody guesses. Later cells are read as the column was.

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 
 class OpenQuoteError(ValueError):
-    """A quote opens a cell that ends nowhere; `line` is its number, from 0."""
+    """A quote opens a cell and is never closed; `line` is its number, from 0."""
 
     def __init__(self, line: int) -> None:
         super().__init__(line)

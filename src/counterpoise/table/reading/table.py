@@ -150,7 +150,7 @@ def without_empty_rows(table: Table) -> Table:
     >>> table = Table(pl.DataFrame({"size": [1.5, None, 2.5], "kind": ["a", " ", None]}), Path("t.csv"), typed=False)
     >>> found = without_empty_rows(table)
     >>> found.frame.height, found.said
-    (2, ('1 row holds nothing and was left out (data row 2).',))
+    (2, ('1 row is empty and was left out (data row 2).',))
     """
     if table.frame.width < 2 or not is_empty(table.frame.to_series(0)).any():
         return table
@@ -158,7 +158,7 @@ def without_empty_rows(table: Table) -> Table:
     rows = np.flatnonzero(empty.to_numpy())
     if not 0 < len(rows) < table.frame.height:
         return table
-    many = "1 row holds nothing and was" if len(rows) == 1 else f"{len(rows):,} rows hold nothing and were"
+    many = "1 row is empty and was" if len(rows) == 1 else f"{len(rows):,} rows are empty and were"
     said = f"{many} left out ({data_rows(rows)})."
     return replace(table, frame=table.frame.filter(~empty), said=(*table.said, said))
 
@@ -205,7 +205,7 @@ def is_parquet(path: Path) -> bool:
         return True
     if not S_ISREG(found.st_mode):
         kind = next((said for is_one, said in _SPECIAL if is_one(found.st_mode)), "no file")
-        raise UserError(f"{path} is {kind}, which cannot be read twice; save its rows as a file and name that")
+        raise UserError(f"{path} is {kind}, which cannot be read twice; save its rows as a file first")
     if found.st_size == 0:
         raise UserError(f"{path} is empty")
     if path.suffix.lower() in _PARQUET:
@@ -243,7 +243,7 @@ def parquet_files(path: Path) -> list[Path]:
         for name, dtype in schemas[0].items():
             other = schema[name]
             if other != dtype and not (other.is_numeric() and dtype.is_numeric()) and pl.Null not in (other, dtype):
-                raise UserError(f"{file}: column {name!r} is {other}, but {dtype} in {files[0].name}; write it alike")
+                raise UserError(f"{file}: column {name!r} is {other}, but {dtype} in {files[0].name}; use one type")
     return files
 
 

@@ -111,7 +111,7 @@ def alike_names(classes: Iterable[object]) -> list[str]:
     Examples
     --------
     >>> alike_names(["yes", "no", "YES", "Yes"])
-    ["classes 'YES', 'Yes', 'yes' differ by capital letters, blanks, marks or zeros only"]
+    ["classes 'YES', 'Yes', 'yes' differ only by capital letters, blanks, marks or zeros"]
     >>> [one.partition(" differ")[0] for one in alike_names(["non-fraud", "non fraud", "A", "A+", "1", "1.0"])]
     ["classes '1', '1.0'", "classes 'non fraud', 'non-fraud'"]
     """
@@ -119,7 +119,7 @@ def alike_names(classes: Iterable[object]) -> list[str]:
     for one in sorted(one for one in classes if isinstance(one, str)):
         groups.setdefault(_bare(one), []).append(one)
     return [
-        f"classes {', '.join(map(quoted, alike))} differ by capital letters, blanks, marks or zeros only"
+        f"classes {', '.join(map(quoted, alike))} differ only by capital letters, blanks, marks or zeros"
         for alike in groups.values()
         if len(alike) > 1
     ]
@@ -141,7 +141,7 @@ def plain_target(table: Table, target: str) -> pl.Series:
         column = column.fill_nan(None)
         held = column.drop_nulls()
         if bool(held.is_infinite().any()):
-            raise UserError(f"target {target!r} holds infinity, which is no class")
+            raise UserError(f"target {target!r} holds infinity, which is not a class")
         if bool((held != held.round(0)).any()):
             if held.n_unique() > 20:
                 raise UserError(
@@ -157,7 +157,7 @@ def plain_target(table: Table, target: str) -> pl.Series:
     if column.dtype == pl.Null:
         return column.cast(pl.String)
     if column.dtype.is_nested() or column.dtype == pl.Binary:
-        raise UserError(f"target {target!r} has type {column.dtype}, which is no class")
+        raise UserError(f"target {target!r} has type {column.dtype}, which is not a class")
     return column.cast(pl.String)
 
 
@@ -183,4 +183,4 @@ def _place(classes: tuple[str | int | float | bool, ...], positive: str, target:
         alike = [place for place, value in enumerate(classes) if value == number]
         if alike:
             return alike[0]
-    raise UserError(f"target {target!r} never is {positive!r}; its values: {listed(spelled, 20)}")
+    raise UserError(f"target {target!r} is never {positive!r}; its values: {listed(spelled, 20)}")

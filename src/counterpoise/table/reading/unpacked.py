@@ -1,7 +1,7 @@
 """The text of a file, unpacked and in UTF-8, in pieces.
 
-A file of text says neither how it is packed nor its encoding. Both are read off its bytes, and what cannot be told is
-an error with its place, not a guess.
+A file of text says neither how it is packed nor its encoding. Both are read off its bytes, and what they leave open
+is an error with its place, not a guess.
 """
 
 import codecs
@@ -106,7 +106,7 @@ class Letters:
         if (place := raw.find(b"\0")) >= 0:
             line += raw.count(b"\n", 0, place)
             raise UserError(
-                f"{self._path} is no text: a byte in line {line} is zero; name a CSV file in UTF-8, or a Parquet "
+                f"{self._path} is not text: a byte in line {line} is zero; name a CSV file in UTF-8, or a Parquet "
                 "file as .parquet"
             )
         if raw.isascii():

@@ -44,7 +44,7 @@ def model_card(training: Outcome) -> str:
         "",
         "## Use and limits",
         "",
-        "- Meant for rows of the same kind as the table's; probabilities and threshold assume that "
+        "- Intended for rows like those of the table; probabilities and threshold assume that "
         f"{plain(training.target)} is as frequent there.",
         *(f"- {plain(note)}" for note in training.notes),
         "",

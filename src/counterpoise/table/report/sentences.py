@@ -39,7 +39,7 @@ def expectations(training: Outcome) -> tuple[str, ...]:
         return ("On the test rows it flagged nothing.",)
     (_, wrong), (missed, right) = judged.confusion.tolist()
     return (
-        f"Of 1,000 rows it flags about {1000 * alerts.value:.0f} "
+        f"Of 1,000 rows, it flags about {1000 * alerts.value:.0f} "
         f"(likely between {1000 * alerts.low:.0f} and {1000 * alerts.high:.0f}).",
         _of_100("alerts", "are right", right, right + wrong, precision),
         _of_100(f"rows {positive}", "are found", right, right + missed, recall),
@@ -56,19 +56,19 @@ def promise(training: Outcome) -> str:
 
 def not_promised(training: Outcome) -> tuple[str, ...]:
     """What a reader might take for granted, and should not."""
-    split = " If the rows have a time or belong to groups, a random split flatters."
+    split = " If the rows have a time or belong to groups, a random split gives figures that are too good."
     said = [
         "That these figures hold on rows of another kind: the test rows come from the same table."
         + ("" if training.asked.time or training.asked.group else split),
-        f"More than the intervals say: they are what {len(training.split.test):,} test rows allow to say "
-        "with 95% confidence, one measure at a time.",
+        "Anything more precise than the intervals, which are 95% intervals for one measure at a time, from "
+        f"{len(training.split.test):,} test rows.",
     ]
     decision = training.judged.decision
     if training.goal.constraints and decision is not None and not decision.promised:
         said.insert(
             0,
             "That a bound of the goal holds on new rows: the threshold was set on the calibration rows, and "
-            "the table above shows what became of it on the test rows.",
+            "the table above shows how it did on the test rows.",
         )
     return tuple(said)
 
@@ -111,12 +111,12 @@ def _of_100(rows: str, done: str, part: int, whole: int, found: Measured) -> str
     >>> _of_100("alerts", "are right", 4, 4, Measured(1.0, 0.398, 1.0))
     'Of 100 alerts likely between 40 and 100 are right: of the 4 among the test rows 4 are.'
     >>> _of_100("alerts", "are right", 40, 50, Measured(0.8, 0.663, 0.9))
-    'Of 100 alerts about 80 are right (likely between 66 and 90).'
+    'Of 100 alerts, about 80 are right (likely between 66 and 90).'
     """
     ends = f"likely between {100 * found.low:.0f} and {100 * found.high:.0f}"
     if whole < _FEW:
         return f"Of 100 {rows} {ends} {done}: of the {whole} among the test rows {part} {'is' if part == 1 else 'are'}."
-    return f"Of 100 {rows} about {100 * found.value:.0f} {done} ({ends})."
+    return f"Of 100 {rows}, about {100 * found.value:.0f} {done} ({ends})."
 
 
 def _weakest(training: Outcome) -> tuple[str, ...]:
@@ -125,7 +125,7 @@ def _weakest(training: Outcome) -> tuple[str, ...]:
     true = matrix.sum(axis=1)
     tested = np.flatnonzero(true > np.diagonal(matrix))
     if len(tested) == 0:
-        return ("Of every class all test rows were found.",)
+        return ("All test rows of every class were found.",)
     order = tested[np.argsort((np.diagonal(matrix) / np.maximum(true, 1))[tested], kind="stable")][:3]
     worst = ", ".join(f"{classes[k]!s} ({matrix[k, k]} of {true[k]} test rows)" for k in order)
     return (f"Found worst: {worst}.",)

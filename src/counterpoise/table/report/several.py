@@ -130,7 +130,7 @@ def card(training: Outcomes) -> str:
         "",
         "## Use and limits",
         "",
-        "- Meant for rows of the same kind as the table's; probabilities and thresholds assume that each label is as "
+        "- Intended for rows like those of the table; probabilities and thresholds assume that each label is as "
         "frequent there.",
         *(f"- {plain(note)}" for note in training.notes),
         "",
@@ -184,7 +184,7 @@ def _won(training: Outcomes) -> str:
     tuned = "plain cross-entropy" + ("" if training.goal.ranking else " with a tuned threshold")
     if not other:
         return f"No loss beat {tuned} on any label. Best on held-out rows: {models}."
-    return f"Another loss than {tuned} takes part in {plural(other, 'label')}. Best on held-out rows: {models}."
+    return f"A loss other than {tuned} takes part in {plural(other, 'label')}. Best on held-out rows: {models}."
 
 
 def _cut(training: Outcome) -> float:
@@ -212,15 +212,15 @@ def _expectations(training: Outcomes) -> Section:
     blocks: list[Any] = [Tiles(tiles)]
     if training.not_learned:
         blocks += [
-            Paragraph("These labels were not learned, and the model says nothing of them:", "warning"),
+            Paragraph("These labels were not learned, and the model does not predict them:", "warning"),
             Bullets(tuple(f"{name}: {why}." for name, why in training.not_learned.items())),
         ]
     blocks += [
         Paragraph("Found worst:"),
         Bullets(tuple(said)),
         Paragraph(
-            "The intervals of the means hold that all labels are measured on the same rows: they are as much wider as "
-            "a bootstrap of these rows says that the labels err together.",
+            "All labels are measured on the same rows, so their errors are correlated. The intervals of the means "
+            "are widened accordingly, by a bootstrap of these rows.",
             "muted",
         ),
     ]
@@ -304,9 +304,9 @@ def _groups(training: Outcomes) -> Section | None:
     said: Any = (
         Bullets(tuple(warned))
         if warned
-        else Paragraph("Of no label a group is worse than the whole by more than chance.")
+        else Paragraph("For no label is any group worse than the whole by more than chance.")
     )
-    rule = "A group is called worse only where it is so after correction for all the rates of its label (Bonferroni)."
+    rule = "A group is called worse only if that holds after correction for all the rates of its label (Bonferroni)."
     return Section(f"Rates by {column}", "groups", (said, Paragraph(rule, "muted")))
 
 

@@ -23,7 +23,7 @@ def enough_rows(labels: Labels, counts: ClassCounts, target: str) -> None:
     for name, n in zip(labels.classes, counts.n.tolist(), strict=True):
         if n < LEAST_OF_TWO:
             raise UserError(
-                f"target {target!r}: class {name!r} has {n} rows; with two classes each needs at least "
+                f"target {target!r}: class {name!r} has {n} rows; with two classes, each needs at least "
                 f"{LEAST_OF_TWO}, to learn from, to set the threshold and to test on"
             )
 
@@ -35,8 +35,8 @@ def both_sides(labels: Labels, split: Split, learned: ClassCounts, asked: Asked)
         if int((learned.n > 0).sum()) < len(labels.classes):
             lacking = labels.classes[int(np.argmin(learned.n))]
             raise UserError(
-                f"no row of class {lacking!r} is in the training part (split {split.how}); leave its rows out of the "
-                "table, or split otherwise"
+                f"no row of class {lacking!r} is in the training part (split {split.how}); leave its rows out of "
+                "the table, or choose another split"
             )
         return
     for part, n in (("training", learned.n), ("test", tested)):
@@ -54,12 +54,13 @@ def several_folds(labels: Labels, codes: NDArray[np.int64], fold: NDArray[np.int
     for place, name in enumerate(labels.classes):
         if labels.positive is not None and len(np.unique(fold[codes == place])) < 2:
             raise UserError(
-                f"the training rows of class {name!r} are of too few groups in column {asked.group!r} to compare on "
-                "rows that were not learned from; leave the group out, or split otherwise"
+                f"class {name!r} has training rows in too few groups of column {asked.group!r} to hold some of "
+                "them out; train without --group, or group by another column"
             )
     if fold.max() == 0:
         raise UserError(
-            f"the training rows are all of one group in column {asked.group!r}; leave the group out, or split otherwise"
+            f"all training rows are in one group of column {asked.group!r}; train without --group, or group by "
+            "another column"
         )
 
 

@@ -186,8 +186,8 @@ def _by_time(time: NDArray[np.generic], calibration: float, test: float, group: 
     found = Split(np.flatnonzero(part == 0), np.flatnonzero(part == 1), np.flatnonzero(part == 2), how)
     if not len(found.train) or not len(found.test) or (calibration and not len(found.calibration)):
         raise UserError(
-            f"the time column puts {len(found.train)}, {len(found.calibration)} and {len(found.test)} rows into the "
-            "training, calibration and test part; it needs more different moments"
+            f"the time column has too few distinct times: {len(found.train):,}, {len(found.calibration):,} and "
+            f"{len(found.test):,} rows would fall into the training, calibration and test parts"
         )
     return found
 

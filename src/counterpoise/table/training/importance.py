@@ -1,8 +1,8 @@
 """Which columns the model needs: how much worse it does when a column's values are shuffled among the rows.
 
 Permutation importance (Breiman, Random forests, Machine Learning 2001; Fisher, Rudin and Dominici, All models are
-wrong, but many are useful, JMLR 2019) works for any model. Two columns that say the same stand in for each other, so
-both may look unimportant.
+wrong, but many are useful, JMLR 2019) works for any model. Two columns with the same information replace each
+other, so both may look unimportant.
 """
 
 from collections.abc import Callable, Sequence
@@ -91,7 +91,7 @@ def importance_of(
     if unknown:
         raise UserError(f"column {unknown[0]!r} is not among the {frame.width} columns of the rows")
     if len(np.unique(truth)) < 2:
-        raise UserError("all rows are of one class; no column can be seen to matter on them")
+        raise UserError("all rows are of one class, so the importance of a column cannot be measured")
     rng = np.random.default_rng(seed)
     rows, weight = _drawn_rows(truth, most_rows, rng)
     frame, truth = frame[rows], truth[rows]

@@ -87,8 +87,9 @@ def without_promise(judged: Judged, goal: Goal, group: NDArray[np.int64]) -> Jud
         return judged
     bounds = " and ".join(map(str, goal.constraints))
     reason = (
-        f"{goal.label} is best here ({judged.decision.value:.3g}) among the thresholds that would keep {bounds} on new "
-        f"rows were all rows independent; but {int(sizes.sum()):,} rows are of only {int((sizes > 0).sum()):,} groups, "
+        f"{goal.label} is best here ({judged.decision.value:.3g}) among the thresholds that would keep {bounds} "
+        f"on new rows if all rows were independent; but {int(sizes.sum()):,} rows are of only "
+        f"{int((sizes > 0).sum()):,} groups, "
         "so this cannot be promised"
     )
     decision = replace(judged.decision, promised=False, missing_positives=None, reason=reason)

@@ -30,7 +30,7 @@ def drawn_measures(
         Of each label: places of the rows where it is known, whether they have it, the probability that they do, and
         the threshold.
     seed
-        Of the weights.
+        Seed of the random weights.
 
     Examples
     --------

@@ -29,8 +29,8 @@ def notes_of(ready: Prepared, found: Outcome, raced: int) -> tuple[str, ...]:
         notes.append(f"The budget had no time for: {', '.join(verdict.left_out)}.")
     if not len(split.calibration):
         notes.append(
-            "The figures are of a model that learned without the test rows; the saved one learned from all rows, in "
-            "the same way."
+            "The figures are those of a model trained without the test rows; the saved model was trained on all "
+            "rows in the same way."
         )
     if raced < len(split.train):
         notes.append(f"The losses were compared on {raced:,} of the {len(split.train):,} training rows.")
@@ -51,10 +51,10 @@ def notes_of(ready: Prepared, found: Outcome, raced: int) -> tuple[str, ...]:
     if labels.positive is not None:
         positives = int(codes[split.calibration].sum()) if len(split.calibration) else int(learned.n[1])
         if positives < 30:
-            notes.append(f"The threshold rests on {positives} positive rows.")
+            notes.append(f"The threshold is based on {positives} positive rows.")
         trained, share = judged.own_ranking, float(learned.prior[1])
         if trained is not None and trained < 2 * share and share < 0.4:
-            notes.append(f"The model ranks even its own training rows badly (average precision {trained:.3f}).")
+            notes.append(f"The model ranks even its own training rows poorly (average precision {trained:.3f}).")
         if judged.metrics["roc_auc"].value > 0.9995:
             notes.append("The test rows are separated almost perfectly: does a column give the target away?")
     if schema.dropped:
@@ -93,7 +93,7 @@ def date_notes(table: Table, schema: Schema) -> list[str]:
     >>> from counterpoise.table.features.schema import Column
     >>> table = Table(pl.DataFrame({"when": ["03/04/24", "11/07/24"]}), Path("t.csv"), typed=False)
     >>> date_notes(table, Schema((Column("when", "category", ("03/04/24",)),)))
-    ["Column 'when' seems to hold dates, such as '03/04/24', but counts as text; write dates as 2024-01-31."]
+    ["Column 'when' seems to hold dates, such as '03/04/24', but is read as text; write dates as 2024-01-31."]
     """
     notes = list(schema.said)
     for name in [one.name for one in schema.columns if one.kind in (CATEGORY, TEXT)] + [
@@ -108,7 +108,7 @@ def date_notes(table: Table, schema: Schema) -> list[str]:
         ):
             if column.str.contains(like).sum() > 0.9 * len(column):
                 notes.append(
-                    f"Column {name!r} seems to hold {what}, such as {quoted(column[0])}, but counts as text; "
+                    f"Column {name!r} seems to hold {what}, such as {quoted(column[0])}, but is read as text; "
                     f"write {plain}."
                 )
     return notes
@@ -123,12 +123,12 @@ def growth_notes(table: Table, schema: Schema, time: str | None) -> list[str]:
     >>> from counterpoise.table.features.schema import Column
     >>> table = Table(pl.DataFrame({"year": [2021, 2022, 2023]}), Path("t.csv"), typed=False)
     >>> growth_notes(table, Schema((Column("year", "number"),)), None)
-    ["Column 'year' seems to grow with time (years 2021 to 2023): later rows would lie outside of what was learned."]
+    ["Column 'year' seems to grow with time (years 2021 to 2023): later rows would lie outside the training range."]
     """
     names = [one.name for one in schema.columns if one.kind in (NUMBER, CATEGORY)]
     dated = [one.name for one in schema.columns if one.kind in DATES] if time is None else []
     growing = (
-        f"Column {one.column!r} seems to grow with time ({one.why}): later rows would lie outside of what was learned."
+        f"Column {one.column!r} seems to grow with time ({one.why}): later rows would lie outside the training range."
         for one in growing_columns(table.frame, names, time)
     )
     return [*growing, *row_order(table.frame, dated)]
@@ -144,4 +144,6 @@ def weight_notes(asked: Asked) -> list[str]:
     """
     if asked.weight is None:
         return []
-    return [f"Rows counted by {asked.weight!r} while the model learned; the threshold and all figures count each once."]
+    return [
+        f"Column {asked.weight!r} weighted the rows in training; the threshold and all figures count each row once."
+    ]

@@ -218,7 +218,7 @@ def _goal_of_each(goal: Goal | None) -> Goal:
     if "class" in found.needs:
         raise UserError(
             f"goal {str(found)!r} names a class, but each label has a goal of its own, about the rows that have it; "
-            "leave 'of' and the name away"
+            "omit 'of' and the name"
         )
     found.check_served("several labels")
     return found
@@ -250,11 +250,11 @@ def _not_learned(
             said = f"{'no row' if n == 0 else '1 row'} {has}" if n < 2 else f"{n:,} rows {have}"
             lacking = [part for part, rows, least in parts if int((codes[rows] == code).sum()) < least]
             if n < _LEAST:
-                found.setdefault(name, f"{said}, and at least {_LEAST} must")
+                found.setdefault(name, f"{said}; at least {_LEAST} are needed")
             elif lacking:
                 found.setdefault(name, f"{said}, too few of them in the {lacking[0]} part (split {split.how})")
             elif group is not None and len(np.unique(group[split.train][codes[split.train] == code])) < 2:
-                found.setdefault(name, f"{said}, in the training part all of one group")
+                found.setdefault(name, f"{said}; those in the training part are all in one group")
     return found
 
 
@@ -285,17 +285,17 @@ def _notes(ready: Prepared, pace: Pace, trainings: Mapping[str, Outcome]) -> tup
     if pace.raced < most:
         found.append(
             f"The learners were compared, and the thresholds chosen, on at most {pace.raced:,} of up to {most:,} "
-            "training rows of a label; of those without the label each stood for several."
+            "training rows of a label; each row without the label stood for several."
         )
     if pace.grown < most:
         found.append(
-            f"The models grew from at most {pace.grown:,} training rows each, in the same way: all rows with the "
+            f"Each model was grown from at most {pace.grown:,} training rows, in the same way: all rows with the "
             "label, and a part of the others."
         )
     if pace.again and not len(split.calibration):
         found.append(
-            "The figures are of models that learned without the test rows; the saved ones learned from all rows, in "
-            "the same way."
+            "The figures are those of models trained without the test rows; the saved models were trained on all "
+            "rows in the same way."
         )
     late = [name for name, one in trainings.items() if one.verdict.left_out]
     if late:
@@ -305,7 +305,7 @@ def _notes(ready: Prepared, pace: Pace, trainings: Mapping[str, Outcome]) -> tup
         found.append(f"LightGBM's defaults broke down on {_labels(broken)}; its steadied settings took their place.")
     few = [name for name, one in trainings.items() if int(one.judged.target.sum()) < _FEW]
     if few:
-        found.append(f"Figures that say little, since fewer than {_FEW} test rows have the label: {_labels(few)}.")
+        found.append(f"Uncertain figures, because fewer than {_FEW} test rows have the label: {_labels(few)}.")
     if schema.dropped:
         found.append(f"Columns not used: {columns_not_used(schema)}.")
     return tuple(found)

@@ -148,9 +148,7 @@ def slices_of(
         places = array.astype(np.int64)
         bad = np.flatnonzero((places < 0) | (places >= len(classes)) | (places != array))
         if len(bad):
-            raise UserError(
-                f"{name} {array[bad[0]]} in row {bad[0]} is the place of none of the {len(classes)} classes"
-            )
+            raise UserError(f"{name} {array[bad[0]]} in row {bad[0]} is not a class index (0 to {len(classes) - 1})")
     truth, chosen = truth.astype(np.int64), chosen.astype(np.int64)
     named = [str(one) for one in classes]
     found = []

@@ -23,7 +23,7 @@ Headers = tuple[tuple[bytes, bytes], ...]
 JSON, HTML = "application/json", "text/html; charset=utf-8"
 SECONDS_FOR_A_BODY = 30.0
 SECONDS_TO_STOP = 2.0
-"""For bodies that are on their way when the service is told to stop."""
+"""For bodies that are on their way when the service stops."""
 _SECONDS_TO_DROP, _SECONDS_OF_SILENCE = 10.0, 2.0
 _BODIES_AT_ONCE = 16
 _SMALL = 32_000
@@ -158,7 +158,7 @@ class Service:
     def _check(self, headers: Mapping[bytes, bytes]) -> None:
         coding = headers.get(b"content-encoding", b"identity").decode("latin-1")
         if coding.lower() != "identity":
-            detail = f"the body is compressed ({coding}); send it as it is"
+            detail = f"the body is compressed ({coding}); send it uncompressed"
             raise _Refused(refusal(HTTPStatus.UNSUPPORTED_MEDIA_TYPE, detail, _CLOSE))
         length = headers.get(b"content-length", b"0")
         if length.isdigit() and int(length[:20]) > self._most:
@@ -186,7 +186,7 @@ class Service:
         except TimeoutError:
             if self._stopping:
                 raise _Refused(
-                    refusal(HTTPStatus.SERVICE_UNAVAILABLE, "the service stops", _CLOSE), more=False
+                    refusal(HTTPStatus.SERVICE_UNAVAILABLE, "the service is stopping", _CLOSE), more=False
                 ) from None
             detail = f"the body did not arrive within {SECONDS_FOR_A_BODY:g} seconds"
             raise _Refused(refusal(HTTPStatus.REQUEST_TIMEOUT, detail, _CLOSE), more=False) from None
@@ -205,7 +205,7 @@ class Service:
 
     @contextmanager
     def _at_most(self, seconds: float) -> Iterator[asyncio.Timeout]:
-        """A timeout that ends sooner when the service is told to stop."""
+        """A timeout that ends sooner when the service stops."""
         timeout = asyncio.timeout(min(seconds, SECONDS_TO_STOP) if self._stopping else seconds)
         self._waiting.add(timeout)
         try:

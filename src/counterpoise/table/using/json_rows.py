@@ -87,7 +87,7 @@ def request_of(body: bytes | bytearray, most_rows: int) -> tuple[list[Any], date
     try:
         found = json.loads(body.decode("utf-8-sig"))
     except (ValueError, RecursionError) as error:
-        raise RefusedError([Mistake((), f"the body is no JSON: {error}")]) from None
+        raise RefusedError([Mistake((), f"the body is not JSON: {error}")]) from None
     if not (isinstance(found, dict) and isinstance(found.get("rows"), list)):
         raise RefusedError([Mistake(("rows",), 'the body must be {"rows": [{column: value, ...}, ...]}')])
     if not found["rows"]:
@@ -195,7 +195,7 @@ def row_schema(schema: Schema) -> dict[str, Any]:
 def _shape(row: Any, place: int, schema: Schema) -> list[Mistake]:
     where = ("rows", place)
     if not isinstance(row, dict):
-        return [Mistake(where, f"row {place + 1} is no object; send {{column: value, ...}}")]
+        return [Mistake(where, f"row {place + 1} is not an object; send {{column: value, ...}}")]
     absent = [column.name for column in schema.columns if column.name not in row]
     if not absent:
         return []
@@ -212,7 +212,7 @@ def _alike(name: str, others: Iterable[str]) -> list[str]:
 
 
 def _first(mistakes: Iterable[Mistake]) -> list[Mistake]:
-    """So many as are told: the others are not looked for."""
+    """The first mistakes; the others are not looked for."""
     return list(islice(mistakes, _MOST_MISTAKES))
 
 
@@ -241,7 +241,7 @@ def _odd(cells: list[Any], column: Column) -> Iterator[tuple[int, str]]:
             kind = "a list" if isinstance(cell, list) else "an object"
             yield place, f"{where}: {quoted(_beginning(cell))} is {kind}; send {_WANTED[column.kind]} or null"
         elif isinstance(cell, float) and math.isnan(cell):
-            yield place, f"{where}: NaN is no JSON; send null for a missing value"
+            yield place, f"{where}: NaN is not JSON; send null for a missing value"
         elif isinstance(cell, str) and not cell.isprintable() and _LONE_SURROGATE.search(cell):
             yield place, f"{where}: {cell[:40]!a} holds half of a character; send text in UTF-8"
         elif column.kind == CATEGORY and isinstance(cell, int | float) and not isinstance(cell, bool):

@@ -18,7 +18,7 @@ MOST_CONNECTIONS = 500
 SECONDS_FOR_HEADERS = 10.0
 SECONDS_TO_READ_AN_ANSWER = 60.0
 _SECONDS_OF_SILENCE = 30
-_SECONDS_TO_FINISH = 10  # for what is computed when the service is told to stop
+_SECONDS_TO_FINISH = 10  # for what is computed when the service stops
 _FULL = b"HTTP/1.1 503 Service Unavailable\r\ncontent-length: 0\r\nconnection: close\r\nretry-after: 1\r\n\r\n"
 _LATE = b"HTTP/1.1 408 Request Timeout\r\ncontent-length: 0\r\nconnection: close\r\n\r\n"
 
@@ -29,7 +29,7 @@ def installed() -> None:
 
 
 def run(service: Service, host: str, port: int, ready: Callable[[str], None]) -> None:
-    """Serve until the process is told to stop (SIGTERM, SIGINT); requests in progress are finished.
+    """Serve until the process is stopped (SIGTERM, SIGINT); requests in progress are finished.
 
     Parameters
     ----------
@@ -86,7 +86,7 @@ def listening(host: str, port: int) -> socket.socket:
         If the address cannot be listened on.
     """
     if not 0 <= port <= 65_535:
-        raise UserError(f"port is {port}; it lies between 0 and 65535")
+        raise UserError(f"port is {port}; it must lie between 0 and 65535")
     try:
         family = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0][0]
         made = socket.create_server((host, port), family=family, backlog=512)

@@ -57,7 +57,7 @@ def _predict(model: Model | MultilabelModel, most_rows: int) -> dict[str, Any]:
         asked["properties"]["as_of"] = {
             **day,
             "type": ["string", "null"],
-            "description": "The day that ages of dates count to; today (UTC) if it is absent",
+            "description": "The day up to which ages of dates are counted; today (UTC) if absent",
         }
         answered = _object(answered["properties"] | {"as_of": day})
     answered["properties"]["warnings"] = {"type": "array", "items": {"type": "string"}}  # where a category is new

@@ -222,8 +222,8 @@ class Scoring:
         for name, wrong in self._wrong.items():
             if wrong >= _WRONG_COLUMN * self._held[name]:
                 raise UserError(
-                    f"{self._path}: {self._first[name]}; so it is in {wrong:,} of {self._held[name]:,} cells of the "
-                    "column. Write them as in training, or leave them empty"
+                    f"{self._path}: {self._first[name]}; {wrong:,} of {self._held[name]:,} cells of the column "
+                    "have this problem. Write them as in training, or leave them empty"
                 )
 
     def warnings(self) -> list[str]:
@@ -256,12 +256,12 @@ def _shares(
     if isinstance(model, MultilabelModel):
         raise UserError(
             f"prior is for one target, but the model decides on {len(model.labels)} labels, each with a share of its "
-            "own; leave it away"
+            "own; omit it"
         )
     if model.facts.get("weight") is not None:
         raise UserError(
-            f"prior is not for a model whose rows counted by a weight ({model.facts['weight']!r}): its probabilities "
-            "are for the weighted shares, and its threshold belongs to these; leave it away, or train without weights"
+            f"prior is not for a model trained with row weights ({model.facts['weight']!r}): its probabilities "
+            "are for the weighted shares, and its threshold belongs to these; omit it, or train without weights"
         )
     before = training_shares(model.facts, model.classes)
     if prior == AUTO:

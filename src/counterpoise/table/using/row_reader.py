@@ -129,7 +129,7 @@ def _key(cell: Any) -> Any:
 
 
 class _Cells:
-    """The cells of one column that is no date."""
+    """The cells of one column that is not a date."""
 
     def __init__(self, column: Column, places: list[int]) -> None:
         self.names, self._column = (column.name,), column

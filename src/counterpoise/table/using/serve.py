@@ -150,7 +150,7 @@ def serve(
     unknown: str = REFUSE,
     ready: Callable[[str], None] = lambda _: None,
 ) -> None:
-    """Serve a model until the process is told to stop (SIGTERM, SIGINT); requests in progress are finished.
+    """Serve a model until the process is stopped (SIGTERM, SIGINT); requests in progress are finished.
 
     Parameters
     ----------

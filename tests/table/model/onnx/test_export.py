@@ -214,7 +214,7 @@ def test_the_command_writes_a_file_that_says_what_it_is(tmp_path, imbalanced, ca
 
 def test_a_label_of_a_model_without_labels(tmp_path, imbalanced):
     cp.train(imbalanced(300), target="label", learners=("logistic",), budget=2.0).save(tmp_path / "m")
-    with pytest.raises(UserError, match="decides on one target, 'label', and has no labels; leave label away"):
+    with pytest.raises(UserError, match="decides on one target, 'label', and has no labels; omit label"):
         export_onnx(tmp_path / "m", tmp_path / "m.onnx", label="yes")
 
 

@@ -171,7 +171,7 @@ def installed() -> None:
 def _of_one_target(model: Model | MultilabelModel, directory: Path, label: str | None) -> Model:
     if isinstance(model, Model):
         if label is not None:
-            raise UserError(f"{directory} decides on one target, {model.target!r}, and has no labels; leave label away")
+            raise UserError(f"{directory} decides on one target, {model.target!r}, and has no labels; omit label")
         return model
     if label in model.labels:
         return model[label]

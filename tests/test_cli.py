@@ -220,7 +220,10 @@ def test_nothing_is_overwritten(model, tmp_path, capsys):
         ("x,kind\n1,a\n2,b\nmany,a\n", "column 'x', data row 3: 'many' is not a number"),
         ("x,kind\n1,a\ninf,b\n", "column 'x' is infinite in data row 2"),
         ("x,kind\n", "has no rows"),
-        ("x,kind\n1,A\n2,B\n3,B\n", "column 'kind' holds nothing that the model knows: 'A', 'B'; it knows 'a', 'b'."),
+        (
+            "x,kind\n1,A\n2,B\n3,B\n",
+            "column 'kind' holds only values unknown to the model: 'A', 'B'; it knows 'a', 'b'.",
+        ),
     ],
 )
 def test_bad_tables_to_predict(text, message, model, tmp_path, capsys):

@@ -27,7 +27,7 @@ MATRIX = CostMatrix(("good", "bad"), [[0, 1], [5, 0]])
         (lambda: Goal("f1", (RECALL, Constraint("recall", 0.9))), "recall is bounded twice; keep the stricter"),
         (lambda: Goal("f1", (Constraint("fpr", 0), Constraint("specificity", 1))), "(it is 1 - fpr)"),
         (lambda: Goal("macro_f1", of="fraud"), "'macro_f1' is about all classes; omit 'of fraud'"),
-        (lambda: Goal("recall", (PRECISION,), of="fraud"), "such as precision of fraud"),
+        (lambda: Goal("recall", (PRECISION,), of="fraud"), "as in precision of fraud"),
         (lambda: Goal("cost", (RECALL,), MATRIX), "the cost matrix names a class and recall does not"),
         (lambda: Goal("cost", (Constraint("recall", 0.8, of="bat"),), MATRIX), "did you mean 'bad'?"),
         (lambda: Goal("cost", (Constraint("recall", 0.8, of="a"),), Cost(2, 1)), "recall of a names a class and cost"),

@@ -322,7 +322,7 @@ def spelled(rows: Rows) -> Rows:
 
 
 def of_categories(said: list[str]) -> list[str]:
-    return [one for one in said if "that the model knows" in one]
+    return [one for one in said if "known to the model" in one]
 
 
 @pytest.mark.filterwarnings("ignore::UserWarning")

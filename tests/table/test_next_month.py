@@ -179,7 +179,7 @@ def test_without_a_day_the_newest_date_tells_it_and_few_rows_warn(aged, tmp_path
     newest = rows["last_seen"].max()
     np.testing.assert_array_equal(model.predict_proba(rows), model.predict_proba(rows, as_of=newest))
     with pytest.warns(
-        UserWarning, match=r"ages count to 20\d\d-\d\d-\d\d, the newest date of 'last_seen' in 1 row; the true"
+        UserWarning, match=r"ages are counted up to 20\d\d-\d\d-\d\d, the newest date of 'last_seen' in 1 row; the true"
     ):
         model.predict_proba(rows[3])
     rows[3].write_csv(tmp_path / "one.csv")

@@ -226,10 +226,16 @@ def test_categories_keep_their_meaning_in_another_type(by_kind, tmp_path, dtype)
 @pytest.mark.parametrize(
     "kind, message",
     [
-        (pl.col("kind").cast(pl.Int64) + 0.5, "'kind' holds nothing that the model knows: '3.5', '2.5', '1.5'"),
-        (pl.col("kind").cast(pl.Int64) == 1, "'kind' holds nothing that the model knows: 'false', 'true'; it knows"),
+        (pl.col("kind").cast(pl.Int64) + 0.5, "'kind' holds only values unknown to the model: '3.5', '2.5', '1.5'"),
+        (
+            pl.col("kind").cast(pl.Int64) == 1,
+            "'kind' holds only values unknown to the model: 'false', 'true'; it knows",
+        ),
         (pl.concat_list("kind"), "'kind' is of type List"),
-        ("kind " + pl.col("kind"), "'kind' holds nothing that the model knows: 'kind 3', 'kind 2', 'kind 1'; it knows"),
+        (
+            "kind " + pl.col("kind"),
+            "'kind' holds only values unknown to the model: 'kind 3', 'kind 2', 'kind 1'; it knows",
+        ),
     ],
     ids=["fractions", "flags", "lists", "renamed"],
 )

@@ -169,7 +169,7 @@ def test_days_themselves_are_features_only_if_asked():
     values, target = not_seen_for_long()
     found = learned(values, target, absolute=True)
     assert found.parts["seen"][:2] == (" age", " day")
-    assert "those of later rows lie outside of what was learned" in found.said[-1]
+    assert "those of later rows lie outside the training range" in found.said[-1]
     (day,) = date_parts("seen", [" day"], values)
     assert day[0] == (values["seen"][0] - dt.date(1970, 1, 1)).days
     frame = pl.DataFrame({**values, "y": target, "x": np.random.default_rng(0).normal(size=ROWS)})

@@ -160,7 +160,7 @@ def said_of(whole, schema):
 def test_text_of_which_nothing_is_known_is_refused():
     schema = learned(said=sentences())
     strange = ["voiture rouge", "ciel"] * 10
-    with pytest.raises(UserError, match="column 'said' holds no words that the model knows: 'voiture rouge'"):
+    with pytest.raises(UserError, match="column 'said' holds no words known to the model: 'voiture rouge'"):
         said_of(table(said=strange), schema)
     assert said_of(table(said=[*strange, "the red car"]), schema) == []
     assert said_of(table(said=strange[:3]), schema) == []

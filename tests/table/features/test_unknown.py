@@ -1,4 +1,4 @@
-"""Rows of which a column holds nothing that the model knows: refused where that matters, the same at every door."""
+"""Rows of which a column holds only values unknown to the model: refused where that matters, the same at every door."""
 
 import json
 import warnings
@@ -96,7 +96,7 @@ def test_what_matters_is_refused_with_the_way_on(change, door, model, tmp_path, 
         door(model, frame, tmp_path, "refuse")
     said = capsys.readouterr().err if door is by_command else str(refused.value)
     assert f"column '{next(iter(NEW[change]))}'" in said
-    assert "that the model knows" in said
+    assert "known to the model" in said
     assert "--unknown missing (unknown='missing' in Python)" in said
 
 
@@ -166,7 +166,7 @@ def test_a_column_matters_unless_training_saw_that_it_does_not(importance, refus
     categories = Categories(Schema((Column("kind", "category", ("a", "b")),)), importance)
     categories.add(Table(pl.DataFrame({"kind": ["x", "y", "z"]}), "t.csv", typed=False))
     if refused:
-        with pytest.raises(UserError, match=r"t\.csv: column 'kind' holds nothing that the model knows"):
+        with pytest.raises(UserError, match=r"t\.csv: column 'kind' holds only values unknown to the model"):
             categories.said("t.csv")
     else:
         assert categories.said("t.csv")[0].endswith(

@@ -20,7 +20,7 @@ from counterpoise.table.reading import delimited, memory
 from counterpoise.table.reading.table import read_table
 
 ROWS = b"1,2,a\n3,4,b\n"
-TOO_LARGE = r"is too large for this machine: .* takes [\d.]+ [MG]B of memory or more, and .* can be had"
+TOO_LARGE = r"is too large for this machine: .* takes [\d.]+ [MG]B of memory or more, and .* is available"
 
 
 def zipped(data):

@@ -168,7 +168,7 @@ def test_names_of_columns(text, names, whole, tmp_path, monkeypatch):
 
 TITLES = [
     ("Sales 2024\nsize;colour;bad\n1;red;no\n2;blue;yes\n", 2, "line 1 ('Sales 2024') was read as a title; line 2"),
-    ("Sales 2024\n\nsize,colour\n1,red\n2,blue\n", 2, "line 1 ('Sales 2024') was taken"),
+    ("Sales 2024\n\nsize,colour\n1,red\n2,blue\n", 2, "line 1 ('Sales 2024') was read as a title"),
     ("Sales, 2024;;\nsize;colour;bad\n1;red;no\n2;blue;no\n", 2, "line 1 ('Sales, 2024') was read as a title"),
     ("Sales\nof 2024\nsize\tcolour\n1\tred\n", 1, "line 1 ('Sales') and 1 more was read as a title; line 3 has"),
     ("sep=;\nSales\nsize;colour\n1;red\n", 1, "line 2 ('Sales') was read as a title; line 3 has the column names"),

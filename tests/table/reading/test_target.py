@@ -116,7 +116,9 @@ def test_weights_in_doubt_are_refused_with_the_way_out(tmp_path):
     frame(w="1,500").with_columns(x=pl.int_range(ROWS)).select("x", "w", "bad").write_csv(
         tmp_path / "t.csv", separator="\t"
     )
-    with pytest.raises(UserError, match=r"column 'w' holds '1,500' in data row 1, which is 1500 or 1.5; say"):
+    with pytest.raises(
+        UserError, match=r"column 'w' holds '1,500' in data row 1, which is 1500 or 1.5; give the decimal mark"
+    ):
         cp.train(tmp_path / "t.csv", target="bad", weight="w", **ASKED)
     assert cp.train(tmp_path / "t.csv", target="bad", weight="w", decimal=".", **ASKED).target == "bad"
 

@@ -54,5 +54,5 @@ def test_time_folds_are_stretches_with_all_classes():
 
 @pytest.mark.parametrize("options", [{"time": np.zeros(10)}, {"group": np.zeros(10, int)}])
 def test_too_few_moments_or_groups(options):
-    with pytest.raises(UserError, match="needs"):
+    with pytest.raises(UserError, match="has too few"):
         split_rows([0, 1] * 5, seed=0, **options)

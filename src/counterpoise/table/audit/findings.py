@@ -160,7 +160,7 @@ def _few(audit: "Audit") -> list[Finding]:
             LOOK,
             f"few rows of {effect.of_class!r} to test on",
             sentence_of_effect(audit),
-            "Collect more rows of it; until then rely on the intervals, not on the figures.",
+            "Collect more rows of it; until then trust intervals, not figures.",
         )
     ]
 
@@ -283,8 +283,10 @@ def _identifiers(audit: "Audit") -> list[Finding]:
         found.append(Finding(NOTE, title, _reasons(certain), f"Training leaves {it} out."))
     if doubtful:
         title = _columns(len(doubtful), "may only identify rows", "may only identify rows")
-        ask = "What is learned from an identifier does not hold for new rows; leave identifiers out: "
-        f"{_ignoring(audit, doubtful)}"
+        ask = (
+            "What is learned from an identifier does not hold for new rows; leave identifiers out: "
+            f"{_ignoring(audit, doubtful)}"
+        )
         found.append(Finding(LOOK, title, _reasons(doubtful), ask))
     return found
 
@@ -295,15 +297,16 @@ def _growing(audit: "Audit") -> list[Finding]:
         title = _columns(len(audit.growing), "seems to grow with time", "seem to grow with time")
         ask = (
             "Later rows would lie outside the training range; leave out columns that only count time, or give an "
-            "age or a date (2024-01-31) instead: {_ignoring(audit, audit.growing)}"
+            f"age or a date (2024-01-31) instead: {_ignoring(audit, audit.growing)}"
         )
         found.append(Finding(LOOK, title, _reasons(audit.growing), ask))
     if audit.late:
         title = _columns(
             len(audit.late), "has dates after the day of the table", "have dates after the day of the table"
         )
-        ask = "Such a date may be planned; an event after that day gives the class away: "
-        f"{_ignoring(audit, audit.late)}"
+        ask = (
+            f"Such a date may be planned; an event after that day gives the class away: {_ignoring(audit, audit.late)}"
+        )
         found.append(Finding(LOOK, title, _reasons(audit.late), ask))
     return found
 

@@ -112,7 +112,7 @@ def _surely_above(auc: float, rows: int, others: int) -> bool:
 
 
 def _tells(auc: float, whom: str, wrong: int) -> str:
-    return f"alone it separates {whom} with an AUC of {auc:.4f}, {wrong:,} rows wrong"
+    return f"it alone separates {whom} (AUC {auc:.4f}, {wrong:,} rows wrong)"
 
 
 def late_dates(frame: pl.DataFrame, names: list[str], day: date | None) -> tuple[LateDates, ...]:

@@ -112,7 +112,7 @@ class Categories:
     def _look_at_text(self, table: Table, one: Column, most: int = 1000) -> None:
         text = table.frame[one.name].cast(pl.String).drop_nulls().head(most)
         if len(text) >= FEWEST_TEXTS and not self._schema.texts[one.name].known(text):
-            nothing = f"column {one.name!r} holds no {one.unit} that the model knows: {_examples(text)}"
+            nothing = f"column {one.name!r} holds no {one.unit} known to the model: {_examples(text)}"
             self._texts.append(self._refused_or_said(nothing, one, table.path))
 
     def _refused_or_said(self, nothing: str, one: Column, path: Path) -> str:

@@ -10,7 +10,7 @@ rows and their naive spread understates the noise.
 
 Each learner's reference runs on all folds. Of many other contestants all run on the first fold, and the better half
 goes on (successive halving). The best of each learner may be blended; the blend's shares are found on the other folds
-too. Where the goal's score cannot tell contestants from the best one, the log loss decides, which wavers less.
+too. Where the goal's score cannot tell contestants from the best one, the log loss decides, which is more stable.
 """
 
 from collections.abc import Sequence
@@ -105,7 +105,7 @@ def _seconds(course: Race, one: Candidate) -> float:
 
 
 def entered(course: Race, one: Candidate, step: str) -> Entry:
-    """How one contestant does on all folds; `step` is what the progress is told."""
+    """How one contestant does on all folds; `step` is the name that the progress shows."""
     return _entry(course, one, [_follow(course, one, fold, step) for fold in range(course.folds)])
 
 

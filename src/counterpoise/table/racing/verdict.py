@@ -102,7 +102,7 @@ def _about_losses(entries: Sequence[Entry], single: Entry, leaders: Sequence[Ent
     if single.probability.ndim == 2:
         tuned = " with tuned thresholds"
     if all(entry.loss in (PLAIN, "") for entry in entries):
-        return "Plain cross-entropy alone was compared: no other loss took part, or the budget had no time for it."
+        return "Only plain cross-entropy was compared: no other loss took part, or the budget had no time for it."
     if single.loss == PLAIN and (other := next((one for one in leaders if one.loss != PLAIN), None)):
         return f"No loss beat {single.label}{tuned} on this table, though {other.label} beat that learner's plain one."
     if single.loss == PLAIN:

@@ -2,7 +2,7 @@
 
 A number written in one of two ways, such as 2,591, is decided by the other cells of its column; else by the marks that
 other columns prove, or by what separates the cells; else by nobody but the user: then the column is in doubt, and
-whoever wants to learn from it is told how to say what is meant.
+whoever wants to learn from it learns which option decides.
 """
 
 from collections.abc import Mapping
@@ -80,7 +80,7 @@ def read_text(
     >>> read = read_text(frame, separator=",")
     >>> read.frame.rows(), read.figures
     ([(688, 0.5, 'a'), (2591, None, None)], {'amount': Figures(decimal='.', thousands=',', unit='')})
-    >>> read_text(pl.DataFrame({"amount": ["2,591", "1,234"]})).doubts["amount"].partition("; say")[0]
+    >>> read_text(pl.DataFrame({"amount": ["2,591", "1,234"]})).doubts["amount"].partition("; give")[0]
     "column 'amount' holds '2,591' in data row 1, which is 2591 or 2.591"
     """
     bare = frame.select(pl.all().str.strip_chars())
@@ -128,7 +128,7 @@ def _measure(text: pl.Series) -> str | None:
     if measures.is_empty() or int(measures.value_counts(sort=True)["count"][0]) <= _MOSTLY * len(sample):
         return None
     example = sample.filter(sample.str.contains(_WITH_A_MEASURE))[0]
-    return f"Column {text.name!r} holds text such as {quoted(example)}: write numbers alone to have them count as such."
+    return f"Column {text.name!r} holds text such as {quoted(example)}: write only the number to have it read as one."
 
 
 @dataclass(frozen=True, slots=True)

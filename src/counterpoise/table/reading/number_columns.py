@@ -24,7 +24,7 @@ from counterpoise.table.reading.numbers import (
 from counterpoise.wording import quoted
 
 CODE = r"^[+-]?0[0-9]"
-"""A code such as 007 is no number: as one it would be equal to 7."""
+"""A code such as 007 is not a number: as one it would be equal to 7."""
 _LIKE_A_NUMBER = r"^[^0-9]{0,6}[0-9][0-9.,'’‘ʼ´`\s]*(?:[eE][-+]?[0-9]+)?[^0-9]{0,6}$"
 LOOKED_AT = 200
 _LIKELY = 0.3
@@ -105,7 +105,7 @@ class Looked:
         one, other = f"{first[row]:.15g}", f"{second[row]:.15g}"
         return (
             f"column {self.cells.name!r} holds {self.cells[row]!r} in data row {row + 1}, which is {one} or {other}; "
-            f"say which mark stands before a fraction: --decimal {self.readings[0].decimal} makes it {one}, "
+            f"give the decimal mark: --decimal {self.readings[0].decimal} makes it {one}, "
             f"--decimal {self.readings[1].decimal} makes it {other} (in Python decimal=)"
         )
 

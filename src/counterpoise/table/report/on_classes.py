@@ -46,7 +46,7 @@ def classes_section(training: Outcome) -> Section:
             said,
             *_class_bars(names, parts[2], judged.recall, judged.target, judged.probability),
             Folded("Rows and precision of each class", (grid, _class_precision(names, judged.precision))),
-            Folded("The probability that each class's rows are given", _class_scores(training, names)),
+            Folded("Predicted probability of the true class", _class_scores(training, names)),
         ),
     )
 
@@ -115,10 +115,10 @@ def mistakes_section(training: Outcome) -> Section | None:
     picture = titled(
         "Where each class's rows went",
         pictures.confusions(names, matrix),
-        "Each row is a true class; the darker, the more of its test rows went there."
+        "Each row is a true class; a darker cell holds more of its test rows."
         + (" The most frequent classes only." if len(names) > pictures.MOST_CLASSES else ""),
         f"Confusion matrix of {len(names)} classes; {percent(float(np.trace(matrix) / matrix.sum()))} "
-        "of the test rows lie on its diagonal. The table of the most frequent mistakes says more.",
+        "of the test rows lie on its diagonal. The table of the most frequent mistakes gives more detail.",
     )
     table = Grid("The most frequent mistakes", ("true class", "decided", "test rows", "of the class"), rows, left=(1,))
-    return Section("What is taken for what", "mistakes", (Columns((Figures((picture,)), table)),))
+    return Section("Which classes are confused", "mistakes", (Columns((Figures((picture,)), table)),))

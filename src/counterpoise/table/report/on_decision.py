@@ -92,7 +92,7 @@ def _rankings(training: Outcome, stops: Stops, names: list[str]) -> tuple[Pictur
         titled(
             "What moving the threshold does",
             pictures.trade_off(target, probability, stops, names[1]),
-            "Left: more alerts, more found. Right: fewer and surer.",
+            "Further left: more alerts, more positives found. Further right: fewer alerts, more of them right.",
             f"Precision, recall and the share of rows flagged over all thresholds; {here}, and {right}.",
         ),
         titled(

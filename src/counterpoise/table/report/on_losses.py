@@ -44,9 +44,10 @@ def losses_section(training: Outcome) -> Section:
             Paragraph(verdict.sentence),
             table,
             Paragraph(
-                "All were judged on the same folds, each fold by a threshold chosen on the others. A loss other than "
-                "the plain one is chosen only if it is ahead, fold by fold, by more than two standard errors; such "
-                "differences are surer than these intervals, which hold what differs from fold to fold for all.",
+                "All were judged on the same folds, each fold with a threshold chosen on the others. A loss other than "
+                "the plain one is chosen only if it is ahead, fold by fold, by more than two standard errors; "
+                "differences within folds are more precise than these intervals, which include the variation "
+                "between folds that all losses share.",
                 "muted",
             ),
         ),
@@ -57,7 +58,7 @@ def _penalty(goal: Goal) -> str:
     if not goal.constraints:
         return ""
     unit = "" if goal.costs is None else ", in units of the largest cost"
-    return f", {'plus' if goal.minimise else 'less'} twice what a constraint lacks{unit}"
+    return f", {'plus' if goal.minimise else 'less'} twice the shortfall of a constraint{unit}"
 
 
 def blend_section(training: Outcome) -> Section | None:

@@ -32,17 +32,17 @@ def calibration_section(training: Outcome) -> Section:
             early = before.max(axis=1)
     loss = float(log_losses(judged.target, judged.probability).mean())
     if before is None:
-        words = "The loss of this model leaves its probabilities as they are: there was nothing to correct."
+        words = "The loss of this model does not shift its probabilities, so there was nothing to correct."
     else:
         naive = float(log_losses(judged.target, before).mean())
         words = (
-            "The loss shifts what the model's raw outputs say; the correction that belongs to it takes the shift "
-            f"back. Log loss on the test rows: {naive:.3g} before, {loss:.3g} after."
+            "The loss shifts the model's raw outputs; its correction removes the shift. Log loss on the test "
+            f"rows: {naive:.3g} before, {loss:.3g} after."
         )
     picture = titled(
-        "What is said against what is seen",
+        "Predicted against observed",
         pictures.reliability(target, after, early, said, seen),
-        "Groups of test rows with 95% intervals; on the dotted line the probabilities are honest.",
+        "Groups of test rows with 95% intervals; on the dotted line, predicted and observed shares agree.",
         f"Reliability diagram; log loss {loss:.3g}." if before is None else f"Reliability diagram. {words}",
     )
     rows = tuple(
@@ -63,9 +63,8 @@ def slices_section(training: Outcome) -> Section | None:
         blocks += [Heading(f"By {one.column}"), *_slice(one, training.binary)]
     blocks.append(
         Paragraph(
-            "Intervals are exact, at 95%, one at a time. A group is called worse only where it is so after correction "
-            "for all the rates looked at (Bonferroni), so that all warnings together are false in at most one table "
-            "of twenty.",
+            "Intervals are exact, at 95%, one at a time. A group is called worse only if that holds after "
+            "correction for all the rates examined (Bonferroni). In at most one table of twenty is any warning false.",
             "muted",
         )
     )
@@ -76,9 +75,9 @@ def _slice(found: Slice, binary: bool) -> list[Any]:
     blocks: list[Any] = [
         Paragraph(f"Worse than the whole by more than chance: {found.warning}", "warning")
         if found.warning
-        else Paragraph(f"No group is worse than the whole by more than chance ({found.looks} rates looked at).")
+        else Paragraph(f"No group is worse than the whole by more than chance ({found.looks} rates examined).")
         if found.looks
-        else Paragraph(f"No group was looked at: there is only one, or each has fewer than {LEAST_ROWS} test rows.")
+        else Paragraph(f"No group was examined: there is only one, or each has fewer than {LEAST_ROWS} test rows.")
     ]
     if binary:
         return [*blocks, Columns(tuple(_rate_bars(found, place) for place in range(len(found.overall))))]

@@ -24,8 +24,8 @@ def importance_section(training: Outcome) -> Section | None:
     )
     blocks: list[Any] = [
         Paragraph(
-            "Each column's values were shuffled among the test rows, which takes away what it says. Two columns that "
-            "say the same stand in for each other, so both may look unimportant. ± is two standard errors."
+            "Each column's values were shuffled among the test rows, which removes its information. Two columns "
+            "with the same information replace each other, so both may look unimportant. ± is two standard errors."
         ),
         first,
     ]

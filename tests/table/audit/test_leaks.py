@@ -25,9 +25,9 @@ def leak_of(values, codes=CODES, names=("no", "yes")):
 
 
 CERTAIN = {
-    "the class itself": (CODES, "AUC of 1.0000, 0 rows wrong"),
-    "as words": (np.where(CODES == 1, "lost", "won"), "AUC of 1.0000"),
-    "several words for each class": (np.where(CODES == 1, "Q", "w") + RNG.integers(0, 3, ROWS).astype(str), "AUC of"),
+    "the class itself": (CODES, "AUC 1.0000, 0 rows wrong"),
+    "as words": (np.where(CODES == 1, "lost", "won"), "AUC 1.0000"),
+    "several words for each class": (np.where(CODES == 1, "Q", "w") + RNG.integers(0, 3, ROWS).astype(str), "(AUC "),
     "a count above a bound": (
         np.where(CODES == 1, 900 + RNG.integers(0, 9000, ROWS), RNG.integers(0, 900, ROWS)),
         "0 rows",

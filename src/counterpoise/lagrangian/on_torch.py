@@ -35,13 +35,10 @@ def _goal_node(
     sample_weight: torch.Tensor | None,
     lagrangian: str,
     learn: bool,
-    log_multiplier: torch.Tensor,
-    counted: torch.Tensor,
-    epochs: torch.Tensor,
+    parts: list[torch.Tensor],
 ) -> Any:
-    """The loss as one node of a graph, with the state after it."""
-    state = GoalState(log_multiplier, counted, epochs)
-    value, state = goal_loss(logits, target, state, _lagrangian_of(lagrangian), sample_weight, learn)
+    """The loss as one node of a graph, with the parts of the state after it."""
+    value, state = goal_loss(logits, target, GoalState(*parts), _lagrangian_of(lagrangian), sample_weight, learn)
     return value, *state
 
 
@@ -132,7 +129,7 @@ class GoalLoss(torch.nn.Module):
         parts: list[Any] = [follow(self, name, logits) for name in GoalState._fields]
         if torch.compiler.is_compiling():
             text = _text_of(self.lagrangian)
-            value, *after = _goal_node(logits, target, sample_weight, text, learn, *parts)
+            value, *after = _goal_node(logits, target, sample_weight, text, learn, parts)
         else:
             learn = learn and has_numbers(logits) == has_numbers(parts[0])  # shapes alone leave no trace
             if pretending_mode() is not None and has_numbers(parts[0]):

@@ -6,7 +6,7 @@ traces or compiles, nor on an accelerator, where looking would stall it; there a
 
 import dataclasses
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -20,6 +20,19 @@ CLASS_WEIGHT = {"softmax": "weight", "sigmoid": "pos_weight"}
 
 
 _RECIPES = (SoftmaxRecipe, SigmoidRecipe)
+
+
+class Call(NamedTuple):
+    """The arguments of a loss as the user gave them, in the order of `counterpoise.loss`."""
+
+    logits: Any
+    target: Any
+    recipe: Recipe
+    sample_weight: Any = None
+    reduction: str = "mean"
+    normalizer: Any = None
+    ignore_index: Any = None
+    class_axis: int = -1
 
 
 @dataclass(frozen=True, slots=True)

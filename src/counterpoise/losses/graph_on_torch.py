@@ -7,7 +7,7 @@ that they run where Counterpoise is not installed.
 """
 
 import warnings
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 
@@ -17,7 +17,7 @@ from counterpoise.losses.definition import composed
 from counterpoise.losses.kernel_on_torch import is_batched, kernel_loss, with_class_weight
 from counterpoise.losses.plan_on_torch import kernel_takes
 from counterpoise.losses.reduction import check_reduction
-from counterpoise.recipes import SoftmaxRecipe
+from counterpoise.recipes import Recipe, SoftmaxRecipe
 from counterpoise.recipes.on_torch import recipe_of
 
 _OPTIONS = (
@@ -91,67 +91,48 @@ def _ignored(text: str) -> float | None:
     return int(text) if text.lstrip("-").isdigit() else float(text)
 
 
-def _definition(
-    logits: torch.Tensor,
-    target: torch.Tensor,
-    sample_weight: torch.Tensor | None,
-    normalizer: torch.Tensor | None,
-    class_weight: torch.Tensor | None,
-    recipe: str,
-    reduction: str,
-    ignore_index: str,
-    class_axis: int,
-) -> torch.Tensor:
+class _Given(NamedTuple):
+    """What the operation is given, in the order of its schema."""
+
+    logits: torch.Tensor
+    target: torch.Tensor
+    sample_weight: torch.Tensor | None
+    normalizer: torch.Tensor | None
+    class_weight: torch.Tensor | None
+    recipe: str
+    reduction: str
+    ignore_index: str
+    class_axis: int
+
+    def options(self, recipe: Recipe) -> tuple[Any, ...]:
+        """What a loss takes after logits and target."""
+        ignored = _ignored(self.ignore_index)
+        return recipe, self.sample_weight, self.reduction, self.normalizer, ignored, self.class_axis
+
+    def weighted(self) -> Recipe:
+        """The recipe, with the class weights if there are any, whose numbers lie in host memory."""
+        known: Recipe = recipe_of(self.recipe)
+        return known if self.class_weight is None else with_class_weight(known, self.class_weight)
+
+
+def _definition(*arguments: Any) -> torch.Tensor:
     """What the operation stands for."""
-    given = (
-        logits,
-        target,
-        recipe_of(recipe),
-        sample_weight,
-        reduction,
-        normalizer,
-        _ignored(ignore_index),
-        class_axis,
-    )
-    value: torch.Tensor = composed(*given, class_weight)
+    given = _Given(*arguments)
+    options = given.options(recipe_of(given.recipe))
+    value: torch.Tensor = composed(given.logits, given.target, *(*options, given.class_weight))
     return value
 
 
 @torch.no_grad()
-def _on_cpu(
-    logits: torch.Tensor,
-    target: torch.Tensor,
-    sample_weight: torch.Tensor | None,
-    normalizer: torch.Tensor | None,
-    class_weight: torch.Tensor | None,
-    recipe: str,
-    reduction: str,
-    ignore_index: str,
-    class_axis: int,
-) -> torch.Tensor:
-    known = recipe_of(recipe)
-    if class_weight is not None:
-        known = with_class_weight(known, class_weight)
-    return kernel_loss(logits, target, known, sample_weight, reduction, normalizer, _ignored(ignore_index), class_axis)
+def _on_cpu(*arguments: Any) -> torch.Tensor:
+    given = _Given(*arguments)
+    return kernel_loss(given.logits, given.target, *given.options(given.weighted()))
 
 
-def _gradient_on_cpu(
-    upstream: torch.Tensor,
-    logits: torch.Tensor,
-    target: torch.Tensor,
-    sample_weight: torch.Tensor | None,
-    normalizer: torch.Tensor | None,
-    class_weight: torch.Tensor | None,
-    recipe: str,
-    reduction: str,
-    ignore_index: str,
-    class_axis: int,
-) -> torch.Tensor:
+def _gradient_on_cpu(upstream: torch.Tensor, *arguments: Any) -> torch.Tensor:
     """The gradient by the logits, computed in the backward pass, so that nothing is kept for it."""
-    known = recipe_of(recipe)
-    if class_weight is not None:
-        known = with_class_weight(known, class_weight)
-    options = (known, sample_weight, reduction, normalizer, _ignored(ignore_index), class_axis)
+    given = _Given(*arguments)
+    logits, target, options = given.logits, given.target, given.options(given.weighted())
     place = torch.empty_like(logits)  # the graph was promised these strides
     with torch.enable_grad():
         leaf = logits.detach().requires_grad_()

@@ -16,7 +16,7 @@ from counterpoise.errors import UserError
 from counterpoise.losses.arguments import CLASS_WEIGHT, warn_about_one_weight
 from counterpoise.losses.definition import composed
 from counterpoise.losses.kernel import facts_of
-from counterpoise.losses.plan_on_torch import Call, in_kernel_form, is_plain, is_there, plan_of
+from counterpoise.losses.plan_on_torch import KernelCall, in_kernel_form, is_plain, is_there, plan_of
 from counterpoise.losses.reduction import REDUCTIONS, check_reduction
 from counterpoise.recipes import Recipe, SoftmaxRecipe
 
@@ -107,7 +107,7 @@ def kernel_loss(
 
 def _planned(
     logits: torch.Tensor, target: Any, sample_weight: Any, normalizer: Any, options: tuple[Recipe, str, Any, Any, bool]
-) -> Call | None:
+) -> KernelCall | None:
     """The call of the kernel, or None where the definition must serve."""
     plan = plan_of(logits, target, sample_weight, *options)
     recipe, _, ignore_index, class_axis, _ = options
@@ -121,7 +121,7 @@ def _planned(
         return None
     if facts_of(recipe).one_weight:
         warn_about_one_weight(recipe, logits.shape[class_axis])  # type: ignore[arg-type]
-    return Call(plan, target, sample_weight, by)
+    return KernelCall(plan, target, sample_weight, by)
 
 
 def _number(normalizer: Any) -> float | None:
@@ -135,7 +135,7 @@ class _Kernel(torch.autograd.Function):
     """Gives the value that was computed, and in the backward pass the gradient."""
 
     @staticmethod
-    def forward(ctx: Any, logits: torch.Tensor, call: Call) -> Any:
+    def forward(ctx: Any, logits: torch.Tensor, call: KernelCall) -> Any:
         ctx.save_for_backward(logits, call.target, call.sample_weight)
         ctx.call, ctx.dtype = call, logits.dtype
         value, call.value = call.value, None
@@ -143,7 +143,7 @@ class _Kernel(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: Any, upstream: torch.Tensor) -> Any:
-        call: Call = ctx.call
+        call: KernelCall = ctx.call
         plan = call.plan
         if torch.is_grad_enabled():
             logits, call.target, call.sample_weight = ctx.saved_tensors
@@ -180,7 +180,7 @@ def is_batched(tensor: torch.Tensor) -> bool:
 _apply = super(torch.autograd.Function, _Kernel).apply
 
 
-def _differentiable_gradient(logits: torch.Tensor, call: Call, upstream: torch.Tensor) -> torch.Tensor:
+def _differentiable_gradient(logits: torch.Tensor, call: KernelCall, upstream: torch.Tensor) -> torch.Tensor:
     """The gradient as a part of the graph, from the definition of the loss."""
     plan = call.plan
     if plan.overwrite:

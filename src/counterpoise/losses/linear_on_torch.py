@@ -16,7 +16,7 @@ from counterpoise.losses.arguments import arguments_of, check_recipe, is_kept, t
 from counterpoise.losses.definition import sum_and_denominator
 from counterpoise.losses.kernel_on_torch import is_batched, with_class_weight
 from counterpoise.losses.layer import checked_layer
-from counterpoise.losses.plan_on_torch import Call, is_plain, is_there, plan_of
+from counterpoise.losses.plan_on_torch import KernelCall, is_plain, is_there, plan_of
 from counterpoise.losses.reduction import check_reduction, divided
 from counterpoise.recipes import Recipe, SoftmaxRecipe
 from counterpoise.recipes.on_torch import outside_graph, recipe_of, text_of
@@ -164,7 +164,7 @@ def _computed(
         part = step.part(rows)
         plan = plan_of(z, *part, step.recipe, reduction, step.ignore_index, -1, overwrite=True)
         assert plan is not None
-        call = Call(plan, *part, by)
+        call = KernelCall(plan, *part, by)
         if not call.compute(z, any(wanted)):
             return None
         assert call.value is not None

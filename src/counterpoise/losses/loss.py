@@ -5,6 +5,7 @@ from typing import Any
 import numpy as np
 
 from counterpoise.arrays import Array
+from counterpoise.losses.arguments import Call
 from counterpoise.losses.definition import composed
 from counterpoise.losses.on_numpy import numpy_loss
 from counterpoise.losses.reduction import check_reduction
@@ -68,18 +69,18 @@ def loss(
     >>> float(loss(np.array([[0.0, 0.0]]), [1], softmax.cross_entropy()).round(4))
     0.6931
     """
-    given = (logits, target, recipe, sample_weight, reduction, normalizer, ignore_index, class_axis)
     if type(logits).__module__.startswith("torch"):
         from counterpoise.losses.on_torch import torch_loss
 
-        return torch_loss(*given)
+        return torch_loss(logits, target, recipe, sample_weight, reduction, normalizer, ignore_index, class_axis)
     check_reduction(reduction, normalizer)
+    call = Call(logits, target, recipe, sample_weight, reduction, normalizer, ignore_index, class_axis)
     if isinstance(logits, (np.ndarray, np.generic, list, tuple)):
-        return numpy_loss(*given)
+        return numpy_loss(call)
     if type(logits).__module__.startswith("jax"):
         from counterpoise.losses.on_jax import jax_loss
 
-        value = jax_loss(*given)
+        value = jax_loss(*call)
         if value is not None:
             return value
-    return composed(*given)
+    return composed(*call)

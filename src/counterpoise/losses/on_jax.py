@@ -38,7 +38,7 @@ _LARGEST_EXACT = 2**53
 
 
 @dataclass(frozen=True, slots=True)
-class Call:
+class TracedCall:
     """What is known of a loss when it is traced."""
 
     recipe: Recipe
@@ -136,7 +136,7 @@ def jax_loss(
             sample_weight = jnp.moveaxis(sample_weight, -1, axis)
     if normalizer is not None:
         normalizer = jnp.asarray(normalizer, arguments.logits.dtype)
-    call, spread = Call(recipe, reduction, ignore_index, axis), spread_of(logits)
+    call, spread = TracedCall(recipe, reduction, ignore_index, axis), spread_of(logits)
     if spread is not None:  # a batch lies where its logits do
         target = spread.put(target, call.target_of(spread, logits, target))
         sample_weight = None if sample_weight is None else spread.put(sample_weight, call.rows_of(spread))
@@ -147,7 +147,7 @@ def _is_plain(array: Any, shape: tuple[int, ...], dtypes: tuple[str, ...]) -> bo
     return isinstance(array, jax.Array) and array.shape == shape and array.dtype.name in dtypes
 
 
-def _definition(call: Call, logits: Any, target: Any, sample_weight: Any, normalizer: Any) -> Any:
+def _definition(call: TracedCall, logits: Any, target: Any, sample_weight: Any, normalizer: Any) -> Any:
     return composed(
         logits,
         target,
@@ -160,13 +160,13 @@ def _definition(call: Call, logits: Any, target: Any, sample_weight: Any, normal
     )
 
 
-def _definition_with_gradient(call: Call, logits: Any, *others: Any) -> tuple[Any, Any]:
+def _definition_with_gradient(call: TracedCall, logits: Any, *others: Any) -> tuple[Any, Any]:
     """The loss, and the gradient of its sum by the logits."""
     value, pull = jax.vjp(lambda z: _definition(call, z, *others), logits)
     return value, pull(jnp.ones_like(value))[0]
 
 
-def _kernel(call: Call, sloped: bool, logits: Any, target: Any, sample_weight: Any, normalizer: Any) -> list[Any]:
+def _kernel(call: TracedCall, sloped: bool, logits: Any, target: Any, sample_weight: Any, normalizer: Any) -> list[Any]:
     """The loss, and the gradient of its sum if asked for."""
     operands = [logits, target, sample_weight, normalizer]
     results = [jax.typeof(_of_loss_shape(call, *operands))]
@@ -178,7 +178,7 @@ def _kernel(call: Call, sloped: bool, logits: Any, target: Any, sample_weight: A
     return list(run(settings, *(absent if given is None else given for given in operands)))
 
 
-def _of_loss_shape(call: Call, logits: Any, *others: Any) -> Any:
+def _of_loss_shape(call: TracedCall, logits: Any, *others: Any) -> Any:
     """An array that is like the loss, also in what it varies over inside `shard_map`; the compiler drops it."""
     value = logits.astype(jnp.float64 if logits.dtype.name == "float64" else jnp.float32)
     if call.softmax:
@@ -191,7 +191,7 @@ def _of_loss_shape(call: Call, logits: Any, *others: Any) -> Any:
     return value
 
 
-def _kernel_on_shards(call: Call, sloped: bool, spread: Spread, *operands: Any) -> list[Any]:
+def _kernel_on_shards(call: TracedCall, sloped: bool, spread: Spread, *operands: Any) -> list[Any]:
     """The same for a batch on a mesh with explicit axes: each device has its own rows, and no other ones."""
     rows, one = call.rows_of(spread), spec_of()
     specs = (spread.whole, call.target_of(spread, *operands[:2]), rows, one)
@@ -216,7 +216,7 @@ def _kernel_on_shards(call: Call, sloped: bool, spread: Spread, *operands: Any) 
     return list(run(*(operand for operand, _ in present)))
 
 
-def _denominator(call: Call, logits: Any, target: Any, sample_weight: Any) -> Any:
+def _denominator(call: TracedCall, logits: Any, target: Any, sample_weight: Any) -> Any:
     """What a mean over these rows divides by; the compiler drops what else is computed here."""
     arguments = arguments_of(logits, target, call.recipe, sample_weight, call.ignore_index, call.class_axis)
     if isinstance(call.recipe, SoftmaxRecipe):
@@ -232,7 +232,7 @@ def _with_absent(given: tuple[bool, ...], present: tuple[Any, ...]) -> list[Any]
     return [next(each) if there else None for there in given]
 
 
-def _where_it_runs(call: Call, sloped: bool, *operands: Any) -> tuple[Any, ...]:
+def _where_it_runs(call: TracedCall, sloped: bool, *operands: Any) -> tuple[Any, ...]:
     given = tuple(operand is not None for operand in operands)
     spread = spread_of(operands[0])
     shards = spread if spread is not None and spread.is_known else None
@@ -269,16 +269,16 @@ _computed = jax.jit(_where_it_runs, static_argnums=(0, 1), inline=True)
 
 
 @partial(jax.custom_jvp, nondiff_argnums=(0,))
-def _loss(call: Call, logits: Any, target: Any, sample_weight: Any, normalizer: Any) -> Any:
+def _loss(call: TracedCall, logits: Any, target: Any, sample_weight: Any, normalizer: Any) -> Any:
     return _computed(call, False, logits, target, sample_weight, normalizer)[0]
 
 
 @partial(jax.custom_jvp, nondiff_argnums=(0,))
-def _loss_with_gradient(call: Call, logits: Any, target: Any, sample_weight: Any, normalizer: Any) -> Any:
+def _loss_with_gradient(call: TracedCall, logits: Any, target: Any, sample_weight: Any, normalizer: Any) -> Any:
     return _computed(call, True, logits, target, sample_weight, normalizer)
 
 
-def _loss_jvp(call: Call, primals: Any, tangents: Any) -> Any:
+def _loss_jvp(call: TracedCall, primals: Any, tangents: Any) -> Any:
     if not all(_is_zero(tangent) for tangent in tangents[1:]):
         return jax.jvp(partial(_definition, call), primals, _as_arrays(tangents))
     value, gradient = _loss_with_gradient(call, *primals)
@@ -289,7 +289,7 @@ def _loss_jvp(call: Call, primals: Any, tangents: Any) -> Any:
     return value, along.sum(call.class_axis) if call.softmax else along
 
 
-def _loss_with_gradient_jvp(call: Call, primals: Any, tangents: Any) -> Any:
+def _loss_with_gradient_jvp(call: TracedCall, primals: Any, tangents: Any) -> Any:
     return jax.jvp(partial(_definition_with_gradient, call), primals, _as_arrays(tangents))
 
 

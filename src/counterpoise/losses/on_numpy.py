@@ -7,7 +7,7 @@ import numpy as np
 
 from counterpoise.arrays import numpy_namespace
 from counterpoise.errors import UserError
-from counterpoise.losses.arguments import Arguments, arguments_of, check_recipe, warn_about_one_weight
+from counterpoise.losses.arguments import Arguments, Call, arguments_of, check_recipe, warn_about_one_weight
 from counterpoise.losses.kernel import AS_IT_IS, OWN_THREADS, TYPES, compiled, layout, threads_here, types_and_options
 from counterpoise.losses.reduction import check_reduction
 from counterpoise.recipes import Recipe, SoftmaxRecipe
@@ -65,35 +65,14 @@ def loss_and_gradient(
             f"loss_and_gradient takes NumPy arrays; found {type(logits).__module__}.{type(logits).__qualname__}. "
             "Other frameworks differentiate counterpoise.loss themselves"
         )
-    value, derivatives = _computed(
-        logits,
-        target,
-        recipe,
-        sample_weight,
-        reduction,
-        normalizer,
-        ignore_index,
-        class_axis,
-        orders=2 if curvature else 1,
-        out=out,
-    )
+    call = Call(logits, target, recipe, sample_weight, reduction, normalizer, ignore_index, class_axis)
+    value, derivatives = _computed(call, orders=2 if curvature else 1, out=out)
     return (value, *derivatives)
 
 
-def numpy_loss(
-    logits: Any,
-    target: Any,
-    recipe: Recipe,
-    sample_weight: Any,
-    reduction: str,
-    normalizer: Any,
-    ignore_index: float | None,
-    class_axis: int,
-) -> Any:
-    """The value alone; arguments as in `loss`."""
-    return _computed(logits, target, recipe, sample_weight, reduction, normalizer, ignore_index, class_axis, orders=0)[
-        0
-    ]
+def numpy_loss(call: Call) -> Any:
+    """The value alone."""
+    return _computed(call, orders=0)[0]
 
 
 def newton_slopes(
@@ -131,67 +110,42 @@ def newton_slopes(
     array([0.4])
     """
     newton = (factor, per_gradient, floor)
-    _, (gradient, curvature) = _computed(
-        logits, target, recipe, sample_weight, "sum", None, None, -1, orders=2, newton=newton, region=region
-    )
+    call = Call(logits, target, recipe, sample_weight, "sum")
+    _, (gradient, curvature) = _computed(call, orders=2, newton=newton, region=region)
     return gradient, curvature
 
 
 def _computed(
-    logits: Any,
-    target: Any,
-    recipe: Recipe,
-    sample_weight: Any,
-    reduction: str,
-    normalizer: Any,
-    ignore_index: float | None,
-    class_axis: int,
+    call: Call,
     *,
     orders: int,
     out: Any = None,
     newton: tuple[float, float, float] = AS_IT_IS,
     region: int = OWN_THREADS,
 ) -> tuple[Any, list[Any]]:
-    check_recipe(recipe)
-    given = (_at_most_double(logits), target, recipe, sample_weight, ignore_index, class_axis)
-    logits = given[0]
-    if not _in_plain_form(*given):
-        arguments = arguments_of(*given)
-        axis = class_axis if arguments.logits.ndim > 1 else -1
-        logits = np.moveaxis(arguments.logits, -1, axis) if arguments.logits.ndim else arguments.logits
-        target, sample_weight, ignore_index = _one_form(arguments, recipe, axis)
-    elif isinstance(recipe, SoftmaxRecipe):
-        warn_about_one_weight(recipe, logits.shape[class_axis])
-    logits, target, sample_weight = (_ordinary(array) for array in (logits, target, sample_weight))
+    """The value, and so many derivatives; `out` as in `loss_and_gradient`, the rest as in `newton_slopes`."""
+    check_recipe(call.recipe)
+    given = _at_most_double(call)
+    call = _as_the_kernel_takes(given)
+    logits = call.logits
     dtype = np.dtype(np.float64 if logits.dtype == np.float64 else np.float32)
     derivatives = [np.empty_like(logits, dtype, subok=False) for _ in range(orders)]
     if out is not None:
-        _check_out(out, given[0])
+        _check_out(out, given.logits)
         fits = out.dtype == dtype or (dtype == np.float32 and out.itemsize < 4)
-        apart = not any(isinstance(array, np.ndarray) and np.may_share_memory(out, array) for array in given[1:4:2])
+        others = (given.target, given.sample_weight)
+        apart = not any(isinstance(array, np.ndarray) and np.may_share_memory(out, array) for array in others)
         if orders == 1 and fits and apart and _is_ordinary(out):
             derivatives[0] = out
-    call = _softmax if isinstance(recipe, SoftmaxRecipe) else _sigmoid
-    value, odd = call(
-        logits,
-        target,
-        recipe,
-        sample_weight,
-        reduction,
-        float("nan") if normalizer is None else float(normalizer),
-        ignore_index,
-        class_axis,
-        derivatives,
-        newton,
-        region,
-    )
+    run = _softmax if isinstance(call.recipe, SoftmaxRecipe) else _sigmoid
+    value, odd = run(call, derivatives, newton, region)
     if odd:
-        arguments_of(*given)  # says what is wrong, and where
-        if out is not None and np.may_share_memory(out, given[0]):
+        _arguments(given)  # says what is wrong, and where
+        if out is not None and np.may_share_memory(out, given.logits):
             raise UserError("logits, target or sample_weight hold NaN or another value that has no loss")
         if dtype == np.float32:  # finite logits whose loss does not fit into single precision on the way
-            wide = (np.asarray(given[0]).astype(np.float64), *given[1:4])
-            again, found = _computed(*wide, reduction, normalizer, given[4], class_axis, orders=orders, newton=newton)
+            wide = given._replace(logits=np.asarray(given.logits).astype(np.float64))
+            again, found = _computed(wide, orders=orders, newton=newton)
             with np.errstate(over="ignore"):
                 value = np.asarray(again)
                 derivatives = [array.astype(dtype) for array in found]
@@ -201,20 +155,36 @@ def _computed(
     return value.astype(dtype)[()], derivatives
 
 
-def _at_most_double(logits: Any) -> Any:
+def _arguments(call: Call) -> Arguments:
+    """The arguments in their one form, after an error for what is wrong with them."""
+    return arguments_of(call.logits, call.target, call.recipe, call.sample_weight, call.ignore_index, call.class_axis)
+
+
+def _as_the_kernel_takes(call: Call) -> Call:
+    """The call, or the same loss of arrays in the shapes, dtypes and byte order that the kernel reads."""
+    if not _in_plain_form(call):
+        call = _in_one_form(call, _arguments(call))
+    elif isinstance(call.recipe, SoftmaxRecipe):
+        warn_about_one_weight(call.recipe, call.logits.shape[call.class_axis])
+    logits, target, weight = call.logits, call.target, call.sample_weight
+    if _is_ordinary(logits) and _is_ordinary(target) and (weight is None or _is_ordinary(weight)):
+        return call
+    return call._replace(logits=_ordinary(logits), target=_ordinary(target), sample_weight=_ordinary(weight))
+
+
+def _at_most_double(call: Call) -> Call:
     """Long doubles as doubles, which is all that a loss needs and a kernel takes."""
-    array = logits
+    array = logits = call.logits
     if isinstance(logits, list | tuple):
         with suppress(ValueError):  # a list that is no array is explained elsewhere
             array = np.asarray(logits)
     wide = isinstance(array, np.ndarray | np.generic) and array.dtype.kind == "f" and array.dtype.itemsize > 8
-    return array.astype(np.float64) if wide else logits
+    return call._replace(logits=array.astype(np.float64)) if wide else call
 
 
-def _in_plain_form(
-    logits: Any, target: Any, recipe: Recipe, sample_weight: Any, ignore_index: float | None, class_axis: int
-) -> bool:
+def _in_plain_form(call: Call) -> bool:
     """Whether the kernel can take the arguments as they are; what it finds wrong in them `arguments_of` can explain."""
+    logits, target, recipe, sample_weight, _, _, ignore_index, class_axis = call
     if type(logits) is not np.ndarray or type(target) is not np.ndarray or logits.dtype.name not in TYPES:
         return False
     softmax = isinstance(recipe, SoftmaxRecipe)
@@ -248,18 +218,20 @@ def _in_plain_form(
     )
 
 
-def _one_form(arguments: Arguments, recipe: Recipe, class_axis: int) -> tuple[Any, Any, Any]:
-    """Target, weight and ignored value for logits whose classes are back on their axis."""
-    target, keep, weight = arguments.target, arguments.keep, arguments.weight
+def _in_one_form(call: Call, arguments: Arguments) -> Call:
+    """The same loss of the arguments in their one form, but with the classes back on their axis."""
+    logits, target, keep, weight = arguments.logits, arguments.target, arguments.keep, arguments.weight
+    axis = call.class_axis if logits.ndim > 1 else -1
     ignored = None
     if keep is not None:
         target, ignored = np.where(keep, target, IGNORED), IGNORED
-    softmax = isinstance(recipe, SoftmaxRecipe)
+    if logits.ndim:
+        logits = np.moveaxis(logits, -1, axis)
     if not arguments.hard and target.ndim:
-        target = np.moveaxis(target, -1, class_axis)
-    if weight is not None and weight.ndim and not softmax:
-        weight = np.moveaxis(weight, -1, class_axis)
-    return target, weight, ignored
+        target = np.moveaxis(target, -1, axis)
+    if weight is not None and weight.ndim and not isinstance(call.recipe, SoftmaxRecipe):
+        weight = np.moveaxis(weight, -1, axis)
+    return call._replace(logits=logits, target=target, sample_weight=weight, ignore_index=ignored)
 
 
 def _check_out(out: Any, logits: Any) -> None:
@@ -303,19 +275,8 @@ def _steps(array: Any) -> tuple[int, ...]:
     return tuple(stride // array.itemsize for stride in array.strides)
 
 
-def _softmax(
-    logits: Any,
-    target: Any,
-    recipe: Recipe,
-    sample_weight: Any,
-    reduction: str,
-    normalizer: float,
-    ignore_index: Any,
-    class_axis: int,
-    derivatives: list[Any],
-    newton: tuple[float, float, float],
-    region: int,
-) -> tuple[Any, int]:
+def _softmax(call: Call, derivatives: list[Any], newton: tuple[float, float, float], region: int) -> tuple[Any, int]:
+    logits, target, recipe, sample_weight, reduction, normalizer, ignore_index, class_axis = call
     hard = target.ndim < logits.ndim
     rows = np.delete(logits.shape, class_axis).tolist()
     if logits.size == 0:
@@ -332,7 +293,7 @@ def _softmax(
     gradient, along = written[0] if written else (None, where)
     second = written[1][0] if len(written) > 1 else None
     each = np.empty(rows if reduction == "none" else ())
-    call = compiled(recipe, where.classes).call(
+    kernel = compiled(recipe, where.classes).call(
         where.outer,
         where.inner,
         *where.strides,
@@ -344,7 +305,8 @@ def _softmax(
         ),
     )
     addresses = map(_address, (logits, target, sample_weight, gradient, second, each))
-    odd = call(*addresses, normalizer, threads_here(), region)[2]
+    by = float("nan") if normalizer is None else float(normalizer)
+    odd = kernel(*addresses, by, threads_here(), region)[2]
     for array, (buffer, _) in zip(derivatives, written, strict=True):
         if buffer is not array:
             array[...] = buffer
@@ -360,19 +322,8 @@ def _evenly_spaced(array: Any, class_axis: int, like: Any = None) -> tuple[Any, 
     return array, found
 
 
-def _sigmoid(
-    logits: Any,
-    target: Any,
-    recipe: Recipe,
-    sample_weight: Any,
-    reduction: str,
-    normalizer: float,
-    ignore_index: Any,
-    class_axis: int,
-    derivatives: list[Any],
-    newton: tuple[float, float, float],
-    region: int,
-) -> tuple[Any, int]:
+def _sigmoid(call: Call, derivatives: list[Any], newton: tuple[float, float, float], region: int) -> tuple[Any, int]:
+    logits, target, recipe, sample_weight, reduction, normalizer, ignore_index, class_axis = call
     each = np.empty(logits.shape if reduction == "none" else ())
     if logits.size == 0:
         return np.zeros_like(each), 0
@@ -386,7 +337,7 @@ def _sigmoid(
         sample_weight = np.ascontiguousarray(sample_weight)
     written = [array if array.flags.c_contiguous else np.empty(array.shape, array.dtype) for array in derivatives]
     gradient, second = [*written, None, None][:2]
-    call = compiled(recipe, recipe.classes or 1).call(
+    kernel = compiled(recipe, recipe.classes or 1).call(
         logits.size,
         run,
         *types_and_options(
@@ -394,7 +345,8 @@ def _sigmoid(
         ),
     )
     addresses = map(_address, (logits, target, sample_weight, gradient, second, each))
-    odd = call(*addresses, normalizer, threads_here(), region)[2]
+    by = float("nan") if normalizer is None else float(normalizer)
+    odd = kernel(*addresses, by, threads_here(), region)[2]
     for array, buffer in zip(derivatives, written, strict=True):
         if buffer is not array:
             array[...] = buffer

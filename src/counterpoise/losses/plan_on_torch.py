@@ -19,6 +19,10 @@ _FLOATING = (torch.float32, torch.float64, torch.bfloat16, torch.float16)
 _SMALL = (torch.uint8, torch.int8, torch.int16)
 _TENSORS = (torch.Tensor, torch.nn.Parameter)
 
+Tensors = tuple[torch.Tensor, torch.Tensor, torch.Tensor | None]
+"""Logits, target and sample weight."""
+Options = tuple[Recipe, str, Any, int, bool]
+"""Recipe, reduction, ignored target, class axis, and whether the gradient takes the place of the logits."""
 
 REGION = region_of(torch._C.__file__)
 """PyTorch's own OpenMP threads."""
@@ -60,7 +64,7 @@ class Plan:
 
 
 @dataclass(slots=True, eq=False)
-class Call:
+class KernelCall:
     """One loss: what it is given, and what the kernel found."""
 
     plan: Plan
@@ -146,7 +150,7 @@ def plan_of(
     if not _can_ignore(recipe, target, ignore_index):
         return None
     make = _softmax_plan if facts_of(recipe).softmax else _sigmoid_plan
-    plan = make(logits, target, sample_weight, recipe, reduction, ignore_index, class_axis, overwrite)
+    plan = make((logits, target, sample_weight), (recipe, reduction, ignore_index, class_axis, overwrite))
     if len(_plans) >= _MOST_PLANS:
         _plans.clear()
     _plans[key] = plan  # which holds the recipe, so that no other one gets its id
@@ -286,16 +290,9 @@ def _overwritten(logits: torch.Tensor) -> torch.Tensor:
     return place
 
 
-def _softmax_plan(
-    logits: torch.Tensor,
-    target: torch.Tensor,
-    sample_weight: torch.Tensor | None,
-    recipe: Recipe,
-    reduction: str,
-    ignore_index: Any,
-    class_axis: int,
-    overwrite: bool,
-) -> Plan:
+def _softmax_plan(tensors: Tensors, options: Options) -> Plan:
+    logits, target, _ = tensors
+    class_axis, overwrite = options[3:]
     shape, axis = logits.shape, class_axis % logits.ndim
     plain = _required(layout(shape, torch.empty(shape, device="meta").stride(), axis))
     # a gradient of its own has the logits' strides only where they leave no gaps
@@ -309,31 +306,24 @@ def _softmax_plan(
         copies_target = own is None or (own.outer, own.inner) != (where.outer, where.inner)
         spread = plain if copies_target or own is None else own
     return _plan(
-        (recipe, reduction, ignore_index, class_axis, overwrite),
+        options,
         (found is None, copies_target),
-        (logits, target, sample_weight),
+        tensors,
         shape[:axis] + shape[axis + 1 :],
         shape[axis],
         (where.outer, where.inner, *where.strides, hard, *spread.strides, *where.strides),
     )
 
 
-def _sigmoid_plan(
-    logits: torch.Tensor,
-    target: torch.Tensor,
-    sample_weight: torch.Tensor | None,
-    recipe: Recipe,
-    reduction: str,
-    ignore_index: Any,
-    class_axis: int,
-    overwrite: bool,
-) -> Plan:
+def _sigmoid_plan(tensors: Tensors, options: Options) -> Plan:
+    logits, target, _ = tensors
+    recipe, class_axis = options[0], options[3]
     shape, labels = logits.shape, facts_of(recipe).classes
     run = 1 if labels is None or len(shape) == 1 else prod(shape[class_axis % len(shape) + 1 :])
     return _plan(
-        (recipe, reduction, ignore_index, class_axis, overwrite),
+        options,
         (not logits.is_contiguous(), not target.is_contiguous()),
-        (logits, target, sample_weight),
+        tensors,
         shape,
         labels or 1,
         (logits.numel(), run),
@@ -341,9 +331,9 @@ def _sigmoid_plan(
 
 
 def _plan(
-    options: tuple[Recipe, str, Any, int, bool],
+    options: Options,
     copies: tuple[bool, bool],
-    tensors: tuple[torch.Tensor, torch.Tensor, torch.Tensor | None],
+    tensors: Tensors,
     rows: Any,
     classes: int,
     places: tuple[Any, ...],

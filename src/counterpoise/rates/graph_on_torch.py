@@ -36,7 +36,7 @@ def rate_on_torch(
         The rate's own parameters.
     """
     if torch.compiler.is_compiling() and not is_array(given[-1]):
-        return _call_node(name, logits, target, sample_weight, *given, list(own), list(own.values()))
+        return _call_node(name, logits, target, sample_weight, list(given), list(own), list(own.values()))
     return outside_graph(rate, logits, target, sample_weight, given, own)
 
 
@@ -46,15 +46,12 @@ def _call_node(
     logits: torch.Tensor,
     target: torch.Tensor,
     sample_weight: torch.Tensor | None,
-    average: Any,
-    class_axis: Any,
-    ignore_index: Any,
-    multilabel: bool,
-    class_weight: Any,
-    *own: Any,
+    given: list[Any],
+    names: list[str],
+    values: list[Any],
 ) -> Any:
-    """The loss of a rate of a batch; `own` are the names and the values of the rate's parameters."""
-    names, values = own
+    """The loss of a rate of a batch; `given` as in `rate_on_torch`, then names and values of the rate's parameters."""
+    average, class_axis, ignore_index, multilabel, class_weight = given
     return RateSettings(
         rate=name,
         average=fixed(average),

@@ -179,7 +179,7 @@ def test_broken_files(name, content, message, tmp_path, capsys):
             "character 1: unknown goal 'recal'; did you mean 'recall'?",
         ),
         (["--goal", "recall where precision >= 2"], "precision lies between 0 and 1"),
-        (["--positive", "ugly"], "target 'y' never is 'ugly'; its values: bad, good"),
+        (["--positive", "ugly"], "target 'y' is never 'ugly'; its values: bad, good"),
         (["--seed", "-1"], "seed is -1"),
         (["--seed", "x"], "for '--seed'"),
         (["--nonsense"], "--nonsense"),

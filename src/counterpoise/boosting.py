@@ -339,7 +339,7 @@ class RecipeObjective:
         Parameters
         ----------
         label, weight
-            Of the training rows, as in `initial_logits`.
+            Labels and weights of the training rows, as in `initial_logits`.
         rows
             How many rows to give it for; default as many as there are labels. For a validation set, its length.
 

@@ -135,7 +135,7 @@ class Objective(RecipeObjective):
         target
             The class.
         weight
-            Of the row.
+            Weight of the row.
 
         Raises
         ------

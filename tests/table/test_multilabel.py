@@ -83,7 +83,7 @@ def directory(path, tmp_path_factory):
 
 def test_each_label_is_learned_but_the_one_of_two_rows(result, frame):
     assert result.model.labels == ("y_tall", "y_bent", ODD)
-    assert result.not_learned == {"y_few": "2 rows have it, and at least 4 must"}
+    assert result.not_learned == {"y_few": "2 rows have it; at least 4 are needed"}
     probability = result.predict_proba(frame)
     assert probability.shape == (400, 3)
     assert ((probability > 0) & (probability < 1)).all()
@@ -143,7 +143,7 @@ def test_the_directory(directory, frame, tmp_path):
     facts = json.loads((directory / "decision.json").read_text())
     assert facts["kind"] == "multilabel"
     assert list(facts["columns"]) == ["size", "wind", "kind"]
-    assert facts["not_learned"] == {"y_few": "2 rows have it, and at least 4 must"}
+    assert facts["not_learned"] == {"y_few": "2 rows have it; at least 4 are needed"}
     assert list(facts["labels"]) == ["y_tall", "y_bent", ODD]
     folders = {one["folder"] for one in facts["labels"].values()}
     assert {place.name for place in directory.iterdir()} == folders | {"decision.json", "report.html", "model_card.md"}
@@ -168,7 +168,7 @@ def test_the_directory(directory, frame, tmp_path):
 def test_the_page_and_the_card_say_what_was_not_learned(directory):
     page, card = (directory / "report.html").read_text(), (directory / "model_card.md").read_text()
     for text in (page, card):
-        assert "2 rows have it, and at least 4 must" in text
+        assert "2 rows have it; at least 4 are needed" in text
         assert "<script>alert" not in text
     assert "Learned 3 of 4 labels" in page
     assert page.count('<section id="') == page.count('<li><a href="#') >= 5
@@ -287,7 +287,7 @@ def test_one_label_is_exported_by_its_name(directory, frame, path, tmp_path, cap
 def test_the_terminal_says_what_was_not_learned(path, tmp_path, capsys):
     assert main(words(path, tmp_path / "out", "--slice", "kind")) == 0
     shown = capsys.readouterr().out
-    assert "left out  not learned: y_few (2 rows have it, and at least 4 must)" in shown
+    assert "left out  not learned: y_few (2 rows have it; at least 4 are needed)" in shown
     assert "macro average precision" in shown
     assert "Rates by kind" in (tmp_path / "out" / "report.html").read_text()
 

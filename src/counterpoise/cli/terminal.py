@@ -21,7 +21,7 @@ class TerminatedError(KeyboardInterrupt):
     Parameters
     ----------
     number
-        Of the signal.
+        Number of the signal.
     """
 
     def __init__(self, number: int) -> None:

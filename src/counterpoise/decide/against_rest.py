@@ -22,7 +22,7 @@ class AgainstRest(NamedTuple):
     target
         Whether each row is of the class, (N,).
     probability
-        Of the class, (N,).
+        Probability of the class in [0, 1], (N,).
     goal
         Without its name.
     place

@@ -65,7 +65,7 @@ def rows_needed(share: float, bound: float, confidence: float = 0.95) -> int | N
     bound
         What is to be shown, in [0, 1].
     confidence
-        Of the promise.
+        Confidence of the promise, at least 0.5 and below 1.
 
     Returns
     -------

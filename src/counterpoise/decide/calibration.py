@@ -164,7 +164,7 @@ def calibrate(
     sample_weight
         (N,), >= 0: how much each row counts. Whole numbers repeat their rows; others are scaled to mean 1.
     seed
-        Of the folds.
+        Seed of the folds.
 
     Returns
     -------
@@ -248,7 +248,7 @@ def _held_out(
 def _as_repetitions(
     truth: NDArray[np.int64], rows: Float64Array, weight: Float64Array
 ) -> tuple[NDArray[np.int64], Float64Array, Float64Array]:
-    """The rows in an order of their own, those of a whole weight so many times: a weight repeats, in the folds too.
+    """The rows in an order of their own, rows of integer weight w repeated w times, in the folds too.
 
     Probabilities that only rounding tells apart are made equal, for the order, and the steps of a curve, not to hang
     on it.

@@ -194,11 +194,11 @@ class ReliabilityBin:
     Parameters
     ----------
     rows, positives
-        How many.
+        Number of rows and of positives in the bin.
     said
-        Their mean probability.
+        Mean probability of the bin.
     found
-        Their share of positives, with its exact 95 % interval.
+        Share of positives in the bin, with its exact 95 % interval.
 
     Examples
     --------

@@ -53,7 +53,7 @@ class Measured:
     value, low, high
         The estimate and the ends.
     why
-        Where the estimate is one of the ends, why it is.
+        Reason why the estimate is an end of its interval, or "".
 
     Examples
     --------
@@ -197,13 +197,13 @@ def measure_binary(
     target
         Zeros and ones, (N,).
     probability
-        Of class 1, (N,).
+        Probability of class 1 in [0, 1], (N,).
     threshold
         Flag at least this.
     goal
         Its own measure is in the answer too, if it is not there by name.
     seed
-        Of the bootstrap.
+        Seed of the bootstrap.
 
     Examples
     --------
@@ -243,7 +243,7 @@ def rates_of(at: Confusion, goal: Goal, *, rows_per_count: float = 1.0, seed: in
     rows_per_count
         How many rows a count stands for, where it is a sum of weights; then the intervals are approximate.
     seed
-        Of the draws.
+        Seed of the draws.
 
     Examples
     --------
@@ -289,7 +289,7 @@ def measure_multiclass(
     goal
         Its own measure is in the answer too.
     seed
-        Of the bootstrap.
+        Seed of the bootstrap.
 
     Examples
     --------

@@ -47,11 +47,11 @@ class Limits:
     Parameters
     ----------
     least_found
-        How many positives must lie above the lower end.
+        Least number of positives above the lower end.
     last_upper
         The last place that the upper end may have.
     most_reviewed
-        How many rows may lie between the ends.
+        Largest number of rows between the ends.
     """
 
     least_found: float

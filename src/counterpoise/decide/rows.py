@@ -122,7 +122,7 @@ def check_probability(scores: NDArray[np.float64]) -> None:
 
 
 def real_numbers(name: str, values: ArrayLike) -> NDArray[np.float64]:
-    """Values as float64, or `UserError`: also of a tensor that has its gradient or a device; never of a masked value.
+    """Values as float64, or `UserError`: also of a tensor with a gradient or a device; masked values are refused.
 
     Examples
     --------

@@ -187,7 +187,7 @@ class Lagrangian:
         found, alarms
             Positives and negatives flagged, scalars or (T,).
         positives, negatives
-            How many there are.
+            Number of positives and of negatives.
         """
         prior, others = self.prior, 1 - self.prior
         r, f = found / (positives or 1.0), alarms / (negatives or 1.0)

@@ -103,9 +103,9 @@ def keep_best(
     kept
         What the last call gave; None after the first epoch.
     parameters
-        Of the model, any pytree.
+        Parameters of the model, any pytree.
     logits, target, sample_weight
-        Of held-out rows, as in `goal_loss`.
+        Held-out rows, as in `goal_loss`.
     goal, counts
         As in `goal_loss`.
 

@@ -57,11 +57,11 @@ class GoalLoss(torch.nn.Module):
     counts
         Training counts of the two classes, (negative, positive).
     robustness
-        What stands in for a decision once warm, from 0 (log loss) to 1 (1 - p). The nearer to 1, the less do those rows
-        count that the model cannot get right, and the more easily does it give up on rare positives.
+        Smooth substitute for a decision after the warm-up, from 0 (log loss) to 1 (1 - p). Near 1, rows that the model
+        cannot get right count less, and the model gives up on rare positives more easily.
     warm_up
-        For so many passes over the training data log loss stands in, while the classes' weights go from those of
-        cross-entropy to those of the goal; then what stands in changes over as many.
+        Number of passes over the training data with log loss, in which the classes' weights go from those of
+        cross-entropy to those of the goal; over as many more passes the substitute takes its place.
 
     Raises
     ------

@@ -182,7 +182,7 @@ def layout(shape: tuple[int, ...], strides: tuple[int, ...], class_axis: int) ->
     Parameters
     ----------
     shape, strides
-        Of the array, strides in elements.
+        Shape and strides of the array, strides in elements.
     class_axis
         The axis of the classes.
 

@@ -47,7 +47,7 @@ class Plan:
     rows, dtype
         Shape of values that are not, and their dtype.
     gradient_dtype
-        Of the gradient, if it is not that of the logits.
+        Dtype of the gradient, if it is not that of the logits.
     """
 
     recipe: Recipe

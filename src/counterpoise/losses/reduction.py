@@ -57,7 +57,7 @@ def denominator(
     size
         An array of the unreduced loss's shape.
     reduction, normalizer
-        As the user gave them.
+        Arguments of the user.
     """
     xp, dtype = arguments.xp, arguments.logits.dtype
     if reduction == "sum":

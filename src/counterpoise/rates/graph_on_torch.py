@@ -29,7 +29,7 @@ def rate_on_torch(
     rate, name
         The function that computes it, and what it is called.
     logits, target, sample_weight
-        Of the batch.
+        Logits, targets and weights of the batch.
     given
         Average, class axis, ignored index, multilabel and class weight.
     own

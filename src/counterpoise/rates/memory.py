@@ -34,7 +34,7 @@ def remembered(counts: Counts, memory: Memory | None = None, *, decay: float = 0
     Parameters
     ----------
     counts
-        Of the batch, from `soft_counts`.
+        Counts of the batch, from `soft_counts`.
     memory
         What the last call gave, or None before the first batch.
     decay

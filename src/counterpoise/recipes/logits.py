@@ -19,7 +19,7 @@ def checked_logits(logits: Any, recipe: Parameters, class_axis: int) -> tuple[Na
     recipe
         Whose per-class parameters must fit. A sigmoid recipe takes one-dimensional logits as rows without labels.
     class_axis
-        Where the classes are.
+        Axis of the classes.
 
     Raises
     ------
@@ -66,7 +66,7 @@ def refuse_bad_logits(xp: Namespace, z: Array, family: str, class_axis: int) -> 
     family
         "softmax", whose logits may be -inf, which masks a class, but not for all classes; or "sigmoid".
     class_axis
-        Where the user has the classes, for the message.
+        Axis of the classes in the user's array, for the message.
 
     Raises
     ------

@@ -57,7 +57,7 @@ class GoalClassifier(MetaEstimatorMixin, ClassifierMixin, BaseEstimator):  # typ
         of them macro_f1, balanced_accuracy, g_mean, mcc, or a goal of one class by name, "recall of fraud where
         precision of fraud >= 0.5"; for either a cost matrix, whose classes are those of y.
     confidence
-        Of the promise, at least 0.5 and below 1.
+        Confidence of the promise, at least 0.5 and below 1.
     cv
         Which rows the threshold is chosen on. A fraction: so many are set aside, by class, and what is promised is
         exact. "prefit": all rows given, which the fitted `estimator` must not have seen; exact too. A number of folds
@@ -70,7 +70,7 @@ class GoalClassifier(MetaEstimatorMixin, ClassifierMixin, BaseEstimator):  # typ
         The class that the goal means: default, of two, the one with fewer rows (whole sample weights repeat their
         rows), of equals `classes_[1]`. A cost matrix means all classes and takes none.
     random_state
-        Of the rows set aside.
+        Seed of the choice of the rows that are set aside.
 
     Attributes
     ----------

@@ -171,7 +171,7 @@ class Scores:
     places
         Class places (N,).
     weight
-        Of the rows (N,), or None.
+        Weights of the rows, (N,), or None.
     total
         What the sum of the loss is divided by.
     columns

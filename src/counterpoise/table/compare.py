@@ -111,7 +111,7 @@ class Comparison:
     rows, total
         Rows that were compared on, of so many.
     folds
-        How many.
+        Number of folds.
     lines
         By learner, plain cross-entropy first.
     left_out

@@ -121,7 +121,7 @@ def in_class_order(name: str, given: Any, classes: Sequence[Hashable] | None = N
     Parameters
     ----------
     name
-        Of the argument, for messages.
+        Name of the argument, for messages.
     given
         A mapping, a pandas Series (or a table of rows and columns by class), a `value_counts()` frame; or numbers in
         class order.

@@ -76,7 +76,7 @@ def audit_table(
     as_of
         The day of the table: what is dated later was not known then.
     seed
-        Of the split into three parts.
+        Seed of the split into three parts, 0 or more.
 
     Raises
     ------
@@ -131,7 +131,7 @@ def audit(
     target, time, group
         Names of columns.
     seed
-        Of the parts and folds that are made here.
+        Seed of the parts and folds that are made here.
     refused
         Why columns could not be read, in sentences.
     as_of

@@ -27,11 +27,11 @@ class Period:
     Parameters
     ----------
     first, last
-        Their earliest and latest time, as text.
+        Earliest and latest time of the rows, as text.
     rows
-        How many they are.
+        Number of rows.
     shares
-        Of each class, in [0, 1].
+        Share of each class, in [0, 1].
     """
 
     first: str
@@ -67,7 +67,7 @@ class Drift:
     since
         From here on rows are the later ones: about the last fifth.
     late
-        How many they are.
+        Number of late rows.
     periods
         Up to ten, of about equal size, in order.
     class_moved

@@ -161,7 +161,7 @@ class Groups:
     group
         The column.
     groups
-        How many there are.
+        Number of groups.
     largest
         Rows of the largest.
     across

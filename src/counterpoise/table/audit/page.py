@@ -33,7 +33,7 @@ def screen(audit: Audit, width: int = 100) -> str:
     audit
         What was found.
     width
-        Of the terminal; long sentences are broken there.
+        Width of the terminal in characters; longer sentences are wrapped.
     """
     lines = [
         f"{printable(audit.table)}: {audit.rows:,} rows, {audit.columns} columns; target {audit.target!r}, "

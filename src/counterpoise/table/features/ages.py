@@ -72,7 +72,7 @@ def learn_dates(
     rows
         The training rows.
     targets
-        Of the training rows: columns of classes.
+        Columns of classes of the training rows.
     time
         The column of the row's own time, if one is.
     as_of

@@ -40,7 +40,7 @@ class Problem:
     Parameters
     ----------
     row
-        Of the block, from 0.
+        Row of the block, from 0.
     column
         Its name.
     reason

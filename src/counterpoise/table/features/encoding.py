@@ -55,7 +55,7 @@ class Encoding:
     values
         Place and code of each value of a category that has a column (E, 2).
     names
-        Of each encoded column (A + B + E).
+        Name of each encoded column (A + B + E).
 
     Examples
     --------

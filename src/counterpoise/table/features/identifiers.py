@@ -65,7 +65,7 @@ def find_identifier(column: pl.Series, tells: Callable[[], bool] = lambda: False
     Parameters
     ----------
     column
-        Of any type.
+        Column of any type.
     tells
         Whether the column alone tells a class, as `tells_classes` finds out: then whole numbers are measurements after
         all, unless they count the rows. Asked only in case of doubt.
@@ -168,7 +168,7 @@ def tells_classes(column: pl.Series, codes: NDArray[np.int64]) -> bool:
     Parameters
     ----------
     column
-        Of any type.
+        Column of any type.
     codes
         Places of the classes, (N,).
 

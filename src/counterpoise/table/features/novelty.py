@@ -30,7 +30,7 @@ class Categories:
     Parameters
     ----------
     schema
-        Of the model.
+        Schema of the model.
     importance
         Of columns that training looked at: `drop` and `error`, as `importance_of` gives.
     unknown

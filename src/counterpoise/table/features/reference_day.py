@@ -42,7 +42,7 @@ class Reference:
     own
         Whether ages count to the row's own date in that column instead.
     day
-        Of the training table, as 2024-01-31; "" where `own`.
+        Day of the training table, as 2024-01-31; "" where `own`.
     ahead
         How many days the reference day lay after the newest date of the column in training: 0 but where it was given.
     short
@@ -146,7 +146,7 @@ def newest_of(days: Days, rows: Days) -> int:
     days
         Sorted, each once.
     rows
-        How many rows have each.
+        Number of rows that have each day.
 
     Examples
     --------

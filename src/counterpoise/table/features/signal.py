@@ -67,7 +67,7 @@ def cells_of(column: pl.Series, rare: NDArray[np.bool_] | None = None, *, classe
     Parameters
     ----------
     column
-        Of any type.
+        Column of any type.
     rare
         (N,), rows of a rare class: its own quantiles become borders too, so that its rows are not lost in one
         wide interval.
@@ -149,7 +149,7 @@ def signal(cells: Cells, codes: NDArray[np.int64], fold: NDArray[np.int64], clas
     fold
         (N,), in [0, FOLDS).
     classes
-        How many there are.
+        Number of classes, at least 2.
 
     Examples
     --------

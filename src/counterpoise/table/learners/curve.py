@@ -31,7 +31,7 @@ class Curve:
     held_out
         The rows to follow, or None.
     patience
-        So many steps without a better one are long.
+        Number of steps without a better one after which learning stops.
 
     Examples
     --------

@@ -60,9 +60,9 @@ class Forest:
     Parameters
     ----------
     features
-        How many columns a row has.
+        Number of columns of a row.
     outputs
-        How many sums; trees take turns.
+        Number of sums; trees take turns.
     trees
         The nodes and the leaves of each, from left to right. A row that goes right at a node can never reach the
         leaves left of it, and of those that remain it has the first; so every node leaves the last one.

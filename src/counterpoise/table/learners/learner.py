@@ -62,7 +62,7 @@ class Job:
     counts
         Rows of each class that the recipe and the start are made of.
     settings
-        Of the learner.
+        Settings of the learner.
     rounds
         How many steps (trees, epochs, places on a path of penalties) to take; None: as many as are ever worth their
         time, until the loss on `held_out` has long stopped improving.
@@ -124,9 +124,9 @@ class Learner:
     Parameters
     ----------
     name
-        As `--learner` takes it.
+        Name that `--learner` takes.
     title
-        As people write it.
+        Name for a reader.
     packages
         What must be importable to fit it.
     files

@@ -102,15 +102,15 @@ class Grown:
     Parameters
     ----------
     features
-        How many columns a row has.
+        Number of columns of a row.
     outputs
-        How many sums; trees take turns.
+        Number of sums; trees take turns.
     names
-        Of the columns, as the file calls them.
+        Names of the columns in the file.
     text
         What LightGBM may read: all that was checked, and nothing else.
     leaves
-        How many leaves each tree has (T,); it has a node less.
+        Number of leaves of each tree (T,); it has one node less.
     feature, kind, threshold, left, right
         Of each node, those of the first tree first.
     leaf

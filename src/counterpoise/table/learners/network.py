@@ -53,7 +53,7 @@ class Network:
     Parameters
     ----------
     encoding
-        Of the feature matrix.
+        Encoding of the feature matrix.
     steps
         The layers after each step; of a fit to a given number of steps, those after the last one alone.
 

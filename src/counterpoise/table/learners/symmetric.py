@@ -35,7 +35,7 @@ class Symmetric:
     Parameters
     ----------
     depth
-        How many levels each tree has (T,), at most 6.
+        Number of levels of each tree (T,), at most 6.
     column
         Of each level, those of the first tree first: the place of its feature (S,).
     border
@@ -52,7 +52,7 @@ class Symmetric:
     start
         What each output begins with (outputs,).
     features
-        How many columns a row has.
+        Number of columns of a row.
 
     Examples
     --------
@@ -218,7 +218,7 @@ def of_catboost(model: Any, facts: Mapping[str, Any], schema: Schema, passed: Se
     facts
         What CatBoost writes of it as JSON.
     schema
-        Of its features.
+        Schema of its features.
     passed
         For each categorical feature, in order: the leaf (R, T) of rows that differ in it alone: what is missing, then
         each of its codes.

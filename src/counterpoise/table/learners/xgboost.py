@@ -62,7 +62,7 @@ class Trees:
     booster
         XGBoost's.
     schema
-        Of the feature matrix.
+        Schema of the feature matrix.
     """
 
     booster: Any

@@ -96,7 +96,7 @@ def checked(data: bytes, schema: Schema, outputs: int, where: str) -> bytes:
     data
         The file.
     schema, outputs
-        Of the features and the classes that it must be for.
+        Features and number of outputs that it must fit.
     where
         Its name, for messages.
 

@@ -72,9 +72,9 @@ def whole_directory(facts: Mapping[str, Any], files: Mapping[str, bytes], page: 
     Parameters
     ----------
     facts
-        Of decision.json, but for the fingerprints of the files.
+        Content of decision.json without the checksums of the files.
     files
-        Of the model.
+        Files of the model.
     page, card
         What people read.
     """

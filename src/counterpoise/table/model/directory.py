@@ -34,7 +34,7 @@ class Held:
     Parameters
     ----------
     path
-        Where it is.
+        Path of the directory.
     facts
         All of decision.json.
     files

@@ -35,7 +35,7 @@ def class_histograms(
     codes
         (N,), their classes.
     classes
-        How many there are.
+        Number of classes.
     categorical
         Places of features that are codes: each frequent one is a part of its own.
 
@@ -162,7 +162,7 @@ class ClassMix:
         Parameters
         ----------
         shares, prior
-            Of the classes in the new rows, and in training, (C,).
+            Class shares of the new rows and of the training rows, (C,).
         independent
             The share of rows that tell something new: copies of others do not.
         """

@@ -25,7 +25,7 @@ class Remarks:
     Parameters
     ----------
     schema, facts, classes
-        Of the model.
+        Schema, facts and classes of the model.
     shares
         Whether class shares are looked at: only of one target, whose rows counted alike in training.
     unknown

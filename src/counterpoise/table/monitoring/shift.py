@@ -177,7 +177,7 @@ class Scores:
     Parameters
     ----------
     classes
-        Their number; at most 1,000,000 numbers are kept in all.
+        Number of classes; at most 1,000,000 numbers are kept in all.
 
     Examples
     --------
@@ -233,7 +233,7 @@ class Scores:
         prior
             Class shares of the training (C,).
         trained
-            How many rows these shares are of.
+            Number of rows behind these shares.
         independent
             The share of rows that tell something new: copies of others do not.
         """

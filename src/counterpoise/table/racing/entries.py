@@ -79,7 +79,7 @@ class Entry:
     untuned
         The same without tuning: flag at 0.5, or the most probable class.
     log_loss
-        Of the out-of-fold posteriors.
+        Log loss of the out-of-fold posteriors.
     average_precision
         The same; None with more than two classes.
     """
@@ -122,7 +122,7 @@ class Verdict:
     sentence
         For the reader.
     health
-        What is said of LightGBM's defaults; None where LightGBM took no part.
+        Whether LightGBM's defaults broke down; None where LightGBM took no part.
     left_out
         Contestants that the budget had no time for.
     """
@@ -149,7 +149,7 @@ class Race:
     rows, fold
         The raced rows and the fold of each.
     counts
-        Of the whole training part.
+        Class counts of the whole training part.
     schema
         Names and kinds of the features.
     goal

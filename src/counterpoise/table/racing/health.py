@@ -41,7 +41,7 @@ def probe(train: Rows, held_out: Rows, classes: int, schema: Schema, steadied: f
     train, held_out
         Rows to learn from and to be judged on.
     classes
-        How many there are.
+        Number of classes.
     schema
         Names and kinds of the features.
     steadied

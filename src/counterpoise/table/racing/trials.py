@@ -76,7 +76,7 @@ class Unfinished(Trials):
     Parameters
     ----------
     out
-        Where the result will be.
+        Directory of the result.
     asked
         All that decides what the trials are, as plain data: a run resumes only one that was asked the same.
     resume

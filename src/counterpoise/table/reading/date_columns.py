@@ -157,7 +157,7 @@ def as_learned(cells: pl.Series, *, timed: bool, form: str = "", zone: str = "")
     Parameters
     ----------
     cells
-        Of any type.
+        Cells of any type.
     timed
         Whether the model learned times; else it learned days.
     form

@@ -34,7 +34,7 @@ class Dialect:
     separator
         What lies between two cells.
     used
-        How many characters come before the first row.
+        Number of characters before the first row.
     line
         The number of the line on which the first row begins.
     """
@@ -53,7 +53,7 @@ def dialect_of(text: str, name: str, path: Path, *, whole: bool) -> Dialect:
     text
         The beginning of the file.
     name
-        Of the file without its compression.
+        Name of the file without its compression.
     path
         For messages.
     whole

@@ -101,7 +101,7 @@ def ignored_columns(columns: Sequence[str], ignore: Sequence[str], path: Path) -
     ignore
         Names and patterns.
     path
-        Of the table, for messages.
+        Path of the table, for messages.
 
     Raises
     ------

@@ -107,7 +107,7 @@ def read_figures(text: pl.Series, how: Figures = PLAIN) -> pl.Series:
     text
         Cells without blanks around them (N,).
     how
-        Of the column.
+        Marks of the numbers in the column.
 
     Examples
     --------

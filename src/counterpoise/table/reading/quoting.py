@@ -28,11 +28,11 @@ class Rows:
     Parameters
     ----------
     cells
-        Of each row; a line of blanks has none.
+        Cells of each row; a line of blanks has none.
     lines
         The line that each begins on, from 0.
     used
-        How many characters they take up.
+        Number of characters of the rows.
     """
 
     cells: list[list[str]]
@@ -141,7 +141,7 @@ def split(text: str, separator: str, *, whole: bool, most: int | None = None) ->
     whole
         Whether nothing follows; else a row that is not at its end is left.
     most
-        So many rows at most; None for all.
+        Largest number of rows to split; None for all.
 
     Raises
     ------

@@ -35,7 +35,7 @@ class Table:
     frame
         Its columns, typed.
     path
-        Where it came from, for messages.
+        Path of the table, for messages.
     typed
         Whether the file says the types itself (Parquet), so that they are trusted.
     forms

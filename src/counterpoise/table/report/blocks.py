@@ -155,9 +155,9 @@ class Panel:
     positive, negative
         The classes.
     threshold
-        As text.
+        Threshold as text.
     stops, chosen
-        How many places the slider has, and the model's.
+        Number of places of the slider, and the place of the model's threshold.
     tiles
         The numbers.
     confusion
@@ -165,7 +165,7 @@ class Panel:
     kept
         The bounds.
     costs
-        Of a missed positive and of a false alert, as text.
+        Costs of a missed positive and of a false alert, as text.
     data
         For the script: `stops.slider_data`.
     """
@@ -191,7 +191,7 @@ class Section:
     title
         Its heading.
     anchor
-        Where links lead.
+        Target of links.
     blocks
         What it holds.
     """

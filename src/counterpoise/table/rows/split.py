@@ -218,7 +218,7 @@ def folds_of(
     codes
         Class places, (N,).
     folds
-        How many, >= 2.
+        Number of folds, at least 2.
     seed
         Same seed, same folds.
     time

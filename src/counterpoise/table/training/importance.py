@@ -61,7 +61,7 @@ def importance_of(
     goal
         Says whether the measure is ROC AUC.
     seed
-        Of the shuffles and the rows.
+        Seed of the shuffles and of the choice of rows.
     most_rows
         Of more rows so many are drawn, equally many of each class as far as they reach, and weighted back.
     most_columns, shuffles

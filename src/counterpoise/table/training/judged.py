@@ -26,7 +26,7 @@ class Judged:
     met, reason
         Whether the goal's constraints hold on the calibration rows, and one sentence.
     target, probability
-        Of the test rows.
+        Classes and probabilities of the test rows.
     naive
         What the logits alone would say of these, as if the loss were plain cross-entropy.
     metrics

@@ -25,7 +25,7 @@ def drawn_measures(
     Parameters
     ----------
     rows
-        How many test rows there are.
+        Number of test rows.
     tested
         Of each label: places of the rows where it is known, whether they have it, the probability that they do, and
         the threshold.
@@ -65,7 +65,7 @@ def macro(measured: Sequence[Measured], draws: NDArray[np.float64]) -> Measured:
     Parameters
     ----------
     measured
-        Of each label.
+        Measures of each label.
     draws
         (R, L), from `drawn_measures`: how they vary together.
 

@@ -31,7 +31,7 @@ class Outcome:
     table
         Where the rows came from.
     out
-        Where the results are, or None where they were not written.
+        Directory of the results, or None if they were not written.
     asked
         What was asked.
     labels, counts
@@ -53,13 +53,13 @@ class Outcome:
     command
         What repeats all this.
     versions
-        Of the software.
+        Versions of the software.
     importance
         How much worse the test rows are ranked without each column.
     slices
         The rates of groups of test rows.
     audit
-        Of the table.
+        Audit of the table.
     facts
         All of decision.json, but for the fingerprints of the files.
     """
@@ -132,7 +132,7 @@ class Outcomes:
     table
         Where the rows came from.
     out
-        Where the results are, or None where they were not written.
+        Directory of the results, or None if they were not written.
     asked
         What was asked.
     labels
@@ -144,9 +144,9 @@ class Outcomes:
     schema
         The columns used and dropped.
     trainings
-        Of each label that was learned, by name.
+        Outcome of each label that was learned, by name.
     not_learned
-        Of each other label the reason.
+        Reason for each other label.
     metrics
         Means over the learned labels, on the test rows.
     notes
@@ -154,7 +154,7 @@ class Outcomes:
     command
         What repeats all this.
     versions
-        Of the software.
+        Versions of the software.
     facts
         All of decision.json, but for the fingerprints of the files.
     """

@@ -83,11 +83,11 @@ def pace_of(budget: float, labels: int, rows: int, features: int, learners: int)
     budget
         Seconds, about.
     labels
-        How many.
+        Number of labels.
     rows
-        Of the label that is known most often.
+        Number of training rows of the label that is known most often.
     features, learners
-        How many.
+        Number of features and of learners.
 
     Examples
     --------

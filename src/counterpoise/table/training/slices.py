@@ -35,7 +35,7 @@ class Rate:
     name
         Such as "recall", or "recall of oak".
     part, whole
-        How many of how many rows.
+        Number of rows that the rate counts, and of all rows that it could count.
     worse
         Whether it is worse than over all rows by more than chance.
     """
@@ -66,7 +66,7 @@ class Group:
     name
         The value, a range of numbers, "(missing)", or "other (3 groups)".
     rows
-        How many.
+        Number of rows.
     rates
         In the same order in every group; empty groups of a rate have a whole of 0.
     """

@@ -38,7 +38,7 @@ class Reply:
     Parameters
     ----------
     status
-        Of HTTP.
+        Status code of HTTP.
     body
         Its bytes.
     kind

@@ -65,9 +65,9 @@ def request_of(body: bytes | bytearray, most_rows: int) -> tuple[list[Any], date
     Parameters
     ----------
     body
-        Of the request.
+        Body of the request.
     most_rows
-        So many may be sent at a time.
+        Largest number of rows in one request.
 
     Raises
     ------
@@ -107,7 +107,7 @@ def table_of_rows(rows: list[Any], schema: Schema) -> Table:
     Parameters
     ----------
     rows
-        Of `request_of`.
+        Rows that `request_of` returned.
     schema
         Of the model; every row must have each of its columns, if only as null.
 

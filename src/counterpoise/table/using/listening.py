@@ -36,7 +36,7 @@ def run(service: Service, host: str, port: int, ready: Callable[[str], None]) ->
     service
         The application.
     host, port
-        Where to listen; port 0 is any free one.
+        Address to listen on; port 0 is any free one.
     ready
         Called with the address once it listens.
 

@@ -44,11 +44,11 @@ class Prediction:
     rows
         Its rows.
     decided
-        How many rows went to each class, or have each label.
+        Number of rows decided as each class, or that have each label.
     ignored
         Columns of the table that the model does not use.
     unscored
-        How many rows could not be scored.
+        Number of rows that could not be scored.
     problems
         The file that says why, or None if all could.
     prior
@@ -160,7 +160,7 @@ class Scoring:
     model
         What scores.
     path
-        Of the table, for messages.
+        Path of the table, for messages.
     shares
         What the probabilities are adjusted to (C,), or None.
     day

@@ -30,7 +30,7 @@ class Repair:
     columns
         The columns of probabilities that were repaired.
     before, after
-        Their means.
+        Means before and after the repair.
     to
         The class shares that the probabilities were moved to, if they were.
     """

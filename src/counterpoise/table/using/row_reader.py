@@ -39,7 +39,7 @@ class RowReader:
     Parameters
     ----------
     schema
-        Of the model.
+        Schema of the model.
 
     Examples
     --------
@@ -72,7 +72,7 @@ class RowReader:
         Parameters
         ----------
         rows
-            Of a request.
+            Rows of a request.
         day
             What the ages of dates count to.
 

@@ -90,7 +90,7 @@ def answer(
     model
         What answers.
     body
-        Of the request.
+        Body of the request.
     most_rows, unknown
         As in `application`.
     reader
@@ -157,7 +157,7 @@ def serve(
     directory
         What `counterpoise train` wrote.
     host, port
-        Where to listen; port 0 is any free one.
+        Address to listen on; port 0 is any free one.
     unknown
         As in `application`.
     ready

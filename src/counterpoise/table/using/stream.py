@@ -29,7 +29,7 @@ class Block:
     Parameters
     ----------
     first
-        How many rows of the table come before.
+        Number of rows of the table before this block.
     table
         The rows.
     problems

@@ -16,9 +16,9 @@ def day_of_file(path: Path, schema: Schema, as_of: Any = None) -> date | None:
     Parameters
     ----------
     path
-        Of the table.
+        Path of the table.
     schema
-        Of the model.
+        Schema of the model.
     as_of
         The day that somebody gave; None: as told by the newest date, with a warning where there are few.
 

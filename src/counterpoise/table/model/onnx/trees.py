@@ -20,7 +20,7 @@ class Ensemble:
     Parameters
     ----------
     targets
-        How many sums there are.
+        Number of sums.
     """
 
     targets: int

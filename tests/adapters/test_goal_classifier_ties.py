@@ -67,7 +67,7 @@ def test_copies_weights_and_rows_in_another_order(goal, calibration):
         of_copies = fitted(features[copies], label[copies], group[copies], goal, calibration)
         of_copies_back = fitted(*(part[copies[::-1]] for part in (features, label, group)), goal, calibration)
         pairs = [(of_weights, of_order), (of_copies, of_copies_back)]
-        if not cp.goals.goals.goal(goal).constraints:  # these are tested exactly: as rows, which weights are not
+        if not cp.goal(goal).constraints:  # these are tested exactly: as rows, which weights are not
             pairs.append((of_weights, of_copies))
         for one, other in pairs:
             assert one.positive_ == other.positive_

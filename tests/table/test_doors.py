@@ -237,7 +237,7 @@ CELLS = [
 ]
 
 
-@pytest.mark.filterwarnings("ignore:.*are no category:UserWarning")
+@pytest.mark.filterwarnings("ignore:.*are unknown to the model:UserWarning")
 @pytest.mark.parametrize("door", DOORS)
 def test_a_cell_means_the_same_at_every_door(door, model, tmp_path):
     found = DOORS[door](model, [PLAIN | {column: cell} for column, cell, _ in CELLS], tmp_path)
@@ -282,7 +282,7 @@ TYPED = [
 ]
 
 
-@pytest.mark.filterwarnings("ignore:.*are no category:UserWarning")
+@pytest.mark.filterwarnings("ignore:.*are unknown to the model:UserWarning")
 @pytest.mark.parametrize(
     "door, column, cell, twin",
     [(door, *one) for one in TYPED for door in ("polars", "pandas", "parquet")]

@@ -217,7 +217,7 @@ def test_predict_in_blocks_leaves_rows_empty_and_tells_drift(directory, frame, t
     cells = (frame["size"] + 5).cast(pl.String).to_list()
     cells[7], cells[200] = "tall", "inf"
     frame.with_columns(pl.Series("size", cells)).write_csv(tmp_path / "t.csv")
-    with pytest.warns(UserWarning, match="column 'size' lies outside of what was learned"):
+    with pytest.warns(UserWarning, match="column 'size' lies outside the training range"):
         done = predict_table(directory, tmp_path / "t.csv", tmp_path / "said.csv")
     said = pl.read_csv(tmp_path / "said.csv")
     assert (done.rows, done.unscored, done.ignored) == (400, 2, ())
@@ -455,5 +455,5 @@ def test_a_label_of_one_group_is_left_out_and_the_others_are_learned():
         }
     )
     found = cp.train(frame, target="y_*", time="day", group="card", learners=["lightgbm"], budget=2)
-    assert found.not_learned == {"y_b": "40 rows have it, in the training part all of one group"}
+    assert found.not_learned == {"y_b": "40 rows have it; those in the training part are all in one group"}
     assert list(found.trainings) == ["y_a"]

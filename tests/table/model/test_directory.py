@@ -247,7 +247,7 @@ def fingerprint_of(place):
         (lambda data: data["numbers"].__setitem__(1, data["numbers"][0]), "numbers holds a value twice"),
         (
             lambda data: data["deviation"].__setitem__(0, float("nan")),
-            r"deviation\[0\] is nan, which is not a number of",
+            r"deviation\[0\] is nan, which is not a JSON number",
         ),
         (lambda data: data["deviation"].__setitem__(0, 0), r"deviation\[0\] is 0"),
         (lambda data: data["deviation"].__setitem__(0, -1.5), r"deviation\[0\] is -1.5"),

@@ -8,7 +8,7 @@ import pytest
 
 import counterpoise as cp
 from counterpoise.errors import UserError
-from counterpoise.table.model import Member, posterior
+from counterpoise.table.model.one import Member, posterior
 
 pytest.importorskip("lightgbm")
 pandas = pytest.importorskip("pandas")

@@ -218,7 +218,7 @@ def test_objects_and_lists_are_counted_outside_of_text(text):
 
 def test_utf_16_is_refused():
     """Its bytes would be counted as what they are not."""
-    with pytest.raises(json_rows.RefusedError, match="no JSON"):
+    with pytest.raises(json_rows.RefusedError, match="not JSON"):
         request_of('{"rows": [{"x": 1}]}'.encode("utf-16"), 10)
     assert request_of('{"rows": [{"x": 1}]}'.encode("utf-8-sig"), 10) == ([{"x": 1}], None)
 
@@ -391,7 +391,7 @@ def test_an_answer_is_sent_at_once():
         ),
         (b"HEAD /health HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n", b"200", b"content-length: "),
         (b"POST /predict HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n", b"422", b"the body is not JSON"),
-        (HEAD + b"Content-Type: text/csv\r\nConnection: close\r\n\r\n" + b"x" * len(BODY), b"422", b"no JSON"),
+        (HEAD + b"Content-Type: text/csv\r\nConnection: close\r\n\r\n" + b"x" * len(BODY), b"422", b"not JSON"),
         (HEAD + b"Content-Encoding: gzip\r\nConnection: close\r\n\r\n" + BODY, b"415", b"compressed (gzip)"),
         (b"POST /predict HTTP/1.1\r\nHost: x\r\nContent-Length: 99999999999\r\n\r\nx", b"413", b"send fewer rows"),
         (b"POST /predict HTTP/1.1\r\nHost: x\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\nab", b"400", b"Invalid"),

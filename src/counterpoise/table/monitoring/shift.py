@@ -67,7 +67,7 @@ class Columns:
     >>> now = Columns(["size", "wind"])
     >>> now.add(rng.normal(size=(500, 2)) + [2.0, 0.0])
     >>> now.drift(before)
-    ["column 'size' has mean 2.03, and had -0.0878 in training (2.1 standard deviations)"]
+    ["column 'size' has mean 2.03; in training it was -0.0878 (2.1 standard deviations)"]
     """
 
     def __init__(self, features: list[str]) -> None:

@@ -26,7 +26,7 @@ def checked_probability(probability: ArrayLike, *, multilabel: bool = False) -> 
     Traceback (most recent call last):
     ...
     counterpoise.errors.UserError: probability sums to 1.4 in row 0, but exclusive classes sum to 1; for labels that \
-exclude nothing work on one column at a time or, where there is the option, with multilabel=True
+do not exclude each other work on one column at a time or, where there is the option, with multilabel=True
     """
     values = real_numbers("probability", probability)
     if multilabel and values.ndim != 2:

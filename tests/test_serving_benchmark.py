@@ -28,7 +28,7 @@ from counterpoise.table.using.serve import application  # noqa: E402
 @pytest.fixture(scope="module", params=serving_sides.MODELS)
 def place(request, tmp_path_factory):
     found = tmp_path_factory.mktemp("serving")
-    said = serving_sides.train(found, request.param, rows=600, budget=8.0)
+    said = serving_sides.train(found, request.param, rows=600, budget=60.0)
     assert said.startswith(request.param)
     (found / request.param).rename(found / "model")
     serving_sides.requests(found, "model")

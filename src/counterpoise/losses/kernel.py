@@ -76,7 +76,8 @@ def compiled(recipe: Recipe, classes: int) -> Any:
     # the recipe is kept with it, so that no other one can get its id
     found = _compiled.get((id(recipe), classes))
     if found is None:
-        if len(_compiled) >= _MOST_COMPILED or classes + sum(held for _, held in _compiled) > _MOST_CLASSES:
+        kept = list(_compiled)  # at once: another thread may add to it meanwhile
+        if len(kept) >= _MOST_COMPILED or classes + sum(held for _, held in kept) > _MOST_CLASSES:
             _compiled.clear()
         make = _kernels.Softmax if isinstance(recipe, SoftmaxRecipe) else _kernels.Sigmoid
         found = _compiled[id(recipe), classes] = recipe, make(*parameters(recipe, classes))

@@ -210,6 +210,27 @@ def test_predict_writes_two_columns_per_label(directory, frame, tmp_path, capsys
     assert "ignored" not in shown
 
 
+def test_each_label_has_the_importance_of_its_columns(result, directory):
+    tall, bent = result["y_tall"].importance, result["y_bent"].importance
+    assert tall[0].column == "size" and tall[0].drop > 2 * tall[0].error
+    assert bent[0].column == "wind" and bent[0].drop > 2 * bent[0].error
+    every = [one for label in result.trainings.values() for one in label.importance]
+    for column, stored in json.loads((directory / "decision.json").read_text())["importance"].items():
+        surest = max((one for one in every if one.column == column), key=lambda one: one.drop - one.error)
+        assert (stored["drop"], stored["error"]) == pytest.approx((surest.drop, surest.error))
+
+
+def test_a_column_of_nothing_known_is_refused_only_where_some_label_needs_it():
+    rng = np.random.default_rng(1)
+    frame = many_labels(900).with_columns(shade=pl.Series(rng.choice(["deep", "light"], 900)))
+    model = cp.train(frame, target=["y_tall", "y_bent"], **FAST).model
+    assert model.facts["importance"]["shade"]["drop"] <= model.facts["importance"]["shade"]["error"]
+    with pytest.warns(UserWarning, match="the model did as well without the column"):
+        model.predict_proba(frame.with_columns(shade=pl.lit("dappled")))
+    with pytest.raises(UserError, match="column 'kind'"):
+        model.predict_proba(frame.with_columns(kind=pl.lit("yew")))
+
+
 def test_predict_in_blocks_leaves_rows_empty_and_tells_drift(directory, frame, tmp_path, monkeypatch):
     monkeypatch.setattr(delimited, "PIECE", 512)
     monkeypatch.setattr(delimited, "SAMPLE", 0)

@@ -48,7 +48,7 @@ TEXT_NAMES = {
     "in words": [f"Order No {k}" for k in range(ROWS)],
     "plate": [f"{a}-{b} {k}" for a, b, k in zip(drawn("ABCD", 1, 3), drawn("XYZ", 2, 3), range(ROWS), strict=True)],
     "address of a machine": [".".join(map(str, RNG.integers(0, 255, 4))) for _ in range(ROWS)],
-    "path": [f"/home/u{k}/scan_{7 * k}.tif" for k in range(ROWS)],
+    "path": [f"scans/u{k}/scan_{7 * k}.tif" for k in range(ROWS)],
     "login": [f"{RNG.choice(FIRST)}{RNG.choice(LAST)}{k}".lower() for k in range(ROWS)],
     "without blanks": drawn("王李张刘陈杨赵黄周吴徐孙胡朱高林何郭马罗", 3, 4),
     "mostly given": [f"K-{k}" if k % 3 else None for k in range(ROWS)],

@@ -1,4 +1,4 @@
-"""TODO."""
+"""What an audit finds: plain records, which `audit` fills and `findings` and `page` put into words."""
 
 from dataclasses import asdict, dataclass
 from typing import Any

@@ -2,18 +2,14 @@
 
 import shlex
 from collections.abc import Iterable, Sequence
-from typing import TYPE_CHECKING
 
-from counterpoise.table.audit.facts import Finding
+from counterpoise.table.audit.facts import Audit, Finding, LateDates, Leak
+from counterpoise.table.features.growth import Growing
+from counterpoise.table.features.identifiers import Identifier
 from counterpoise.table.reading.frames import FRAME
 from counterpoise.table.reading.named_columns import joined
 from counterpoise.table.rows.enough import LEAST_OF_TWO
 from counterpoise.wording import listed, percent, plural
-
-if TYPE_CHECKING:
-    from counterpoise.table.audit.facts import Audit, LateDates, Leak
-    from counterpoise.table.features.growth import Growing
-    from counterpoise.table.features.identifiers import Identifier
 
 STOP, LOOK, NOTE = "stop", "look", "note"
 _FEW_TESTED = 30
@@ -22,7 +18,7 @@ _MANY_MISSING = 0.5
 _SHOWN = 5
 
 
-def findings_of(audit: "Audit") -> tuple[Finding, ...]:
+def findings_of(audit: Audit) -> tuple[Finding, ...]:
     """All that is worth saying, the gravest first."""
     found = [
         *_refused(audit),
@@ -41,7 +37,7 @@ def findings_of(audit: "Audit") -> tuple[Finding, ...]:
     return tuple(sorted(found, key=lambda one: (STOP, LOOK, NOTE).index(one.severity)))
 
 
-def verdict_of(audit: "Audit") -> str:
+def verdict_of(audit: Audit) -> str:
     """The whole audit in one or two sentences."""
     grave = [one.title for one in audit.findings if one.severity == STOP]
     doubtful = [one.title for one in audit.findings if one.severity == LOOK]
@@ -63,7 +59,7 @@ def _joined(titles: list[str]) -> str:
     return "; ".join(one[0].lower() + one[1:] if not one.startswith("'") else one for one in titles)
 
 
-def _ignoring(audit: "Audit", found: "Sequence[Leak | Identifier | Growing | LateDates]") -> str:
+def _ignoring(audit: Audit, found: Sequence[Leak | Identifier | Growing | LateDates]) -> str:
     """The option of the command that leaves columns out, or of the call."""
     names = [*audit.ignored, *(one.column for one in found)]
     if audit.table == str(FRAME):
@@ -75,7 +71,7 @@ def _columns(number: int, one: str, many: str) -> str:
     return plural(number, f"column {one}", f"columns {many}")
 
 
-def _reasons(found: "Sequence[Leak | Identifier | Growing | LateDates]") -> str:
+def _reasons(found: Sequence[Leak | Identifier | Growing | LateDates]) -> str:
     """The columns with their reasons; those with the same reason together."""
     of_reason: dict[str, list[str]] = {}
     for one in found:
@@ -89,7 +85,7 @@ def _first(sentences: Sequence[str]) -> str:
     return " ".join(sentences[:_SHOWN]) + (f" And {left:,} more." if left > 0 else "")
 
 
-def _leaks(audit: "Audit") -> list[Finding]:
+def _leaks(audit: Audit) -> list[Finding]:
     certain = [leak for leak in audit.leaks if leak.certain]
     doubtful = [leak for leak in audit.leaks if not leak.certain and leak.of_class is None]
     of_class = [leak for leak in audit.leaks if leak.of_class is not None]
@@ -114,7 +110,7 @@ def _leaks(audit: "Audit") -> list[Finding]:
     return found
 
 
-def _refused(audit: "Audit") -> list[Finding]:
+def _refused(audit: Audit) -> list[Finding]:
     """What training would not take."""
     found = []
     scarce = min(audit.classes, key=lambda one: one.rows)
@@ -135,14 +131,14 @@ def _refused(audit: "Audit") -> list[Finding]:
     return found
 
 
-def _alike(audit: "Audit") -> list[Finding]:
+def _alike(audit: Audit) -> list[Finding]:
     if not audit.alike:
         return []
     text = " ".join(f"{one[0].upper() + one[1:]}." for one in audit.alike)
     return [Finding(LOOK, "classes are spelled alike", text, "Spell them the same if they are one class.")]
 
 
-def _few(audit: "Audit") -> list[Finding]:
+def _few(audit: Audit) -> list[Finding]:
     effect = audit.smallest_effect
     if effect.rows >= _FEW_TESTED:
         return []
@@ -165,7 +161,7 @@ def _few(audit: "Audit") -> list[Finding]:
     ]
 
 
-def sentence_of_effect(audit: "Audit") -> str:
+def sentence_of_effect(audit: Audit) -> str:
     """What the test part could tell, in words."""
     effect = audit.smallest_effect
     if effect.rows < 2:
@@ -182,7 +178,7 @@ def sentence_of_effect(audit: "Audit") -> str:
     )
 
 
-def _copies(audit: "Audit") -> list[Finding]:
+def _copies(audit: Audit) -> list[Finding]:
     copies, found = audit.copies, []
     tested = sum(one.test for one in audit.classes)
     if copies.rows:
@@ -210,7 +206,7 @@ def _copies(audit: "Audit") -> list[Finding]:
     return found
 
 
-def _groups(audit: "Audit") -> list[Finding]:
+def _groups(audit: Audit) -> list[Finding]:
     groups = audit.groups
     if groups is None:
         named = [one.column for one in audit.identifiers if one.repeats]
@@ -240,7 +236,7 @@ def _groups(audit: "Audit") -> list[Finding]:
     ]
 
 
-def _drift(audit: "Audit") -> list[Finding]:
+def _drift(audit: Audit) -> list[Finding]:
     drift, found = audit.drift, []
     if drift is None:
         return []
@@ -273,7 +269,7 @@ def _drift(audit: "Audit") -> list[Finding]:
     return found
 
 
-def _identifiers(audit: "Audit") -> list[Finding]:
+def _identifiers(audit: Audit) -> list[Finding]:
     certain = [one for one in audit.identifiers if one.certain]
     doubtful = [one for one in audit.identifiers if not one.certain]
     found = []
@@ -291,7 +287,7 @@ def _identifiers(audit: "Audit") -> list[Finding]:
     return found
 
 
-def _growing(audit: "Audit") -> list[Finding]:
+def _growing(audit: Audit) -> list[Finding]:
     found = []
     if audit.growing:
         title = _columns(len(audit.growing), "seems to grow with time", "seem to grow with time")
@@ -311,7 +307,7 @@ def _growing(audit: "Audit") -> list[Finding]:
     return found
 
 
-def _cells(audit: "Audit") -> list[Finding]:
+def _cells(audit: Audit) -> list[Finding]:
     found = []
     if audit.constant:
         title = _columns(len(audit.constant), "never changes", "never change")
@@ -329,12 +325,12 @@ def _cells(audit: "Audit") -> list[Finding]:
     return found
 
 
-def _dates(audit: "Audit") -> list[Finding]:
+def _dates(audit: Audit) -> list[Finding]:
     title = "how dates are learned"
     return [Finding(NOTE, title, " ".join(audit.dates), "")] if audit.dates else []
 
 
-def _readings(audit: "Audit") -> list[Finding]:
+def _readings(audit: Audit) -> list[Finding]:
     if not audit.readings:
         return []
     title = "what was read as what"

@@ -138,7 +138,7 @@ _DECISION: dict[str | None, Check] = {
         {**_ONE_TARGET, **_WEIGHT, "schema": record(_SCHEMA)}, optional={**_COLUMNS, **_IMPORTANCE}, others=True
     ),
     LABEL: record(_ONE_TARGET, optional={**_COLUMNS, **_WEIGHT, **_IMPORTANCE}, others=True),
-    MULTILABEL: record(_SEVERAL, optional=_COLUMNS, others=True),
+    MULTILABEL: record(_SEVERAL, optional={**_COLUMNS, **_IMPORTANCE}, others=True),
 }
 
 

@@ -4,7 +4,7 @@ from typing import Any
 
 from counterpoise.table.report.blocks import Bar, Bars, Bullets, Command, Folded, Grid, Heading, Paragraph, Section
 from counterpoise.table.training.importance import measure_of
-from counterpoise.table.training.outcome import Outcome
+from counterpoise.table.training.outcome import Outcome, Outcomes
 
 
 def importance_section(training: Outcome) -> Section | None:
@@ -45,7 +45,7 @@ def data_section(training: Outcome) -> Section | None:
     return Section("The data", "data", tuple(blocks))
 
 
-def repeat_section(training: Outcome) -> Section:
+def repeat_section(training: Outcome | Outcomes) -> Section:
     """The command that trains the same model."""
     schema = training.schema
     columns = tuple((column.name, column.kind) for column in schema.columns)

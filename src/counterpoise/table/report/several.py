@@ -13,7 +13,6 @@ from counterpoise.table.report.blocks import (
     Bar,
     Bars,
     Bullets,
-    Command,
     Folded,
     Grid,
     Paragraph,
@@ -22,6 +21,7 @@ from counterpoise.table.report.blocks import (
     Tiles,
 )
 from counterpoise.table.report.card import plain
+from counterpoise.table.report.on_rows import repeat_section
 from counterpoise.table.report.shell import fingerprint_of_script, shown
 from counterpoise.table.report.stops import BROKEN, kept
 from counterpoise.table.training.notes import columns_not_used
@@ -86,7 +86,7 @@ def sections_of(training: Outcomes) -> tuple[Section, ...]:
         _notes(training),
         _groups(training),
         _models(training),
-        _repeat(training),
+        repeat_section(training),
     )
     return tuple(one for one in made if one is not None)
 
@@ -323,20 +323,3 @@ def _models(training: Outcomes) -> Section:
     said = Paragraph(_won(training))
     reasons = Bullets(tuple(f"{name}: {one.verdict.sentence}" for name, one in training.trainings.items()))
     return Section("What the models are", "models", (said, grid, Folded("Why, label by label", (reasons,))))
-
-
-def _repeat(training: Outcomes) -> Section:
-    columns = tuple((column.name, column.kind) for column in training.schema.columns)
-    versions = " · ".join(f"{name} {version}" for name, version in training.versions.items())
-    return Section(
-        "Repeat it, use it",
-        "repeat",
-        (
-            Command("To repeat it:", training.command),
-            Command("To use it:", "counterpoise predict DIRECTORY NEW_TABLE -o predictions.parquet"),
-            Folded(
-                f"{len(columns):,} columns and the software",
-                (Grid("Columns", ("column", "kind"), columns, left=(1,)), Paragraph(versions, "muted")),
-            ),
-        ),
-    )

@@ -4,6 +4,7 @@ import shlex
 from pathlib import Path
 
 from counterpoise.table.audit.findings import STOP
+from counterpoise.table.report import several
 from counterpoise.table.training.notes import columns_not_used
 from counterpoise.table.training.outcome import Outcome, Outcomes
 from counterpoise.wording import listed, percent
@@ -11,10 +12,8 @@ from counterpoise.wording import listed, percent
 
 def summary_lines(training: Outcome | Outcomes) -> list[tuple[str, str]]:
     """What the command says at the end, in five lines."""
-    from counterpoise.table.report.several import summary_lines as of_labels
-
     if isinstance(training, Outcomes):
-        return of_labels(training)
+        return several.summary_lines(training)
     counts, judged, metrics = training.counts, training.judged, training.judged.metrics
     classes = (
         f"{name} {n:,} ({percent(float(share))})"

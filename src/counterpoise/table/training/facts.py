@@ -1,9 +1,11 @@
 """What decision.json holds: the facts of an outcome as plain data, but for the fingerprints of the files."""
 
+from collections.abc import Iterable
 from typing import Any
 
 from counterpoise.table.model import bundle
 from counterpoise.table.model.forms import LABEL, MULTILABEL
+from counterpoise.table.training.importance import Importance
 from counterpoise.table.training.outcome import Outcome, Outcomes
 
 
@@ -64,7 +66,7 @@ def facts_of_one(outcome: Outcome) -> dict[str, Any]:
             for place, entry in enumerate(verdict.entries)
         ],
         "schema": outcome.schema.to_dict(),
-        "importance": {one.column: {"drop": one.drop, "error": one.error} for one in outcome.importance},
+        "importance": _plain(outcome.importance),
         "notes": list(outcome.notes),
         "command": outcome.command,
         "versions": outcome.versions,
@@ -93,10 +95,25 @@ def facts_of_several(outcomes: Outcomes) -> dict[str, Any]:
         "split": split.how,
         "seed": outcomes.asked.seed,
         "schema": outcomes.schema.to_dict(),
+        "importance": _plain(_most_needed(outcomes)),
         "notes": list(outcomes.notes),
         "command": outcomes.command,
         "versions": outcomes.versions,
     }
+
+
+def _plain(importance: Iterable[Importance]) -> dict[str, dict[str, float]]:
+    return {one.column: {"drop": one.drop, "error": one.error} for one in importance}
+
+
+def _most_needed(outcomes: Outcomes) -> list[Importance]:
+    """Of each column that all labels looked at, the importance for the label that most surely needs it."""
+    of_column: dict[str, list[Importance]] = {}
+    for label in outcomes.trainings.values():
+        for one in label.importance:
+            of_column.setdefault(one.column, []).append(one)
+    labels = len(outcomes.trainings)
+    return [max(found, key=lambda one: one.drop - one.error) for found in of_column.values() if len(found) == labels]
 
 
 def folder_of(outcomes: Outcomes, label: str) -> str:

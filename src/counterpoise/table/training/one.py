@@ -5,6 +5,7 @@ from time import monotonic
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from counterpoise.decide.multiclass import check_multiclass_goal
 from counterpoise.errors import UserError, warn_user
@@ -16,17 +17,16 @@ from counterpoise.table.learners import Rows
 from counterpoise.table.monitoring.class_mix import class_histograms, distinct_share
 from counterpoise.table.monitoring.shift import column_facts
 from counterpoise.table.racing.entries import Progress
-from counterpoise.table.racing.race import how_many_folds
 from counterpoise.table.racing.trials import Trials
 from counterpoise.table.reading.table import Table, check_columns
 from counterpoise.table.reading.target import Labels, read_labels
 from counterpoise.table.rows.enough import both_sides, counts_of, enough_rows, several_folds
-from counterpoise.table.rows.split import Split, folds_of, sample_rows, split_rows
+from counterpoise.table.rows.split import Split, sample_rows, split_rows
 from counterpoise.table.training.facts import facts_of_one
 from counterpoise.table.training.notes import notes_of
 from counterpoise.table.training.outcome import Outcome
 from counterpoise.table.training.prepared import Circumstances, Prepared, prepared
-from counterpoise.table.training.target import Sample, Task, learn_target
+from counterpoise.table.training.target import Sample, Task, folds_for, learn_target
 
 CALIBRATED = 0.2
 """Of the rows, kept for a threshold with a promise."""
@@ -68,7 +68,8 @@ def learn_one(table: Table, asked: Asked, trials: Trials, progress: Progress) ->
     ready = prepared(table, asked, goal, (asked.target,), split, circumstances)
     progress("reading the table", 1.0)
     raced = _raced(ready, labels)
-    fold = _folds(ready, labels, raced)
+    fold = folds_for(ready, labels, raced)
+    several_folds(labels, labels.codes[raced], fold, asked)
     task = Task(
         name=asked.target,
         labels=labels,
@@ -109,26 +110,13 @@ def _goal_of(labels: Labels, goal: Goal | None, target: str) -> Goal:
     return goal
 
 
-def _raced(ready: Prepared, labels: Labels) -> Any:
+def _raced(ready: Prepared, labels: Labels) -> NDArray[np.int64]:
     """The training rows on which learners and losses are compared: as many as there is time for."""
     train, asked = ready.split.train, ready.asked
     trees = len(labels.classes) if labels.positive is None else 1
     most = min(_MOST_CELLS // ready.matrix.shape[1], _MOST_SCORES) / trees
     most = max(1, int(asked.budget / DEFAULT_BUDGET * most))
     return train[sample_rows(labels.codes[train], most, seed=asked.seed)]
-
-
-def _folds(ready: Prepared, labels: Labels, raced: Any) -> Any:
-    time, group = ready.circumstances.time, ready.circumstances.group
-    fold = folds_of(
-        labels.codes[raced],
-        how_many_folds(counts_of(labels, raced)),
-        seed=ready.asked.seed,
-        time=None if time is None else time[raced],
-        group=None if group is None else group[raced],
-    )
-    several_folds(labels, labels.codes[raced], fold, ready.asked)
-    return fold
 
 
 def _looked_like(rows: Rows, labels: Labels, split: Split, schema: Schema) -> dict[str, Any]:

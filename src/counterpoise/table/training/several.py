@@ -22,20 +22,18 @@ from counterpoise.table.learners import Rows
 from counterpoise.table.learners.thinning import thinned
 from counterpoise.table.monitoring.shift import column_facts
 from counterpoise.table.racing.entries import Progress, silent
-from counterpoise.table.racing.race import how_many_folds
 from counterpoise.table.racing.trials import Part, Trials
 from counterpoise.table.reading.labels import ManyLabels, read_many_labels
 from counterpoise.table.reading.table import Table, check_columns
 from counterpoise.table.reading.target import Labels
-from counterpoise.table.rows.enough import counts_of
-from counterpoise.table.rows.split import Split, folds_of, split_labels
+from counterpoise.table.rows.split import Split, split_labels
 from counterpoise.table.training.facts import facts_of_one, facts_of_several
 from counterpoise.table.training.macro import drawn_measures, macro
 from counterpoise.table.training.notes import columns_not_used, date_notes, growth_notes, weight_notes
 from counterpoise.table.training.one import CALIBRATED, SHARE_FOR_RACE
 from counterpoise.table.training.outcome import Outcome, Outcomes
 from counterpoise.table.training.prepared import Circumstances, Prepared, prepared
-from counterpoise.table.training.target import Sample, Task, learn_target
+from counterpoise.table.training.target import Sample, Task, folds_for, learn_target
 from counterpoise.wording import listed
 
 LEARNERS_OF_MANY = ("lightgbm", "logistic")
@@ -183,21 +181,13 @@ def _task(ready: Prepared, labels: ManyLabels, place: int, pace: Pace, deadline:
     asked, one, known = ready.asked, labels.of(place), labels.known(place)
     split = _within(ready.split, known)
     raced = _thinned(one, split.train, pace.raced, asked.seed)
-    time, group = ready.circumstances.time, ready.circumstances.group
-    fold = folds_of(
-        one.codes[raced.rows],
-        min(pace.folds, how_many_folds(counts_of(one, raced.rows))),
-        seed=asked.seed,
-        time=None if time is None else time[raced.rows],
-        group=None if group is None else group[raced.rows],
-    )
     return Task(
         name=labels.names[place],
         labels=one,
         known=known,
         split=split,
         raced=raced,
-        fold=fold,
+        fold=folds_for(ready, one, raced.rows, pace.folds),
         grown=_thinned(one, split.train, pace.grown, asked.seed),
         losses=asked.recipes if pace.every_loss else (),
         again=pace.again,

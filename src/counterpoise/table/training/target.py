@@ -21,12 +21,12 @@ from counterpoise.table.features.schema import Schema
 from counterpoise.table.learners import LEARNERS, Job, Rows
 from counterpoise.table.model.one import Member, Ruling, naive, posterior
 from counterpoise.table.racing.entries import Progress, Race, Verdict
-from counterpoise.table.racing.race import candidates, race
+from counterpoise.table.racing.race import candidates, how_many_folds, race
 from counterpoise.table.racing.trials import Trials
 from counterpoise.table.reading.table import Table
 from counterpoise.table.reading.target import Labels
 from counterpoise.table.rows.enough import counts_of
-from counterpoise.table.rows.split import Split
+from counterpoise.table.rows.split import Split, folds_of
 from counterpoise.table.training.importance import Importance, importance_of
 from counterpoise.table.training.judged import Judged, judge, without_promise
 from counterpoise.table.training.outcome import Outcome
@@ -89,6 +89,18 @@ class Task:
     losses: Sequence[str] | None
     again: bool
     deadline: float
+
+
+def folds_for(ready: Prepared, labels: Labels, rows: NDArray[np.int64], most: int = 5) -> NDArray[np.int64]:
+    """The fold of each of the rows on which learners and losses are compared, by time and groups where these count."""
+    time, group = ready.circumstances.time, ready.circumstances.group
+    return folds_of(
+        labels.codes[rows],
+        min(most, how_many_folds(counts_of(labels, rows))),
+        seed=ready.asked.seed,
+        time=None if time is None else time[rows],
+        group=None if group is None else group[rows],
+    )
 
 
 def learn_target(ready: Prepared, task: Task, trials: Trials, progress: Progress) -> Outcome:

@@ -2,6 +2,7 @@
 
 import json
 import re
+from dataclasses import replace
 
 import numpy as np
 import polars as pl
@@ -12,6 +13,7 @@ from sklearn.metrics import average_precision_score, f1_score, precision_score
 
 import counterpoise as cp
 from counterpoise.cli import main
+from counterpoise.decide.measured import Measured
 from counterpoise.errors import UserError
 from counterpoise.table import predict_table
 from counterpoise.table.features.matrix import to_matrix
@@ -19,6 +21,7 @@ from counterpoise.table.racing.trials import Unfinished
 from counterpoise.table.reading import delimited
 from counterpoise.table.reading.labels import named_labels, read_many_labels
 from counterpoise.table.reading.table import read_table
+from counterpoise.table.report import several
 from counterpoise.table.rows.split import split_labels
 from counterpoise.table.training.macro import drawn_measures, macro
 from counterpoise.table.training.several import pace_of
@@ -208,6 +211,14 @@ def test_predict_writes_two_columns_per_label(directory, frame, tmp_path, capsys
     shown = capsys.readouterr().out
     assert f"y_tall {model.predict(frame)[:, 0].sum()}" in shown
     assert "ignored" not in shown
+
+
+def test_the_reason_of_an_interval_stands_on_a_line_of_its_own_so_that_the_table_of_labels_fits(result):
+    tall = result["y_tall"]
+    metrics = {**tall.judged.metrics, "recall": Measured(1.0, 0.5, 1.0, "all of 3 rows")}
+    tall = replace(tall, judged=replace(tall.judged, metrics=metrics))
+    whole = several.page(replace(result, trainings={**result.trainings, "y_tall": tall}))
+    assert "<td>1.00 (0.50 to 1.00;\nall of 3 rows)</td>" in whole
 
 
 def test_each_label_has_the_importance_of_its_columns(result, directory):

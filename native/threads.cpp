@@ -96,6 +96,7 @@ std::atomic<Pool*> pool{nullptr};
 std::atomic<bool> forked{false};
 
 #if !defined(_WIN32)
+// NOLINTNEXTLINE(bugprone-throwing-static-initialization): pthread_atfork is C and throws nothing
 const int watches_forks = pthread_atfork(nullptr, nullptr, [] {
     forked.store(true);
     if (pool.load()) pool.store(new Pool);

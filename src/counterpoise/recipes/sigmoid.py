@@ -129,7 +129,7 @@ def asymmetric(
     gamma_negative: float = 4.0,
     clip: float = 0.05,
 ) -> SigmoidRecipe:
-    """Focus on the negatives only, and none at all on those below a probability of `clip`.
+    """Focus on the negatives only; those below a probability of `clip` cost nothing.
 
     Parameters
     ----------

@@ -403,7 +403,7 @@ def recall(counts: Counts, *, classes: Any = None) -> SoftmaxRecipe:
 
 @named("softmax.expected_cost", source="Elkan 2001")
 def expected_cost(cost: Any, *, counts: Counts | None = None) -> SoftmaxRecipe:
-    """What the softmax probabilities are expected to cost, sum_k p_k cost[y, k].
+    """The expected cost under the softmax probabilities, sum_k p_k cost[y, k].
 
     Parameters
     ----------

@@ -88,19 +88,19 @@ def newton(
     recipe
         The loss.
     logits
-        Floating, (N,) for the sigmoid family, (N, C) for the softmax family.
+        Raw scores, floating, (N,) for the sigmoid family, (N, C) for the softmax family.
     target
-        (N,): from 0 to 1 for the sigmoid family, integer for the softmax family.
+        Targets (N,): from 0 to 1 for the sigmoid family, class indices for the softmax family.
     weight
-        How much each row counts, (N,), >= 0.
+        Weight of each row, (N,), >= 0.
     factor
-        Multiplies the curvature: what the host's own objective multiplies it by.
+        Factor of the curvature, as in the host's own objective.
     floor
-        The least curvature of a row.
+        Smallest curvature of a row, > 0.
     max_step
-        The most that a gradient may be of its curvature, > 0.
+        Largest ratio of a row's gradient to its curvature, > 0.
     region
-        Whose threads to use, as `kernel.region_of` names them.
+        Owner of the threads, as `kernel.region_of` names them.
 
     Returns
     -------
@@ -129,13 +129,13 @@ def target_of(recipe: Recipe, label: ArrayLike, logits: NDArray[Any], *, several
     Parameters
     ----------
     recipe
-        Its family decides what a label is.
+        The loss, whose family decides the form of a label.
     label
-        (N,), of any dtype.
+        Labels (N,), of any dtype.
     logits
-        The host's raw scores, whose shape must fit.
+        The host's raw scores; their shape must fit.
     several
-        What to tell the host so that it grows trees for several classes.
+        Advice for the error message: how to make the host grow trees for several classes.
 
     Returns
     -------
@@ -238,14 +238,14 @@ class RecipeObjective:
     recipe
         The loss.
     scale
-        Multiplies gradient and curvature, > 0. Trees depend on it only through parameters that are sums of
+        Factor of gradient and curvature, > 0; default 1. Trees depend on it only through parameters that are sums of
         curvature (`min_sum_hessian_in_leaf`, `min_child_weight`, L2 regularisation).
     floor
-        The least curvature of a row, after scaling, > 0.
+        Smallest curvature of a row, after scaling, > 0; default 1e-16.
     max_step
-        The furthest that a leaf moves a logit, before the learning rate, > 0. None is no bound (`math.inf`) for plain
-        cross-entropy, so that it grows the trees of the built-in objective, and 5 for every other loss. The bound in
-        force is the attribute `step`.
+        Largest step of a logit in one leaf, before the learning rate, > 0. The default, None, means no bound
+        (`math.inf`) for plain cross-entropy, so that it grows the trees of the built-in objective, and 5 for every
+        other loss. The attribute `step` holds the bound in force.
 
     Raises
     ------
@@ -292,7 +292,7 @@ class RecipeObjective:
             Training labels (N,), as the host gets them: 0 and 1 (or between, for a sigmoid recipe), or whole numbers
             from 0 to C - 1.
         weight
-            Sample weights (N,), if the model is trained with them.
+            Sample weights (N,), >= 0, if the model is trained with them; default None.
 
         Returns
         -------
@@ -341,12 +341,12 @@ class RecipeObjective:
         label, weight
             Labels and weights of the training rows, as in `initial_logits`.
         rows
-            How many rows to give it for; default as many as there are labels. For a validation set, its length.
+            Number of rows of the result, such as the length of a validation set; default: the number of labels.
 
         Returns
         -------
         numpy.ndarray
-            float64, (rows,) for a sigmoid recipe, (rows, C) for a softmax recipe.
+            Constant logits, float64, (rows,) for a sigmoid recipe, (rows, C) for a softmax recipe.
 
         Examples
         --------
@@ -421,14 +421,14 @@ def probabilities(recipe: Recipe, logits: ArrayLike) -> NDArray[Any]:
     Parameters
     ----------
     recipe
-        What the model was trained under.
+        The loss that the model was trained with.
     logits
-        (N,) for a sigmoid recipe, (N, C) for a softmax recipe.
+        Raw scores, (N,) for a sigmoid recipe, (N, C) for a softmax recipe.
 
     Returns
     -------
     numpy.ndarray
-        (N, 2) or (N, C), rows summing to 1.
+        Probabilities, (N, 2) or (N, C); rows sum to 1.
 
     Examples
     --------

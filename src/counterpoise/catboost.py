@@ -53,7 +53,7 @@ class Metric:
         approxes
             One array of logits (N,) per class; one alone for a sigmoid recipe.
         target, weight
-            (N,); weight may be None.
+            Labels and weights (N,); weight may be None.
         """
         logits = np.stack([np.asarray(column) for column in approxes], axis=-1)
         logits = logits[:, 0] if logits.shape[1] == 1 else logits
@@ -163,10 +163,10 @@ class Objective(RecipeObjective):
         Parameters
         ----------
         model
-            A CatBoost model that was trained under this objective and, if it was trained with a start, holds it
-            (`bake_start`). Or raw scores, (N,) or (N, C), and no `data`.
+            A CatBoost model that was trained with this objective. If it was trained with a start, it must contain it
+            (`bake_start`). Or raw scores, (N,) or (N, C), without `data`.
         data
-            Features, or a `Pool` without a baseline (CatBoost would add it to what the model holds).
+            Features, or a `Pool` without a baseline (CatBoost would add the baseline a second time).
 
         Returns
         -------
@@ -200,13 +200,13 @@ def row_slopes(
     Parameters
     ----------
     recipe
-        Without smoothing, cost or weights by prediction.
+        A loss without smoothing, cost or weights by prediction.
     logits
-        (C,).
+        Logits of one row, (C,).
     place
-        The class that is true.
+        Index of the true class.
     least
-        The least that T'' may be of T'.
+        Smallest ratio of T'' to T'.
 
     Examples
     --------
@@ -247,7 +247,7 @@ def bake_start(model: Any, start: ArrayLike) -> None:
     model
         A trained CatBoost model; changed in place.
     start
-        What `Objective.start` gave, or the constant itself: one number, or one per class.
+        The result of `Objective.start`, or the constant itself: one number, or one per class.
 
     Raises
     ------

@@ -55,7 +55,7 @@ class Loss(KerasLoss):
     name
         Keras's name of the loss.
     dtype
-        "float32" or "float64", which the logits are cast to; None: that of the logits, at least float32.
+        "float32" or "float64", to which the logits are cast; None (default): the dtype of the logits, at least float32.
 
     Raises
     ------
@@ -142,9 +142,9 @@ class RateLoss(KerasLoss):
     average, class_axis, ignore_index, multilabel, class_weight
         As in `counterpoise.rates.recall`.
     name, dtype
-        As of `Loss`.
+        As in `Loss`.
     parameters
-        Those of the rate, such as beta.
+        Parameters of the rate, such as beta.
 
     Raises
     ------
@@ -221,7 +221,7 @@ class RecipeSchedule(keras.callbacks.Callback):  # type: ignore[misc]
     loss
         The model's `Loss`.
     schedule
-        From the number of an epoch, counted from 0, to a recipe; such as `counterpoise.deferred`.
+        Function that returns the recipe for an epoch, counted from 0; such as `counterpoise.deferred`.
 
     Raises
     ------

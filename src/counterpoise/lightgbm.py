@@ -107,10 +107,10 @@ class Objective(RecipeObjective):
         Parameters
         ----------
         model
-            A `Booster` or a scikit-learn estimator of LightGBM that was trained under this objective and, if it was
-            trained with a start, holds it (`bake_start`). Or raw scores, (N,) or (N, C), and no `data`.
+            A `Booster` or a scikit-learn estimator of LightGBM that was trained with this objective. If it was trained
+            with a start, it must contain it (`bake_start`). Or raw scores, (N,) or (N, C), without `data`.
         data
-            Features, in any form that LightGBM predicts from.
+            Features, in any form that LightGBM accepts for prediction.
 
         Returns
         -------
@@ -158,7 +158,7 @@ def slopes(
         (N,): from 0 to 1 for the sigmoid family, where a number between them is a soft label; whole
         numbers from 0 to C - 1 for the softmax family.
     weight
-        How much each row counts, (N,).
+        Weight of each row, (N,).
 
     Examples
     --------
@@ -182,7 +182,7 @@ def bake_start(model: Any, start: ArrayLike) -> None:
     model
         A trained `Booster`, or a fitted scikit-learn estimator; changed in place.
     start
-        What `Objective.start` gave, or the constant itself: one number, or one per class.
+        The result of `Objective.start`, or the constant itself: one number, or one per class.
 
     Raises
     ------

@@ -132,8 +132,8 @@ class Objective(RecipeObjective):
         Parameters
         ----------
         model
-            A `Booster` or a scikit-learn estimator of XGBoost that was trained under this objective. Or raw scores,
-            (N,) or (N, C), and no `data`.
+            A `Booster` or a scikit-learn estimator of XGBoost that was trained with this objective. Or raw scores, (N,)
+            or (N, C), without `data`.
         data
             Features, in any form that the model, or `xgboost.DMatrix`, takes.
 
@@ -184,7 +184,7 @@ def bake_start(model: Any, start: ArrayLike) -> None:
     model
         A trained `Booster`, or a fitted scikit-learn estimator; changed in place.
     start
-        What `Objective.start` gave, or the constant itself: one number, or one per class.
+        The result of `Objective.start`, or the constant itself: one number, or one per class.
 
     Raises
     ------

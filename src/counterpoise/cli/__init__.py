@@ -21,7 +21,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     Parameters
     ----------
     arguments
-        The words after `counterpoise`; by default those of the process.
+        The words after `counterpoise`; default: those of the process.
 
     Returns
     -------

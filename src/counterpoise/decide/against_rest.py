@@ -24,9 +24,9 @@ class AgainstRest(NamedTuple):
     probability
         Probability of the class in [0, 1], (N,).
     goal
-        Without its name.
+        The goal without the name of the class.
     place
-        The class's column.
+        Index of the class's column.
     """
 
     target: NDArray[np.bool_]
@@ -40,15 +40,15 @@ class AgainstRest(NamedTuple):
         Parameters
         ----------
         probability
-            (N, C).
+            Probabilities (N, C), in [0, 1].
         decided
-            What `apply` of a decision gave for the class's column: whether each row is of it, or the three codes of
-            a review band, (N,).
+            The result of a decision's `apply` on the class's column, (N,): whether each row is of the class, or the
+            three codes of a review band.
 
         Returns
         -------
         NDArray
-            Places of classes, (N,), and -1 for a row that is left to a person.
+            Class indices, (N,), and -1 for a row that is left to a person.
 
         Examples
         --------
@@ -78,13 +78,13 @@ def for_class(goal: Goal | str, classes: Sequence[object], target: ArrayLike, pr
     Parameters
     ----------
     goal
-        Such as "recall of fraud where precision of fraud >= 0.5"; it names one class.
+        A goal about one class, such as "recall of fraud where precision of fraud >= 0.5".
     classes
-        The names of the columns, (C,).
+        Names of the columns, (C,).
     target
-        Places of classes, (N,).
+        Class indices, (N,).
     probability
-        (N, C), in [0, 1].
+        Probabilities (N, C), in [0, 1].
 
     Raises
     ------

@@ -63,9 +63,9 @@ def rows_needed(share: float, bound: float, confidence: float = 0.95) -> int | N
     share
         The true share, in [0, 1].
     bound
-        What is to be shown, in [0, 1].
+        The bound that the share should be shown to reach, in [0, 1].
     confidence
-        Confidence of the promise, at least 0.5 and below 1.
+        Confidence of the promise, at least 0.5 and below 1; default 0.95.
 
     Returns
     -------

@@ -22,14 +22,14 @@ def top_k(probability: ArrayLike, k: int) -> NDArray[np.bool_]:
     probability
         One score in [0, 1] per row, (N,).
     k
-        How many rows may be flagged, 0 or more; all are, where there are no more.
+        Largest number of rows to flag, 0 or more; if there are fewer rows, all are flagged.
 
     Returns
     -------
     NDArray
-        Which rows are flagged, (N,), bool: min(k, N) of them. Where equal scores (or those that only rounding tells
-        apart) do not all fit, the earlier rows are flagged, so that the budget is neither exceeded nor wasted; shuffle
-        rows whose order means something.
+        Whether each row is flagged, (N,), bool; min(k, N) rows are. Where equal scores (or scores that differ only by
+        rounding) do not all fit, the earlier rows are flagged, so the budget is neither exceeded nor wasted. Shuffle
+        the rows if their order has a meaning.
 
     Raises
     ------
@@ -66,12 +66,12 @@ def within_budget(probability: ArrayLike, goal: Goal | str) -> NDArray[np.bool_]
     probability
         One score in [0, 1] per row of the batch, (N,).
     goal
-        To find as many positives as the budget allows: "recall where alerts <= 200 per 10000".
+        A goal with a budget of alerts: "recall where alerts <= 200 per 10000".
 
     Returns
     -------
     NDArray
-        Which rows are flagged, (N,), bool: the share of the N rows, rounded down; ties as in `top_k`.
+        Whether each row is flagged, (N,), bool: the share of the N rows, rounded down; ties as in `top_k`.
 
     Raises
     ------

@@ -24,16 +24,17 @@ def decide_by_cost(
     Parameters
     ----------
     probability
-        Of the positive class, (N,), or with a cost matrix of each class, (N, C), in the order of its classes. Values
-        in [0, 1]; the rows of (N, C) sum to 1.
+        Probability of the positive class, (N,); with a cost matrix, of each class in the order of the matrix, (N, C).
+        Values in [0, 1]; the rows of (N, C) sum to 1.
     costs
-        One cost per outcome for all rows, `Cost`; each row's own, from `Cost.per_row`; or a `CostMatrix`.
+        One cost per outcome for all rows (`Cost`), each row's own costs (from `Cost.per_row`), or a `CostMatrix`.
 
     Returns
     -------
     NDArray
-        Whether each row is flagged, (N,), bool: flagging costs less than passing. With a matrix the place of each
-        row's cheapest class, (N,), int64, the first one among equals. Costs that only rounding tells apart are equal.
+        Whether each row is flagged, (N,), bool: it is if flagging costs less than passing. With a matrix, the index of
+        each row's cheapest class, (N,), int64, the first one among equals. Costs that differ only by rounding are
+        equal.
 
     Raises
     ------

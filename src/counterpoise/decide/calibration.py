@@ -46,15 +46,15 @@ class Calibrator:
     Parameters
     ----------
     method
-        How it was fitted: one of "none", "temperature", "platt", "beta", "vector", "isotonic", "venn_abers".
+        The fitted method: one of "none", "temperature", "platt", "beta", "vector", "isotonic", "venn_abers".
     classes
-        C; 2 for probabilities (N,).
+        Number of classes C; 2 for probabilities (N,).
     maps
-        None for "none", one, or one per class.
+        The fitted maps: none for "none", else one, or one per class.
     log_loss
-        Of each method that "auto" tried, on rows it had not seen, in nats.
+        Log loss in nats of each method that "auto" tried, on rows that it had not seen.
     reason
-        Why this method, in a sentence.
+        Reason for this method, in a sentence.
 
     Examples
     --------
@@ -75,7 +75,8 @@ class Calibrator:
         Parameters
         ----------
         probability
-            (N,) of the positive class, or (N, C), as in `calibrate`; a calibrator of two classes takes both.
+            Probabilities, (N,) of the positive class or (N, C), as in `calibrate`; a calibrator of two classes takes
+            both.
 
         Returns
         -------
@@ -151,27 +152,27 @@ def calibrate(
     Parameters
     ----------
     target
-        (N,), the true classes 0 to C - 1, of rows that the model was not fitted on; each class at least twice, except
-        for "none" and "temperature".
+        True classes 0 to C - 1, (N,), of rows that the model was not fitted on; each class at least twice, except for
+        "none" and "temperature".
     probability
-        The model's, (N,) of class 1 or (N, C), in [0, 1].
+        The model's probabilities, (N,) of class 1 or (N, C), in [0, 1].
     method
         "none" (or "identity"); "temperature"; "platt" (or "logistic", or scikit-learn's "sigmoid"); "beta" and
-        "vector", one method that is called beta for two classes and vector with more; "isotonic" (scikit-learn's) and
-        "venn_abers", with more than two classes each against the rest, and normalised. "auto" takes the simplest method
-        whose log loss in stratified 5-fold cross-validation is no worse than the best one's by more than luck, so
-        probabilities that are honest already stay as they are.
+        "vector", which are one method, called beta for two classes and vector for more; "isotonic" (scikit-learn's) and
+        "venn_abers", which with more than two classes treat each against the rest and normalise. The default, "auto",
+        takes the simplest method whose log loss in stratified 5-fold cross-validation is no worse than the best one's
+        by more than luck, so probabilities that are already honest stay as they are.
     sample_weight
-        (N,), >= 0: how much each row counts. Whole numbers repeat their rows; others are scaled to mean 1.
+        Weight of each row, (N,), >= 0. Whole numbers repeat their rows; others are scaled to mean 1.
     seed
-        Seed of the folds.
+        Seed of the folds; default 0.
 
     Returns
     -------
     Calibrator
-        Frozen; picklable; `to_dict` for JSON. For two classes a higher score never gets a lower probability.
-        "temperature", "platt" and "beta" keep scores apart that were apart, unless they learn a scale of 0 from scores
-        that say nothing; "isotonic" and "venn_abers" make steps.
+        A frozen, picklable calibrator; `to_dict` gives JSON. For two classes a higher score never gets a lower
+        probability. "temperature", "platt" and "beta" keep different scores different, unless they learn a scale of 0
+        from scores without information; "isotonic" and "venn_abers" make steps.
 
     Raises
     ------

@@ -41,30 +41,31 @@ def calibration_error(
     Parameters
     ----------
     target
-        (N,), true classes 0 to C - 1, of rows that neither model nor calibrator were fitted on. They may all be of one
+        True classes 0 to C - 1, (N,), of rows that neither model nor calibrator were fitted on. All may be of one
         class.
     probability
-        (N,) of class 1 or (N, C), in [0, 1].
+        Probabilities, (N,) of class 1 or (N, C), in [0, 1].
     kind
-        "ece", the expected calibration error: rows are sorted into bins, and the gap is that of the means in a bin.
-        "smooth": a kernel instead of bins, and its width is the error itself, so nothing is to be chosen and no
-        small change of the scores makes a jump.
+        "ece" (default), the expected calibration error: rows are sorted into bins, and the gap is the difference of the
+        means in a bin. "smooth": a kernel instead of bins. Its width is the error itself, so there is nothing to
+        choose, and a small change of the scores never causes a jump.
     positive_only
-        Average over the positive rows instead of all rows, so that easy negatives hide nothing: the gap that a
-        positive row meets, E[|p(s) - s| given y = 1] with p(s) the share of positives at the score s. To that end
-        each row counts by this share, which isotonic regression estimates (with scikit-learn).
+        Whether to average over the positive rows instead of all rows, so that easy negatives hide nothing; default
+        False. The result is E[|p(s) - s| given y = 1], where p(s) is the share of positives at the score s. For this
+        each row is weighted by p(s), which isotonic regression estimates (with scikit-learn).
     positive
-        Of several classes, the one that is meant, against the rest; default: the mean of all classes' errors.
+        The class to measure against the rest, if there are several; default: the mean of all classes' errors.
     bins
-        Of "ece". They have equal mass (of positives with `positive_only`), since bins of equal width would hold nearly
-        all rows of a rare class in the first; rows with equal scores share a bin, so there may be fewer.
+        Number of bins of "ece"; default 15. Bins have equal mass (of positives with `positive_only`), since the first
+        of several equally wide bins would hold nearly all rows of a rare class. Rows with equal scores share a bin, so
+        there may be fewer.
     sample_weight
-        (N,), >= 0.
+        Weight of each row, (N,), >= 0.
 
     Returns
     -------
     float
-        In [0, 1].
+        The error, in [0, 1].
 
     Raises
     ------
@@ -112,14 +113,14 @@ class BrierScore:
     value
         Mean of (probability - truth)^2; with several classes the sum over them.
     reliability
-        What recalibration would save; 0 for honest probabilities.
+        The part that recalibration would remove; 0 for honest probabilities.
     resolution
-        What the recalibrated probabilities are better than saying the prior for every row.
+        How much better the recalibrated probabilities are than the prior for every row.
     uncertainty
-        What saying the prior for every row costs.
+        The score of the prior for every row.
     positives, negatives
-        The mean over the rows of the class, and over the others: the first shows a rare class alone. With several
-        classes sums, like `value`.
+        Means over the rows of the class, and over the others; the first shows a rare class alone. With several classes
+        they are sums, like `value`.
 
     Examples
     --------
@@ -160,7 +161,7 @@ def brier_score(
     Returns
     -------
     BrierScore
-        Of one class against the rest, or summed over several classes.
+        The score of one class against the rest, or the sum over several classes.
 
     References
     ----------
@@ -222,18 +223,18 @@ def reliability_curve(
     target, probability
         As in `calibration_error`.
     positive
-        The class that is meant, against the rest; for probability (N,) class 1.
+        The class to measure against the rest; default 1. For probability (N,) it is class 1.
     bins
-        At most so many, of equal numbers of rows.
+        Largest number of bins, with equal numbers of rows; default 10.
     positive_only
-        Of about equal numbers of positives instead, which puts the bins where the rare class is; scores without any
-        positive are one bin more.
+        Whether bins have about equal numbers of positives instead, which places them where the rare class is; scores
+        without any positive form one more bin. Default False.
 
     Returns
     -------
     tuple of ReliabilityBin
-        From the lowest to the highest probability, each with its Clopper-Pearson interval. Honest probabilities lie
-        in about 95 % of the intervals.
+        Bins from the lowest to the highest probability, each with its Clopper-Pearson interval. Honest probabilities
+        lie in about 95 % of the intervals.
 
     Examples
     --------

@@ -25,13 +25,14 @@ class ClassSets:
     Parameters
     ----------
     threshold
-        (C,); 0 where a class has too few rows: it is then in every set.
+        Smallest probability with which each class joins a set, (C,); 0 if a class has too few rows: it is then in every
+        set.
     rows
-        The calibration rows of each class, (C,).
+        Number of calibration rows of each class, (C,).
     confidence
-        That the true class is in the set, whichever class it is.
+        Confidence that the true class is in the set, whichever class it is.
     reason
-        For the reader: what is promised, and which classes are in every set.
+        The promise in words, and the classes that are in every set.
     """
 
     threshold: NDArray[np.float64]
@@ -82,11 +83,12 @@ def calibrate_sets(target: ArrayLike, probability: ArrayLike, confidence: float 
     Parameters
     ----------
     target
-        Places of classes, (N,). The model must not have been trained on these rows.
+        Class indices, (N,). The model must not have been trained on these rows.
     probability
-        (N, C), in [0, 1]; any scores will do, but the better the model the smaller the sets.
+        Probabilities (N, C), in [0, 1]. Any scores are valid; a better model gives smaller sets.
     confidence
-        At least 0.5 and less than 1. A class needs 1 / (1 - confidence) - 1 rows: with fewer it is in every set.
+        Confidence, at least 0.5 and less than 1; default 0.9. A class needs 1 / (1 - confidence) - 1 rows: with fewer
+        it is in every set.
 
     Raises
     ------

@@ -23,15 +23,15 @@ def undo_weights(probability: ArrayLike, weights: Any, *, multilabel: bool = Fal
     Parameters
     ----------
     probability
-        The model's: (N,) of the positive class or (N, C), in [0, 1].
+        The model's probabilities, (N,) of the positive class or (N, C), in [0, 1].
     weights
-        What the loss of each class was multiplied by, (C,), finite, > 0; only their ratios matter. For two classes
-        also one number, the weight of the positives: XGBoost's and LightGBM's `scale_pos_weight`, PyTorch's
-        `pos_weight`. Or a mapping or pandas Series from each class, 0 to C - 1, to its weight, as scikit-learn and
-        Keras take it for `class_weight`. scikit-learn's `class_weight="balanced"` is N / (C n_k), `1 / counts.prior`.
+        Factor of each class's loss in training, (C,), finite, > 0; only the ratios matter. For two classes also one
+        number, the weight of the positives: XGBoost's and LightGBM's `scale_pos_weight`, PyTorch's `pos_weight`. Or a
+        mapping or pandas Series from each class, 0 to C - 1, to its weight, like `class_weight` of scikit-learn and
+        Keras. scikit-learn's `class_weight="balanced"` is N / (C n_k), `1 / counts.prior`.
     multilabel
-        Whether probability is (N, L) of labels that exclude nothing. The weights are then one `pos_weight`, or one
-        per label, (L,).
+        Whether probability is (N, L) of labels that do not exclude each other; default False. The weights are then one
+        `pos_weight`, or one per label, (L,).
 
     Returns
     -------
@@ -80,11 +80,11 @@ def undo_sampling(probability: ArrayLike, rates: Any) -> Float64Array:
     Parameters
     ----------
     probability
-        The model's: (N,) of the positive class or (N, C), in [0, 1].
+        The model's probabilities, (N,) of the positive class or (N, C), in [0, 1].
     rates
-        How many of the rows of each class were kept, (C,), finite, > 0: 0.1 for a class of which every tenth row was
-        kept, 5 for one of which each row was used five times. Only their ratios matter. Or a mapping
-        or pandas Series from each class, 0 to C - 1, to its rate.
+        Share of the rows of each class that was kept, (C,), finite, > 0: 0.1 if every tenth row was kept, 5 if each row
+        was used five times. Only the ratios matter. Or a mapping or pandas Series from each class, 0 to C - 1, to its
+        rate.
 
     Returns
     -------

@@ -72,11 +72,11 @@ class Certified:
     Parameters
     ----------
     places
-        Those that the sequence certified, rising, or None where none was needed (no bound on precision).
+        Certified places of the sweep, rising; None if no sequence was needed (no bound on precision).
     thresholds
-        Their thresholds.
+        Thresholds at these places.
     least
-        Per bound that one test settles: how many of its rows must be right.
+        For each bound that one test settles, the smallest number of its rows that must be right.
     """
 
     places: NDArray[np.int64] | None

@@ -17,7 +17,7 @@ class IsotonicMap:
     Parameters
     ----------
     score, value
-        Its corners, both rising; beyond the ends it is level.
+        Corners of the map, both rising; beyond the ends it is level.
 
     References
     ----------
@@ -83,7 +83,8 @@ class VennAbersMap:
     as_negative_from, as_negative
         A new row as a negative gets `as_negative[i]` from the score `as_negative_from[i]` on, and 0 below the first.
     as_positive_to, as_positive
-        As a positive it gets `as_positive[i]` up to and with the score `as_positive_to[i]`, and 1 above the last.
+        A new row as a positive gets `as_positive[i]` up to and including the score `as_positive_to[i]`, and 1 above the
+        last.
 
     References
     ----------

@@ -51,7 +51,7 @@ class Measured:
     Parameters
     ----------
     value, low, high
-        The estimate and the ends.
+        The estimate and the ends of its interval.
     why
         Reason why the estimate is an end of its interval, or "".
 
@@ -199,11 +199,11 @@ def measure_binary(
     probability
         Probability of class 1 in [0, 1], (N,).
     threshold
-        Flag at least this.
+        Smallest probability of a flagged row.
     goal
-        Its own measure is in the answer too, if it is not there by name.
+        Goal whose own measure is added to the result, if it is not there by name.
     seed
-        Seed of the bootstrap.
+        Seed of the bootstrap; default 0.
 
     Examples
     --------
@@ -239,9 +239,9 @@ def rates_of(at: Confusion, goal: Goal, *, rows_per_count: float = 1.0, seed: in
     at
         The counts.
     goal
-        Its own measure is in the answer too, if it is not there by name and no ranking.
+        Goal whose own measure is added to the result, if it is not there by name and is not a ranking.
     rows_per_count
-        How many rows a count stands for, where it is a sum of weights; then the intervals are approximate.
+        Number of rows per count, if counts are sums of weights; the intervals are then approximate.
     seed
         Seed of the draws.
 
@@ -281,15 +281,15 @@ def measure_multiclass(
     Parameters
     ----------
     target
-        Class places, (N,).
+        Class indices, (N,).
     probability
-        (N, C).
+        Probabilities (N, C), in [0, 1].
     threshold
-        One per class, (C,).
+        Threshold of each class, (C,).
     goal
-        Its own measure is in the answer too.
+        Goal whose own measure is added to the result.
     seed
-        Seed of the bootstrap.
+        Seed of the bootstrap; default 0.
 
     Examples
     --------

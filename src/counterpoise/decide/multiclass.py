@@ -28,13 +28,13 @@ class ClassThresholds:
     Parameters
     ----------
     threshold
-        (C,), positive, summing to 1.
+        Threshold of each class, (C,), positive, summing to 1.
     tau
-        The power of the prior that gave them.
+        Power of the prior that gave the thresholds.
     value
-        The goal there.
+        Value of the goal at these thresholds.
     reason
-        One sentence for the reader.
+        Reason for these thresholds, in a sentence.
     """
 
     threshold: NDArray[np.float64]
@@ -136,15 +136,15 @@ def choose_class_thresholds(
     Parameters
     ----------
     target
-        Class places, (N,).
+        Class indices, (N,).
     probability
-        (N, C).
+        Probabilities (N, C), in [0, 1].
     goal
-        One of macro_f1, balanced_accuracy, g_mean and mcc.
+        One of macro_f1 (default), balanced_accuracy, g_mean and mcc.
     prior
-        The training prior, (C,); by default the shares of the target, where a class without rows counts as half a row.
+        The training prior, (C,); default: the shares of the target, where a class without rows counts as half a row.
     sample_weight
-        How much each row counts, (N,), >= 0.
+        Weight of each row, (N,), >= 0.
 
     Examples
     --------

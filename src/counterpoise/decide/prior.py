@@ -29,16 +29,16 @@ def adjust_prior(probability: ArrayLike, prior: Any, *, to: Any, multilabel: boo
     Parameters
     ----------
     probability
-        (N,) of the positive class or (N, C), in [0, 1], honest for the training data: undo weights first
+        Probabilities, (N,) of the positive class or (N, C), in [0, 1], honest for the training data: undo weights first
         (`undo_weights`).
     prior
-        The training data's class shares, such as `counts.prior`: (C,), summing to 1, or a mapping or pandas Series
-        from class index to share, or counts; of two classes also one number, the share of positives.
+        Class shares of the training data, such as `counts.prior`: (C,), summing to 1, or a mapping or pandas Series
+        from class index to share, or counts; for two classes also one number, the share of positives.
     to
-        The shares in the data to predict, likewise. A share of 0 rules a class out.
+        Class shares of the data to predict, in the same forms. A share of 0 rules a class out.
     multilabel
-        Whether probability is (N, L) of labels that exclude nothing. Both priors are then the share of positives of
-        each label, (L,).
+        Whether probability is (N, L) of labels that do not exclude each other; default False. Both priors are then the
+        share of positives of each label, (L,).
 
     Returns
     -------
@@ -82,17 +82,18 @@ def estimate_prior(probability: ArrayLike, prior: Any, *, multilabel: bool = Fal
     Parameters
     ----------
     probability
-        Of the unlabelled rows: (N,) of the positive class or (N, C), honest for the training data. Any distortion
-        (weights, an uncalibrated model) biases the answer.
+        Probabilities of the unlabelled rows, (N,) of the positive class or (N, C), honest for the training data. Any
+        distortion (weights, an uncalibrated model) biases the result.
     prior
-        The training data's class shares, as in `adjust_prior`; each above 0.
+        Class shares of the training data, as in `adjust_prior`; each above 0.
     multilabel
         As in `adjust_prior`.
 
     Returns
     -------
     numpy.ndarray
-        float64 (C,), summing to 1, (2,) for probability (N,); with `multilabel`, (L,) shares of positives.
+        Class shares, float64 (C,), summing to 1, (2,) for probability (N,); with `multilabel`, (L,) shares of
+        positives.
 
     Raises
     ------

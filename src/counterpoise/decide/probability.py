@@ -96,11 +96,11 @@ def reweighted(probability: Float64Array, factor: Float64Array, excludes: str) -
     Parameters
     ----------
     probability
-        (N,), (N, C), or (N, L) where the factor is (2, L).
+        Probabilities (N,), (N, C), or (N, L) with a factor (2, L).
     factor
-        Finite, >= 0: (2,) or (C,); (2, L) for labels.
+        Factors, finite, >= 0: (2,) or (C,); (2, L) for labels.
     excludes
-        What has set a factor to 0, for the message about a row that has nothing else.
+        What set a factor to 0, for the message about a row without any other class.
 
     Examples
     --------

@@ -39,20 +39,20 @@ class ReviewBand:
         end of 1.0000001, the smallest float32 above 1, lies above every row.
     promised
         Whether every constraint of the goal, and its bound on the rows reviewed, holds on new rows of the same kind,
-        with the confidence asked for.
+        with the requested confidence.
     met
-        Whether all that holds on the rows that the band was chosen on.
+        Whether the constraints and the bound hold on the rows that the band was chosen on.
     reason
-        For the reader: what is promised, or why nothing is.
+        The promise in words, or why nothing is promised.
     missing_positives
-        About how many more positives would do for a promise; 0 where it is made, None where no number would.
+        About how many more positives would be enough for a promise; 0 if it is made, None if no number would be enough.
     rates
-        What the band does on the rows it was chosen on, if the person decides right: each rate, and "review", the
-        share of the rows left to the person, with the ends of its two-sided 95 % interval.
+        Rates of the band on the rows it was chosen on, assuming that the person decides correctly: each rate, and
+        "review", the share of the rows left to the person, with the ends of its two-sided 95 % interval.
     value
-        The goal's objective there; the share of the rows reviewed, if the goal only bounds rates.
+        Value of the goal's objective on these rows; the share of the rows reviewed, if the goal only bounds rates.
     confusion
-        The counts there.
+        Counts on these rows.
     """
 
     lower: float
@@ -97,21 +97,21 @@ def choose_review_band(
     probability
         One score in [0, 1] per row, (N,).
     goal
-        With a bound on the rows reviewed, such as "recall where precision >= 0.9 with review <= 5%", or of bounds
-        alone, such as "precision >= 0.9 and recall >= 0.8": then as few rows as possible are reviewed.
+        A goal with a bound on the rows reviewed, such as "recall where precision >= 0.9 with review <= 5%". Or a goal
+        of bounds alone, such as "precision >= 0.9 and recall >= 0.8": then as few rows as possible are reviewed.
     confidence
-        Of the promise, at least 0.5 and less than 1: with at least this probability over the rows given here, every
-        bound holds for the rates that the band has on endlessly many new rows of the same kind. Both ends are chosen
-        by exact binomial tests; why they stay exact is said in `counterpoise.decide.review_guarantee`.
+        Confidence of the promise, at least 0.5 and less than 1; default 0.95. With at least this probability over the
+        rows given here, every bound holds for the rates of the band on infinitely many new rows of the same kind. Both
+        ends are chosen by exact binomial tests; `counterpoise.decide.review_guarantee` explains why these stay exact.
     sample_weight
-        How much each row counts, (N,). Rows that count differently get no promise.
+        Weight of each row, (N,), >= 0. Rows with unequal weights get no promise.
 
     Returns
     -------
     ReviewBand
-        Where nothing can be promised, `promised` is False and the band is the one that is best on these rows; among
-        equals the one that leaves the fewest rows to a person, then the one that flags the fewest. Where even these
-        rows do not keep the constraints, `met` is False and the band is the one that comes closest.
+        The band. If nothing can be promised, `promised` is False and the band is the best one on these rows; among
+        equals the one that leaves the fewest rows to a person, then the one that flags the fewest. If even these rows
+        do not keep the constraints, `met` is False and the band is the one that comes closest.
 
     Raises
     ------

@@ -47,9 +47,9 @@ class Limits:
     Parameters
     ----------
     least_found
-        Least number of positives above the lower end.
+        Smallest number of positives above the lower end.
     last_upper
-        The last place that the upper end may have.
+        The last possible place of the upper end.
     most_reviewed
         Largest number of rows between the ends.
     """

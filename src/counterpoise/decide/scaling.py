@@ -36,9 +36,9 @@ class ScalingMap:
     Parameters
     ----------
     scale, offset
-        (C,) each, scale >= 0.
+        Scale (>= 0) and offset of each class's log probability, (C,) each.
     floor
-        Probabilities below it, and above 1 - floor, are taken as that: log 0 is not a number to scale.
+        Smallest probability: values below it, and above 1 - floor, are clipped, since log 0 cannot be scaled.
 
     References
     ----------
@@ -69,15 +69,15 @@ class ScalingMap:
         Parameters
         ----------
         target
-            One-hot, (N, C).
+            One-hot targets, (N, C).
         rows
             Probabilities, (N, C).
         weight
-            (N,).
+            Weight of each row, (N,).
         method
             "temperature", "platt", or "vector" (for two classes also "beta").
         floor
-            As above.
+            As in `ScalingMap`.
         """
         classes = rows.shape[1]
         # classes first: NumPy sums over few classes many times faster so

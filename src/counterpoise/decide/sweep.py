@@ -32,11 +32,11 @@ class Sweep:
     Parameters
     ----------
     score
-        The distinct scores, falling, (G,); of those that are equal to rounding the least.
+        Distinct scores, falling, (G,); of scores that differ only by rounding, the smallest.
     tp
         Flagged positives at each place, counted or weighted, (G + 1,); the first is 0.
     flagged
-        Flagged rows, likewise.
+        Flagged rows at each place, in the same form.
     """
 
     score: NDArray[np.float64]

@@ -29,24 +29,24 @@ class Decision:
     Parameters
     ----------
     threshold
-        Flag a row when its probability is at least this: 0 flags every row, and 1.0000001, the smallest float32 above
-        1, flags none.
+        Smallest probability of a flagged row: 0 flags every row, and 1.0000001, the smallest float32 above 1, flags
+        none.
     promised
-        Whether every constraint of the goal holds on new rows of the same kind, with the confidence asked for.
+        Whether every constraint of the goal holds on new rows of the same kind, with the requested confidence.
     met
         Whether every constraint holds on the rows the threshold was chosen on.
     reason
-        For the reader: what is promised, or why nothing is.
+        The promise in words, or why nothing is promised.
     missing_positives
-        About how many more positives would mostly do for a promise, with as many more negatives for each; 0 where it
-        is made, None where no number would or rows count differently.
+        About how many more positives, with as many more negatives for each, would usually be enough for a promise; 0 if
+        it is made, None if no number would be enough or rows have unequal weights.
     rates
-        What the threshold does on the rows it was chosen on: each rate's value and the ends of its two-sided 95 %
+        Rates of the threshold on the rows it was chosen on: each rate's value and the ends of its two-sided 95 %
         interval.
     value
-        The goal's objective there.
+        Value of the goal's objective on these rows.
     confusion
-        The counts there.
+        Counts on these rows.
     """
 
     threshold: float
@@ -100,25 +100,23 @@ def choose_threshold(
     target
         Zeros and ones (or booleans), both present, (N,). The model must not have been trained on these rows.
     probability
-        One score in [0, 1] per row, (N,). A promise holds for any score, and finds more where it is an honest
-        probability.
+        One score in [0, 1] per row, (N,). A promise holds for any score; honest probabilities find more.
     goal
-        What to reach. A ranking goal takes the threshold of the best F1.
+        The goal, or its text. For a ranking goal the threshold is the one with the best F1.
     confidence
-        Of the promise, at least 0.5 and below 1: the probability, over the rows given here, that no threshold is
-        promised that breaks a constraint on endlessly many new rows of the same kind. Where precision is bounded
-        together with specificity, fpr or alerts, and crosses its bound more than once, the proof leaves twice the risk:
-        see `counterpoise.decide.guarantee`.
+        Confidence of the promise, at least 0.5 and below 1; default 0.95. It is the probability, over the rows given
+        here, that no promised threshold breaks a constraint on infinitely many new rows of the same kind. Where
+        precision is bounded together with specificity, fpr or alerts, and crosses its bound more than once, the proven
+        risk is twice as large: see `counterpoise.decide.guarantee`.
     sample_weight
-        How much each row counts, (N,). Rows that count differently get no promise.
+        Weight of each row, (N,), >= 0. Rows with unequal weights get no promise.
 
     Returns
     -------
     Decision
-        Where nothing can be promised, `promised` is False and the threshold is the one that is best on these rows;
-        among equals the one that flags the fewest. (A promised one of the best recall flags as many as it may.)
-        Where even these rows do not keep the constraints, `met` is False and the threshold is the one that comes
-        closest.
+        The decision. If nothing can be promised, `promised` is False and the threshold is the best one on these rows;
+        among equals the one that flags the fewest. (A promised threshold of the best recall flags as many as it may.)
+        If even these rows do not keep the constraints, `met` is False and the threshold is the one that comes closest.
 
     Raises
     ------
@@ -197,7 +195,7 @@ def known_threshold(goal: Goal, prior: float) -> float | None:
     Parameters
     ----------
     goal
-        Without constraints: a cost, whose threshold is where both decisions cost the same (Elkan 2001), or
+        A goal without constraints: a cost, whose threshold is where both decisions cost the same (Elkan 2001), or
         balanced accuracy, whose threshold is the prior.
     prior
         Share of positives, in (0, 1).

@@ -24,9 +24,9 @@ class Constraint:
     rate
         One of `RATES`.
     bound
-        Between 0 and 1; a lower bound of a rate that should be large, an upper one of the others.
+        The bound, in [0, 1]: a lower bound for a rate that should be large, an upper bound for the others.
     of
-        The class whose rate is meant, against all others; None where there are two classes and one is sought.
+        The class whose rate is bounded, against all others; None if there are two classes and one is the positive one.
 
     Examples
     --------

@@ -30,7 +30,7 @@ class Cost:
     Parameters
     ----------
     fn, fp, tp, tn
-        A number, or the name of the column that has each row's own.
+        Cost of each outcome: a number, or the name of the column with each row's own cost.
 
     Examples
     --------
@@ -98,7 +98,7 @@ class Cost:
         Parameters
         ----------
         columns
-            The values of the columns by name, finite numbers, each (N,).
+            Values of the columns by name, finite numbers, each (N,).
 
         Raises
         ------

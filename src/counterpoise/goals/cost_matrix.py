@@ -23,7 +23,7 @@ class CostMatrix:
     classes
         The names of the classes, as text.
     values
-        (C, C): a row per true class, a column per decided class, both in the order of `classes`.
+        Costs (C, C): a row per true class, a column per decided class, both in the order of `classes`.
 
     Raises
     ------
@@ -89,9 +89,9 @@ class CostMatrix:
         Parameters
         ----------
         path
-            The first line names the decided classes and each further line a true class, then its costs. The lines may
-            come in any order. The first cell may say that it is the other way round: what the lines are (`predicted`),
-            or lines and columns in this order (`predicted / actual`). Other words there, or none, change nothing.
+            A CSV file. The first line names the decided classes; each further line holds a true class, then its costs,
+            in any order. The first cell may reverse this: it names the lines (`predicted`), or lines and columns in
+            this order (`predicted / actual`). Other words there, or none, change nothing.
 
         Raises
         ------

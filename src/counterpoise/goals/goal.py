@@ -38,17 +38,17 @@ class Goal:
     Parameters
     ----------
     objective
-        The name of what is to be best; "cost" with `costs`; "review" for as few rows left to a person as the
+        Name of the quantity to optimise; "cost" with `costs`; "review" for as few rows left to a person as the
         constraints allow.
     constraints
-        What must hold while it is.
+        Constraints that must hold; default none.
     costs
         The costs, if the objective is "cost".
     of
-        The class that the objective speaks of, against all others; None where there are two classes.
+        The class of the objective, against all others; None if there are two classes.
     review
-        At most this share of the rows may be left to a person; None for no rows, or with the objective "review" for no
-        bound.
+        Largest share of the rows that may be left to a person, in [0, 1]; None for no rows, or with the objective
+        "review" for no bound.
 
     Raises
     ------
@@ -186,9 +186,9 @@ class Goal:
         Parameters
         ----------
         by
-            Who is to serve it, for the message.
+            Name of the function that should serve the goal, for the message.
         served
-            The `needs` that are served.
+            The `needs` that it serves.
 
         Examples
         --------

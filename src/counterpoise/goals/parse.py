@@ -40,7 +40,7 @@ def goal(text: str | Goal) -> Goal:
     Parameters
     ----------
     text
-        docs/goals.md shows the language. A `Goal` is read already, and comes back as it is.
+        The text of a goal, in the language of docs/goals.md. A `Goal` is returned as it is.
 
     Raises
     ------

@@ -30,7 +30,7 @@ def unknown_measure(kind: str, name: object, known: Sequence[str]) -> UserError:
     kind
         "rate" or "goal".
     name
-        What was written.
+        The unknown name.
     known
         The names of that kind.
 

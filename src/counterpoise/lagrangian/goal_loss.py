@@ -34,18 +34,18 @@ def goal_loss(
     target
         0 or 1, of the logits' shape (a last axis of 1 may be missing on either).
     state
-        The state after the last batch, in arrays of the logits' framework, or of NumPy where values can be seen.
+        State after the last batch, in arrays of the logits' framework, or of NumPy where values can be seen.
     lagrangian
-        What to reach.
+        The Lagrangian of the goal.
     sample_weight
-        As in `counterpoise.loss`; weighs counts and loss.
+        As in `counterpoise.loss`; weights both counts and loss.
     learn
-        Whether the state takes notice of this batch.
+        Whether this batch updates the state.
 
     Returns
     -------
     value, state
-        A scalar, the mean over the batch, and what to pass with the next batch.
+        The mean over the batch, a scalar, and the state for the next batch.
 
     Raises
     ------

@@ -50,11 +50,11 @@ class GoalState(NamedTuple):
     Parameters
     ----------
     log_multiplier
-        (K,) float32, the summed part of each constraint's log multiplier.
+        Integral part of each constraint's log multiplier, (K,) float32.
     counted
-        (4,) float32: found, positives, false alarms, negatives, the old ones fading.
+        Positives found, positives, false alarms and negatives, (4,) float32; old batches fade.
     epochs
-        () float32, how often the training data went by.
+        Number of passes over the training data so far, () float32.
     """
 
     log_multiplier: Array
@@ -69,15 +69,15 @@ class Lagrangian:
     Parameters
     ----------
     goal
-        An objective on decisions, with or without constraints; or its text.
+        An objective on decisions, with or without constraints; or the text of such a goal.
     counts
         Training counts of the two classes (negative, positive), both present.
     robustness
-        What the surrogate is once warm, from 0 (log loss, which minds how wrong a row is) to 1 (1 - p, nearest to
-        counting, but with no slope where the model is sure).
+        Shape of the surrogate after the warm-up, from 0 (log loss, which depends on how wrong a row is) to 1 (1 - p,
+        closest to counting, but without a slope where the model is sure).
     warm_up
-        For so many passes over the training data the surrogate is the log loss, while the weights go from those of
-        cross-entropy to those of the goal; then the surrogate changes over as many.
+        Number of passes over the training data in which the surrogate is the log loss, while the weights move from
+        those of cross-entropy to those of the goal. The surrogate then changes over as many more passes.
 
     Raises
     ------

@@ -32,16 +32,16 @@ def goal_loss(
     target
         0 or 1, of the logits' shape; anything else gives NaN under `jit`.
     state
-        The state that the last call gave, a pytree of three arrays; None for the first batch.
+        State from the last call, a pytree of three arrays; None for the first batch.
     goal, counts, robustness, warm_up
         As in `counterpoise.torch.GoalLoss`; fixed while tracing.
     sample_weight
-        (N,) or of the logits' shape; weighs counts and loss.
+        Weights (N,) or of the logits' shape, of both counts and loss.
 
     Returns
     -------
     value, state
-        The mean over the batch, and what to pass with the next one. With `jax.value_and_grad` use `has_aux=True`.
+        The mean over the batch, and the state for the next batch. With `jax.value_and_grad` use `has_aux=True`.
 
     Raises
     ------
@@ -75,11 +75,11 @@ class Kept(NamedTuple):
     Parameters
     ----------
     parameters
-        As they were handed over.
+        Parameters of the kept epoch, unchanged.
     threshold
-        Flag a row when its logit is at least this; 0, unless decisions there missed a bound or flagged nothing.
+        Smallest logit of a flagged row; 0, unless decisions there missed a bound or flagged nothing.
     progress
-        How the goal stands there.
+        The goal on the held-out rows.
     """
 
     parameters: Any
@@ -101,7 +101,7 @@ def keep_best(
     Parameters
     ----------
     kept
-        What the last call gave; None after the first epoch.
+        Result of the last call; None after the first epoch.
     parameters
         Parameters of the model, any pytree.
     logits, target, sample_weight
@@ -112,7 +112,7 @@ def keep_best(
     Returns
     -------
     Kept
-        `kept` itself where this epoch is no better.
+        The better epoch; `kept` itself if this one is no better.
 
     Raises
     ------

@@ -26,17 +26,17 @@ class GoalLoss(KerasLoss):
     Parameters
     ----------
     goal
-        Such as "recall where precision >= 0.5", "precision where recall >= 0.9" or "f1"; or a `Goal`.
+        A `Goal` or its text, such as "recall where precision >= 0.5", "precision where recall >= 0.9" or "f1".
     counts
         Training counts of the two classes, (negative, positive).
     robustness, warm_up
         As in `counterpoise.torch.GoalLoss`.
     state
-        The state of an earlier training for the same goal, `get_config()["state"]`.
+        State of an earlier training for the same goal, `get_config()["state"]`.
     name
         Keras's name of the loss.
     dtype
-        "float32" or "float64", which the logits are cast to; None: that of the logits, at least float32.
+        "float32" or "float64", to which the logits are cast; None (default): the dtype of the logits, at least float32.
 
     Raises
     ------
@@ -142,10 +142,11 @@ class KeepBest(keras.callbacks.Callback):  # type: ignore[misc]
     criterion
         The model's `GoalLoss`.
     validation_data
-        (features, target) to judge each epoch on; else the training decisions of its last batches.
+        Rows (features, target) on which each epoch is judged; without them, the decisions of the last training batches
+        are used.
     bias
-        The variable that is added to the logit, one element; default the bias of the model's last layer. Where there is
-        none, 0 is the only threshold.
+        Variable that is added to the logit, with one element; default: the bias of the model's last layer. Without a
+        bias, 0 is the only threshold.
 
     Raises
     ------

@@ -53,12 +53,12 @@ class GoalLoss(torch.nn.Module):
     Parameters
     ----------
     goal
-        Such as "recall where precision >= 0.5", "precision where recall >= 0.9" or "f1"; or a `Goal`.
+        A `Goal` or its text, such as "recall where precision >= 0.5", "precision where recall >= 0.9" or "f1".
     counts
         Training counts of the two classes, (negative, positive).
     robustness
         Smooth substitute for a decision after the warm-up, from 0 (log loss) to 1 (1 - p). Near 1, rows that the model
-        cannot get right count less, and the model gives up on rare positives more easily.
+        cannot get right count less, and the model gives up rare positives more easily.
     warm_up
         Number of passes over the training data with log loss, in which the classes' weights go from those of
         cross-entropy to those of the goal; over as many more passes the substitute takes its place.
@@ -198,11 +198,12 @@ class KeepBest:
     model
         The model in training.
     criterion
-        Its `GoalLoss`.
+        The model's `GoalLoss`.
     bias
-        What is added to the logit, one element; default the bias of the layer with parameters that the model registered
-        last, if it has one element. Pass it where another layer gives the logit. Where there is none, 0 is the only
-        threshold. A bias that the model scales afterwards cannot take the threshold: pass no rows to `update` then.
+        Parameter that is added to the logit, with one element; default: the bias of the layer with parameters that the
+        model registered last, if it has one element. Pass it if another layer gives the logit. Without a bias, 0 is the
+        only threshold. A bias that the model scales afterwards cannot take the threshold: pass no rows to `update`
+        then.
 
     Raises
     ------

@@ -16,7 +16,7 @@ class Progress:
     Parameters
     ----------
     goal
-        What is to be reached.
+        The goal.
     confusion
         Shares of all rows, at the share of positives of the training data.
 

@@ -25,9 +25,9 @@ class Judged(NamedTuple):
     Parameters
     ----------
     progress
-        On the rows judged.
+        The goal on the judged rows.
     threshold
-        Of the logits: 0, unless decisions there miss a bound or flag nothing.
+        Threshold of the logits: 0, unless decisions there miss a bound or flag nothing.
     """
 
     progress: Progress
@@ -42,7 +42,7 @@ def judged_at_best(logits: Array, target: Array, lagrangian: Lagrangian, sample_
     logits, target, sample_weight
         As in `counterpoise.lagrangian.goal_loss`, with values that can be seen.
     lagrangian
-        What to reach.
+        The Lagrangian of the goal.
 
     Raises
     ------

@@ -84,9 +84,10 @@ def checked_ignore_index(ignore_index: Any, *, whole: bool) -> int | float | Non
     Parameters
     ----------
     ignore_index
-        What the user gave.
+        The user's value.
     whole
-        Whether targets are class indices, hence integers of 64 bits; else any number, and NaN leaves out NaN.
+        Whether targets are class indices, hence integers of 64 bits; otherwise any number is valid, and NaN excludes
+        NaN.
 
     Examples
     --------

@@ -49,7 +49,7 @@ def loss_node(
     Parameters
     ----------
     recipe
-        Its JSON.
+        The loss as JSON.
     logits, target, sample_weight, reduction, normalizer, ignore_index, class_axis, class_weight
         As in `kernel_loss`.
     """

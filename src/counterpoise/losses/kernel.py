@@ -146,13 +146,13 @@ def types_and_options(
     Parameters
     ----------
     dtypes
-        Names of those of logits, target, sample weight, gradient and loss; None for what there is not.
+        Names of the dtypes of logits, target, sample weight, gradient and loss; None for an absent array.
     recipe, reduction, ignore_index
         As in `loss`.
     fresh
-        Whether nobody has touched the gradient's memory yet.
+        Whether the gradient's memory is untouched.
     newton
-        What makes a curvature fit for Newton steps.
+        Bounds that make a curvature fit for Newton steps.
     """
     logits, target, weight, gradient, value = (0 if dtype is None else TYPES[dtype] for dtype in dtypes)
     number = int if isinstance(recipe, SoftmaxRecipe) else float
@@ -185,7 +185,7 @@ def layout(shape: tuple[int, ...], strides: tuple[int, ...], class_axis: int) ->
     shape, strides
         Shape and strides of the array, strides in elements.
     class_axis
-        The axis of the classes.
+        Axis of the classes.
 
     Examples
     --------

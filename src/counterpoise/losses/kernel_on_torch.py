@@ -35,7 +35,7 @@ def with_class_weight(recipe: Recipe, weight: torch.Tensor) -> Recipe:
     recipe
         The loss.
     weight
-        () or (C,), in place of `weight` (softmax) or `pos_weight` (sigmoid).
+        Weights () or (C,), in place of `weight` (softmax) or `pos_weight` (sigmoid).
 
     Raises
     ------
@@ -77,7 +77,7 @@ def kernel_loss(
     class_weight
         As in `composed`.
     overwrite
-        Whether the gradient may take the place of the logits.
+        Whether the gradient may overwrite the logits.
     """
     if normalizer is not None or reduction not in REDUCTIONS:
         check_reduction(reduction, normalizer)

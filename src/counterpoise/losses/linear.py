@@ -30,20 +30,21 @@ def linear_loss(
     Parameters
     ----------
     features
-        (N, H), floating: what the last layer gets.
+        Input of the last layer, (N, H), floating.
     weight
-        (C, H), as in `torch.nn.Linear`.
+        Weights of the last layer, (C, H), as in `torch.nn.Linear`.
     bias
-        (C,), or None.
+        Bias of the last layer, (C,), or None.
     target, recipe, sample_weight, normalizer, ignore_index
         As in `loss`, for logits (N, C).
     reduction
-        "sum", "mean", "weighted_mean" or "nonzero_mean"; the gradient of "none" would need the logits of all rows.
+        "sum", "mean" (default), "weighted_mean" or "nonzero_mean"; the gradient of "none" would need the logits of all
+        rows.
 
     Returns
     -------
     array
-        A scalar, differentiable by features, weight and bias.
+        A scalar, differentiable with respect to features, weight and bias.
 
     Raises
     ------

@@ -27,34 +27,35 @@ def loss(
     Parameters
     ----------
     logits
-        Raw scores, floating. Softmax family: (N, C), or (N, d1, …, C), the class axis where `class_axis` says; -inf
-        masks a class. Sigmoid family: (N,), (N, 1), (N, L) or any other shape. Half precision is computed in float32.
+        Raw scores, floating. Softmax family: (N, C), or (N, d1, …, C), with the classes on `class_axis`; -inf masks a
+        class. Sigmoid family: (N,), (N, 1), (N, L) or any other shape. Half precision is computed in float32.
     target
         Softmax family: integers (N,) from 0 to C - 1, or one-hot or soft targets of the logits' shape. Sigmoid family:
         numbers from 0 to 1 of the logits' shape.
     recipe
         The loss, from `counterpoise.softmax`, `counterpoise.sigmoid` or `counterpoise.recipe`.
     sample_weight
-        (N,) for rows, or of the shape of the unreduced loss; finite, >= 0. Multiplies the loss. The logits of a row of
-        weight 0 may be NaN.
+        Weights (N,) of rows, or of the shape of the unreduced loss; finite, >= 0. They multiply the loss. The logits of
+        a row of weight 0 may be NaN.
     reduction
-        "none"; "sum"; "mean" over rows (softmax) or elements (sigmoid), into which weights do not enter;
+        "none"; "sum"; "mean" (default) over rows (softmax) or elements (sigmoid), whatever their weights;
         "weighted_mean", divided by the sum of sample weight times class weight (PyTorch's weighted cross_entropy);
         "nonzero_mean", divided by the number of such weights that are not 0 (TensorFlow 1's SUM_BY_NONZERO_WEIGHTS).
     normalizer
-        A number > 0, or a scalar array, that replaces the denominator of a mean; so N replicas or K accumulation
-        steps add up to the loss of the whole batch. 0 is an error where its value can be seen, elsewhere NaN.
+        Denominator of a mean, a number > 0 or a scalar array, in place of its own; with it, N replicas or K
+        accumulation steps add up to the loss of the whole batch. 0 is an error where its value can be seen, and NaN
+        elsewhere.
     ignore_index
-        Targets of this value neither cost nor count, and their logits are not looked at: they may be NaN. For the
-        sigmoid family it may be NaN.
+        Value of targets that are ignored: they neither cost nor count, and their logits are not read and may be NaN.
+        For the sigmoid family the value itself may be NaN.
     class_axis
-        The axis of the classes (of the labels, for the sigmoid family).
+        Axis of the classes (of the labels, for the sigmoid family); default -1.
 
     Returns
     -------
     array
-        A scalar, or for "none" one number per row or element; float32 for half precision, else of the logits' dtype.
-        Nothing to count (empty batch, all ignored, all weights 0) gives 0 with zero gradient.
+        A scalar, or for "none" one number per row or element; float32 for half precision, else the logits' dtype. If
+        nothing counts (empty batch, all ignored, all weights 0), the loss is 0 with zero gradient.
 
     Raises
     ------

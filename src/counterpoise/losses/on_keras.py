@@ -29,7 +29,7 @@ class KerasLoss(keras.losses.Loss):  # type: ignore[misc]  # Keras has no types
     name
         Keras's name of the loss.
     dtype
-        "float32" or "float64", which the logits are cast to; None: that of the logits, at least float32.
+        "float32" or "float64", to which the logits are cast; None (default): the dtype of the logits, at least float32.
     """
 
     _fixed: frozenset[str] = frozenset()

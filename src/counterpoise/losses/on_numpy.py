@@ -36,16 +36,17 @@ def loss_and_gradient(
     logits, target, recipe, sample_weight, reduction, normalizer, ignore_index, class_axis
         As in `loss`; arrays are NumPy's or can be turned into them.
     curvature
-        Also give the diagonal of the Hessian, d2 loss / d logit_i^2. It can be negative (focus, robustness).
+        Whether to return the diagonal of the Hessian too, d2 loss / d logit_i^2; default False. It can be negative
+        (focus, robustness).
     out
-        A floating array of the logits' shape that the gradient is written to; it may be `logits`, which saves memory.
+        Floating array of the logits' shape for the gradient; it may be `logits`, which saves memory.
 
     Returns
     -------
     tuple
-        (loss, gradient) or (loss, gradient, curvature). The loss is as in `loss`, the others have the logits' shape and
-        are those of the reduced loss; with "none", those of each entry's own loss. Of the logits' dtype, float32 for
-        half precision; sums are taken in float64.
+        (loss, gradient) or (loss, gradient, curvature). The loss is as in `loss`. Gradient and curvature have the
+        logits' shape and belong to the reduced loss; with "none", to each entry's own loss. They have the logits'
+        dtype, float32 for half precision; sums are taken in float64.
 
     Raises
     ------
@@ -93,13 +94,13 @@ def newton_slopes(
     logits, target, recipe, sample_weight
         As in `loss`.
     factor
-        Multiplies the curvature.
+        Factor of the curvature.
     per_gradient
-        The least curvature per unit of the gradient's size, >= 0.
+        Smallest curvature per unit of the gradient's size, >= 0.
     floor
-        The least curvature, > 0.
+        Smallest curvature, > 0.
     region
-        Whose threads to use, as `kernel.region_of` names them.
+        Owner of the threads, as `kernel.region_of` names them.
 
     Examples
     --------

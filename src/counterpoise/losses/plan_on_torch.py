@@ -37,17 +37,17 @@ class Plan:
     recipe, reduction, ignore_index, class_axis
         As in `counterpoise.loss`.
     overwrite
-        Whether the gradient takes the place of the logits.
+        Whether the gradient overwrites the logits.
     run
-        The kernel, which wants nothing more but addresses.
+        The kernel, which only needs addresses.
     copied
         Whether logits, target and sample weight must be made contiguous.
     like
-        A value, if it is one number.
+        A template of the value, if it is one number.
     rows, dtype
-        Shape of values that are not, and their dtype.
+        Shape and dtype of values that are not one number.
     gradient_dtype
-        Dtype of the gradient, if it is not that of the logits.
+        Dtype of the gradient, if it differs from that of the logits.
     """
 
     recipe: Recipe

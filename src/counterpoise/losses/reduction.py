@@ -51,13 +51,13 @@ def denominator(
     Parameters
     ----------
     arguments
-        Checked arguments: what is kept, and the sample weights.
+        Checked arguments, with the kept entries and the sample weights.
     class_weight
-        The weight that the recipe gives to each entry.
+        Weight of each entry under the recipe.
     size
         An array of the unreduced loss's shape.
     reduction, normalizer
-        Arguments of the user.
+        The user's arguments.
     """
     xp, dtype = arguments.xp, arguments.logits.dtype
     if reduction == "sum":

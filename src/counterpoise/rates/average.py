@@ -48,15 +48,15 @@ def averaged(
     xp
         The functions of the losses' framework.
     losses
-        (C,); any finite number where not defined.
+        Loss of each class, (C,); any finite number where it is not defined.
     defined
-        Which of them are, (C,).
+        Whether the loss of each class is defined, (C,).
     support
-        The weight of the positives of each class, (C,).
+        Weight of the positives of each class, (C,).
     average
         "macro", "weighted", "none" or a class index.
     class_weight
-        (C,) or None: the weights of a macro mean.
+        Weights of a macro mean, (C,), or None.
     """
     losses = xp.where(defined, losses, 0.0)
     if average == "none":

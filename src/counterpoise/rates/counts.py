@@ -86,7 +86,7 @@ def soft_counts(
     Returns
     -------
     Counts
-        tp, fp, fn and tn, (C,) each, in float64 where the framework and the device have it.
+        The counts tp, fp, fn and tn, (C,) each, in float64 where the framework and the device support it.
 
     Raises
     ------

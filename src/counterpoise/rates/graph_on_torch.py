@@ -27,7 +27,7 @@ def rate_on_torch(
     Parameters
     ----------
     rate, name
-        The function that computes it, and what it is called.
+        The function that computes the rate, and its name.
     logits, target, sample_weight
         Logits, targets and weights of the batch.
     given

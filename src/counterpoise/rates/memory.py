@@ -36,14 +36,15 @@ def remembered(counts: Counts, memory: Memory | None = None, *, decay: float = 0
     counts
         Counts of the batch, from `soft_counts`.
     memory
-        What the last call gave, or None before the first batch.
+        Result of the last call, or None before the first batch.
     decay
-        What a batch is worth one step later, above 0 and below 1: about 1 / (1 - decay) batches are remembered.
+        Weight of a batch one step later, above 0 and below 1; default 0.99. About 1 / (1 - decay) batches are
+        remembered.
 
     Returns
     -------
     tuple
-        (Counts, Memory).
+        The remembered `Counts`, and the `Memory` for the next call.
 
     Raises
     ------

@@ -33,10 +33,10 @@ class RateLoss(torch.nn.Module):
     average, class_axis, ignore_index, multilabel, class_weight
         As in `counterpoise.rates.recall`.
     memory
-        What a batch is worth one step later, above 0 and below 1: about 1 / (1 - memory) batches are remembered. None:
-        each batch alone.
+        Weight of a batch one step later, above 0 and below 1: about 1 / (1 - memory) batches are remembered. None
+        (default): each batch alone.
     parameters
-        Those of the rate, such as beta.
+        Parameters of the rate, such as beta.
 
     Raises
     ------

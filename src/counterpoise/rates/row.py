@@ -98,9 +98,9 @@ def of_counts(
     Parameters
     ----------
     name
-        Of a rate of counts: any of `counterpoise.rates.names` but roc_auc, partial_auc and average_precision.
+        Name of a rate of counts: any of `counterpoise.rates.names` but roc_auc, partial_auc and average_precision.
     counts
-        From `soft_counts` or `remembered`.
+        Counts from `soft_counts` or `remembered`.
     average, class_weight, parameters
         As in the rate's own function.
 

@@ -17,6 +17,8 @@ settings.load_profile("any machine")
 # scripts that tests start in a process of their own: looking for doctests would run them in this one
 collect_ignore_glob = ["*_session.py"]
 
+pytest_plugins = ["absent"]  # tests/absent.py
+
 pytest_collect_file = Sybil(parsers=[PythonCodeBlockParser()], patterns=["README.md", "docs/*.md"]).pytest()
 
 

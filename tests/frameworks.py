@@ -1,6 +1,7 @@
-"""One table of frameworks: how each is asked for a loss and its gradient."""
+"""One table of frameworks: how each is asked for a loss and its gradient; one is imported when it is first asked."""
 
 import os
+from functools import cached_property
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 os.environ.setdefault("CUDA_VISIBLE_DEVICES", "")
@@ -50,11 +51,12 @@ class Framework:
 class Torch(Framework):
     name = "torch"
 
-    def __init__(self):
+    @cached_property
+    def torch(self):
         import torch
 
-        self.torch = torch
         torch.set_num_threads(2)
+        return torch
 
     def array(self, values):
         return self.torch.as_tensor(np.array(values))
@@ -85,10 +87,11 @@ class TensorFlow(Framework):
     name = "tensorflow"
     jit = None
 
-    def __init__(self):
+    @cached_property
+    def tf(self):
         import tensorflow as tf
 
-        self.tf = tf
+        return tf
 
     def array(self, values):
         return self.tf.constant(values)
@@ -129,11 +132,12 @@ class TensorFlowXla(TensorFlow):
 class Jax(Framework):
     name = "jax"
 
-    def __init__(self):
+    @cached_property
+    def jax(self):
         import jax
 
         jax.config.update("jax_platforms", "cpu")
-        self.jax = jax
+        return jax
 
     def array(self, values):
         values = np.asarray(values)

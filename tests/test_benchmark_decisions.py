@@ -4,18 +4,18 @@ import sys
 from pathlib import Path
 
 import numpy as np
+import polars as pl
 import pytest
+from sklearn.linear_model import LogisticRegression
+from sklearn.model_selection import cross_val_predict
 
+from absent import needs
 from counterpoise import goals
 
-pl = pytest.importorskip("polars")
-pytest.importorskip("lightgbm")
-LogisticRegression = pytest.importorskip("sklearn.linear_model").LogisticRegression
-cross_val_predict = pytest.importorskip("sklearn.model_selection").cross_val_predict
 sys.path.insert(0, str(Path(__file__).parents[1]))  # benchmarks is a package of the checkout, not of the wheel
 
-from benchmarks import decisions  # noqa: E402
-from benchmarks.decisions import (  # noqa: E402
+from benchmarks import decisions
+from benchmarks.decisions import (
     GOALS,
     METHODS,
     OURS,
@@ -29,7 +29,9 @@ from benchmarks.decisions import (  # noqa: E402
     surely_broken,
 )
 
-from counterpoise.goals import Constraint  # noqa: E402
+from counterpoise.goals import Constraint
+
+needs("lightgbm")
 
 TABLE = Table("made", "yes", ("answer",))
 

@@ -5,12 +5,14 @@ from pathlib import Path
 
 import pytest
 
-pytest.importorskip("sklearn")
+from absent import needs
 
 sys.path.insert(0, str(Path(__file__).parents[1]))  # benchmarks is a package of the checkout, not of the wheel
 
 from benchmarks import posterior
 from benchmarks.results import write_part
+
+needs("sklearn")
 
 
 @pytest.fixture(scope="module")

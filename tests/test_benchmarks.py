@@ -12,6 +12,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from absent import needs
+
 ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT))  # benchmarks is a package of the checkout, not of the wheel
 
@@ -139,7 +141,7 @@ def test_samples_alternate_and_ratios_are_of_neighbours():
 
 
 def unavailable(_):
-    import a_package_that_nobody_has  # noqa: F401
+    needs("a_package_that_nobody_has")
 
 
 def broken(_):

@@ -11,10 +11,10 @@ import numpy as np
 import polars as pl
 import pytest
 
-pytest.importorskip("typer")
-pytest.importorskip("lightgbm")
-
+from absent import needs
 from counterpoise.cli import main
+
+needs("lightgbm", "typer")
 
 
 def rows(n=60):
@@ -316,7 +316,7 @@ def test_help_and_version(capsys):
 
 
 def test_the_demo_fails_where_the_command_fails(tmp_path):
-    pytest.importorskip("vega_datasets")
+    needs("vega_datasets")
     (tmp_path / "demo-report").write_text("in the way")
     demo = Path(__file__).parents[1] / "examples" / "demo.py"
     done = subprocess.run([sys.executable, demo], cwd=tmp_path, capture_output=True, text=True, check=False)

@@ -5,9 +5,10 @@ import json
 import polars as pl
 import pytest
 
-pytest.importorskip("typer")
-
+from absent import needs
 from counterpoise.cli import main
+
+needs("typer")
 
 
 @pytest.fixture

@@ -5,11 +5,11 @@ import polars as pl
 import pytest
 from polars.testing import assert_frame_equal
 
-pytest.importorskip("typer")
-pytest.importorskip("lightgbm")
-
+from absent import needs
 from counterpoise.cli import main
 from counterpoise.decide import adjust_prior, undo_sampling, undo_weights
+
+needs("lightgbm", "typer")
 
 SCORES = pl.DataFrame({"id": ["007", "8", "NA"], "probability": [0.5, 0.95, 0.1], "note": ["a,b", " x ", ""]})
 

@@ -11,12 +11,12 @@ import numpy as np
 import polars as pl
 import pytest
 
-pytest.importorskip("typer")
-pytest.importorskip("lightgbm")
-
+from absent import needs
 from counterpoise.cli import main
 from counterpoise.cli.terminal import say
 from counterpoise.errors import UserError, printable
+
+needs("lightgbm", "typer")
 
 EVIL = {
     "title of the window": "\x1b]0;pwn\x07",

@@ -5,11 +5,14 @@ from pathlib import Path
 
 import pytest
 
-pytest.importorskip("scipy.special")
+from absent import needs
+
 sys.path.insert(0, str(Path(__file__).parents[1]))  # benchmarks is a package of the checkout, not of the wheel
 
 from benchmarks import guarantee, results
 from benchmarks.guarantee import HEADER, HEAVY, HONEST, SHIFTED, TIED, Row, cells, measure, rows, tally
+
+needs("scipy")
 
 
 @pytest.mark.parametrize("scores", [HONEST, HEAVY, SHIFTED, TIED], ids=lambda one: one.name)

@@ -7,22 +7,23 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from starlette import testclient
 
-pytest.importorskip("lightgbm")
-pytest.importorskip("uvicorn")
-pytest.importorskip("fastapi")
-testclient = pytest.importorskip("starlette.testclient")
+from absent import needs
+
 sys.path.insert(0, str(Path(__file__).parents[1]))  # benchmarks is a package of the checkout, not of the wheel
 
-from benchmarks import serving, serving_clients, serving_sides  # noqa: E402
-from benchmarks.serving import HEADER, Outcome, Turn, cells, measure  # noqa: E402
-from benchmarks.serving_sides import COUNTERPOISE, ENDPOINT, MLFLOW  # noqa: E402
+from benchmarks import serving, serving_clients, serving_sides
+from benchmarks.serving import HEADER, Outcome, Turn, cells, measure
+from benchmarks.serving_sides import COUNTERPOISE, ENDPOINT, MLFLOW
 
-from counterpoise.table import load  # noqa: E402
-from counterpoise.table.features.matrix import to_matrix  # noqa: E402
-from counterpoise.table.model.one import naive  # noqa: E402
-from counterpoise.table.using.json_rows import table_of_rows  # noqa: E402
-from counterpoise.table.using.serve import application  # noqa: E402
+from counterpoise.table import load
+from counterpoise.table.features.matrix import to_matrix
+from counterpoise.table.model.one import naive
+from counterpoise.table.using.json_rows import table_of_rows
+from counterpoise.table.using.serve import application
+
+needs("fastapi", "lightgbm", "uvicorn")
 
 
 @pytest.fixture(scope="module", params=serving_sides.MODELS)

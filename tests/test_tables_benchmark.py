@@ -5,17 +5,19 @@ import sys
 from pathlib import Path
 
 import numpy as np
+import polars as pl
 import pytest
+from sklearn import metrics
 
-pl = pytest.importorskip("polars")
-pytest.importorskip("pandas")
-pytest.importorskip("lightgbm")
-metrics = pytest.importorskip("sklearn.metrics")
+from absent import needs
+
 sys.path.insert(0, str(Path(__file__).parents[1]))  # benchmarks is a package of the checkout, not of the wheel
 
-from benchmarks import table_data, table_peers, tables, which_loss  # noqa: E402
-from benchmarks.table_data import Task, codes_of  # noqa: E402
-from benchmarks.table_encoding import Encoding  # noqa: E402
+from benchmarks import table_data, table_peers, tables, which_loss
+from benchmarks.table_data import Task, codes_of
+from benchmarks.table_encoding import Encoding
+
+needs("lightgbm", "pandas")
 
 ROWS = 400
 

@@ -4,6 +4,7 @@ import copy
 import math
 import pickle
 
+import catboost
 import numpy as np
 import pytest
 
@@ -13,7 +14,6 @@ from counterpoise.errors import UserError
 from counterpoise.recipes import sigmoid, softmax
 from counterpoise.sklearn import BoosterClassifier
 
-catboost = pytest.importorskip("catboost")
 pytestmark = pytest.mark.filterwarnings("ignore:Failed to import numba", "ignore:Can't optimze method")
 QUIET = {"iterations": 8, "verbose": False, "thread_count": 1, "allow_writing_files": False, "depth": 3}
 PLAIN = {2: sigmoid.binary_cross_entropy(), 3: softmax.cross_entropy()}

@@ -5,6 +5,10 @@ import subprocess
 import sys
 from pathlib import Path
 
+from absent import needs
+
+needs("jax")
+
 SCRIPT = Path(__file__).with_name("jax_mesh_session.py")
 
 

@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from absent import needs
+
 HERE = Path(__file__).parent
 
 
@@ -30,6 +32,7 @@ def run(script, backend, folder):
 
 @pytest.mark.parametrize("backend", ["tensorflow", "jax", "torch"])
 def test_keras_on(backend, tmp_path):
+    needs("keras", backend)
     run("keras_session.py", backend, tmp_path)
     if backend == "tensorflow":
         run("load_session.py", backend, tmp_path)

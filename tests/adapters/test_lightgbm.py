@@ -4,6 +4,7 @@ import copy
 import math
 import pickle
 
+import lightgbm
 import numpy as np
 import pytest
 
@@ -12,7 +13,6 @@ from counterpoise.errors import UserError
 from counterpoise.lightgbm import Objective, bake_start, slopes
 from counterpoise.recipes import sigmoid, softmax
 
-lightgbm = pytest.importorskip("lightgbm")
 QUIET = {"verbosity": -1, "num_threads": 1, "deterministic": True, "force_row_wise": True}
 PLAIN = {2: sigmoid.binary_cross_entropy(), 3: softmax.cross_entropy()}
 FOCAL = {2: sigmoid.focal(), 3: softmax.focal()}

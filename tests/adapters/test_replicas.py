@@ -6,6 +6,10 @@ import subprocess
 import sys
 from pathlib import Path
 
+from absent import needs
+
+needs("keras", "tensorflow", "jax")
+
 HERE = Path(__file__).parent
 
 

@@ -275,7 +275,8 @@ def test_training_starts_at_the_best_constant(host):
 @pytest.mark.filterwarnings("ignore:Failed to import numba")
 @class_numbers
 def test_catboost(classes):
-    catboost = pytest.importorskip("catboost")
+    import catboost
+
     features, label = rows(classes)
     host = catboost.CatBoostClassifier(
         iterations=60, learning_rate=0.3, verbose=False, allow_writing_files=False, thread_count=1
@@ -288,7 +289,8 @@ def test_catboost(classes):
 
 
 def test_catboost_takes_a_sigmoid_recipe_of_two_classes():
-    catboost = pytest.importorskip("catboost")
+    import catboost
+
     with pytest.raises(cp.UserError, match="take the sigmoid recipe of the same loss"):
         BoosterClassifier(catboost.CatBoostClassifier(), "softmax.focal").fit(*rows())
 

@@ -7,6 +7,10 @@ from pathlib import Path
 
 import pytest
 
+from absent import needs
+
+needs("torch")
+
 SESSION = Path(__file__).with_name("device_session.py")
 KNOWN = {
     "made on the device": {},

@@ -7,13 +7,13 @@ import pickle
 
 import numpy as np
 import pytest
+import xgboost
 
 import counterpoise as cp
 from counterpoise.errors import UserError
 from counterpoise.recipes import sigmoid, softmax
 from counterpoise.xgboost import Objective, bake_start
 
-xgboost = pytest.importorskip("xgboost")
 QUIET = {"nthread": 1, "eta": 0.3, "max_depth": 4}
 PLAIN = {2: sigmoid.binary_cross_entropy(), 3: softmax.cross_entropy()}
 FOCAL = {2: sigmoid.focal(), 3: softmax.focal()}

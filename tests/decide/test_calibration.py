@@ -8,13 +8,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.special import expit, logit, softmax
+from sklearn import isotonic
+from sklearn.linear_model import LogisticRegression
 
 from counterpoise.decide import Calibrator, calibrate
 from counterpoise.decide.isotonic import VennAbersMap
 from counterpoise.errors import UserError
-
-isotonic = pytest.importorskip("sklearn.isotonic")
-LogisticRegression = pytest.importorskip("sklearn.linear_model").LogisticRegression
 
 OF_TWO = ["none", "temperature", "platt", "beta", "isotonic", "venn_abers"]
 OF_MORE = ["none", "temperature", "platt", "vector", "isotonic", "venn_abers"]

@@ -6,6 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.special import expit
 
+from absent import needs
 from counterpoise.decide import brier_score, calibration_error, reliability_curve
 from counterpoise.decide.calibration_error import KINDS
 from counterpoise.errors import UserError
@@ -107,7 +108,8 @@ def test_several_classes_are_each_against_the_rest():
 
 
 def test_brier_score_is_scikit_learns():
-    metrics = pytest.importorskip("sklearn.metrics")
+    from sklearn import metrics
+
     target, honest = scored(2000, centre=-2.0)
     weight = np.random.default_rng(1).random(2000)
     found = brier_score(target, honest, sample_weight=weight)
@@ -117,7 +119,7 @@ def test_brier_score_is_scikit_learns():
 @settings(deadline=None)  # the first call imports scikit-learn
 @given(some=rows)
 def test_brier_parts_add_up(some):
-    pytest.importorskip("sklearn")
+    needs("sklearn")
     target, said, weight = (np.array(column) for column in zip(*some, strict=True))
     found = brier_score(target, said, sample_weight=weight)
     assert found.value == pytest.approx(found.reliability - found.resolution + found.uncertainty, abs=1e-9)
@@ -137,7 +139,8 @@ def test_brier_reliability_sees_the_distortion():
 
 
 def test_reliability_curve_is_scikit_learns():
-    calibration = pytest.importorskip("sklearn.calibration")
+    from sklearn import calibration
+
     target, honest = scored(1000, centre=0.0)
     found, said = calibration.calibration_curve(target, honest, n_bins=10, strategy="quantile")
     ours = reliability_curve(target, honest, bins=10)

@@ -104,7 +104,8 @@ def test_labels_take_no_mapping_of_classes():
 
 
 def test_xgboost_scale_pos_weight(table):
-    xgboost = pytest.importorskip("xgboost")
+    import xgboost
+
     x, y, _ = table
     model = xgboost.XGBClassifier(
         scale_pos_weight=RATIO,
@@ -122,7 +123,8 @@ def test_xgboost_scale_pos_weight(table):
 
 
 def test_lightgbm_scale_pos_weight(table):
-    lightgbm = pytest.importorskip("lightgbm")
+    import lightgbm
+
     x, y, _ = table
     model = lightgbm.LGBMClassifier(
         scale_pos_weight=RATIO, n_estimators=80, learning_rate=0.3, num_leaves=16, n_jobs=1, verbosity=-1
@@ -133,7 +135,8 @@ def test_lightgbm_scale_pos_weight(table):
 
 
 def test_scikit_learns_balanced_class_weight(table):
-    linear_model = pytest.importorskip("sklearn.linear_model")
+    from sklearn import linear_model
+
     x, y, _ = table
     one_hot = np.eye(10)[x[:, 0].astype(int)]
     prior = np.bincount(y) / len(y)
@@ -144,7 +147,8 @@ def test_scikit_learns_balanced_class_weight(table):
 
 
 def test_logistic_regression_on_under_sampled_rows(table):
-    linear_model = pytest.importorskip("sklearn.linear_model")
+    from sklearn import linear_model
+
     x, y, p = table
     kept = (y == 1) | (np.random.default_rng(1).random(len(y)) < 0.1)
     one_hot = np.eye(10)[x[:, 0].astype(int)]

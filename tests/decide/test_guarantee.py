@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy import stats
 
 from counterpoise import goals
 from counterpoise.decide import choose_threshold, measure_binary, rows_needed
@@ -15,8 +16,6 @@ from counterpoise.decide.sweep import sweep
 from counterpoise.decide.threshold import best_threshold
 from counterpoise.errors import UserError
 from counterpoise.goals import Goal
-
-stats = pytest.importorskip("scipy.stats")
 
 BOUNDS = ["specificity >= 0.7", "precision >= 0.5", "recall >= 0.6", "fpr <= 0.3", "alerts <= 40%"]
 
@@ -182,20 +181,20 @@ def test_rows_needed_of_no_margin():
 
 
 @pytest.mark.parametrize(
-    "text, rows, prevalence",
+    "text, rows, prevalence, too_often",
     [
-        ("precision where recall >= 0.8", 150, 0.05),
-        ("precision where recall >= 0.9", 300, 0.05),
-        ("recall where fpr <= 0.005", 200, 0.05),
-        ("recall where specificity >= 0.999", 500, 0.05),
-        ("recall where alerts <= 0.5%", 80, 0.2),
-        ("recall where precision >= 0.5", 200, 0.05),
-        ("recall where precision >= 0.9", 500, 0.05),
-        ("recall where precision >= 0.5 and fpr <= 1%", 200, 0.05),
-        ("precision where recall >= 0.7 and fpr <= 0.15", 100, 0.2),
+        ("precision where recall >= 0.8", 150, 0.05, 0.4),
+        ("precision where recall >= 0.9", 300, 0.05, 0.4),
+        ("recall where fpr <= 0.005", 200, 0.05, 0.4),
+        ("recall where specificity >= 0.999", 500, 0.05, 0.4),
+        ("recall where alerts <= 0.5%", 80, 0.2, 0.4),
+        ("recall where precision >= 0.5", 200, 0.05, 0.4),
+        ("recall where precision >= 0.9", 500, 0.05, 0.4),
+        ("recall where precision >= 0.5 and fpr <= 1%", 200, 0.05, 0.4),
+        ("precision where recall >= 0.7 and fpr <= 0.15", 100, 0.2, 0.9),
     ],
 )
-def test_missing_positives_would_do_and_a_third_of_one_bounds_would_not(text, rows, prevalence):
+def test_missing_positives_would_do_and_a_third_of_them_would_not(text, rows, prevalence, too_often):
     enough, too_few = [], []
     for seed in range(60):
         target, score = draw(seed, rows, prevalence)
@@ -208,7 +207,7 @@ def test_missing_positives_would_do_and_a_third_of_one_bounds_would_not(text, ro
             promises.append(choose_threshold(*draw(100 + seed, more, prevalence), text).promised)
     assert len(enough) >= 10
     assert np.mean(enough) >= 0.45
-    assert np.mean(too_few) <= (0.9 if " and " in text else 0.6)  # two bounds from both sides: 0.82
+    assert np.mean(too_few) <= too_often
 
 
 @pytest.mark.parametrize(

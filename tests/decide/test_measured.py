@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from sklearn import metrics
 
 from counterpoise import goals
 from counterpoise.decide import choose_class_thresholds, measure_binary, measure_multiclass
@@ -11,8 +12,6 @@ from counterpoise.decide.measured import rates_of, share
 from counterpoise.decide.multiclass import confusion_matrix, decide_classes, summary
 from counterpoise.errors import UserError
 from counterpoise.goals import Confusion, Goal
-
-metrics = pytest.importorskip("sklearn.metrics")
 
 
 @pytest.mark.parametrize("digits", [1, 6], ids=["tied", "distinct"])

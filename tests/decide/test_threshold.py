@@ -5,6 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from absent import needs
 from counterpoise import goals
 from counterpoise.decide import choose_review_band, choose_threshold
 from counterpoise.decide.sweep import NOTHING, sweep_rows, sweep_weighted
@@ -12,7 +13,7 @@ from counterpoise.decide.threshold import best_threshold
 from counterpoise.errors import UserError
 from counterpoise.goals import Confusion
 
-pytest.importorskip("scipy.special")
+needs("scipy")
 
 GOALS = [
     "f1",

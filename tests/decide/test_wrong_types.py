@@ -3,11 +3,12 @@
 import numpy as np
 import pytest
 
+from absent import needs
 from counterpoise import decide
 from counterpoise.errors import UserError
 from counterpoise.goals import Cost
 
-pytest.importorskip("scipy.special")
+needs("scipy")
 
 RNG = np.random.default_rng(0)
 TARGET = RNG.random(200) < 0.4
@@ -57,7 +58,10 @@ def wrong_values():
     yield from (SCORE[:, None], SCORE[None], np.zeros((200, 3, 2)), SCORE[:-1], SCORE > 2, SCORE + np.nan)
     yield from (np.ma.masked_array(SCORE, SCORE > 0.5), np.array(["2026-01-01"] * 200, "datetime64[D]"))
     yield np.array([{}] * 200)
-    pandas, polars, torch = (pytest.importorskip(name) for name in ("pandas", "polars", "torch"))
+    import pandas
+    import polars
+    import torch
+
     yield from (pandas.DataFrame({"a": SCORE}), pandas.Series(["a", "b"] * 100, dtype="category"))
     yield from (pandas.Series([1, None] * 100, dtype="Int64"), pandas.DataFrame({"a": ["x"] * 200}))
     yield from (polars.DataFrame({"a": SCORE}), polars.Series(["a", "b"] * 100, dtype=polars.Categorical))
@@ -82,13 +86,15 @@ def test_wrong_types_are_a_user_error_or_work(call):
     "call", [one for one in CALLS if "probability" in CALLS[one]], ids=lambda call: call.__qualname__
 )
 def test_a_tensor_that_requires_its_gradient_is_an_array(call):
-    torch = pytest.importorskip("torch")
+    import torch
+
     tensor = torch.tensor(CALLS[call]["probability"], requires_grad=True)
     assert repr(answer(call, {**CALLS[call], "probability": tensor})) == repr(answer(call, CALLS[call]))
 
 
 def test_half_precision_tensors_are_numbers():
-    torch = pytest.importorskip("torch")
+    import torch
+
     half = torch.tensor([0.25, 0.75], dtype=torch.bfloat16)
     assert decide.top_k(half, 1).tolist() == [False, True]
 
@@ -111,7 +117,8 @@ def test_times_are_no_weights(kind):
 
 
 def test_text_labels_say_how_to_encode_them():
-    pandas = pytest.importorskip("pandas")
+    import pandas
+
     text = np.where(TARGET, "fraud", "fine")
     for labels in (text, text.tolist(), text.astype(object), pandas.Series(text, dtype="category")):
         with pytest.raises(UserError, match=r"encode it: np.asarray\(target\) == 'fraud' if that is the class to find"):

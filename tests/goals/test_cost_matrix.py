@@ -75,14 +75,16 @@ def test_a_first_cell_that_contradicts_itself(tmp_path, corner):
 
 
 def test_the_name_of_a_pandas_index(tmp_path):
-    pandas = pytest.importorskip("pandas")
+    import pandas
+
     turned = pandas.DataFrame([[0, 5], [1, 0]], index=pandas.Index(["good", "bad"], name="predicted"))
     turned.set_axis(["good", "bad"], axis=1).to_csv(tmp_path / "costs.csv")
     assert str(CostMatrix.read(tmp_path / "costs.csv")) == "cost good as bad=1 bad as good=5"
 
 
 def test_what_pandas_writes(tmp_path):
-    pandas = pytest.importorskip("pandas")
+    import pandas
+
     pandas.DataFrame(VALUES, index=CLASSES, columns=CLASSES).to_csv(tmp_path / "costs.csv")
     assert CostMatrix.read(str(tmp_path / "costs.csv")) == MATRIX
 

@@ -3,6 +3,7 @@
 import pytest
 
 import counterpoise as cp
+from absent import needs
 from counterpoise.decide import choose_class_thresholds, choose_threshold, measure_binary, measure_multiclass
 from counterpoise.errors import UserError
 
@@ -33,8 +34,8 @@ def test_a_kind_of_goal_that_is_not_served(user, text):
 
 @pytest.mark.parametrize("text", [text for text in GOALS if text != "average_precision of fraud"])
 def test_train_refuses_before_it_reads_the_table(text):
-    pytest.importorskip("polars")
-    pytest.importorskip("typer")
+    needs("polars")
+    needs("typer")
     from counterpoise.cli.commands import run
 
     with pytest.raises(UserError, match=f"is not for train: it {GOALS[text]}"):

@@ -10,6 +10,7 @@ import pytest
 import torch
 
 import counterpoise as cp
+from absent import needs
 from counterpoise.lagrangian import GoalState, Lagrangian, goal_loss
 from counterpoise.recipes import SigmoidRecipe
 from counterpoise.torch import GoalLoss, KeepBest, Loss
@@ -190,7 +191,8 @@ def test_gradient_is_that_of_the_weighted_kernel():
 
 
 def test_jax_is_pure_under_jit():
-    jax = pytest.importorskip("jax")
+    import jax
+
     from counterpoise.jax import goal_loss as jax_goal_loss
 
     criterion = GoalLoss(GOAL, COUNTS, warm_up=0.1)
@@ -212,7 +214,8 @@ def test_jax_is_pure_under_jit():
 @pytest.mark.parametrize("seed", [0, 1])
 @pytest.mark.parametrize("text", ["recall where precision >= 0.95", "precision where recall >= 0.9"])
 def test_jax_keeps_a_feasible_model_after_two_epochs(text, seed):
-    jax = pytest.importorskip("jax")
+    import jax
+
     from counterpoise.jax import goal_loss as jax_goal_loss
     from counterpoise.jax import keep_best
 
@@ -242,7 +245,7 @@ def test_jax_keeps_a_feasible_model_after_two_epochs(text, seed):
 
 
 def test_jax_refuses_the_state_of_a_goal_with_other_constraints():
-    pytest.importorskip("jax")
+    needs("jax")
     from counterpoise.jax import goal_loss as jax_goal_loss
 
     _, state = jax_goal_loss(LOGITS, TARGET, None, "f1", COUNTS)

@@ -123,7 +123,7 @@ def test_bad_memory():
 
 
 def test_memory_is_state_in_jax():
-    jax = pytest.importorskip("jax")
+    import jax
 
     @jax.jit
     def step(z, t, memory):

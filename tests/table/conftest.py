@@ -6,9 +6,10 @@ import numpy as np
 import polars as pl
 import pytest
 
+from absent import needs
 from counterpoise import goals
 
-pytest.importorskip("lightgbm")
+needs("lightgbm")
 
 
 def _imbalanced(rows: int = 400, seed: int = 0) -> pl.DataFrame:

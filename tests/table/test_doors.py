@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import polars as pl
 import pytest
 
@@ -28,8 +29,6 @@ from counterpoise.table.reading.table import Table, with_numbers
 from counterpoise.table.using.json_rows import table_of_rows
 from counterpoise.table.using.row_reader import RowReader
 from counterpoise.table.using.serve import answer
-
-pd = pytest.importorskip("pandas")
 
 ROWS = 600
 PLAIN = {

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from sklearn.metrics import average_precision_score, f1_score, precision_score
 
 import counterpoise as cp
+from absent import needs
 from counterpoise.cli import main
 from counterpoise.decide.measured import Measured
 from counterpoise.errors import UserError
@@ -275,8 +276,9 @@ def test_each_label_explains_itself(directory, frame):
 
 
 def test_the_service_answers_probabilities_and_the_labels_decided(directory, frame):
-    pytest.importorskip("httpx")
-    testclient = pytest.importorskip("starlette.testclient")
+    needs("httpx")
+    from starlette import testclient
+
     from counterpoise.table.using.serve import application
 
     model, client = cp.load(directory), testclient.TestClient(application(directory))
@@ -300,8 +302,9 @@ def test_the_service_answers_probabilities_and_the_labels_decided(directory, fra
 
 
 def test_one_label_is_exported_by_its_name(directory, frame, path, tmp_path, capsys):
-    onnxruntime = pytest.importorskip("onnxruntime")
-    pytest.importorskip("onnx")
+    needs("onnx")
+    import onnxruntime
+
     to = ["export", str(directory), "--onnx", str(tmp_path / "m.onnx")]
     assert main(to) == 2
     assert "decides on several labels, and a file holds one; name one (--label): 'y_tall'" in capsys.readouterr().err

@@ -3,6 +3,7 @@
 import datetime as dt
 
 import numpy as np
+import pandas as pd
 import polars as pl
 import pytest
 
@@ -12,8 +13,6 @@ from counterpoise.table import predict_table, train_table
 from counterpoise.table.asked import Asked
 from counterpoise.table.features.reference_day import NewestDay, Reference, day_of, few_rows, odd_day, reference_of
 from counterpoise.table.using.serve import answer
-
-pd = pytest.importorskip("pandas")
 
 NOW, LATER = dt.date(2024, 3, 31), dt.date(2024, 7, 2)  # a Sunday and a Tuesday
 

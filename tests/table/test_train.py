@@ -6,6 +6,7 @@ import os
 import subprocess
 import sys
 
+import lightgbm
 import numpy as np
 import polars as pl
 import pytest
@@ -26,8 +27,6 @@ from counterpoise.table.racing.verdict import verdict_of
 from counterpoise.table.reading.table import read_table
 from counterpoise.table.report.sentences import headline
 from counterpoise.weights import ClassCounts
-
-lightgbm = pytest.importorskip("lightgbm")
 
 
 def test_decision_json_holds_what_was_promised(trained):

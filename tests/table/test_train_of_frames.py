@@ -5,9 +5,10 @@ import polars as pl
 import pytest
 
 import counterpoise as cp
+from absent import needs
 from counterpoise.errors import UserError
 
-pytest.importorskip("lightgbm")
+needs("lightgbm")
 
 
 @pytest.fixture(scope="module")
@@ -48,7 +49,8 @@ def test_positive_as_the_cells_are(value, column):
 
 
 def test_names_of_pandas_columns_may_be_numbers():
-    pandas = pytest.importorskip("pandas")
+    import pandas
+
     frame = pandas.DataFrame({0: range(60), 1: [0] * 40 + [1] * 20, 2: np.ones(60)})
     assert cp.train(frame, target=1, weight=2, learners=["lightgbm"], budget=2).target == "1"
 

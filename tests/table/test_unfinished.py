@@ -8,11 +8,12 @@ from concurrent.futures import ThreadPoolExecutor
 import polars as pl
 import pytest
 
-pytest.importorskip("lightgbm")
-
+from absent import needs
 from counterpoise.errors import UserError
 from counterpoise.table.files import appended, write_table, write_text
 from counterpoise.table.model import bundle
+
+needs("lightgbm")
 
 
 def left(directory):

@@ -15,6 +15,7 @@ import polars as pl
 import pytest
 from scipy import stats
 
+from absent import DATA, real_table
 from counterpoise.errors import UserError
 from counterpoise.table.audit.audit import _gain, audit, audit_table
 from counterpoise.table.audit.page import page, screen
@@ -22,8 +23,6 @@ from counterpoise.table.reading.table import Table
 from counterpoise.table.reading.target import read_labels
 from counterpoise.table.rows.split import Split
 from counterpoise.table.train import train_table
-
-DATA = Path(__file__).parents[4] / "shared" / "data"
 
 
 def audited(frame, target="y", split=None, **options):
@@ -357,10 +356,7 @@ CATALOGUE = {
 
 @pytest.mark.parametrize("name", CATALOGUE)
 def test_real_tables(name):
-    path = DATA / f"{name}.parquet"
-    if not path.exists():
-        pytest.skip(f"{path.name} is not at hand")
-    found = audit_table(path, target="target")
+    found = audit_table(real_table(name), target="target")
     certain, possible, identifiers = CATALOGUE[name]
     whole = [leak for leak in found.leaks if leak.of_class is None]
     assert {leak.column for leak in whole if leak.certain} == certain

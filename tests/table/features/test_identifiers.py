@@ -8,13 +8,14 @@ import numpy as np
 import polars as pl
 import pytest
 
-pytest.importorskip("lightgbm")
-
 import counterpoise as cp
+from absent import needs
 from counterpoise.cli import main
 from counterpoise.table.features.identifiers import find_identifier
 from counterpoise.table.features.learning import learn_schema
 from counterpoise.table.reading.table import Table
+
+needs("lightgbm")
 
 ROWS = 600
 RNG = np.random.default_rng(7)

@@ -5,10 +5,9 @@ import polars as pl
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from sklearn import metrics
 
 from counterpoise.table.features.signal import FOLDS, MISSING, _pairs_in_order, cells_of, signal
-
-metrics = pytest.importorskip("sklearn.metrics")
 
 
 @given(

@@ -7,14 +7,15 @@ import numpy as np
 import polars as pl
 import pytest
 
-pytest.importorskip("lightgbm")
-
 import counterpoise as cp
+from absent import needs
 from counterpoise.cli import main
 from counterpoise.errors import UserError
 from counterpoise.table import load, predict_table
 from counterpoise.table.features.novelty import Categories
 from counterpoise.table.using.serve import answer, application
+
+needs("lightgbm")
 
 ROWS = 1200
 SAID = [

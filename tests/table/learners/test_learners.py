@@ -5,13 +5,12 @@ import json
 import pickle
 from dataclasses import replace
 from functools import cache
-from importlib.util import find_spec
+from importlib import import_module
 
 import numpy as np
 import pytest
 
-pytest.importorskip("polars")
-
+from absent import needs
 from counterpoise.decide.measured import log_losses
 from counterpoise.errors import UserError
 from counterpoise.recipes import sigmoid, softmax
@@ -23,6 +22,8 @@ from counterpoise.table.learners.epochs import HIDDEN
 from counterpoise.table.learners.logistic import PATH
 from counterpoise.table.learners.thinning import thinned
 from counterpoise.weights import ClassCounts
+
+needs("polars")
 
 SCHEMA = Schema(
     (Column("size", "number"), Column("wind [m/s]", "number"), Column("kind", "category", ("elm", "fir", "oak", "yew")))
@@ -40,8 +41,7 @@ classes_ = pytest.mark.parametrize("classes", [2, 3])
 def _installed(request):
     if "name" in request.fixturenames:
         for package in LEARNERS[request.getfixturevalue("name")].packages:
-            if find_spec(package) is None:
-                pytest.skip(f"{package} is not installed")
+            import_module(package)
 
 
 def rows_of(classes, count=500, seed=0):
@@ -212,7 +212,7 @@ def test_a_network_that_was_read_back_knows_no_earlier_step(name):
 @pytest.mark.parametrize("name", ["mlp", "keras"])
 def test_the_file_of_a_network_is_what_its_framework_computes(name):
     """The layers in the file, evaluated by PyTorch."""
-    torch = pytest.importorskip("torch")
+    import torch
     from safetensors.numpy import load
 
     _, model = fitted(name, 3)
@@ -226,7 +226,8 @@ def test_the_file_of_a_network_is_what_its_framework_computes(name):
 
 
 def test_a_place_of_the_path_is_scikit_learns_logistic_regression():
-    linear = pytest.importorskip("sklearn.linear_model")
+    import sklearn.linear_model as linear
+
     for place in (1, STEPS["logistic"]):
         job = replace(job_of("logistic", 2), rounds=place)
         model = LEARNERS["logistic"].fit(job).model
@@ -236,7 +237,7 @@ def test_a_place_of_the_path_is_scikit_learns_logistic_regression():
 
 
 def test_thinned_rows_give_nearly_the_same_model(monkeypatch):
-    pytest.importorskip("sklearn")
+    needs("sklearn")
     rows = rows_of(2, count=6000)
     job = job_of("logistic", 2, rows=rows)
     whole = LEARNERS["logistic"].fit(job).model.logits(rows.matrix)
@@ -271,7 +272,7 @@ def test_catboost_takes_weighted_cross_entropy_only():
     np.testing.assert_array_equal(class_weights(sigmoid.binary_cross_entropy(), 2), [1, 1])
     others = (softmax.logit_adjusted(counts), softmax.focal(gamma=1.0), softmax.ldam(counts), sigmoid.focal())
     assert all(class_weights(recipe, 3) is None for recipe in others)
-    pytest.importorskip("catboost")
+    needs("catboost")
     with pytest.raises(UserError, match="CatBoost does not run"):
         LEARNERS["catboost"].fit(replace(job_of("catboost", 2), recipe=sigmoid.focal()))
 
@@ -287,7 +288,7 @@ def test_the_first_recipe_is_plain_and_every_one_has_a_posterior():
 
 
 def test_the_encoding_lies_beside_the_layers_as_json():
-    pytest.importorskip("sklearn")
+    needs("sklearn")
     files = fitted("logistic", 2)[1].files()
     assert set(files) == {"network.safetensors", "encoding.json"}
     assert json.loads(files["encoding.json"])["names"][0] == "size"

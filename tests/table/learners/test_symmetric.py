@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from absent import needs
 from counterpoise.errors import UserError
 from counterpoise.recipes import sigmoid, softmax
 from counterpoise.table.features.schema import Column, Schema
@@ -39,7 +40,7 @@ def rows_of(classes, count=1500, seed=0, missing=0.05):
 
 def trained(monkeypatch, classes, rounds=60, missing=0.05):
     """CatBoost's own model, and its trees as arrays."""
-    pytest.importorskip("catboost")
+    needs("catboost")
     kept, real = [], learner._as_arrays
     monkeypatch.setattr(learner, "_as_arrays", lambda model, job: kept.append(model) or real(model, job))
     rows = rows_of(classes, missing=missing)

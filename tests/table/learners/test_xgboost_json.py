@@ -7,13 +7,12 @@ import sys
 
 import numpy as np
 import pytest
+import xgboost
 
 from counterpoise.errors import UserError
 from counterpoise.table.features.schema import Column, Schema
 from counterpoise.table.learners.xgboost_json import checked
 from mutations import changes, damaged
-
-xgboost = pytest.importorskip("xgboost")
 
 KINDS = tuple(f"k{place}" for place in range(12))
 SCHEMA = Schema((Column("size", "number"), Column("kind", "category", KINDS), Column("wind", "number")))

@@ -15,16 +15,16 @@ import numpy as np
 import polars as pl
 import pytest
 
-from mutations import cut, damaged, flipped
-
-pytest.importorskip("lightgbm")
-
 import counterpoise as cp
+from absent import needs
 from counterpoise.cli import main
 from counterpoise.errors import UserError
 from counterpoise.table.audit.audit import audit_table
 from counterpoise.table.reading.quoting import end_of_rows
 from counterpoise.table.using.predict import predict_table
+from mutations import cut, damaged, flipped
+
+needs("lightgbm")
 
 ROWS = 120
 

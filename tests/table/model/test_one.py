@@ -3,15 +3,16 @@
 from dataclasses import replace
 
 import numpy as np
+import pandas
 import polars as pl
 import pytest
 
 import counterpoise as cp
+from absent import needs
 from counterpoise.errors import UserError
 from counterpoise.table.model.one import Member, posterior
 
-pytest.importorskip("lightgbm")
-pandas = pytest.importorskip("pandas")
+needs("lightgbm")
 
 
 @pytest.fixture(scope="module")
@@ -110,7 +111,6 @@ def test_time_group_weight_and_slice(imbalanced):
 
 
 def test_a_run_is_logged(result, tmp_path):
-    pytest.importorskip("mlflow")
     import mlflow
 
     from counterpoise.table.report.tracking import track

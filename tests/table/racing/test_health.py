@@ -3,11 +3,12 @@
 import numpy as np
 import pytest
 
+from absent import needs
 from counterpoise.table.features.schema import Column, Schema
 from counterpoise.table.learners import Rows
 from counterpoise.table.racing.health import probe
 
-pytest.importorskip("lightgbm")
+needs("lightgbm")
 
 ROWS = 4000
 SCHEMA = Schema((Column("x", "number"),))

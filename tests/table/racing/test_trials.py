@@ -13,13 +13,14 @@ import numpy as np
 import pytest
 from filelock import FileLock
 
+from absent import needs
 from counterpoise.cli import main
 from counterpoise.errors import UserError
 from counterpoise.table import load, train_table
 from counterpoise.table.racing import trials
 from counterpoise.table.racing.trials import Unfinished
 
-pytest.importorskip("lightgbm")
+needs("lightgbm")
 
 COMMAND = "import sys; from counterpoise.cli import main; sys.exit(main())"
 

@@ -5,6 +5,7 @@ import json
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import polars as pl
 import pytest
 
@@ -24,8 +25,6 @@ from counterpoise.table.reading.table import Table, read_table
 from counterpoise.table.using.json_rows import table_of_rows
 from counterpoise.table.using.serve import predictions
 from counterpoise.table.using.stream import blocks
-
-pd = pytest.importorskip("pandas")
 
 DAYS = pl.date_range(dt.date(2023, 1, 1), dt.date(2024, 12, 31), eager=True)
 FORMS = [

@@ -6,6 +6,7 @@ from decimal import Decimal
 from zoneinfo import ZoneInfo
 
 import numpy as np
+import pandas as pd
 import polars as pl
 import pytest
 
@@ -13,8 +14,6 @@ import counterpoise as cp
 from counterpoise.errors import UserError
 from counterpoise.table.reading.frames import table_of
 from counterpoise.table.reading.target import read_labels
-
-pd = pytest.importorskip("pandas")
 
 
 def column(values, **options):

@@ -10,14 +10,15 @@ import numpy as np
 import polars as pl
 import pytest
 
-pytest.importorskip("lightgbm")
-
 import counterpoise as cp
+from absent import needs
 from counterpoise.cli import main
 from counterpoise.errors import UserError
 from counterpoise.table.audit.audit import audit_table
 from counterpoise.table.reading import delimited, memory
 from counterpoise.table.reading.table import read_table
+
+needs("lightgbm")
 
 ROWS = b"1,2,a\n3,4,b\n"
 TOO_LARGE = r"is too large for this machine: .* takes [\d.]+ [MG]B of memory or more, and .* is available"

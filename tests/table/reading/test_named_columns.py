@@ -4,16 +4,18 @@ import json
 import shlex
 
 import numpy as np
+import pandas as pd
 import polars as pl
 import pytest
 
-pytest.importorskip("lightgbm")
-
 import counterpoise as cp
+from absent import needs
 from counterpoise.cli import main
 from counterpoise.errors import UserError
 from counterpoise.table.audit.audit import audit_table
 from counterpoise.table.reading.named_columns import ignored_columns, joined, matched, parts_of, refuse_ignored
+
+needs("lightgbm")
 
 
 @pytest.mark.parametrize("names", [["a"], ["a", "b"], ["a,b", "c"], ['say "x"', "y"], ["*", "[x]"], ["a\nb", "c"]])
@@ -122,7 +124,7 @@ def test_a_model_looks_at_its_own_columns_only(kind):
     expected = result.predict_proba(frame).tolist()
     more = frame.with_columns(lists=pl.Series([[1], [2, 3]] * 100), raw=pl.Series([b"x", None] * 100))
     if kind == "pandas":
-        more = pytest.importorskip("pandas").DataFrame(more.to_dict(as_series=False))
+        more = pd.DataFrame(more.to_dict(as_series=False))
         more["object"] = [{1: 2}] * 200
     assert result.predict_proba(more).tolist() == expected
     assert result.explain(more[:5]).columns == ["size", "sex"]

@@ -8,11 +8,12 @@ from xml.etree import ElementTree
 import numpy as np
 import pytest
 
+from absent import needs
 from counterpoise import goals
 from counterpoise.table.report import pictures
 from counterpoise.table.report.stops import stops_of
 
-pytest.importorskip("matplotlib")
+needs("matplotlib")
 
 NASTY = '<b x="y">& $x$ \\fr{罕'
 

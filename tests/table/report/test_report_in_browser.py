@@ -7,6 +7,7 @@ import shutil
 from dataclasses import replace
 
 import numpy as np
+import playwright.sync_api as playwright
 import polars as pl
 import pytest
 
@@ -15,7 +16,6 @@ from counterpoise.decide.measured import share
 from counterpoise.table.report.page import heart, render
 from counterpoise.table.training.slices import slices_of
 
-playwright = pytest.importorskip("playwright.sync_api", reason="Playwright is not installed")
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no Chromium on this machine")
 

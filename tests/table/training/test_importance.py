@@ -3,13 +3,12 @@
 import numpy as np
 import polars as pl
 import pytest
+import sklearn.linear_model as linear
+from sklearn import inspection
 
 from counterpoise.errors import UserError
 from counterpoise.goals import Goal
 from counterpoise.table.training.importance import importance_of
-
-inspection = pytest.importorskip("sklearn.inspection")
-linear = pytest.importorskip("sklearn.linear_model")
 
 
 def _fitted(seed: int = 0, rows: int = 1500, classes: int = 2):

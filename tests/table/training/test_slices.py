@@ -7,12 +7,11 @@ import polars as pl
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from scipy import stats
+from sklearn import metrics
 
 from counterpoise.errors import UserError
 from counterpoise.table.training.slices import slices_of
-
-metrics = pytest.importorskip("sklearn.metrics")
-stats = pytest.importorskip("scipy.stats")
 
 
 def _rows(seed: int, rows: int = 600) -> tuple[pl.DataFrame, np.ndarray, np.ndarray]:

@@ -10,9 +10,11 @@ import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 
+import httpx
 import numpy as np
 import polars as pl
 import pytest
+from starlette import testclient
 
 from counterpoise.cli import main
 from counterpoise.errors import UserError
@@ -20,9 +22,6 @@ from counterpoise.table import load
 from counterpoise.table.features.schema import Column, Schema
 from counterpoise.table.using import serve as service
 from counterpoise.table.using.json_rows import row_schema
-
-httpx = pytest.importorskip("httpx")
-testclient = pytest.importorskip("starlette.testclient")
 
 
 @pytest.fixture(scope="module")

@@ -17,13 +17,14 @@ import numpy as np
 import polars as pl
 import pytest
 
+from absent import needs
 from counterpoise.errors import UserError
 from counterpoise.table import load
 from counterpoise.table.using import asgi, json_rows, listening
 from counterpoise.table.using.asgi import Reply, Service
 from counterpoise.table.using.json_rows import TooLargeError, request_of, table_of_rows
 
-pytest.importorskip("uvicorn")
+needs("uvicorn")
 
 
 @pytest.fixture(scope="module")

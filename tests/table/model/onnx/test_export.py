@@ -5,10 +5,13 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import onnx
+import onnxruntime
 import polars as pl
 import pytest
 
 import counterpoise as cp
+from absent import needs
 from counterpoise.cli import main
 from counterpoise.errors import UserError
 from counterpoise.recipes import sigmoid, softmax
@@ -20,9 +23,6 @@ from counterpoise.table.model.onnx.export import METADATA, check, export_onnx, m
 from counterpoise.table.model.onnx.trees import LESS, LESS_OR_EQUAL, MEMBER, of_lightgbm, of_symmetric, of_xgboost
 from counterpoise.table.reading.table import Table
 from counterpoise.weights import ClassCounts
-
-onnxruntime = pytest.importorskip("onnxruntime")
-onnx = pytest.importorskip("onnx")
 
 
 def table(rows, classes, seed=0):
@@ -127,7 +127,7 @@ def test_trees_of_xgboost_have_sets_of_categories():
 
 
 def test_trees_of_catboost_are_exact():
-    pytest.importorskip("catboost")
+    needs("catboost")
     model = made("catboost", 2, rows=1500, rounds=40)
     ensemble = of_symmetric(model.members[0].fitted)
     assert {LESS_OR_EQUAL, MEMBER} == set(ensemble.modes)
@@ -136,7 +136,7 @@ def test_trees_of_catboost_are_exact():
 
 
 def test_a_network():
-    pytest.importorskip("torch")
+    needs("torch")
     agrees(made("mlp", 4, rounds=2))
 
 

@@ -41,7 +41,7 @@ def first_largest(values: ArrayLike, slack: ArrayLike | None = None) -> NDArray[
     values
         (..., K), K at least 1; -inf never wins against a number.
     slack
-        What rounding may change, >= 0, one number or (..., 1); by default `rounding_of` the values.
+        Largest difference that rounding may cause, >= 0, one number or (..., 1); default: `rounding_of` the values.
 
     Examples
     --------

@@ -44,9 +44,9 @@ class Loss(Criterion):
         As in `counterpoise.loss`. Where `torch.nn.CrossEntropyLoss` has its classes on axis 1, as in (N, C, H, W), pass
         `class_axis=1`.
     overwrite_logits
-        Let the gradient take the memory of the logits, which saves as much again and most of the time. The logits are
-        lost with the call: for a model whose last layer's output nobody else reads. On other devices than the
-        processor, and where no gradient is asked for, it changes nothing.
+        Whether the gradient overwrites the logits, which saves their size in memory and most of the time. The logits
+        are lost with the call: use it for a model whose last layer's output nothing else reads. It has no effect on
+        other devices than the processor, or where no gradient is needed.
 
     Raises
     ------

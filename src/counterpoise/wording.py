@@ -19,8 +19,9 @@ def percent(share: float) -> str:
     Returns
     -------
     str
-        One decimal between 1% and 99%; two significant digits below, and as many decimals above as tell the share
-        from all. "0%" is none and "100%" is all, exactly. The script of the report's page writes shares alike.
+        The share as a percentage: one decimal between 1% and 99%; below, two significant digits; above, as many
+        decimals as separate the share from all. "0%" is none and "100%" is all, exactly. The script of the report's
+        page writes shares in the same way.
 
     Examples
     --------

@@ -46,16 +46,16 @@ def affine_parts(
     xp
         The functions of the logits' framework.
     z
-        (..., C). An infinite logit stays what it is, in the large part.
+        Logits (..., C). An infinite logit is unchanged, in the large part.
     scale, offset
         Parameters of a recipe: 0-d or (C,).
     classes
-        The class of each logit, where `z` holds one logit of each row.
+        Class of each logit, if `z` holds one logit of each row.
 
     Returns
     -------
     list of arrays
-        Each of the shape of `z`; differentiable: the slopes sum to `scale`.
+        Parts of the shape of `z`; differentiable: the slopes sum to `scale`.
 
     Examples
     --------

@@ -44,16 +44,16 @@ def best_constant_logits(shape: Shape, mass: Float64Array, margin: Float64Array)
     Parameters
     ----------
     shape
-        phi, with a positive slope everywhere.
+        The function phi, with a positive slope everywhere.
     mass
-        (C,), > 0: share of each class times its weight.
+        Share of each class times its weight, (C,), > 0.
     margin
-        (C,): margin of each class times the temperature.
+        Margin of each class times the temperature, (C,).
 
     Returns
     -------
     numpy.ndarray
-        float64 (C,), log q, with q summing to 1.
+        Constant logits, float64 (C,): log q, where q sums to 1.
 
     Examples
     --------

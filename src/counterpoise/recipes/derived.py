@@ -18,7 +18,7 @@ def derived(function: Callable[..., Any], *arrays: Float64Array) -> Float64Array
     Parameters
     ----------
     function
-        Of a module or a ufunc, so that it is the same object in every call.
+        Function of a module or a ufunc, so that it is the same object in every call.
     arrays
         Read-only arrays of a recipe.
 

@@ -17,7 +17,8 @@ def checked_logits(logits: Any, recipe: Parameters, class_axis: int) -> tuple[Na
     logits
         An array of any framework, or a list.
     recipe
-        Whose per-class parameters must fit. A sigmoid recipe takes one-dimensional logits as rows without labels.
+        The loss, whose per-class parameters must fit. A sigmoid recipe takes one-dimensional logits as rows without
+        labels.
     class_axis
         Axis of the classes.
 
@@ -62,9 +63,10 @@ def refuse_bad_logits(xp: Namespace, z: Array, family: str, class_axis: int) -> 
     Parameters
     ----------
     xp, z
-        From `checked_logits`.
+        The result of `checked_logits`.
     family
-        "softmax", whose logits may be -inf, which masks a class, but not for all classes; or "sigmoid".
+        "softmax", whose logits may be -inf, which masks a class, but not for all classes; or "sigmoid", whose logits
+        may not.
     class_axis
         Axis of the classes in the user's array, for the message.
 

@@ -82,7 +82,7 @@ def recipe(name: str | Mapping[str, Any], counts: Any = None, **params: Any) -> 
     name
         One of `recipes()`, or the mapping of a stored recipe.
     counts
-        Class counts of the training data; needed only by losses made from them.
+        Class counts of the training data; only losses that are computed from them need them.
     **params
         The loss's own parameters.
 

@@ -39,9 +39,10 @@ def odds_against_all(
     z
         Logits (..., C); -inf masks a class.
     classes
-        C.
+        Number of classes C.
     scale, offset, margin, temperature
-        u = temperature (scale z + offset), with the margin off the offset of the class that the odds are against.
+        Parameters of u = temperature (scale z + offset); the margin is subtracted from the offset of the class that the
+        odds are against.
     """
     largest = xp.max(roughly(xp, z, scale, offset), -1, True)
     largest = xp.where(largest == -INFINITY, 0.0, largest)

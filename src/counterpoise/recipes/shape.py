@@ -81,13 +81,13 @@ class Shape:
     Parameters
     ----------
     focus
-        Exponent of n, >= 0: how much easy samples are played down (Lin et al. 2017).
+        Exponent of n, >= 0, which plays down easy samples (Lin et al. 2017).
     robustness
         q in [0, 1]: 0 is the log loss, 1 is 1 - p (Zhang & Sabuncu 2018).
     poly
         Coefficient of the extra term n, >= -1 (Leng et al. 2022).
     clip
-        Probability that is taken off n, in [0, 1) (Ridnik et al. 2021); samples with n below it cost nothing.
+        Probability that is subtracted from n, in [0, 1) (Ridnik et al. 2021); samples with n below it cost nothing.
     """
 
     focus: float = 0.0

@@ -59,7 +59,8 @@ def weighted(counts: Counts | None = None, *, pos_weight: Any = None) -> Sigmoid
     counts
         Training counts; needed unless `pos_weight` is given.
     pos_weight
-        One number or (L,), or a mapping from label to number, >= 0; default negatives per positive.
+        Weight of the positives, >= 0: one number or (L,), or a mapping from label to number; default: negatives per
+        positive.
 
     References
     ----------
@@ -138,7 +139,7 @@ def asymmetric(
     gamma_positive, gamma_negative
         Focus of positives and of negatives, >= 0.
     clip
-        Probability taken off a negative's, in [0, 1).
+        Probability that is subtracted from that of a negative, in [0, 1); default 0.05.
 
     References
     ----------
@@ -217,7 +218,7 @@ def generalized(counts: Counts | None = None, *, q: float = 0.7) -> SigmoidRecip
     counts
         Training counts, only for the prior.
     q
-        0 < q <= 1.
+        Robustness, 0 < q <= 1; default 0.7.
 
     References
     ----------

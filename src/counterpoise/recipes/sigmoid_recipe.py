@@ -37,23 +37,23 @@ class SigmoidRecipe(Parameters):
     scale
         Factor of each logit, > 0.
     offset
-        Added to each scaled logit.
+        Shift of each scaled logit.
     pos_focus, neg_focus
         Exponent of the probability of being wrong, >= 0, for positives and for negatives.
     clip
-        Probability taken off a negative's, in [0, 1): negatives below it cost nothing.
+        Probability that is subtracted from that of a negative, in [0, 1): negatives below it cost nothing.
     robustness
-        From 0 (log loss) to 1 (1 - p).
+        Robustness q, from 0 (log loss) to 1 (1 - p).
     poly
         Coefficient of an extra 1 - p, >= -1.
     smoothing
-        e in the smoothed target t (1 - e) + e / 2, in [0, 1).
+        Smoothing e in the smoothed target t (1 - e) + e / 2, in [0, 1).
     temperature
         Factor of all shifted logits, > 0.
     prior
         Share of positives in the training data (per label), from which `posterior(prior=...)` starts.
     name
-        How the recipe calls itself.
+        Name of the recipe.
 
     Raises
     ------
@@ -134,16 +134,16 @@ class SigmoidRecipe(Parameters):
         logits
             The model's logits: (N,), (N, 1), (N, L) or any other shape, of any framework and floating dtype.
         prior
-            Share of positives, one number or (L,), or counts, in the data to predict, where it differs from the
-            training data's; of two classes also their shares by class, {0: …, 1: …}. The recipe must then know the
+            Share of positives in the data to predict, one number or (L,), or counts, if it differs from that of the
+            training data; for two classes also the shares by class, {0: …, 1: …}. The recipe must then know the
             training prior.
         class_axis
-            The axis of the labels, for parameters that have one value per label.
+            Axis of the labels, for parameters with one value per label.
 
         Returns
         -------
         array
-            p(positive | x), of the logits' shape and framework; float32 for half precision.
+            The probability p(positive | x), of the logits' shape and framework; float32 for half precision.
 
         Raises
         ------
@@ -200,7 +200,7 @@ class SigmoidRecipe(Parameters):
         Returns
         -------
         float or numpy.ndarray
-            One number, or float64 (L,) for `LabelCounts`; for plain cross-entropy the log odds.
+            Constant logits: one number, or float64 (L,) for `LabelCounts`; for plain cross-entropy the log odds.
 
         Raises
         ------

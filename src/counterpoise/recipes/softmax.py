@@ -97,7 +97,8 @@ def weighted(counts: Counts | None = None, *, weight: Weight = "inverse", normal
     counts
         Training counts; needed unless `weight` is given as numbers.
     weight
-        The name of a scheme of `class_weights`, an array (C,), or a mapping or pandas Series from class to weight.
+        Name of a scheme of `class_weights`, an array (C,), or a mapping or pandas Series from class to weight; default
+        "inverse".
     normalize
         Normalisation of a scheme's weights, as in `class_weights`.
 
@@ -144,7 +145,7 @@ def class_balanced(counts: Counts, *, beta: float = 0.999) -> SoftmaxRecipe:
     counts
         Training counts; every class needs at least one sample.
     beta
-        In [0, 1).
+        Parameter of the effective number, in [0, 1); default 0.999.
 
     References
     ----------
@@ -236,9 +237,9 @@ def ldam(counts: Counts, *, max_margin: float = 0.5, scale: float = 30.0, weight
     counts
         Training counts; every class needs at least one sample.
     max_margin
-        The margin of the rarest class.
+        Margin of the rarest class; default 0.5.
     scale
-        The temperature of the softmax; the margin lies inside it.
+        Temperature of the softmax, > 0; default 30. The margin lies inside it.
     weight
         As in `weighted`; the paper re-weights late in training ("deferred").
 
@@ -346,7 +347,7 @@ def generalized(counts: Counts | None = None, *, q: float = 0.7) -> SoftmaxRecip
     counts
         Training counts, only for the prior.
     q
-        0 < q <= 1; near 0 it is cross-entropy, at 1 it is 1 - p.
+        Robustness, 0 < q <= 1; default 0.7. Near 0 the loss is cross-entropy, at 1 it is 1 - p.
 
     References
     ----------
@@ -370,9 +371,9 @@ def recall(counts: Counts, *, classes: Any = None) -> SoftmaxRecipe:
     Parameters
     ----------
     counts
-        Training counts; the classes asked for need at least one sample.
+        Training counts; the given classes need at least one sample.
     classes
-        A class or a list of classes; default the rarest. With several, the mean is 1 - their mean soft recall.
+        A class or a list of classes; default: the rarest. With several, the mean is 1 - their mean soft recall.
 
     Examples
     --------
@@ -408,7 +409,7 @@ def expected_cost(cost: Any, *, counts: Counts | None = None) -> SoftmaxRecipe:
     Parameters
     ----------
     cost
-        (C, C), `cost[y, k]` is what it costs to choose k where y is true; or a table or mapping by class, of such.
+        Costs (C, C): `cost[y, k]` is the cost of choosing k where y is true. Or a table or mapping by class.
     counts
         Training counts, for the prior and the names of the classes.
 

@@ -39,13 +39,13 @@ class SoftmaxRecipe(Parameters):
     scale
         Factor of each class's logit, > 0.
     offset
-        Added to each class's scaled logit.
+        Shift of each class's scaled logit.
     margin
-        Taken off the logit of the true class, inside the temperature.
+        Amount subtracted from the logit of the true class, inside the temperature.
     focus
         Exponent of 1 - p, >= 0, which plays down samples that are already right.
     robustness
-        From 0 (log loss) to 1 (1 - p), which bounds the loss of a mislabelled sample.
+        Robustness q, from 0 (log loss) to 1 (1 - p), which bounds the loss of a mislabelled sample.
     poly
         Coefficient of an extra 1 - p, >= -1.
     smoothing
@@ -53,15 +53,15 @@ class SoftmaxRecipe(Parameters):
     temperature
         Factor of all shifted logits, > 0.
     weight_by
-        Whose weight a sample gets: that of its "true" class; of its "predicted" class, the one with the
-        highest logit; or of the "pair", `cost[true, predicted]`. The prediction is held constant in the gradient.
+        Origin of a sample's weight: its "true" class; its "predicted" class, the one with the highest logit; or the
+        "pair", `cost[true, predicted]`. The prediction is held constant in the gradient.
     cost
-        (C, C), finite, `cost[y, k]` is what it costs to choose k where y is true. With `weight_by="pair"`
+        Costs (C, C), finite: `cost[y, k]` is the cost of choosing k where y is true. With `weight_by="pair"` they are
         the weights of the pairs (>= 0); otherwise the expected cost of the softmax probabilities is added to the loss.
     prior
         Class shares of the training data, from which `posterior(prior=...)` starts. The named recipes set it.
     name
-        How the recipe calls itself.
+        Name of the recipe.
 
     Raises
     ------
@@ -151,15 +151,16 @@ class SoftmaxRecipe(Parameters):
         logits
             The model's logits, (..., C), of any framework and floating dtype; -inf masks a class.
         prior
-            Class shares (C,) of the data to predict, or counts, or shares by class index, where they differ from the
-            training data's; the recipe must then know the training prior, as the named recipes do that got counts.
+            Class shares (C,) of the data to predict, or counts, or shares by class index, if they differ from those of
+            the training data. The recipe must then know the training prior; named recipes that got counts do.
         class_axis
-            The axis of the classes.
+            Axis of the classes; default -1.
 
         Returns
         -------
         array
-            p(y | x), of the logits' framework, summing to 1 over the classes; float32 for half precision.
+            The probabilities p(y | x), of the logits' framework, summing to 1 over the classes; float32 for half
+            precision.
 
         Raises
         ------
@@ -243,7 +244,7 @@ class SoftmaxRecipe(Parameters):
         Returns
         -------
         numpy.ndarray
-            float64 (C,); for plain cross-entropy the log of the prior.
+            Constant logits, float64 (C,); for plain cross-entropy the log of the prior.
 
         Raises
         ------

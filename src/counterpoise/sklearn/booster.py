@@ -38,16 +38,16 @@ class BoosterClassifier(RecipeClassifier):
     Parameters
     ----------
     estimator
-        `lightgbm.LGBMClassifier`, `xgboost.XGBClassifier` or `catboost.CatBoostClassifier` with the parameters you
-        like; it is copied, and the copy's objective and metric are replaced. Weights of its own (`class_weight`,
-        `scale_pos_weight`, …) are refused: they are the recipe's business.
+        `lightgbm.LGBMClassifier`, `xgboost.XGBClassifier` or `catboost.CatBoostClassifier` with any parameters. It is
+        copied, and the copy's objective and metric are replaced. Its own weights (`class_weight`, `scale_pos_weight`,
+        …) are refused: weights belong to the recipe.
     recipe
         As in `LinearClassifier`.
 
     Attributes
     ----------
     estimator_
-        The trained copy, whose raw scores are `decision_function`: the start is baked into it.
+        The trained copy. Its raw scores are `decision_function`: the start is baked into it.
     classes_, counts_, recipe_, n_features_in_, feature_names_in_
         As in `LinearClassifier`.
 
@@ -89,22 +89,22 @@ class BoosterClassifier(RecipeClassifier):
         Parameters
         ----------
         X
-            (N, D): an array, a sparse matrix, or a data frame, which reaches the host as it is, categories and all.
-            NaN is missing.
+            Features (N, D): an array, a sparse matrix, or a data frame, which is passed on unchanged, with its
+            categories. NaN is missing.
         y
-            (N,), labels of at least two classes.
+            Labels (N,), of at least two classes.
         sample_weight
-            (N,), >= 0: how much each row's loss counts; default 1.
+            Weight of each row's loss, (N,), >= 0; default 1.
         eval_set
-            Rows to follow the recipe's loss on, (X, y) or (X, y, sample_weight), or a list of such; set the
+            Rows on which the recipe's loss is followed: (X, y) or (X, y, sample_weight), or a list of these. Set the
             estimator's `early_stopping_rounds` to stop on it.
         **fit_params
-            More arguments of the estimator's own `fit`, such as `callbacks` or `categorical_feature`.
+            Further arguments of the estimator's own `fit`, such as `callbacks` or `categorical_feature`.
 
         Returns
         -------
         BoosterClassifier
-            Itself.
+            The fitted classifier itself.
 
         Raises
         ------

@@ -51,12 +51,12 @@ class RecipeClassifier(ClassifierMixin, BaseEstimator, ABC):  # type: ignore[mis
         Parameters
         ----------
         X
-            (N, D), like the training data.
+            Features (N, D), like the training data.
 
         Returns
         -------
         numpy.ndarray
-            (N,) for two classes, larger for `classes_[1]`; else (N, C).
+            Scores (N,) for two classes, larger for `classes_[1]`; else (N, C).
         """
         logits = self._logits(X)
         return logits[:, 1] - logits[:, 0] if logits.ndim == 2 and logits.shape[1] == 2 else logits
@@ -93,12 +93,12 @@ class RecipeClassifier(ClassifierMixin, BaseEstimator, ABC):  # type: ignore[mis
         Parameters
         ----------
         X
-            (N, D), like the training data.
+            Features (N, D), like the training data.
 
         Returns
         -------
         numpy.ndarray
-            (N,), of the labels in `classes_`.
+            Labels (N,), from `classes_`.
         """
         check_is_fitted(self)
         scores = self._logits(X) if self._why_no_posterior else self._predict_proba(X)

@@ -52,49 +52,49 @@ class GoalClassifier(MetaEstimatorMixin, ClassifierMixin, BaseEstimator):  # typ
     estimator
         Any classifier with `predict_proba`; it is copied, unless `cv` is "prefit".
     goal
-        What to reach, as text or `Goal`: for two classes anything that one threshold serves, such as "recall where
-        precision >= 0.5", or a review band, such as "precision >= 0.9 and recall >= 0.8 with review <= 5%"; for more
-        of them macro_f1, balanced_accuracy, g_mean, mcc, or a goal of one class by name, "recall of fraud where
-        precision of fraud >= 0.5"; for either a cost matrix, whose classes are those of y.
+        The goal, as text or `Goal`. For two classes anything that one threshold serves, such as "recall where precision
+        >= 0.5", or a review band, such as "precision >= 0.9 and recall >= 0.8 with review <= 5%". For more classes
+        macro_f1, balanced_accuracy, g_mean, mcc, or a goal about one class by name, "recall of fraud where precision of
+        fraud >= 0.5". For either, a cost matrix with the classes of y. Default "balanced_accuracy".
     confidence
-        Confidence of the promise, at least 0.5 and below 1.
+        Confidence of the promise, at least 0.5 and below 1; default 0.95.
     cv
-        Which rows the threshold is chosen on. A fraction: so many are set aside, by class, and what is promised is
-        exact. "prefit": all rows given, which the fitted `estimator` must not have seen; exact too. A number of folds
-        or a splitter: all rows, by cross-fitted scores, and the model is trained on all of them; nothing is promised.
-        As everywhere in scikit-learn, which rows a fraction or a number takes depends on their order, and copies of a
-        row may lie on both sides; a splitter by group keeps copies together.
+        Rows that the threshold is chosen on; default 5. A fraction: this share is set aside, by class, and the promise
+        is exact. "prefit": all given rows, which the fitted `estimator` must not have seen; exact too. A number of
+        folds or a splitter: all rows, with cross-fitted scores, and the model is trained on all of them; nothing is
+        promised. As everywhere in scikit-learn, the rows of a fraction or a fold depend on the order of the rows, and
+        copies of a row may lie on both sides; a splitter by group keeps copies together.
     calibration
-        Of the probabilities, a method of `counterpoise.decide.calibrate`; "none" leaves them.
+        Method of `counterpoise.decide.calibrate` for the probabilities, default "auto"; "none" leaves them unchanged.
     positive
-        The class that the goal means: default, of two, the one with fewer rows (whole sample weights repeat their
-        rows), of equals `classes_[1]`. A cost matrix means all classes and takes none.
+        The positive class of the goal. Default: of two classes the one with fewer rows (whole sample weights repeat
+        their rows); with equal numbers, `classes_[1]`. A cost matrix covers all classes and has no positive one.
     random_state
-        Seed of the choice of the rows that are set aside.
+        Seed of the choice of the rows that are set aside; default None.
 
     Attributes
     ----------
     estimator_
         The fitted classifier.
     classes_
-        (C,), the labels in order.
+        The labels in order, (C,).
     decision_
         The `Decision`, on the probabilities of `estimator_`, or on those of `predict_proba` where `known_` is True; for
         a goal with review the `ReviewBand`, for several classes `ClassThresholds`, for costs of classes the
         `CostMatrix` in the order of `classes_`.
     known_
-        Whether the decision follows from the goal alone, if probabilities are honest: balanced accuracy and cost, with
-        no bound, of two classes, and a cost matrix. Rows could only say it with noise.
+        Whether the decision follows from the goal alone, if probabilities are honest: balanced accuracy and cost of two
+        classes without a bound, and a cost matrix. Rows could only add noise to it.
     calibrator_
-        From the probabilities of `estimator_` to those of `predict_proba`.
+        The map from the probabilities of `estimator_` to those of `predict_proba`.
     threshold_
-        That of the decision (of a band its lower end) on the scale of `predict_proba`, exact where the calibration has
-        no steps (`venn_abers` and `isotonic` give rows on both sides of it the same probability; `predict` tells these
-        apart by those of `estimator_`); None for several classes and cost matrices.
+        Threshold of the decision (for a band its lower end) on the scale of `predict_proba`; None for several classes
+        and cost matrices. It is exact where the calibration has no steps. (`venn_abers` and `isotonic` give rows on
+        both sides of it the same probability; `predict` separates them by those of `estimator_`.)
     goal_
         The goal as `Goal`.
     positive_
-        The class that it means, or None.
+        The positive class of the goal, or None.
     n_features_in_, feature_names_in_
         Those of the fitted classifier.
 
@@ -146,17 +146,17 @@ class GoalClassifier(MetaEstimatorMixin, ClassifierMixin, BaseEstimator):  # typ
         Parameters
         ----------
         X
-            (N, D), as the estimator takes it.
+            Features (N, D), in any form that the estimator takes.
         y
-            (N,), labels of at least two classes.
+            Labels (N,), of at least two classes.
         sample_weight
-            (N,), >= 0: handed to the estimator, the calibration and the choice. Rows that count differently get no
-            promise.
+            Weight of each row, (N,), >= 0, for the estimator, the calibration and the choice. Rows with unequal weights
+            get no promise.
 
         Returns
         -------
         GoalClassifier
-            Itself.
+            The fitted classifier itself.
 
         Raises
         ------

@@ -36,32 +36,33 @@ class LinearClassifier(RecipeClassifier):
     ----------
     recipe
         The loss: a recipe; a name such as "softmax.logit_adjusted" or, for two classes, "sigmoid.focal"; or a function
-        of the training counts such as `functools.partial(cp.softmax.logit_adjusted, tau=0.5)`. Names and functions
-        make the recipe of the classes seen by `fit`. Default: plain cross-entropy.
+        of the training counts such as `functools.partial(cp.softmax.logit_adjusted, tau=0.5)`. Names and functions make
+        the recipe from the classes seen by `fit`. Default: plain cross-entropy.
     C
-        Inverse strength of the L2 penalty on the coefficients, > 0; `numpy.inf` is no penalty.
+        Inverse strength of the L2 penalty on the coefficients, > 0; default 1. `numpy.inf` is no penalty.
     fit_intercept
-        Whether the logits have a constant, which is not penalised.
+        Whether the logits have a constant, which is not penalised; default True.
     max_iter
-        At most so many iterations of L-BFGS.
+        Largest number of iterations of L-BFGS; default 1000.
     tol
-        Iterations stop when no entry of the gradient, per root of curvature, is larger, or the loss falls no more.
+        Tolerance, default 1e-6: iterations stop when no entry of the gradient, per root of curvature, is larger, or
+        when the loss no longer falls.
 
     Attributes
     ----------
     classes_
-        (C,), the labels in order; logits, counts and coefficients follow it.
+        The labels in order, (C,); logits, counts and coefficients have the same order.
     coef_
-        (1, D) for two classes, else (C, D), of the dtype of the training data.
+        Coefficients, (1, D) for two classes, else (C, D), of the dtype of the training data.
     intercept_
-        (1,) or (C,).
+        Constants of the logits, (1,) or (C,).
     counts_
-        `ClassCounts` of the training labels. Whole sample weights repeat their rows; others are scaled to mean 1 and
-        the sums rounded.
+        `ClassCounts` of the training labels. Whole sample weights repeat their rows; others are scaled to mean 1, and
+        the sums are rounded.
     recipe_
         The recipe that was trained.
     n_iter_
-        Iterations that were needed.
+        Number of iterations.
     n_features_in_, feature_names_in_
         As in scikit-learn.
 
@@ -108,16 +109,16 @@ class LinearClassifier(RecipeClassifier):
         Parameters
         ----------
         X
-            (N, D), dense or sparse, float64 or float32 (kept), finite.
+            Features (N, D), dense or sparse, float64 or float32 (kept), finite.
         y
-            (N,), labels of at least two classes.
+            Labels (N,), of at least two classes.
         sample_weight
-            (N,), >= 0: how much each row's loss counts; default 1.
+            Weight of each row's loss, (N,), >= 0; default 1.
 
         Returns
         -------
         LinearClassifier
-            Itself.
+            The fitted classifier itself.
 
         Raises
         ------
@@ -169,13 +170,13 @@ class Scores:
     recipe
         The loss.
     places
-        Class places (N,).
+        Class indices (N,).
     weight
         Weights of the rows, (N,), or None.
     total
-        What the sum of the loss is divided by.
+        Divisor of the sum of the loss.
     columns
-        Scores per row, K: 1 for two classes, else one per class.
+        Number of scores per row: 1 for two classes, else one per class.
 
     Examples
     --------
@@ -216,7 +217,7 @@ class Objective:
     Parameters
     ----------
     X
-        (N, D), dense or sparse.
+        Features (N, D), dense or sparse.
     scores
         The mean loss.
     penalty

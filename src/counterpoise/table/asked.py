@@ -30,34 +30,34 @@ class Asked:
     Parameters
     ----------
     target
-        The column with the classes; or names with commas between them, and patterns such as y_*, of columns of labels
-        that a row may have at once.
+        The column with the classes; or columns of labels that a row may have at once: names separated by commas, and
+        patterns such as y_*.
     positive
-        The class of interest; None: of two the rarer. Of labels the value of a row that has one; None: 1, true, or the
-        rarer value.
+        The class of interest; None: of two classes the rarer. For labels, the value of a row that has one; None: 1,
+        true, or the rarer value.
     goal
-        What to reach; None: f1, or macro_f1 with more than two classes.
+        The goal; None: f1, or macro_f1 with more than two classes.
     learners
-        Names, of `LEARNERS`.
+        Names of `LEARNERS`.
     recipes
         Labels of the losses that may run; None: all that suit the learner.
     time, group, weight, slice
-        Columns: what orders the rows, what keeps rows together, how much each row counts in training, and by what the
-        report breaks its figures down.
+        Names of columns: the order of the rows, the rows that belong together, the weight of each row in training, and
+        the groups for which the report shows its figures.
     budget
-        Seconds that the whole may take, about.
+        Approximate time limit in seconds.
     seed
-        Same seed, same files.
+        Seed; the same seed gives the same files.
     targets
-        The columns of labels where they are listed already.
+        The columns of labels, if they are already listed.
     ignore
-        Columns to leave out: names and patterns such as id*.
+        Columns to omit: names and patterns such as id*.
     dates
-        "day-first" or "month-first", for columns of dates such as 03/04/2024 that nothing else decides.
+        "day-first" or "month-first", for columns of dates such as 03/04/2024 where nothing else decides.
     decimal, thousands
-        As in `Marks`: what numbers that are text mean where the columns do not tell.
+        As in `Marks`: the meaning of numbers that are text where the columns do not show it.
     as_of
-        The day that ages of dates count to, as 2024-01-31; None: the newest date of a column.
+        Day up to which ages of dates are counted, as 2024-01-31; None: the newest date of a column.
     absolute_time
         Whether dates themselves are features too.
     """

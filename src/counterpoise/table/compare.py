@@ -56,7 +56,7 @@ class Interval:
     Parameters
     ----------
     value, low, high
-        In the goal's own unit.
+        The estimate and its ends, in the goal's own unit.
     """
 
     value: float
@@ -71,19 +71,20 @@ class Line:
     Parameters
     ----------
     learner, setting, loss
-        The names of these.
+        Names of learner, setting and loss.
     score
-        The goal's score; more is better, also with costs.
+        The goal's score; higher is better, also with costs.
     ahead
-        The same, less that of the learner's plain cross-entropy on the same folds; None for the latter itself.
+        Difference of the score from that of the learner's plain cross-entropy on the same folds; None for the latter
+        itself.
     rank
-        Mean over the folds of its place among all lines; 1 is the best.
+        Mean rank among all lines over the folds; 1 is the best.
     untuned
-        The score without a tuned threshold: flag at 0.5, or the most probable class.
+        Score without a tuned threshold: flag at 0.5, or the most probable class.
     log_loss, average_precision
-        Of the honest out-of-fold probabilities; the latter None with more than two classes.
+        Measures of the honest out-of-fold probabilities; the latter is None with more than two classes.
     seconds
-        That all folds took.
+        Time of all folds in seconds.
     """
 
     learner: str
@@ -105,15 +106,15 @@ class Comparison:
     Parameters
     ----------
     out
-        The directory that holds it.
+        Directory of the comparison.
     goal
-        What was reached for.
+        The goal.
     rows, total
-        Rows that were compared on, of so many.
+        Number of rows that were compared on, and of all rows.
     folds
         Number of folds.
     lines
-        By learner, plain cross-entropy first.
+        Lines by learner, plain cross-entropy first.
     left_out
         Learners that could not learn from this table, each with the reason.
     """
@@ -170,31 +171,31 @@ def compare_table(
     Parameters
     ----------
     path
-        CSV or Parquet.
+        A CSV or Parquet file.
     target
         The column with the classes.
     out
         A new directory.
     learners
-        Names, of `LEARNERS`; by default all that are installed.
+        Names of `LEARNERS`; default: all that are installed.
     recipes
         Names of losses, such as focal or weighted-square-root; by default all. Plain cross-entropy always runs.
     positive
-        The class of interest; of two the default is the rarer, and of more than two it makes the others one class.
+        The class of interest; of two classes the default is the rarer. With more than two, the others become one class.
     goal
-        What to reach; f1 by default, macro_f1 with more than two classes.
+        The goal; default f1, or macro_f1 with more than two classes.
     ignore
-        Columns to leave out: names and patterns.
+        Columns to omit: names and patterns.
     dates
         "day-first" or "month-first", for dates such as 03/04/2024 where nothing else decides.
     decimal, thousands
         The mark before a fraction and between groups of digits, as for `counterpoise.train`.
     as_of
-        The day that ages of dates count to; None: the newest date of a column.
+        Day up to which ages of dates are counted; None: the newest date of a column.
     seed
-        Same seed, same folds.
+        Seed; the same seed gives the same folds.
     progress
-        Called with the step and its share done.
+        Function that is called with the step and the share of it that is done.
 
     Raises
     ------

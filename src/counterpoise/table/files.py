@@ -41,7 +41,7 @@ def without_formulas(frame: pl.DataFrame) -> pl.DataFrame:
     Parameters
     ----------
     frame
-        What is to be a CSV.
+        Content of a CSV file.
 
     Examples
     --------

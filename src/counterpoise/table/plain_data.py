@@ -21,7 +21,7 @@ def parsed(data: bytes, where: str) -> Any:
     Parameters
     ----------
     data
-        UTF-8.
+        Text in UTF-8.
     where
         Name of the file, for messages.
 

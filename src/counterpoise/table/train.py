@@ -120,45 +120,47 @@ def train(
     Parameters
     ----------
     frame
-        pandas or Polars; or the path of a CSV or Parquet file.
+        A pandas or Polars data frame, or the path of a CSV or Parquet file.
     target
-        The column with the classes. A list of columns, names with commas between them or a pattern such as "y_*": a row
-        may have several of these labels at once; a cell is 1 or 0, or missing where that is not known.
+        The column with the classes. Or columns of labels that a row may have at once: a list of names, names separated
+        by commas, or a pattern such as "y_*"; a cell is 1 or 0, or missing if the label is not known.
     positive
-        The class of interest; of two the default is the rarer, and of more than two it makes the others one class.
+        The class of interest; of two classes the default is the rarer. With more than two, the others become one class.
     goal
-        What to reach, as `counterpoise.goal` reads it; f1 by default, macro_f1 with more than two classes. A class that
-        it names is the positive one.
+        The goal, as `counterpoise.goal` reads it; default f1, or macro_f1 with more than two classes. A class that it
+        names is the positive one.
     learners
-        Of lightgbm, logistic, xgboost, catboost, mlp and keras; each runs with every loss that suits it.
+        Some of lightgbm, logistic, xgboost, catboost, mlp and keras; each runs with every loss that suits it.
     time, group, weight, slice
-        Names of columns: the latest rows judge what was learned from the earlier ones; rows of one group stay together;
-        how much each row counts in training (> 0); by what the report breaks its figures down.
+        Names of columns. `time`: the latest rows are the test. `group`: rows of one group stay together. `weight`:
+        weight of each row in training (> 0). `slice`: the report shows its figures by the values of this column.
     ignore
-        Columns to leave out: a list, or names with commas between them; patterns such as "id*". The model does not ask
-        for them. The column of `slice` may be one.
+        Columns to omit: a list, or names separated by commas; patterns such as "id*". The model does not ask for them.
+        The column of `slice` may be one of them.
     dates
         "day-first" or "month-first", for columns of dates such as 03/04/2024 where nothing in the table decides.
     decimal, thousands
-        The mark before a fraction ("." or ",") and between groups of digits (",", ".", " ", "'" or "" for none) of
-        numbers that are text, where neither their column nor another one tells.
+        The mark before a fraction ("." or ",") and between groups of digits (",", ".", " ", "'" or "" for none) in
+        numbers that are text, if neither their column nor another one shows it.
     as_of
-        The day of the table, to which the ages of its dates count: a date, or text as 2024-01-31. None: the newest date
-        of a column, if ages tell anything.
+        Day of the table, up to which the ages of its dates are counted: a date, or text such as 2024-01-31. None: the
+        newest date of a column, if ages help to predict the target.
     absolute_time
-        Whether dates themselves are features too, although those of later rows lie outside of what was learned.
+        Whether dates themselves are features too, although those of later rows lie outside the training range; default
+        False.
     budget
         Approximate time limit in seconds, above 0; what does not fit into it is omitted, and the notes list it.
     seed
-        Same seed, same result.
+        Seed; the same seed gives the same result.
     progress
-        Called with the step and its share done.
+        Function that is called with the step and the share of it that is done.
 
     Returns
     -------
     Training
-        `.predict(frame)`, `.predict_proba(frame)`, `.decision`, `.save(directory)`; a notebook shows the heart of its
-        report. Of several labels a `MultilabelTraining` with the same, a column per label.
+        The result: `.predict(frame)`, `.predict_proba(frame)`, `.decision`, `.save(directory)`; a notebook shows the
+        main part of its report. For several labels a `MultilabelTraining` with the same methods, with a column per
+        label.
 
     Raises
     ------
@@ -223,22 +225,22 @@ def train_table(
     Parameters
     ----------
     path
-        CSV or Parquet.
+        A CSV or Parquet file.
     target
         The column with the classes, or columns of labels, as in `Asked`.
     out
         A new directory; by default `counterpoise-<name of the table>`.
     resume
-        Whether to go on with what an interrupted run towards `out` left.
+        Whether to continue from what an interrupted run with the same `out` left.
     progress
-        Called with the step and its share done.
+        Function that is called with the step and the share of it that is done.
     **asked
         As in `Asked`.
 
     Returns
     -------
     Training
-        All facts.
+        The result, with all facts.
     """
     place = out if out is not None else Path(f"counterpoise-{path.name.split('.')[0]}")
     what = Asked(target, **asked)

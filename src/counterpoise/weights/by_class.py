@@ -126,7 +126,7 @@ def in_class_order(name: str, given: Any, classes: Sequence[Hashable] | None = N
         A mapping, a pandas Series (or a table of rows and columns by class), a `value_counts()` frame; or numbers in
         class order.
     classes
-        The names of the classes in order, where they are known. Class indices 0 to C - 1 are understood too.
+        Names of the classes in order, if they are known. Class indices 0 to C - 1 are also accepted.
 
     Raises
     ------

@@ -70,10 +70,10 @@ class ClassCounts:
     ----------
     n
         Samples per class, whole numbers >= 0, in class order; or a mapping, pandas Series or `value_counts()` frame
-        from class to number, which goes by its keys.
+        from class to number, which is matched by its keys.
     classes
         Names of the classes in the order of the model's outputs, or their number; default 0, 1, 2, …, or the keys of
-        `n` in order. A class that the keys do not name counts 0.
+        `n` in order. A class that is not among the keys counts 0.
 
     Raises
     ------

@@ -36,14 +36,13 @@ def count(labels: Any, classes: Iterable[Hashable] | int | None = None, *, ignor
     Parameters
     ----------
     labels
-        One label per sample, (N,): integers, strings or booleans, in a list, a NumPy array, a pandas
-        or Polars column, or an array of PyTorch, TensorFlow or JAX. Or multilabel targets (N, L) of
-        0 and 1.
+        One label per sample, (N,): integers, strings or booleans, in a list, a NumPy array, a pandas or Polars column,
+        or an array of PyTorch, TensorFlow or JAX. Or multilabel targets (N, L) of 0 and 1.
     classes
-        All classes in the order of the model's outputs, or their number, for class indices from 0; default: those
+        All classes in the order of the model's outputs, or their number, for class indices from 0; default: the classes
         found, sorted. A class that is listed but absent counts 0.
     ignore_index
-        The label that marks rows (of multilabel targets: entries) to leave out, such as -100 or 255.
+        Label of the rows (for multilabel targets: entries) to omit, such as -100 or 255.
 
     Returns
     -------

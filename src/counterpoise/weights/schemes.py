@@ -96,8 +96,8 @@ def class_weights(
     Parameters
     ----------
     counts
-        Samples per class; every class needs at least one. A plain list will do, or a mapping, pandas Series or
-        `value_counts()` frame from class to number.
+        Samples per class; every class needs at least one. A plain list, a mapping, pandas Series or `value_counts()`
+        frame from class to number are also accepted.
     scheme
         "inverse" 1/n; "inverse_sqrt" n^(-1/2); "power" n^(-alpha); "effective_number"
         (1 - beta)/(1 - beta^n); "median_frequency" median(n)/n; "log" log(N/n).
@@ -105,9 +105,9 @@ def class_weights(
         "none"; "sum" (to 1); "classes" (mean 1 over classes); "samples" (mean 1 over training
         samples, scikit-learn's "balanced"); "max" (largest 1); "min" (smallest 1, CatBoost's "Balanced").
     as_mapping
-        Give a dict from class to weight, as Keras, scikit-learn and CatBoost want it.
+        Whether to return a dict from class to weight, as for Keras, scikit-learn and CatBoost; default False.
     **params
-        `alpha` of "power" (default 0.5), `beta` of "effective_number" (default 0.999).
+        Parameters of the scheme: `alpha` of "power" (default 0.5), `beta` of "effective_number" (default 0.999).
 
     Returns
     -------

@@ -64,19 +64,19 @@ def audit_table(
     target
         The column with the classes.
     time
-        A column of dates, times or numbers that says when a row came to be: is later data as earlier data was?
+        A column of dates, times or numbers that orders the rows: the audit compares later rows with earlier ones.
     group
-        A column that says which rows belong together (a customer, a patient).
+        A column that shows which rows belong together (a customer, a patient).
     ignore
-        Columns to leave out: names and patterns, a list or with commas between them.
+        Columns to omit: names and patterns, in a list or separated by commas.
     dates
         "day-first" or "month-first", for dates such as 03/04/2024 where nothing else decides.
     decimal, thousands
         The mark before a fraction and between groups of digits, as for `counterpoise.train`.
     as_of
-        The day of the table: what is dated later was not known then.
+        Day of the table: later dates were not known then.
     seed
-        Seed of the split into three parts, 0 or more.
+        Seed of the split into three parts, 0 or more; default 0.
 
     Raises
     ------
@@ -125,17 +125,18 @@ def audit(
     Parameters
     ----------
     table, labels
-        What `read_table` and `read_labels` gave.
+        Results of `read_table` and `read_labels`.
     split
-        Who learns, calibrates and tests; None for stratified parts, or with `time` for the last fifth as test.
+        The parts for training, calibration and test; None for stratified parts, or with `time` for the last fifth as
+        test.
     target, time, group
         Names of columns.
     seed
         Seed of the parts and folds that are made here.
     refused
-        Why columns could not be read, in sentences.
+        Reasons why columns could not be read, in sentences.
     as_of
-        The day of the table.
+        Day of the table.
     """
     check_columns(table, [name for name in (target, time, group) if name is not None])
     for option, name in (("time", time), ("group", group)):

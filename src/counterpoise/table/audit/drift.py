@@ -47,9 +47,9 @@ class Moved:
     Parameters
     ----------
     column
-        Its name.
+        Name of the column.
     auc
-        Of the column alone, out of fold: 0.5 where nothing has changed, 1 where nothing is as before.
+        Out-of-fold AUC of the column alone: 0.5 if nothing has changed, 1 if everything has.
     """
 
     column: str
@@ -63,19 +63,19 @@ class Drift:
     Parameters
     ----------
     time
-        The column.
+        The column that orders the rows.
     since
-        From here on rows are the later ones: about the last fifth.
+        Time from which rows are the later ones, about the last fifth.
     late
         Number of late rows.
     periods
-        Up to ten, of about equal size, in order.
+        Up to ten periods of about equal size, in order.
     class_moved
-        The class whose share varies most between two periods, beyond what chance does; None where none does.
+        The class whose share varies most between two periods, if by more than chance; else None.
     lowest, highest
         Its smallest and largest share; 0 where `class_moved` is None.
     columns
-        All that were looked at, the most changed first.
+        All examined columns, the most changed first.
     """
 
     time: str

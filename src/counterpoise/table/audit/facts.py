@@ -37,16 +37,17 @@ class Leak:
     Parameters
     ----------
     column
-        Its name.
+        Name of the column.
     why
         The evidence, in words.
     auc
-        Of the column alone, out of fold, in [0, 1]; with more than two classes of the one it tells worst.
+        Out-of-fold AUC of the column alone, in [0, 1]; with more than two classes, for the class that it separates
+        worst.
     certain
         Whether no honest column is likely to look like this.
     of_class
-        The one class of several that it tells from all others, as honest columns also do; None where it gives the
-        whole target away.
+        With several classes, the one class that the column separates from all others, as honest columns also do; None
+        if it gives the whole target away.
     """
 
     column: str
@@ -63,11 +64,11 @@ class LateDates:
     Parameters
     ----------
     column
-        Its name.
+        Name of the column.
     rows
-        In how many rows.
+        Number of such rows.
     why
-        The same in words.
+        The evidence, in words.
     """
 
     column: str
@@ -85,9 +86,9 @@ class ClassFacts:
     Parameters
     ----------
     name
-        As text.
+        Name of the class, as text.
     rows, share
-        In the whole table.
+        Number and share of its rows in the whole table.
     train, calibration, test
         Rows in the three parts.
     """
@@ -109,9 +110,9 @@ class SmallestEffect:
     of_class
         The rarest class.
     rows
-        Its test rows.
+        Number of its test rows.
     low, high
-        Where a recall could lie that is measured as one half: the exact 95 % interval.
+        Exact 95 % interval of a recall that is measured as one half.
     gain
         The smallest true gain over a recall of one half that an exact binomial test (5 %, one-sided) finds in four
         cases of five; None where no gain could be shown.
@@ -140,11 +141,11 @@ class Copies:
     Parameters
     ----------
     rows
-        Rows that repeat an earlier one, the class included.
+        Number of rows that repeat an earlier one, including the class.
     across
-        Test rows whose columns also occur in the other two parts.
+        Number of test rows whose columns also occur in the other two parts.
     contradicting
-        Rows whose columns occur with another class too: no model can be right about all of them.
+        Number of rows whose columns also occur with another class: no model can be right about all of them.
     """
 
     rows: int
@@ -159,13 +160,13 @@ class Groups:
     Parameters
     ----------
     group
-        The column.
+        Name of the column.
     groups
         Number of groups.
     largest
-        Rows of the largest.
+        Number of rows of the largest group.
     across
-        Test rows whose group is also in the other two parts.
+        Number of test rows whose group is also in the other two parts.
     """
 
     group: str
@@ -181,15 +182,15 @@ class Audit:
     Parameters
     ----------
     table, target
-        What was looked at.
+        The examined table and its target.
     rows, columns
-        Its size, the target included.
+        Size of the table, including the target.
     classes
-        In order; of two the second is the positive one.
+        Classes in order; of two the second is the positive one.
     imbalance_ratio
-        Rows of the most frequent class for each of the rarest.
+        Number of rows of the most frequent class per row of the rarest.
     smallest_effect
-        What the test part could tell.
+        The smallest effect that the test part can show.
     missing
         Columns with missing cells, the emptiest first.
     constant
@@ -201,31 +202,31 @@ class Audit:
     leaks
         Columns that give the class away, certain ones first.
     identifiers
-        Columns that name rows.
+        Columns that identify rows.
     drift
-        What changes over time, where a time was named.
+        Changes over time, if a time column was given.
     groups
-        Where a group was named.
+        Facts about groups, if a group column was given.
     refused
         Columns that training refuses as they are, each with its cell in a sentence.
     growing
-        Columns of numbers that grow with time, so that later rows lie outside of what is learned.
+        Columns that grow with time, so that later rows lie outside the training range.
     late
-        Columns with dates after the day of the table, where it is given.
+        Columns with dates after the day of the table, if it is given.
     dates
-        How dates are learned, in sentences; in training the notes say it.
+        How dates are learned, in sentences; in training the notes report it.
     readings
-        Sentences on text that was read as numbers or dates, and on rows that were left out.
+        Sentences on text that was read as numbers or dates, and on omitted rows.
     alike
-        Sentences on classes that only differ by capital letters or blanks.
+        Sentences on classes that differ only by capital letters or blanks.
     ignored
-        Columns that were left out on request.
+        Columns that were omitted on request.
     command
-        What trains without the columns that give the class away; None where there are none.
+        Command that trains without the columns that give the class away; None if there are none.
     findings
-        The same in words, the gravest first.
+        The same in words, the most serious first.
     verdict
-        In one or two sentences.
+        The verdict in one or two sentences.
     """
 
     table: str

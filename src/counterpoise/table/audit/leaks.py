@@ -29,11 +29,11 @@ def find_leak(name: str, cells: Cells, found: Signal, classes: tuple[str, ...]) 
     Parameters
     ----------
     name
-        The column.
+        Name of the column.
     cells, found
-        Of `cells_of` and `signal`.
+        Results of `cells_of` and `signal`.
     classes
-        Names, in order.
+        Names of the classes, in order.
 
     Examples
     --------

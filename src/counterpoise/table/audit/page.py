@@ -31,7 +31,7 @@ def screen(audit: Audit, width: int = 100) -> str:
     Parameters
     ----------
     audit
-        What was found.
+        The audit.
     width
         Width of the terminal in characters; longer sentences are wrapped.
     """
@@ -82,7 +82,7 @@ def page(audit: Audit) -> str:
     Parameters
     ----------
     audit
-        What was found.
+        The audit.
     """
     from jinja2 import Environment, StrictUndefined
 

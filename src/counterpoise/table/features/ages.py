@@ -42,11 +42,11 @@ class Dated:
     Parameters
     ----------
     parts
-        Of each column what is added to its name for each feature that it becomes.
+        For each column, the suffixes of the features that it becomes.
     reference
-        What ages count to; None where nothing is an age.
+        The day that ages are counted up to; None if nothing is an age.
     said
-        What the reader should know, in sentences.
+        Notes for the reader, in sentences.
     """
 
     parts: Mapping[str, tuple[str, ...]]
@@ -74,9 +74,9 @@ def learn_dates(
     targets
         Columns of classes of the training rows.
     time
-        The column of the row's own time, if one is.
+        The column with the row's own time, if there is one.
     as_of
-        The day that ages count to; None: the newest date of a column.
+        Day up to which ages are counted; None: the newest date of a column.
     absolute
         Whether the days themselves are features too.
 
@@ -133,14 +133,14 @@ def date_parts(
     name
         The column.
     parts
-        What it becomes, as in `Dated`.
+        Suffixes of its features, as in `Dated`.
     values
         The dates and times of the rows, by column.
     reference
-        What ages count to.
+        The day that ages are counted up to.
     day
-        The day of the table, where ages count to that: an age is 0 on the day itself, and of a time it is the time to
-        the end of the day.
+        Day of the table, if ages are counted up to it: an age is 0 on the day itself; for a time it is the time to the
+        end of the day.
 
     Examples
     --------

@@ -42,7 +42,7 @@ class Problem:
     row
         Row of the block, from 0.
     column
-        Its name.
+        Name of the column.
     reason
         What was found, and what was expected.
     """
@@ -77,7 +77,7 @@ def usable(table: Table, schema: Schema, *, most_problems: int | None = None) ->
     table
         Rows with every column of the schema, of any types.
     schema
-        What the columns are to be.
+        Required kinds of the columns.
     most_problems
         Number of cells of each column to report, the first ones; None for all.
 
@@ -234,10 +234,9 @@ def read_rows(table: Table, schema: Schema, as_of: Any = None) -> tuple[Table, N
     Parameters
     ----------
     table, schema
-        The rows, and what the columns become.
+        The rows, and the features that the columns become.
     as_of
-        The day that ages of dates count to; None: as told by the newest date of the rows, with a warning where they
-        are few.
+        Day up to which ages of dates are counted; None: the newest date of the rows, with a warning if they are few.
 
     Raises
     ------

@@ -46,14 +46,14 @@ class Encoding:
     Parameters
     ----------
     numbers
-        Places (in the feature matrix) of the numbers (A,).
+        Indices of the numbers in the feature matrix, (A,).
     middle, tail, mean, deviation
         (A,) each; the middle is the median. With d = x - middle, and sign(d) log(1 + |d| / tail) in the place of d
         where tail > 0, the encoded value is (d - mean) / deviation.
     missing
-        Places whose missing cells have a column of their own (B,).
+        Indices of the features whose missing cells have their own column, (B,).
     values
-        Place and code of each value of a category that has a column (E, 2).
+        Feature index and code of each category value that has a column, (E, 2).
     names
         Name of each encoded column (A + B + E).
 
@@ -89,7 +89,7 @@ class Encoding:
         matrix
             Features (N, F) as `to_matrix` gives them: NaN is missing, a category is its code.
         schema
-            What the columns are.
+            Kinds of the columns.
         """
         features, labels = schema.features, schema.categories
         scales: list[tuple[int, tuple[float, float, float, float]]] = []

@@ -33,7 +33,7 @@ class Growing:
     Parameters
     ----------
     column
-        Its name.
+        Name of the column.
     why
         The evidence, in words.
     """
@@ -52,7 +52,7 @@ def growing_columns(frame: pl.DataFrame, names: Iterable[str], time: str | None 
     names
         The columns to look at.
     time
-        The column that orders the rows, if one does.
+        The column that orders the rows, if there is one.
 
     Examples
     --------

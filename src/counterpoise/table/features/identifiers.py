@@ -44,13 +44,13 @@ class Identifier:
     Parameters
     ----------
     column
-        Its name.
+        Name of the column.
     why
         The evidence, in words.
     repeats
-        Whether it names something with several rows, which a group split should keep together.
+        Whether it identifies something with several rows, which a group split should keep together.
     certain
-        Whether the cells leave no doubt, so that training leaves the column out.
+        Whether the cells leave no doubt, so that training omits the column.
     """
 
     column: str
@@ -67,8 +67,8 @@ def find_identifier(column: pl.Series, tells: Callable[[], bool] = lambda: False
     column
         Column of any type.
     tells
-        Whether the column alone tells a class, as `tells_classes` finds out: then whole numbers are measurements after
-        all, unless they count the rows. Asked only in case of doubt.
+        Whether the column alone predicts a class, as `tells_classes` finds out; whole numbers are then measurements
+        after all, unless they count the rows. It is called only in case of doubt.
 
     Examples
     --------
@@ -170,7 +170,7 @@ def tells_classes(column: pl.Series, codes: NDArray[np.int64]) -> bool:
     column
         Column of any type.
     codes
-        Places of the classes, (N,).
+        Class indices, (N,).
 
     Examples
     --------

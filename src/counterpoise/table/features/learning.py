@@ -53,16 +53,16 @@ def learn_schema(
     table
         The whole table: a cell that cannot be used is an error wherever it is.
     target
-        The column that is no feature, or all of them.
+        The column that is not a feature, or several of them.
     rows
         The training rows; categories and words are learned on these.
     leave_out
-        Columns that are no features although they are no target either: groups, weights.
+        Columns that are neither features nor targets: groups, weights.
     time
-        The column that orders the rows. Of a date only month, weekday and hour are used, of a number nothing: what
-        always grows says nothing of later rows. The ages of other dates count to it.
+        The column that orders the rows. From a date only month, weekday and hour are used, from a number nothing: what
+        always grows does not predict later rows. The ages of other dates are counted up to it.
     as_of
-        The day that ages count to; None: the newest date of a column.
+        Day up to which ages are counted; None: the newest date of a column.
     absolute
         Whether dates themselves are features too.
 

@@ -22,9 +22,9 @@ def to_matrix(table: Table, schema: Schema, day: date | None = None) -> NDArray[
     table
         The rows.
     schema
-        What columns become.
+        The features that columns become.
     day
-        The day that ages count to, where they count to one; None: as told by the newest date of these rows.
+        Day up to which ages are counted, if there are any; None: the newest date of these rows.
 
     Examples
     --------

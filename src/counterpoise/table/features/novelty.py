@@ -32,9 +32,9 @@ class Categories:
     schema
         Schema of the model.
     importance
-        Of columns that training looked at: `drop` and `error`, as `importance_of` gives.
+        Importance of the columns that training checked: `drop` and `error`, from `importance_of`.
     unknown
-        "refuse" a column of nothing that the model knows, or let it count as "missing".
+        "refuse" a column whose values are all unknown to the model, or count them as "missing".
 
     Examples
     --------

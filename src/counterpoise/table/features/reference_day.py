@@ -38,15 +38,15 @@ class Reference:
     Parameters
     ----------
     column
-        The column whose newest date tells the day of a table.
+        The column whose newest date is the day of a table.
     own
-        Whether ages count to the row's own date in that column instead.
+        Whether ages are counted up to the row's own date in that column instead.
     day
         Day of the training table, as 2024-01-31; "" where `own`.
     ahead
-        How many days the reference day lay after the newest date of the column in training: 0 but where it was given.
+        Number of days from the newest date of the column in training to the reference day: 0 unless the day was given.
     short
-        How many days the newest date of 1, 2, 5, 10, … 1000 such rows may lie before that of many (95 %).
+        Number of days by which the newest date of 1, 2, 5, 10, … 1000 such rows may lie before that of many (95 %).
     """
 
     column: str
@@ -144,7 +144,7 @@ def newest_of(days: Days, rows: Days) -> int:
     Parameters
     ----------
     days
-        Sorted, each once.
+        Distinct days, sorted.
     rows
         Number of rows that have each day.
 
@@ -186,9 +186,9 @@ def reference_of(columns: Mapping[str, pl.Series], as_of: date | None) -> Refere
     Parameters
     ----------
     columns
-        The dates or times of the training table, by column, all rows; one at least holds some.
+        Dates or times of the training table, by column, all rows; at least one column holds some.
     as_of
-        The day that ages count to; None: the newest date of the column.
+        Day up to which ages are counted; None: the newest date of the column.
 
     Examples
     --------

@@ -34,26 +34,26 @@ class Column:
     Parameters
     ----------
     name
-        The column.
+        Name of the column.
     kind
         "number", "flag", "date", "datetime", "calendar" (a date of which only month, weekday and hour count),
         "category" or "text".
     categories
-        Of a category: its values; the place in this list is the code.
+        Values of a category; the index in this list is the code.
     rare
-        Of a category: the share of the training values that occur once, and so are no category.
+        For a category, the share of the training values that occur once, and so are not a category.
     unit
-        Of text: "words" or "characters".
+        Unit of text: "words" or "characters".
     found
-        Of text: what is added to the name for each number that it becomes besides its length.
+        For text, the suffix of each number that it becomes, in addition to its length.
     form
-        Of dates and times that were text in training: how they were written.
+        Written form of dates and times that were text in training.
     zone
-        Of times that had a zone in training: the one in which month, weekday and hour are taken.
+        Time zone of times that had one in training, in which month, weekday and hour are taken.
     figures
-        Of numbers: how they were written.
+        Written form of numbers.
     dated
-        Of dates: what is added to the name for each feature, such as " age", " month" or " since joined".
+        For dates, the suffix of each feature, such as " age", " month" or " since joined".
     """
 
     name: str
@@ -82,15 +82,15 @@ class Schema:
     Parameters
     ----------
     columns
-        Those that it uses.
+        The columns that it uses.
     dropped
-        Name and reason of the others.
+        Name and reason of the other columns.
     texts
-        What was learned of each column of text, by name: arrays, which `arrays` gives.
+        What was learned from each column of text, by name: arrays, which `arrays` gives.
     reference
-        What the ages of dates count to; None where nothing is an age.
+        The day that ages of dates are counted up to; None if nothing is an age.
     said
-        What the reader of the training should know, in sentences.
+        Notes for the reader of the training, in sentences.
 
     Examples
     --------

@@ -28,11 +28,12 @@ class Cells:
     Parameters
     ----------
     place
-        (N,), the cell of each row; 0 is missing.
+        Cell of each row, (N,); 0 is missing.
     names
-        Of the cells that are one value each; None where they are intervals, or too many values to name.
+        Names of the cells that are one value each; None if cells are intervals, or if there are too many values to
+        name.
     ordered
-        Whether the cells lie in the order of their values: those of numbers, dates and flags do.
+        Whether the cells lie in the order of their values, as for numbers, dates and flags.
     """
 
     place: NDArray[np.int64]
@@ -47,13 +48,13 @@ class Signal:
     Parameters
     ----------
     auc
-        (C,), of each class against the rest: out of fold, or of the number itself, up or down, where that is better;
+        AUC of each class against the rest, (C,): out of fold, or of the number itself, up or down, if that is better;
         NaN for a class with fewer rows than folds.
     wrong
-        (C,), for each class the rows of it that are called another one, and the rows of others that are called it:
-        by the likeliest class of each cell or, of two classes, by one threshold where that is better.
+        For each class, (C,), the number of its rows that are taken for another class plus the rows of others that are
+        taken for it: by the likeliest class of each cell or, for two classes, by one threshold if that is better.
     table
-        (cells, C), rows of each class in each cell.
+        Number of rows of each class in each cell, (cells, C).
     """
 
     auc: NDArray[np.float64]
@@ -69,10 +70,10 @@ def cells_of(column: pl.Series, rare: NDArray[np.bool_] | None = None, *, classe
     column
         Column of any type.
     rare
-        (N,), rows of a rare class: its own quantiles become borders too, so that its rows are not lost in one
-        wide interval.
+        Rows of a rare class, (N,): its own quantiles also become borders, so that its rows are not lost in one wide
+        interval.
     classes
-        How many classes will be counted in each cell, which limits how many cells there may be.
+        Number of classes that will be counted in each cell, which limits the number of cells.
 
     Examples
     --------
@@ -145,9 +146,9 @@ def signal(cells: Cells, codes: NDArray[np.int64], fold: NDArray[np.int64], clas
     cells
         The column.
     codes
-        (N,), the class of each row.
+        Class of each row, (N,).
     fold
-        (N,), in [0, FOLDS).
+        Fold of each row, (N,), in [0, FOLDS).
     classes
         Number of classes, at least 2.
 

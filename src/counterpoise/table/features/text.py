@@ -45,11 +45,11 @@ class Text:
     terms
         The vocabulary (V,), in alphabetical order.
     telling
-        Places in it of the terms that are numbers of their own (M,).
+        Indices of the terms that are numbers of their own, (M,).
     weight
         Inverse document frequency of each term (V,).
     components
-        Directions on which a row's weighed terms are projected (K, V), float32.
+        Directions onto which a row's weighted terms are projected, (K, V), float32.
 
     Examples
     --------
@@ -74,9 +74,9 @@ class Text:
         column
             The text of the training rows.
         unit
-            As `text_unit` says.
+            The result of `text_unit`.
         targets
-            The target columns of the same rows; null is unknown.
+            Target columns of the same rows; null is unknown.
         """
         from sklearn.decomposition import TruncatedSVD
 

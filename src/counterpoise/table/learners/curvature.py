@@ -27,7 +27,7 @@ def plain_scale(recipe: Recipe, start: NDArray[np.float64], counts: ClassCounts)
     recipe
         The loss.
     start
-        The logits that it starts from, () or (C,).
+        Logits at the start, () or (C,).
     counts
         Rows of each class.
 

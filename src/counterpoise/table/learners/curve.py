@@ -27,11 +27,11 @@ class Curve:
     Parameters
     ----------
     recipe
-        The loss that the logits were trained under.
+        The loss that the logits were trained with.
     held_out
         The rows to follow, or None.
     patience
-        Number of steps without a better one after which learning stops.
+        Number of steps without improvement after which learning stops.
 
     Examples
     --------

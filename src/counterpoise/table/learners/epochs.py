@@ -34,13 +34,13 @@ class Plan:
     Parameters
     ----------
     batch
-        Rows per step.
+        Number of rows per step.
     epochs
-        The most that are ever worth their time.
+        Largest number of epochs that is worth its time.
     rate, decay
         AdamW's learning rate and weight decay.
     dropout
-        Share of the hidden units that a step leaves out.
+        Share of the hidden units that a step drops.
     """
 
     batch: int
@@ -105,11 +105,11 @@ class Epochs:
     Parameters
     ----------
     job
-        What is fitted.
+        The job to fit.
     encoding
-        Of its rows.
+        Encoding of its rows.
     most
-        Epochs that are to come.
+        Largest number of epochs.
     """
 
     def __init__(self, job: Job, encoding: Encoding, most: int) -> None:

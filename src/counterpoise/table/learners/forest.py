@@ -36,15 +36,15 @@ class Node(NamedTuple):
     Parameters
     ----------
     column
-        What it looks at.
+        Index of the column that it splits on.
     threshold
-        Rows above it go right; unused where there are codes.
+        Threshold: rows above it go right; unused if there are codes.
     kept
         The leaves (a bit for each) that rows which go right can reach.
     missing_above
-        Whether a missing value goes right; unused where there are codes.
+        Whether a missing value goes right; unused if there are codes.
     codes
-        Of a split on categories: whether what is missing, and each code after that, goes left; others go right.
+        For a split on categories: whether what is missing, and each code after that, goes left; others go right.
     """
 
     column: int
@@ -62,12 +62,12 @@ class Forest:
     features
         Number of columns of a row.
     outputs
-        Number of sums; trees take turns.
+        Number of sums; the trees add to them in turn.
     trees
         The nodes and the leaves of each, from left to right. A row that goes right at a node can never reach the
         leaves left of it, and of those that remain it has the first; so every node leaves the last one.
     zero
-        A value that is no further from 0 counts as 0.
+        Largest absolute value that counts as 0.
 
     Raises
     ------

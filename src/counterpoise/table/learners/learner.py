@@ -27,9 +27,9 @@ class Rows:
     matrix
         Features (N, F), float64; NaN is missing, a category is its code.
     codes
-        Class places (N,), int64.
+        Class indices (N,), int64.
     weight
-        How much each row counts (N,), > 0; None where all count the same.
+        Weight of each row, (N,), > 0; None if all are equal.
     """
 
     matrix: NDArray[np.float64]
@@ -56,22 +56,23 @@ class Job:
     rows
         The training rows.
     schema
-        Names of the features, and which are categories.
+        Names and kinds of the features.
     recipe
-        The loss: of the sigmoid family for two classes, else of the softmax family.
+        The loss, of the sigmoid family for two classes, else of the softmax family.
     counts
-        Rows of each class that the recipe and the start are made of.
+        Rows of each class, for the recipe and the start.
     settings
         Settings of the learner.
     rounds
-        How many steps (trees, epochs, places on a path of penalties) to take; None: as many as are ever worth their
-        time, until the loss on `held_out` has long stopped improving.
+        Number of steps (trees, epochs, places on a path of penalties); None: as many as are worth their time, until the
+        loss on `held_out` has not improved for long.
     held_out
-        Rows to follow the log loss of the posterior on after every step; only where `rounds` is None.
+        Rows on which the log loss of the posterior is followed after every step; only if `rounds` is None.
     seed
-        Same seed, same result.
+        Seed; the same seed gives the same result.
     each_step
-        Called now and then with the share of the work that is done; may raise to stop it.
+        Function that is called from time to time with the share of the work that is done; it may raise an error to stop
+        it.
     """
 
     rows: Rows
@@ -128,17 +129,17 @@ class Learner:
     title
         Name for a reader.
     packages
-        What must be importable to fit it.
+        Packages that are needed to fit it.
     files
-        Names of the files that hold what it fitted.
+        Names of the files of a fitted model.
     recipes
         The losses that suit it, plain cross-entropy first, each with a label for the reader.
     settings
         Sets of its parameters that are tried, by name; the first is the default.
     fit
-        Does a job.
+        Function that does a job.
     load
-        Reads what `Fitted.files` gave, for so many classes of logits (1 for the sigmoid family).
+        Function that reads the content of `Fitted.files`, for a number of classes of logits (1 for the sigmoid family).
     """
 
     name: str

@@ -97,9 +97,9 @@ class Trees:
     Parameters
     ----------
     booster
-        LightGBM's.
+        The LightGBM booster.
     start
-        (), or (C,).
+        Constant of the logits, () or (C,).
     """
 
     booster: Any

@@ -104,21 +104,21 @@ class Grown:
     features
         Number of columns of a row.
     outputs
-        Number of sums; trees take turns.
+        Number of sums; the trees add to them in turn.
     names
         Names of the columns in the file.
     text
-        What LightGBM may read: all that was checked, and nothing else.
+        Text for LightGBM: all that was checked, and nothing else.
     leaves
-        Number of leaves of each tree (T,); it has one node less.
+        Number of leaves of each tree (T,); a tree has one node fewer.
     feature, kind, threshold, left, right
-        Of each node, those of the first tree first.
+        Parts of each node, those of the first tree first.
     leaf
-        Value of each leaf, likewise.
+        Value of each leaf, in the same order.
     sets_of
-        How many sets of categories each tree has (T,); the threshold of a split on categories is the place of its set.
+        Number of sets of categories in each tree (T,); the threshold of a split on categories is the index of its set.
     sets
-        Whether each code is in a set, those of the first tree first.
+        Whether each code is in a set; the sets of the first tree first.
     """
 
     features: int

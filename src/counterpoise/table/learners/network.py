@@ -55,7 +55,7 @@ class Network:
     encoding
         Encoding of the feature matrix.
     steps
-        The layers after each step; of a fit to a given number of steps, those after the last one alone.
+        Layers after each step; after a fit with a given number of steps, only those after the last one.
 
     Examples
     --------

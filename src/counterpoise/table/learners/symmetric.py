@@ -37,20 +37,20 @@ class Symmetric:
     depth
         Number of levels of each tree (T,), at most 6.
     column
-        Of each level, those of the first tree first: the place of its feature (S,).
+        Index of the feature of each level, (S,), those of the first tree first.
     border
-        A row passes if its value, as a float32, is larger (S,); unused where there is a set.
+        Border of each level, (S,): a row passes if its value, as a float32, is larger; unused if there is a set.
     missing
-        Whether what is missing passes (S,); of a set it is the set that tells.
+        Whether a missing value passes, (S,); if there is a set, the set decides.
     asked
-        The set that a split on a category asks for, or -1 (S,).
+        Index of the set of a split on a category, or -1, (S,).
     sets
         Whether what is missing, and each code after that, is in a set: such rows do not pass.
     leaf
-        What a leaf adds to each output (L, outputs): 2^depth leaves of each tree, by the levels that a row passes, the
-        first level counting 1, the second 2, then 4.
+        Contribution of each leaf to each output (L, outputs): 2^depth leaves of each tree, by the levels that a row
+        passes, the first level counting 1, the second 2, then 4.
     start
-        What each output begins with (outputs,).
+        Constant of each output, (outputs,).
     features
         Number of columns of a row.
 
@@ -214,14 +214,14 @@ def of_catboost(model: Any, facts: Mapping[str, Any], schema: Schema, passed: Se
     Parameters
     ----------
     model
-        CatBoost's.
+        The CatBoost model.
     facts
-        What CatBoost writes of it as JSON.
+        Its JSON, as CatBoost writes it.
     schema
         Schema of its features.
     passed
-        For each categorical feature, in order: the leaf (R, T) of rows that differ in it alone: what is missing, then
-        each of its codes.
+        For each categorical feature, in order, the leaf (R, T) of rows that differ only in it: missing, then each of
+        its codes.
     """
     numbers = facts["features_info"].get("float_features", [])
     names = facts["features_info"].get("categorical_features", [])

@@ -60,7 +60,7 @@ class Trees:
     Parameters
     ----------
     booster
-        XGBoost's.
+        The XGBoost booster.
     schema
         Schema of the feature matrix.
     """

@@ -94,11 +94,11 @@ def checked(data: bytes, schema: Schema, outputs: int, where: str) -> bytes:
     Parameters
     ----------
     data
-        The file.
+        Content of the file.
     schema, outputs
         Features and number of outputs that it must fit.
     where
-        Its name, for messages.
+        Name of the file, for messages.
 
     Raises
     ------

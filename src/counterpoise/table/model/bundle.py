@@ -76,7 +76,7 @@ def whole_directory(facts: Mapping[str, Any], files: Mapping[str, bytes], page: 
     files
         Files of the model.
     page, card
-        What people read.
+        The report and the model card.
     """
     checked = {**files, REPORT: page.encode()}
     named = {name: fingerprint(data) for name, data in sorted(checked.items())}

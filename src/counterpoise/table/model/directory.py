@@ -38,7 +38,7 @@ class Held:
     facts
         All of decision.json.
     files
-        The bytes of each file that it names, by name.
+        Content of each file that it names, by name.
     """
 
     path: Path

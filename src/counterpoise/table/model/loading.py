@@ -29,12 +29,12 @@ def load(path: str | Path) -> Model | MultilabelModel:
     Parameters
     ----------
     path
-        The directory.
+        Directory of the model.
 
     Returns
     -------
     Model
-        It predicts, decides and explains; of several labels a `MultilabelModel`.
+        The model, which predicts, decides and explains; for several labels a `MultilabelModel`.
 
     Raises
     ------

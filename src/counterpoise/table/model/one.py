@@ -29,15 +29,15 @@ class Member:
     Parameters
     ----------
     label
-        For the reader.
+        Name for the reader.
     learner
-        Its name, of `LEARNERS`.
+        Name of the learner, from `LEARNERS`.
     recipe
-        Its loss, which turns its logits into probabilities.
+        The loss, which turns logits into probabilities.
     share
-        How much it counts, from 0 to 1; the members' shares sum to 1.
+        Share in the blend, from 0 to 1; the members' shares sum to 1.
     fitted
-        What gives the logits.
+        The fitted learner, which gives the logits.
     """
 
     label: str
@@ -54,16 +54,16 @@ class Ruling:
     Parameters
     ----------
     goal
-        What was asked for.
+        The goal of the training.
     threshold
-        Of two classes a number: flag a row when the probability of the positive class is at least this. Of more one per
-        class: the class whose probability exceeds its threshold most, as a ratio.
+        For two classes a number: a row is flagged when the probability of the positive class is at least this. For
+        more, one number per class: the decision is the class whose probability has the largest ratio to its threshold.
     promised
         Whether every constraint of the goal holds on new rows of the same kind, with 95 % confidence.
     met
         Whether every constraint holds on the rows that the threshold was chosen on.
     reason
-        For the reader: what is promised, or why nothing is.
+        The promise in words, or why nothing is promised.
     """
 
     goal: Goal
@@ -96,15 +96,15 @@ class Model:
     members
         The fitted learners.
     classes
-        In the order of the probabilities; of two the second is the positive one.
+        Classes in the order of the probabilities; of two the second is the positive one.
     decision
-        How probabilities become decisions.
+        The rule from probabilities to decisions.
     schema
-        How columns become features.
+        The map from columns to features.
     target
-        The name of the column that is predicted.
+        Name of the predicted column.
     facts
-        All of decision.json.
+        Content of decision.json.
     """
 
     members: tuple[Member, ...]
@@ -120,13 +120,13 @@ class Model:
         Parameters
         ----------
         frame
-            pandas or Polars, with the columns of the training table; the target may be absent.
+            A pandas or Polars data frame with the columns of the training table; the target may be absent.
         as_of
-            The day that the ages of dates count to: a date, or text as 2024-01-31. None: as told by the newest date of
-            the rows, which is warned of where they are few. A model without such ages needs none.
+            Day up to which ages of dates are counted: a date, or text such as 2024-01-31. None: the newest date of the
+            rows, with a warning if they are few. A model without such ages needs none.
         unknown
-            What becomes of a column that matters and holds no category or text that the model knows: "refuse" the
-            rows, or let it count as "missing".
+            Treatment of a column that matters and whose categories or texts are all unknown to the model: "refuse" the
+            rows, or count the cells as "missing".
 
         Raises
         ------
@@ -172,9 +172,9 @@ class Model:
         Returns
         -------
         polars.DataFrame
-            One column per column that the model uses, in log odds of the class that the row is decided to be (of two
-            classes: of the positive one). A column that others could stand in for gets little, as in any measure that
-            hides one column at a time.
+            One column per column that the model uses, in log odds of the class that is decided for the row (with two
+            classes: of the positive one). A column that others could replace gets little, as in any measure that hides
+            one column at a time.
         """
         _, matrix = read_rows(table_of(frame, only=self.schema.names), self.schema, as_of)
         whole = self.probability(matrix)

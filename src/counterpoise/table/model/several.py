@@ -23,13 +23,13 @@ class MultilabelModel:
     Parameters
     ----------
     models
-        Of each label, by its column's name: whether a row has it. All read the same features.
+        Model of each label, by the name of its column. All use the same features.
     schema
-        How columns become features.
+        The map from columns to features.
     target
-        The columns of the labels; those that could not be learned are among them, but have no model.
+        Columns of the labels, including those that could not be learned and have no model.
     facts
-        All of decision.json.
+        Content of decision.json.
     """
 
     models: Mapping[str, Model]
@@ -62,12 +62,12 @@ class MultilabelModel:
         Parameters
         ----------
         frame
-            pandas or Polars, with the columns of the training table; those of the labels may be absent.
+            A pandas or Polars data frame with the columns of the training table; those of the labels may be absent.
         as_of
             As for `Model.predict_proba`.
         unknown
-            What becomes of a column that matters and holds no category or text that the model knows: "refuse" the
-            rows, or let it count as "missing".
+            Treatment of a column that matters and whose categories or texts are all unknown to the model: "refuse" the
+            rows, or count the cells as "missing".
 
         Raises
         ------

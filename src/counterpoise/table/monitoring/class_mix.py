@@ -33,18 +33,18 @@ def class_histograms(
     matrix
         The training rows (N, F), NaN where a value is missing.
     codes
-        (N,), their classes.
+        Class indices of the rows, (N,).
     classes
         Number of classes.
     categorical
-        Places of features that are codes: each frequent one is a part of its own.
+        Indices of features that are codes: each frequent code is a part of its own.
 
     Returns
     -------
     list
-        Of each feature what separates its parts ("edges" of a number, or frequent "codes"), and the "rows" of each
-        class in each part: missing, below the first edge, from it on, …, or missing, the codes, all others. Nothing
-        where there are too many features and classes to keep them all.
+        For each feature the borders of its parts ("edges" of a number, or frequent "codes"), and the "rows" of each
+        class in each part: missing, below the first edge, from it on, …, or missing, the codes, all others. Empty if
+        there are too many features and classes to keep them all.
 
     Examples
     --------
@@ -109,7 +109,7 @@ class ClassMix:
     Parameters
     ----------
     histograms
-        Of `class_histograms`, by feature; empty where nothing was kept.
+        Result of `class_histograms`, by feature; empty if nothing was kept.
 
     Examples
     --------
@@ -164,7 +164,7 @@ class ClassMix:
         shares, prior
             Class shares of the new rows and of the training rows, (C,).
         independent
-            The share of rows that tell something new: copies of others do not.
+            Share of rows that carry new information: copies of others do not.
         """
         names = list(self._histograms)
         found = [self._misfit(name, np.asarray(shares), np.asarray(prior), independent) for name in names]

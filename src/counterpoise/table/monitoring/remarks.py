@@ -27,7 +27,7 @@ class Remarks:
     schema, facts, classes
         Schema, facts and classes of the model.
     shares
-        Whether class shares are looked at: only of one target, whose rows counted alike in training.
+        Whether class shares are compared: only for one target whose rows had equal weights in training.
     unknown
         As in `Categories`.
     """

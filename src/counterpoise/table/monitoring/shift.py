@@ -35,9 +35,10 @@ def column_facts(matrix: Floats, features: list[str], categorical: Collection[in
     matrix
         The training rows (N, F), NaN where a value is missing.
     features
-        The names of its columns.
+        Names of the features.
     categorical
-        Places of those that are codes: typical is the most frequent, and elsewhere the median.
+        Indices of the features that are codes: for these the typical value is the most frequent one, otherwise the
+        median.
 
     Examples
     --------
@@ -112,9 +113,9 @@ class Columns:
         Parameters
         ----------
         before
-            The `column_facts` of the training.
+            The result of `column_facts` in training.
         categories
-            Features that are codes, whose mean means nothing.
+            Features that are codes, whose mean has no meaning.
         days
             Features that are days since 1970.
         """
@@ -231,11 +232,11 @@ class Scores:
         Parameters
         ----------
         prior
-            Class shares of the training (C,).
+            Class shares in training, (C,).
         trained
             Number of rows behind these shares.
         independent
-            The share of rows that tell something new: copies of others do not.
+            Share of rows that carry new information: copies of others do not.
         """
         if self._seen * independent < _FEWEST_ROWS:
             return None

@@ -32,11 +32,11 @@ class Candidate:
     Parameters
     ----------
     learner
-        Its row.
+        The learner.
     setting
-        The name of its settings.
+        Name of its settings.
     loss
-        The loss's label.
+        Label of the loss.
     recipe
         The loss.
     """
@@ -65,23 +65,23 @@ class Entry:
     Parameters
     ----------
     label
-        Its name for the reader.
+        Name for the reader.
     learner, setting, loss
-        The names of these; a blend has the learner "blend".
+        Names of learner, setting and loss; a blend has the learner "blend".
     recipe
-        The loss; of a blend, that of its largest member.
+        The loss; for a blend, that of its largest member.
     rounds
-        Steps, the same for all folds: those with the least mean held-out log loss.
+        Number of steps, the same for all folds: the one with the lowest mean held-out log loss.
     probability
         Out-of-fold posteriors of the training rows.
     scores
-        The goal's score per fold, with thresholds tuned on the other folds; more is better.
+        The goal's score per fold, with thresholds tuned on the other folds; higher is better.
     untuned
         The same without tuning: flag at 0.5, or the most probable class.
     log_loss
         Log loss of the out-of-fold posteriors.
     average_precision
-        The same; None with more than two classes.
+        Average precision of the out-of-fold posteriors; None with more than two classes.
     """
 
     label: str
@@ -114,15 +114,15 @@ class Verdict:
     Parameters
     ----------
     chosen
-        Place of the winner in `entries`.
+        Index of the winner in `entries`.
     entries
-        All that ran on all folds; the first is plain cross-entropy of the first learner.
+        All contestants that ran on all folds; the first is plain cross-entropy of the first learner.
     members
-        What the winner is made of: places in `entries`, with shares that sum to 1.
+        Members of the winner: indices in `entries`, with shares that sum to 1.
     sentence
-        For the reader.
+        The verdict in a sentence.
     health
-        Whether LightGBM's defaults broke down; None where LightGBM took no part.
+        Whether LightGBM's defaults broke down; None if LightGBM did not take part.
     left_out
         Contestants that the budget had no time for.
     """
@@ -153,15 +153,15 @@ class Race:
     schema
         Names and kinds of the features.
     goal
-        What to reach.
+        The goal.
     seed
-        Same seed, same result.
+        Seed; the same seed gives the same result.
     trials
         Finished fits.
     deadline
-        When no further contestant may start, by `time.monotonic`.
+        Time after which no further contestant may start, by `time.monotonic`.
     progress
-        Told of each step.
+        Function that is called with the step and the share of it that is done.
     """
 
     rows: Rows

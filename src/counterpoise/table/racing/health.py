@@ -20,11 +20,12 @@ class Health:
     Parameters
     ----------
     broken
-        Whether they predict held-out rows worse than the class shares alone, or rank their own training rows badly.
+        Whether the defaults predict held-out rows worse than the class shares alone, or rank their own training rows
+        badly.
     log_loss, constant
-        On held-out rows, which count as much as their weights: of the defaults, and of the class shares alone.
+        Log loss on held-out rows, by their weights: of the defaults, and of the class shares alone.
     sentence
-        For the reader; empty where nothing is wrong.
+        The same in a sentence; empty if nothing is wrong.
     """
 
     broken: bool
@@ -39,7 +40,7 @@ def probe(train: Rows, held_out: Rows, classes: int, schema: Schema, steadied: f
     Parameters
     ----------
     train, held_out
-        Rows to learn from and to be judged on.
+        Rows for training and for the comparison.
     classes
         Number of classes.
     schema
@@ -47,7 +48,7 @@ def probe(train: Rows, held_out: Rows, classes: int, schema: Schema, steadied: f
     steadied
         Held-out log loss of the steadied model on the same rows.
     seed
-        LightGBM's.
+        Seed of LightGBM.
     """
     lightgbm = library()
     several = classes > 2

@@ -43,11 +43,11 @@ def candidates(learners: Sequence[str], counts: ClassCounts, recipes: Sequence[s
     Parameters
     ----------
     learners
-        Names, of `LEARNERS`.
+        Names of `LEARNERS`.
     counts
         Rows of each class.
     recipes
-        Labels of the losses that may run; by default all. Plain cross-entropy always does.
+        Labels of the losses that may run; default: all. Plain cross-entropy always runs.
 
     Examples
     --------

@@ -78,9 +78,9 @@ class Unfinished(Trials):
     out
         Directory of the result.
     asked
-        All that decides what the trials are, as plain data: a run resumes only one that was asked the same.
+        Everything that determines the trials, as plain data: a run resumes only a run with the same request.
     resume
-        Whether to go on with what an interrupted run left.
+        Whether to continue from what an interrupted run left.
 
     Raises
     ------

@@ -53,11 +53,11 @@ def with_dates(table: Table, leave_out: Collection[str], order: str | None = Non
     Parameters
     ----------
     table
-        What was read, to be learned from.
+        The table to learn from.
     leave_out
-        Columns that stay what they are: targets, whose values are names.
+        Columns that stay unchanged: targets, whose values are names.
     order
-        "day-first" or "month-first" for columns of dates such as 03/04/2024 that nothing else decides.
+        "day-first" or "month-first", for columns of dates such as 03/04/2024 where nothing else decides.
 
     Raises
     ------
@@ -159,11 +159,11 @@ def as_learned(cells: pl.Series, *, timed: bool, form: str = "", zone: str = "")
     cells
         Cells of any type.
     timed
-        Whether the model learned times; else it learned days.
+        Whether the model learned times; otherwise it learned days.
     form
-        How dates were written that were text in training, as for `moments`.
+        Written form of dates that were text in training, as for `moments`.
     zone
-        The time zone of the times in training, or "" where they had none.
+        The time zone of the times in training, or "" if they had none.
 
     Examples
     --------

@@ -77,9 +77,9 @@ class Moments:
     Parameters
     ----------
     local
-        As written: times without a zone.
+        Times as written, without a zone.
     offset
-        The minutes that local time is ahead of UTC; null where none is written.
+        Minutes by which local time is ahead of UTC; null if none is written.
     clock
         Whether a time of day is written.
     """
@@ -102,7 +102,7 @@ def without_date_marks(text: pl.Series, form: str = "") -> pl.Series:
     text
         Cells.
     form
-        As for `moments`: among times since 1970 also 0 says so.
+        As for `moments`: among times since 1970, 0 is also a mark of a missing value.
 
     Examples
     --------
@@ -120,10 +120,10 @@ def moments(text: pl.Series, form: str = "") -> Moments:
     Parameters
     ----------
     text
-        Stripped of blanks.
+        Cells, stripped of blanks.
     form
-        "day-first" or "month-first" of 03/04/2024; "digits" of 20240131 and "months" of 2024-01, which are then dates
-        as well; "seconds" (milliseconds, …) of numbers since 1970; "" for none of these.
+        "day-first" or "month-first" for 03/04/2024; "digits" for 20240131 and "months" for 2024-01, which are then
+        dates as well; "seconds" (milliseconds, …) for numbers since 1970; "" for none of these.
 
     Examples
     --------
@@ -189,7 +189,7 @@ def in_zone(found: Moments, zone: str, whose: str) -> tuple[pl.Series, pl.Series
     Parameters
     ----------
     found
-        Of `moments`.
+        Result of `moments`.
     zone
         "" or the name of a time zone.
     whose

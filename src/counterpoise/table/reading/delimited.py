@@ -55,7 +55,7 @@ def read_delimited(
     Returns
     -------
     tuple
-        The columns, the names of those that are ignored, and what separates the cells.
+        The columns, the names of those that are ignored, and the separator of the cells.
 
     Raises
     ------
@@ -90,9 +90,9 @@ class Source:
     Parameters
     ----------
     file, name
-        Its text, and its name without its compression.
+        Text of the file, and its name without its compression.
     path
-        For messages.
+        Path of the table, for messages.
     """
 
     def __init__(self, file: BinaryIO, name: str, path: Path) -> None:
@@ -131,7 +131,7 @@ class Source:
         Parameters
         ----------
         figures
-            Columns that are numbers in a block where all of their cells are plain ones.
+            Columns that are numbers in a block if all of their cells there are plain ones.
 
         Raises
         ------

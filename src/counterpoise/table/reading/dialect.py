@@ -30,9 +30,9 @@ class Dialect:
     Parameters
     ----------
     names
-        Of the columns; one without a name is called by its place from 0, "Unnamed: 2", as pandas does.
+        Names of the columns; a column without a name is named by its index from 0, "Unnamed: 2", as in pandas.
     separator
-        What lies between two cells.
+        The separator of the cells.
     used
         Number of characters before the first row.
     line
@@ -55,9 +55,9 @@ def dialect_of(text: str, name: str, path: Path, *, whole: bool) -> Dialect:
     name
         Name of the file without its compression.
     path
-        For messages.
+        Path of the table, for messages.
     whole
-        Whether this is all of it.
+        Whether the text is the whole file.
 
     Raises
     ------

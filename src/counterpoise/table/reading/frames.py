@@ -36,11 +36,11 @@ def table_of(
     ----------
     frame
         A `pandas.DataFrame` or a `polars.DataFrame`. Cells are numbers, flags, dates, times, text or missing; in a
-        column of objects whole numbers beside text are spelled as text.
+        column of objects, whole numbers next to text become text.
     ignore, keep
         As in `read_table`.
     only
-        The columns that are looked at: whatever others hold does no harm. None: all.
+        The columns that are read; the content of others does no harm. None: all.
 
     Raises
     ------

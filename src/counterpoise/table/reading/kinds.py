@@ -32,13 +32,14 @@ class Read:
     Parameters
     ----------
     frame
-        Numbers and flags are such; the rest is text without blanks around it. Empty where a mark for missing was.
+        The columns: numbers and flags are typed; the rest is text without surrounding blanks. Marks of a missing value
+        are empty cells.
     figures
-        How the numbers were written of columns where that is not plainly, by name.
+        Written form of the numbers in columns that are not plain, by name.
     doubts
-        Why columns cannot be learned from as they are, by name.
+        Reasons why columns cannot be learned from as they are, by name.
     said
-        Sentences on columns with numbers that are not written plainly.
+        Sentences on columns with numbers in another form than the plain one.
     """
 
     frame: pl.DataFrame
@@ -65,14 +66,14 @@ def read_text(
     Parameters
     ----------
     frame
-        Text only.
+        Columns of text only.
     separator
-        What separates the cells of the file; None where nothing does.
+        The separator of the cells of the file; None if there is none.
     typed
-        Whether whoever wrote the table could have said that a column holds numbers, and did not: whole numbers that
-        repeat then are names, if no mark of a missing value stands among them.
+        Whether the writer of the table could have declared that a column holds numbers, and did not: whole numbers that
+        repeat are then names, if there is no mark of a missing value among them.
     marks
-        What the user says.
+        The user's marks.
 
     Examples
     --------

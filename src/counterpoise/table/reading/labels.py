@@ -21,11 +21,11 @@ class ManyLabels:
     Parameters
     ----------
     names
-        The columns.
+        Names of the columns.
     values
-        What a cell holds of a row that has not the label, and of one that has it.
+        Value of a row that does not have the label, and of one that has it.
     codes
-        (N, L): 1 where a row has the label, 0 where it has not, -1 where that is not known.
+        Codes (N, L): 1 if a row has the label, 0 if not, -1 if it is not known.
     """
 
     names: tuple[str, ...]
@@ -68,9 +68,9 @@ def read_many_labels(table: Table, names: tuple[str, ...], positive: str | None 
     table
         The table.
     names
-        The columns.
+        Names of the columns.
     positive
-        What a cell holds of a row that has the label, as text; by default 1, true, or what fewer cells hold.
+        Value of a row that has the label, as text; default: 1, true, or the rarer value.
 
     Raises
     ------

@@ -13,9 +13,9 @@ class Marks:
     Parameters
     ----------
     decimal
-        What stands before the fraction, "." or ","; None if it is not said.
+        The mark before the fraction, "." or ","; None if not given.
     thousands
-        What stands between groups of digits: ",", ".", " ", "'" or "" for nothing; None if it is not said.
+        The mark between groups of digits: ",", ".", " ", "'" or "" for none; None if not given.
     """
 
     decimal: str | None = None

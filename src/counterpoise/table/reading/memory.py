@@ -19,9 +19,9 @@ class Room:
     Parameters
     ----------
     path
-        For messages.
+        Path of the table, for messages.
     columns
-        That are kept.
+        Number of columns that are kept.
 
     Raises
     ------

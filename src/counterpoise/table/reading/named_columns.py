@@ -125,9 +125,9 @@ def refuse_ignored(ignored: Collection[str], named: Mapping[str, str | Sequence[
     Parameters
     ----------
     ignored
-        The columns that are left out.
+        The omitted columns.
     named
-        Of each option the column that it names, or several, patterns among them.
+        For each option the column or columns that it names, including patterns.
 
     Examples
     --------

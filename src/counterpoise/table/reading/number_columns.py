@@ -37,9 +37,9 @@ class Looked:
     Parameters
     ----------
     cells
-        Its text, missing where a mark of a missing value stands.
+        Text of the column; marks of a missing value are empty.
     readings
-        How the numbers may be written: several where they then are not the same numbers.
+        Possible written forms of the numbers: several if they give different numbers.
     pointed
         Whether a cell has a dot or a comma.
     short, long
@@ -68,9 +68,9 @@ class Looked:
         habit
             The mark before fractions that other columns prove.
         separator
-            What separates cells: where a comma does, a dot stands before fractions.
+            The separator of the cells; if it is a comma, a dot stands before fractions.
         marks
-            What the user says.
+            The user's marks.
         """
         if len(self.readings) == 1:
             how = self.readings[0]

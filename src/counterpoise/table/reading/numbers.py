@@ -63,9 +63,9 @@ class Figures:
     Parameters
     ----------
     decimal
-        What stands before the fraction, a dot or a comma.
+        The mark before the fraction, a dot or a comma.
     thousands
-        What stands between groups of digits: "" for nothing, a comma, a dot, a blank (of any width) or an apostrophe.
+        The mark between groups of digits: "" for none, a comma, a dot, a blank (of any width) or an apostrophe.
     unit
         The sign of a currency, "%" or "‰" that cells have, or "". 22.7% is 0.227.
     """

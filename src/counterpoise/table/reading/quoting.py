@@ -30,7 +30,7 @@ class Rows:
     cells
         Cells of each row; a line of blanks has none.
     lines
-        The line that each begins on, from 0.
+        Line on which each row begins, from 0.
     used
         Number of characters of the rows.
     """
@@ -46,9 +46,9 @@ def quotes_are_pairs(text: bytes, separator: str, *, open_at_end: bool = False) 
     Parameters
     ----------
     text
-        From the beginning of a row.
+        Text from the beginning of a row.
     separator
-        What separates cells.
+        The separator of the cells.
     open_at_end
         Whether the text may end within quotes, since more of it follows.
 
@@ -107,7 +107,7 @@ def end_of_rows(text: bytes, quoted: bool = False) -> tuple[int, bool]:
     Parameters
     ----------
     text
-        Some of a file, to be followed by more.
+        A part of a file, with more to follow.
     quoted
         Whether a quote is open where it begins: a line end within quotes ends no row.
 
@@ -135,11 +135,11 @@ def split(text: str, separator: str, *, whole: bool, most: int | None = None) ->
     Parameters
     ----------
     text
-        From the beginning of a row.
+        Text from the beginning of a row.
     separator
-        What separates cells.
+        The separator of the cells.
     whole
-        Whether nothing follows; else a row that is not at its end is left.
+        Whether nothing follows; otherwise a row that is not complete is left.
     most
         Largest number of rows to split; None for all.
 

@@ -33,25 +33,25 @@ class Table:
     Parameters
     ----------
     frame
-        Its columns, typed.
+        The columns, typed.
     path
         Path of the table, for messages.
     typed
-        Whether the file says the types itself (Parquet), so that they are trusted.
+        Whether the file declares its types (Parquet), so that they are trusted.
     forms
-        How the dates of columns were written that were text, by name.
+        Written form of the dates in columns that were text, by name.
     ignored
-        Columns that are left out on request; few of them are in the frame, and none is learned from.
+        Columns that are omitted on request; few of them are in the frame, and none is learned from.
     declared
         Columns that their type declares to be categories, although they may hold numbers.
     separator
-        What separates the cells of a text file.
+        The separator of the cells of a text file.
     figures
-        How the numbers of columns were written that were text, by name, where that is not plainly.
+        Written form of the numbers in columns that were text and are not plain, by name.
     doubts
-        Why columns cannot be learned from as they are, by name.
+        Reasons why columns cannot be learned from as they are, by name.
     said
-        What was decided in reading it, in sentences.
+        Decisions of the reading, in sentences.
     """
 
     frame: pl.DataFrame
@@ -74,10 +74,10 @@ def read_table(path: Path, *, spelled: bool = False, ignore: Sequence[str] = (),
     path
         The file, or a folder whose .parquet files are parts of one table, in the order of their names.
     spelled
-        Whether all cells of a CSV stay text as they are spelled, marks of missing values included; `with_numbers` and
+        Whether all cells of a CSV stay text as they are spelled, including marks of missing values; `with_numbers` and
         `with_dates` read them later.
     ignore
-        Columns that are not read, by name or pattern: whatever is in their cells does no harm.
+        Columns that are not read, by name or pattern: the content of their cells does no harm.
     keep
         Names of columns that are read even if they are ignored.
 
@@ -113,11 +113,11 @@ def with_numbers(table: Table, leave_out: Collection[str] = (), marks: Marks = S
     Parameters
     ----------
     table
-        What was read, to be learned from.
+        The table to learn from.
     leave_out
-        Targets: in a table that says types their text is names, which stay as they are.
+        Targets: in a table with declared types their text is names, which stay unchanged.
     marks
-        What the user says of decimal and thousands marks.
+        The user's decimal and thousands marks.
 
     Examples
     --------

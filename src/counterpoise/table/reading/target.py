@@ -27,13 +27,13 @@ class Labels:
     Parameters
     ----------
     classes
-        Their values; of two classes the second is the positive one.
+        Values of the classes; of two classes the second is the positive one.
     codes
-        (N,).
+        Class indices (N,).
     positive
         The positive class, or None with more than two classes.
     alike
-        Sentences on classes that only differ by how they are spelled.
+        Sentences on classes that differ only by spelling.
     """
 
     classes: tuple[str | int | float | bool, ...]
@@ -52,8 +52,8 @@ def read_labels(table: Table, target: str, positive: str | None = None) -> Label
     target
         Name of the column.
     positive
-        The class of interest, as text. Of two classes the default is the rarer; with more of them
-        the others become one class, "not ...".
+        The class of interest, as text. Of two classes the default is the rarer. With more than two, the others become
+        one class, "not ...".
 
     Examples
     --------

@@ -157,17 +157,17 @@ class Panel:
     threshold
         Threshold as text.
     stops, chosen
-        Number of places of the slider, and the place of the model's threshold.
+        Number of places of the slider, and index of the model's threshold.
     tiles
-        The numbers.
+        Tiles with figures.
     confusion
-        On the test rows (2, 2).
+        Confusion matrix of the test rows, (2, 2).
     kept
-        The bounds.
+        Bounds of the goal.
     costs
         Costs of a missed positive and of a false alert, as text.
     data
-        For the script: `stops.slider_data`.
+        Data for the script, from `stops.slider_data`.
     """
 
     positive: str
@@ -189,11 +189,11 @@ class Section:
     Parameters
     ----------
     title
-        Its heading.
+        Heading of the section.
     anchor
         Target of links.
     blocks
-        What it holds.
+        Content of the section.
     """
 
     title: str

@@ -23,11 +23,11 @@ class Stops:
     Parameters
     ----------
     threshold
-        Rising, (S,); a row is flagged when its probability is at least this.
+        Thresholds, rising, (S,); a row is flagged when its probability is at least the threshold.
     at
-        The counts at each, (S,).
+        Counts at each threshold, (S,).
     chosen
-        The place of the threshold that the model decides by.
+        Index of the threshold that the model decides by.
     """
 
     threshold: NDArray[np.float64]

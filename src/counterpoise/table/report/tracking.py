@@ -22,7 +22,7 @@ def track(training: Outcome | Outcomes, uri: str) -> str:
     training
         A finished training.
     uri
-        Where to: an MLflow tracking server, a database, or a folder.
+        Destination: an MLflow tracking server, a database, or a folder.
 
     Raises
     ------

@@ -20,14 +20,14 @@ class Split:
     Parameters
     ----------
     train
-        Learn and compare on these.
+        Rows for training and comparison.
     calibration
-        Choose the threshold on these, which the final model has not seen. Empty where the goal bounds nothing: the
-        threshold then comes from the rows that each fold held out, and all of these rows are learned from.
+        Rows for the choice of the threshold, which the final model has not seen. Empty if the goal has no bounds: the
+        threshold then comes from the held-out rows of the folds, and all of these rows are used for training.
     test
-        Measure on these, which nothing has seen.
+        Rows for the measurement, which were not used for anything else.
     how
-        For the reader: what decided which row is where.
+        How rows were assigned to the parts, in a sentence.
     """
 
     train: NDArray[np.int64]
@@ -50,16 +50,16 @@ def split_rows(
     Parameters
     ----------
     codes
-        Class places, (N,).
+        Class indices, (N,).
     seed
-        Same seed, same parts; without meaning where `time` decides.
+        Seed; the same seed gives the same parts. It has no effect if `time` decides.
     calibration, test
         The share of the rows in these parts, from 0 to 1.
     time
-        What orders the rows, (N,): the last ones are the test part, those before them the calibration part. Rows of
-        one moment stay together.
+        Order of the rows in time, (N,): the last ones are the test part, those before them the calibration part. Rows
+        with equal times stay together.
     group
-        The place of each row's group, (N,), whole numbers: no group is in two parts.
+        Index of each row's group, (N,), whole numbers: no group is in two parts.
 
     Raises
     ------
@@ -110,7 +110,7 @@ def split_labels(
     Parameters
     ----------
     labels
-        (N, L): 1 where a row has the label, another number where it has not or where that is not known.
+        Labels (N, L): 1 if a row has the label, another number if not or if it is not known.
     seed, calibration, test, time, group
         As in `split_rows`.
 
@@ -216,15 +216,15 @@ def folds_of(
     Parameters
     ----------
     codes
-        Class places, (N,).
+        Class indices, (N,).
     folds
         Number of folds, at least 2.
     seed
-        Same seed, same folds.
+        Seed; the same seed gives the same folds.
     time
-        What orders the rows, (N,): each fold is a stretch of time.
+        Order of the rows in time, (N,): each fold is a stretch of time.
     group
-        The place of each row's group, (N,): no group is in two folds; folds are then only about evenly large.
+        Index of each row's group, (N,): no group is in two folds; folds are then only about equally large.
 
     Examples
     --------

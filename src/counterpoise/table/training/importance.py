@@ -51,26 +51,28 @@ def importance_of(
     Parameters
     ----------
     predict
-        From a frame (N rows) to probabilities, (N,) of class 1, or (N, C).
+        Function from a frame (N rows) to probabilities, (N,) of class 1, or (N, C).
     frame
         The test rows.
     columns
-        Those to shuffle, in the order of their promise: only the first `most_columns` are.
+        Columns to shuffle, the most promising first: only the first `most_columns` are shuffled.
     target
-        Class places, (N,).
+        Class indices, (N,).
     goal
-        Says whether the measure is ROC AUC.
+        The goal, which decides whether the measure is ROC AUC.
     seed
         Seed of the shuffles and of the choice of rows.
     most_rows
-        Of more rows so many are drawn, equally many of each class as far as they reach, and weighted back.
+        Largest number of rows. From more rows a sample is drawn, with equally many of each class if possible, and
+        weighted back.
     most_columns, shuffles
-        Bounds of the work: predict sees at most most_rows x shuffles x (most_columns + 1) rows.
+        Bounds of the work: predict is called on at most most_rows x shuffles x (most_columns + 1) rows.
 
     Returns
     -------
     tuple of Importance
-        From the largest drop. The standard error holds the noise of the rows (Bayesian bootstrap) and of the shuffles.
+        Importance of each column, the largest drop first. The standard error includes the noise of the rows (Bayesian
+        bootstrap) and of the shuffles.
 
     Raises
     ------

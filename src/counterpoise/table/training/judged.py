@@ -22,21 +22,21 @@ class Judged:
     decision
         The threshold and its reason (two classes), or None.
     threshold
-        A number, or one per class.
+        Threshold: a number, or one per class.
     met, reason
         Whether the goal's constraints hold on the calibration rows, and one sentence.
     target, probability
         Classes and probabilities of the test rows.
     naive
-        What the logits alone would say of these, as if the loss were plain cross-entropy.
+        Probabilities of the test rows from the logits alone, as if the loss were plain cross-entropy.
     metrics
-        On the test rows, at the threshold.
+        Metrics of the test rows, at the threshold.
     recall, precision
-        Per class, with more than two of them.
+        Rates per class, with more than two classes.
     confusion
-        On the test rows (C, C): rows the truth, columns the decision.
+        Confusion matrix of the test rows (C, C): the truth in rows, the decision in columns.
     own_ranking
-        The average precision on training rows, of two classes: low where the model did not even learn these.
+        Average precision on training rows, for two classes: low if the model did not even learn these.
     """
 
     decision: Decision | None

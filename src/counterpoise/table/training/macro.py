@@ -27,8 +27,8 @@ def drawn_measures(
     rows
         Number of test rows.
     tested
-        Of each label: places of the rows where it is known, whether they have it, the probability that they do, and
-        the threshold.
+        For each label: indices of the rows where it is known, whether they have it, their probabilities, and the
+        threshold.
     seed
         Seed of the random weights.
 
@@ -67,7 +67,7 @@ def macro(measured: Sequence[Measured], draws: NDArray[np.float64]) -> Measured:
     measured
         Measures of each label.
     draws
-        (R, L), from `drawn_measures`: how they vary together.
+        Result of `drawn_measures`, (R, L), which shows how the labels vary together.
 
     Examples
     --------

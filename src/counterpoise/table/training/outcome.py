@@ -29,39 +29,39 @@ class Outcome:
     Parameters
     ----------
     table
-        Where the rows came from.
+        Name of the table.
     out
         Directory of the results, or None if they were not written.
     asked
-        What was asked.
+        The request.
     labels, counts
-        The classes, and the rows of each in the whole table.
+        The classes, and the number of rows of each in the whole table.
     goal
-        What was reached for.
+        The goal.
     split
-        Who learned, set the threshold and judged.
+        The parts for training, threshold and test.
     schema
         The columns used and dropped.
     verdict
         The comparison of learners and losses.
     judged
-        The threshold and what it does on the test rows.
+        The threshold and its results on the test rows.
     fitted
-        What predicts.
+        The members that predict.
     notes
-        What the reader should know besides.
+        Further notes for the reader.
     command
-        What repeats all this.
+        The command that repeats the training.
     versions
         Versions of the software.
     importance
-        How much worse the test rows are ranked without each column.
+        Drop of the ranking measure on the test rows without each column.
     slices
         The rates of groups of test rows.
     audit
         Audit of the table.
     facts
-        All of decision.json, but for the fingerprints of the files.
+        Content of decision.json, without the checksums of the files.
     """
 
     table: Path
@@ -130,17 +130,17 @@ class Outcomes:
     Parameters
     ----------
     table
-        Where the rows came from.
+        Name of the table.
     out
         Directory of the results, or None if they were not written.
     asked
-        What was asked.
+        The request.
     labels
-        The columns of labels, and what they hold.
+        The columns of labels, and their values.
     goal
-        What was reached for, of each label.
+        The goal of each label.
     split
-        Who learned, set the thresholds and judged.
+        The parts for training, thresholds and test.
     schema
         The columns used and dropped.
     trainings
@@ -150,13 +150,13 @@ class Outcomes:
     metrics
         Means over the learned labels, on the test rows.
     notes
-        What the reader should know besides.
+        Further notes for the reader.
     command
-        What repeats all this.
+        The command that repeats the training.
     versions
         Versions of the software.
     facts
-        All of decision.json, but for the fingerprints of the files.
+        Content of decision.json, without the checksums of the files.
     """
 
     table: Path

@@ -29,7 +29,7 @@ class Circumstances:
     group
         Places of groups, (N,).
     weight
-        How much each row counts in learning, (N,), > 0.
+        Weight of each row in training, (N,), > 0.
     """
 
     time: NDArray[np.int64] | None
@@ -56,13 +56,13 @@ class Prepared:
     Parameters
     ----------
     table
-        What was read.
+        The table.
     asked
-        What was asked for.
+        The request.
     goal
-        What to reach, of each target.
+        The goal of each target.
     split
-        Who learns, sets the threshold and judges.
+        The parts for training, threshold and test.
     circumstances
         Time, groups and weights of all rows.
     schema

@@ -59,11 +59,11 @@ class Pace:
     every_loss
         Whether all losses are raced, or plain cross-entropy only.
     raced, grown
-        At most so many rows are raced on, and grown from.
+        Largest numbers of rows for the comparison and for the model.
     folds
-        At most so many.
+        Largest number of folds.
     again
-        Whether the models are grown once more from all rows after they were measured.
+        Whether the models are trained once more on all rows after they were measured.
     """
 
     every_loss: bool
@@ -79,7 +79,7 @@ def pace_of(budget: float, labels: int, rows: int, features: int, learners: int)
     Parameters
     ----------
     budget
-        Seconds, about.
+        Approximate time limit in seconds.
     labels
         Number of labels.
     rows

@@ -33,9 +33,9 @@ class Rate:
     Parameters
     ----------
     name
-        Such as "recall", or "recall of oak".
+        Name of the rate, such as "recall", or "recall of oak".
     part, whole
-        Number of rows that the rate counts, and of all rows that it could count.
+        Numerator and denominator of the rate, in rows.
     worse
         Whether it is worse than over all rows by more than chance.
     """
@@ -68,7 +68,7 @@ class Group:
     rows
         Number of rows.
     rates
-        In the same order in every group; empty groups of a rate have a whole of 0.
+        Rates in the same order in every group; a rate without any row has a whole of 0.
     """
 
     name: str
@@ -83,13 +83,13 @@ class Slice:
     Parameters
     ----------
     column
-        Its name.
+        Name of the column.
     overall
         The rates of all rows.
     groups
-        Numbers and dates in their order, other values from the largest; the pooled ones last.
+        Groups: numbers and dates in their order, other values from the largest; the pooled ones last.
     looks
-        How many rates of groups could have been called worse: 0 where one group, or all small ones, are all rows.
+        Number of rates of groups that could have been called worse: 0 if one group, or all small ones, cover all rows.
     warning
         The worst of them in a sentence, or None.
     """
@@ -119,15 +119,15 @@ def slices_of(
         The columns to slice by, (N, columns), in the order of the test rows. Numbers and dates with more than
         `most_groups` distinct values are cut at their quartiles.
     target, decided
-        Class places (N,), the truth and the decision.
+        Class indices (N,), the truth and the decision.
     classes
-        Names, for the reader; with two the second is the positive one.
+        Names of the classes, for the reader; with two the second is the positive one.
     binary
         Whether to give recall, precision, alerts and fpr of class 1; else accuracy and the recall of each class.
     least_rows
-        Smaller groups are pooled.
+        Smallest number of rows of a group; smaller groups are pooled.
     most_groups
-        Groups beyond the largest so many are pooled.
+        Largest number of groups; the smallest ones beyond it are pooled.
 
     Raises
     ------

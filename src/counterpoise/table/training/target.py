@@ -70,13 +70,13 @@ class Task:
     raced, fold
         The rows on which learners and losses are compared, and the fold of each.
     grown
-        The rows that the model grows from before it is measured.
+        The rows that the model is trained on before it is measured.
     losses
         The names of the losses that take part; None: all.
     again
-        Whether the model may be grown once more from all rows after it was measured.
+        Whether the model may be trained once more on all rows after it was measured.
     deadline
-        When the race must end, as `time.monotonic` counts.
+        Time at which the comparison must end, by `time.monotonic`.
     """
 
     name: str
@@ -109,7 +109,7 @@ def learn_target(ready: Prepared, task: Task, trials: Trials, progress: Progress
     Returns
     -------
     Outcome
-        Without an audit, notes and facts, which its caller adds.
+        The outcome without audit, notes and facts, which its caller adds.
     """
     labels, split, asked = task.labels, task.split, replace(ready.asked, target=task.name, targets=())
     rows = Rows(ready.matrix, labels.codes, ready.circumstances.weight)

@@ -40,11 +40,11 @@ class Reply:
     status
         Status code of HTTP.
     body
-        Its bytes.
+        Bytes of the body.
     kind
-        Its content type.
+        Content type of the body.
     headers
-        More of them.
+        Further headers.
     """
 
     status: int
@@ -82,11 +82,12 @@ class Service:
     Parameters
     ----------
     pages
-        What GET gives, by path.
+        Replies to GET, by path.
     posts
-        What answers the body of a POST, by path; each is called in one of a few threads, or for a small body at once.
+        Functions that answer the body of a POST, by path; each is called in one of a few threads, or for a small body
+        at once.
     most_bytes
-        A larger body is refused (413).
+        Largest size of a body; a larger one is refused (413).
     """
 
     def __init__(

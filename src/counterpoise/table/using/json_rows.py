@@ -38,9 +38,9 @@ class Mistake:
     Parameters
     ----------
     place
-        The way to it: "rows", the number of the row from 0, the name of the column.
+        Path to the mistake: "rows", the number of the row from 0, the name of the column.
     message
-        What was found, and what to do; rows are counted from 1 there.
+        What was found, and what to do; it counts rows from 1.
     """
 
     place: tuple[str | int, ...]
@@ -109,7 +109,7 @@ def table_of_rows(rows: list[Any], schema: Schema) -> Table:
     rows
         Rows that `request_of` returned.
     schema
-        Of the model; every row must have each of its columns, if only as null.
+        Schema of the model; every row must have each of its columns, if only as null.
 
     Raises
     ------

@@ -38,7 +38,7 @@ def run(service: Service, host: str, port: int, ready: Callable[[str], None]) ->
     host, port
         Address to listen on; port 0 is any free one.
     ready
-        Called with the address once it listens.
+        Function that is called with the address once the service listens.
 
     Raises
     ------

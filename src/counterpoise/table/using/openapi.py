@@ -22,9 +22,9 @@ def described(model: Model | MultilabelModel, most_rows: int) -> dict[str, Any]:
     Parameters
     ----------
     model
-        What it serves.
+        The model that is served.
     most_rows
-        A request with more of them is refused.
+        Largest number of rows of a request.
     """
     served = model.target if isinstance(model, Model) else f"{len(model.labels)} labels"
     health = {name: {"type": "string"} for name in ("status", "goal")}

@@ -40,9 +40,9 @@ class Prediction:
     Parameters
     ----------
     out
-        The file.
+        Path of the result.
     rows
-        Its rows.
+        Number of its rows.
     decided
         Number of rows decided as each class, or that have each label.
     ignored
@@ -50,13 +50,13 @@ class Prediction:
     unscored
         Number of rows that could not be scored.
     problems
-        The file that says why, or None if all could.
+        Path of the file with the reasons, or None if all rows were scored.
     prior
         The class shares that the probabilities were adjusted to, or None.
     as_of
-        The day that ages of dates counted to; None where the model's answers depend on none.
+        Day up to which ages of dates were counted; None if the model has no such ages.
     told_by
-        The column whose newest date told that day; "" where it was given.
+        The column whose newest date is that day; "" if the day was given.
     """
 
     out: Path
@@ -84,24 +84,26 @@ def predict_table(
     Parameters
     ----------
     directory
-        What `train_table` wrote.
+        Directory that `train_table` wrote.
     table
-        CSV or Parquet, or a folder of the latter, with the columns of the training table; the target may be absent.
+        A CSV or Parquet file, or a folder of Parquet files, with the columns of the training table; the target may be
+        absent.
     out
-        A new .parquet or .csv file: `probability_<class>` for each class, and `decision`; of several labels
-        `probability_<label>` and `decision_<label>` (1 or 0) for each. A row with a cell that the model cannot use,
-        such as a word among numbers, is empty there; beside it, `<out>.problems.csv` then says for each such row
-        (counted from 1) why.
+        Path of a new .parquet or .csv file, with `probability_<class>` for each class, and `decision`; for several
+        labels `probability_<label>` and `decision_<label>` (1 or 0) for each. A row with a cell that the model cannot
+        use, such as a word among numbers, is empty there; a second file, `<out>.problems.csv`, then gives the reason
+        for each such row (counted from 1).
     prior
-        Class shares of these rows, to which the probabilities are adjusted before they become decisions: of two classes
-        the share of positives, else one per class; or "auto" to estimate them, which reads the table twice. Not for
-        several labels or a model whose training rows had weights, nor are shifts of their shares warned of.
+        Class shares of these rows, to which the probabilities are adjusted before they become decisions: for two
+        classes the share of positives, else one per class; or "auto" to estimate them, which reads the table twice.
+        Refused for several labels and for a model whose training rows had weights; these also get no warning about
+        shifts of their shares.
     as_of
-        The day that ages of dates count to: a date, or text as 2024-01-31. None: as told by the newest date of the
+        Day up to which ages of dates are counted: a date, or text such as 2024-01-31. None: the newest date of the
         table, which is then read twice. A model without such ages needs none.
     unknown
-        What becomes of a column that matters and holds no category or text that the model knows: "refuse" the table, or
-        let it count as "missing".
+        Treatment of a column that matters and whose categories or texts are all unknown to the model: "refuse" the
+        table, or count the cells as "missing".
 
     Raises
     ------
@@ -158,15 +160,15 @@ class Scoring:
     Parameters
     ----------
     model
-        What scores.
+        The model.
     path
         Path of the table, for messages.
     shares
-        What the probabilities are adjusted to (C,), or None.
+        Class shares that the probabilities are adjusted to, (C,), or None.
     day
-        The day that ages of dates count to, or None.
+        Day up to which ages of dates are counted, or None.
     given
-        Whether somebody gave that day.
+        Whether the user gave that day.
     unknown
         As in `predict_table`.
     """

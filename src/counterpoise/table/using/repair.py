@@ -24,15 +24,15 @@ class Repair:
     Parameters
     ----------
     out
-        The file.
+        Path of the result.
     rows
-        Its rows.
+        Number of its rows.
     columns
         The columns of probabilities that were repaired.
     before, after
         Means before and after the repair.
     to
-        The class shares that the probabilities were moved to, if they were.
+        The class shares that the probabilities were adjusted to, if any.
     """
 
     out: Path
@@ -59,26 +59,26 @@ def repair_table(
     Parameters
     ----------
     table
-        CSV or Parquet, a row per prediction.
+        A CSV or Parquet file with a row per prediction.
     out
-        A .parquet or .csv file.
+        Path of a .parquet or .csv file.
     weights
         Class weights of the training, as in `undo_weights`; one number is the weight of the positives.
     rates
         Sampling rates of the training, as in `undo_sampling`.
     prior, to
-        The training data's class shares before sampling, and those of the new data, as in `adjust_prior`; "estimate"
-        takes those under which the rows of the table are most likely. After weights and rates.
+        Class shares of the training data before sampling, and of the new data, as in `adjust_prior`; "estimate" takes
+        those under which the rows of the table are most likely. They are applied after weights and rates.
     columns
-        One column, of the positive class, or one per class, in class order. Default: `probability`, else all that
-        start with `probability_`.
+        One column, of the positive class, or one per class, in class order. Default: `probability`, else all columns
+        that start with `probability_`.
     overwrite
-        Whether an existing file at `out` may be replaced, the table itself included.
+        Whether an existing file at `out`, which may be the table itself, may be replaced.
 
     Returns
     -------
     Repair
-        What was written.
+        A summary of what was written.
 
     Raises
     ------

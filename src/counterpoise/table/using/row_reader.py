@@ -74,7 +74,7 @@ class RowReader:
         rows
             Rows of a request.
         day
-            What the ages of dates count to.
+            Day up to which ages of dates are counted.
 
         Raises
         ------

@@ -41,11 +41,11 @@ def application(
     Parameters
     ----------
     directory
-        What `counterpoise train` wrote.
+        Directory that `counterpoise train` wrote.
     most_rows, most_bytes
-        A request with more of them is refused (413).
+        Largest number of rows and bytes of a request; larger ones are refused (413).
     unknown
-        As in `Model.predict_proba`: what becomes of rows of which a column holds nothing that the model knows.
+        As in `Model.predict_proba`: treatment of rows in which all values of a column are unknown to the model.
 
     Raises
     ------
@@ -88,13 +88,13 @@ def answer(
     Parameters
     ----------
     model
-        What answers.
+        The model.
     body
         Body of the request.
     most_rows, unknown
         As in `application`.
     reader
-        Of the model's columns, which has seen cells before; None: a new one.
+        Reader of the model's columns, which has seen cells before; None: a new one.
     """
     try:
         rows, as_of = request_of(body, most_rows)
@@ -155,13 +155,13 @@ def serve(
     Parameters
     ----------
     directory
-        What `counterpoise train` wrote.
+        Directory that `counterpoise train` wrote.
     host, port
         Address to listen on; port 0 is any free one.
     unknown
         As in `application`.
     ready
-        Called with the address once it listens.
+        Function that is called with the address once the service listens.
 
     Raises
     ------

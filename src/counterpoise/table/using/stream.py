@@ -63,7 +63,7 @@ def blocks(path: Path, schema: Schema) -> Iterator[Block]:
     path
         As for `read_table`.
     schema
-        Which columns are read, and as what.
+        The columns to read, and their kinds.
 
     Raises
     ------

@@ -20,7 +20,7 @@ def day_of_file(path: Path, schema: Schema, as_of: Any = None) -> date | None:
     schema
         Schema of the model.
     as_of
-        The day that somebody gave; None: as told by the newest date, with a warning where there are few.
+        Day that the user gave; None: the newest date, with a warning if there are few.
 
     Examples
     --------

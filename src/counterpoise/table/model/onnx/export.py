@@ -38,11 +38,11 @@ def export_onnx(directory: str | Path, out: str | Path, *, label: str | None = N
     Parameters
     ----------
     directory
-        What `counterpoise train` wrote.
+        Directory that `counterpoise train` wrote.
     out
-        A new file.
+        Path of a new file.
     label
-        Of a model of several labels the one whose model is written.
+        For a model of several labels, the label whose model is written.
 
     Returns
     -------

@@ -1,4 +1,4 @@
-"""One class against all others: what a goal that names a class asks of a problem with many."""
+"""One class against all others: the two-class problem of a goal that names one class of many."""
 
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
@@ -35,7 +35,7 @@ class AgainstRest(NamedTuple):
     place: int
 
     def classes(self, probability: ArrayLike, decided: ArrayLike) -> NDArray[np.int64]:
-        """The class of every row: this one where it is decided for, else the most probable of the others.
+        """The class of every row: this one if the decision is for it, else the most probable of the others.
 
         Parameters
         ----------

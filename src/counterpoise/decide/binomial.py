@@ -35,7 +35,7 @@ def p_value(right: ArrayLike, trials: ArrayLike, bound: ArrayLike) -> NDArray[np
 
 
 def least_right(trials: float, bound: float, level: float) -> float:
-    """How many of `trials` rows must be right to show, at this level, that the true share is at least `bound`.
+    """The number of `trials` rows that must be right to show, at this level, that the true share is at least `bound`.
 
     Examples
     --------
@@ -53,10 +53,10 @@ def least_right(trials: float, bound: float, level: float) -> float:
 
 
 def rows_needed(share: float, bound: float, confidence: float = 0.95) -> int | None:
-    """How many rows it takes to show that a share is at least `bound`, in four cases of five.
+    """The number of rows that show, in four cases of five, that a share is at least `bound`.
 
-    Rows are the flagged ones for precision, the positives for recall, the negatives for specificity. For a bound from
-    above give both shares from the other side: 1 - share, 1 - bound.
+    Rows are the flagged ones for precision, the positives for recall, the negatives for specificity. For an upper bound
+    pass the complements: 1 - share, 1 - bound.
 
     Parameters
     ----------

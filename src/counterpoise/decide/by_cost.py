@@ -18,8 +18,8 @@ def decide_by_cost(
 ) -> NDArray[np.bool_] | NDArray[np.int64]:
     """The decision that is cheapest on average, row by row.
 
-    It takes the probabilities at their word, so they must be honest ones (`recipe.posterior`, or calibrated). Where
-    costs are the same for all rows, `choose_threshold` with a goal "cost fn=500 fp=10" needs only their order.
+    The probabilities must be honest ones (`recipe.posterior`, or calibrated). If costs are the same for all rows,
+    `choose_threshold` with a goal "cost fn=500 fp=10" needs only their order.
 
     Parameters
     ----------

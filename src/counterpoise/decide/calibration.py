@@ -1,7 +1,7 @@
 """Calibration: a map, learned on held-out rows, from a model's probabilities to honest ones.
 
 Where the distortion is known, undo it first (`recipe.posterior`, `undo_weights`, `adjust_prior`): that needs no
-rows. What is left is what the model has not learned or has overfitted, and only held-out rows can tell.
+rows. The rest is what the model has not learned or has overfitted, and only held-out rows show it.
 """
 
 from collections.abc import Mapping, Sequence
@@ -147,7 +147,7 @@ def calibrate(
     sample_weight: ArrayLike | None = None,
     seed: int = 0,
 ) -> Calibrator:
-    """Learn on held-out rows how a model's probabilities become honest.
+    """Learn on held-out rows how to make a model's probabilities honest.
 
     Parameters
     ----------
@@ -251,8 +251,8 @@ def _as_repetitions(
 ) -> tuple[NDArray[np.int64], Float64Array, Float64Array]:
     """The rows in an order of their own, rows of integer weight w repeated w times, in the folds too.
 
-    Probabilities that only rounding tells apart are made equal, for the order, and the steps of a curve, not to hang
-    on it.
+    Probabilities that differ only by rounding are made equal, so that the order, and the steps of a curve, do not
+    depend on rounding.
     """
     kept = weight > 0
     truth, rows, weight = truth[kept], rows[kept], weight[kept]
@@ -326,8 +326,8 @@ def _pooled(
     """Many rows of two classes as a few: neighbours by score, all at that of the middle one.
 
     The maps of the race are fitted on these, in a fraction of the time. They have two or three numbers, or steps far
-    wider than a group, so that they hardly differ; what they are worth is judged on each row by itself. Groups hold
-    equal parts of the classes' weights taken together, so a rare class is in groups as small as a row.
+    wider than a group, so they hardly differ; each map is then judged on every single row. Groups hold equal parts of
+    the classes' weights taken together, so a rare class is in groups as small as a row.
     """
     if rows.shape[1] > 2 or len(truth) <= 4 * _GROUPS:
         return truth, rows, weight

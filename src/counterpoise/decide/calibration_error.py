@@ -1,8 +1,8 @@
 """How far probabilities are from the truth: calibration errors, the Brier score in parts, reliability with intervals.
 
-For a rare class the usual errors are small whatever the model says: nearly all rows are easy negatives with a
-probability near 0. So each has a form for the positives alone. `positive_only` asks the same question at the scores
-that positives have: there, how far is the probability that the model says from the true one?
+For a rare class the usual errors are small for any model: nearly all rows are easy negatives with a probability near 0.
+So each has a form for the positives alone. `positive_only` measures the same gap at the scores of the positives: how
+far the model's probability is from the true one there.
 
 Several classes are each taken against the rest; `positive` names one of them, otherwise errors are their mean.
 """
@@ -36,7 +36,7 @@ def calibration_error(
     bins: int = 15,
     sample_weight: ArrayLike | None = None,
 ) -> float:
-    """The mean gap between what the model says and what is so, 0 for honest probabilities, at most 1.
+    """The mean gap between the model's probabilities and the true ones, 0 for honest probabilities, at most 1.
 
     Parameters
     ----------
@@ -106,7 +106,7 @@ def calibration_error(
 
 @dataclass(frozen=True, slots=True)
 class BrierScore:
-    """The mean squared error of probabilities and what it is made of: value = reliability - resolution + uncertainty.
+    """The mean squared error of probabilities and its parts: value = reliability - resolution + uncertainty.
 
     Parameters
     ----------
@@ -150,7 +150,7 @@ def brier_score(
 ) -> BrierScore:
     """The Brier score, decomposed.
 
-    The groups of Murphy's decomposition are those of isotonic regression: no number of bins is to be chosen, and the
+    The groups of Murphy's decomposition are those of isotonic regression: there is no number of bins to choose, and the
     three parts add up exactly. (With bins they do not, if probabilities vary within a bin.)
 
     Parameters
@@ -216,7 +216,7 @@ class ReliabilityBin:
 def reliability_curve(
     target: ArrayLike, probability: ArrayLike, *, positive: int = 1, bins: int = 10, positive_only: bool = False
 ) -> tuple[ReliabilityBin, ...]:
-    """What the model says against what is found, in bins of rising probability: the reliability diagram.
+    """Predicted probability against observed share, in bins of rising probability: the reliability diagram.
 
     Parameters
     ----------

@@ -1,9 +1,9 @@
 """Sets of classes that hold the true one with a stated confidence, for each class and not only on average.
 
 A class is in a row's set if its probability is no smaller than the share `1 - confidence` of its own calibration rows
-had it. A new row of the class is as likely as each of these to have any rank among them, so it is left out with
-at most this chance, for any model and any scores, as long as the rows of a class are exchangeable. Split conformal
-prediction on all rows together covers the frequent classes and forsakes the rare ones; this does not.
+had it. A new row of the class is as likely as each of these to have any rank among them, so the class is missing from
+its set with at most this chance, for any model and any scores, as long as the rows of a class are exchangeable. Split
+conformal prediction on all rows together covers the frequent classes at the expense of the rare ones; this does not.
 """
 
 from dataclasses import dataclass
@@ -20,7 +20,7 @@ from counterpoise.ties import reaching
 
 @dataclass(frozen=True, slots=True, eq=False)
 class ClassSets:
-    """For each class, from which probability on it belongs to a row's set.
+    """For each class, the smallest probability with which it belongs to a row's set.
 
     Parameters
     ----------
@@ -48,8 +48,8 @@ class ClassSets:
     def sets(self, probability: ArrayLike) -> NDArray[np.bool_]:
         """Which classes are in each row's set, (N, C).
 
-        A set may hold several classes, where the model cannot tell them apart, or none, where a row is like those of
-        no class: both are rows for a person.
+        A set holds several classes if the model cannot separate them, and none if the row resembles no class: both are
+        rows for a person.
 
         Examples
         --------
@@ -67,7 +67,7 @@ class ClassSets:
 
 
 def rows_needed_per_class(confidence: float) -> int:
-    """How many calibration rows a class needs so that any row can be left out of it.
+    """The number of calibration rows of a class below which it is in every set.
 
     Examples
     --------

@@ -1,4 +1,4 @@
-"""Models that were trained elsewhere, on weighted classes or on sampled rows: their probabilities, repaired.
+"""Repair of probabilities of models that were trained elsewhere, on weighted classes or on sampled rows.
 
 A loss that counts class k w_k times (`scale_pos_weight`, `class_weight`, `pos_weight`) and data in which a row of class
 k is w_k times as likely to be kept have the same optimum: q_k proportional to w_k p_k. So p_k is proportional to

@@ -1,9 +1,9 @@
 """Thresholds that keep a goal's bounds on new rows with a stated confidence, for any model and any scores.
 
-The rows are taken for independent draws from one distribution, which new rows come from too; nothing else is
-assumed. The chance is over the rows given: of a hundred sets of rows at most about five give, with 95 % confidence, a
-threshold that is promised and breaks a bound; of precision joined with bounds from above less is proven, see there.
-(Where promises are rarely made, a larger share of them may be wrong.)
+The rows are assumed to be independent draws from one distribution, like the new rows; nothing else is assumed. The
+chance is over the rows given: with 95 % confidence, at most about five of a hundred sets of rows give a threshold that
+is promised and breaks a bound. For precision joined with bounds from above less is proven, see below. (Where promises
+are rarely made, a larger share of them may be wrong.)
 
 One bound, one threshold. Fix a rank k and let v be the score of the row that follows the k highest. Given v, the
 rows above v are independent draws from the distribution above v, so that the positives among them are binomial with
@@ -125,7 +125,7 @@ def certify(rows: Sweep, constraints: Sequence[Constraint], confidence: float) -
 
 
 def _evidence(constraint: Constraint, at: Confusion) -> tuple[Any, Any, float]:
-    """How many rows are right, of how many, and the share that must be: every bound as one from below."""
+    """The number of right rows, of all rows, and the required share: every bound as a lower bound."""
     rate, bound = constraint.rate, constraint.bound
     positives, negatives, flagged = at.tp + at.fn, at.fp + at.tn, at.tp + at.fp
     if rate == "precision":
@@ -138,7 +138,7 @@ def _evidence(constraint: Constraint, at: Confusion) -> tuple[Any, Any, float]:
 
 
 def _least(constraint: Constraint, rows: Sweep, level: float) -> float:
-    """How many rows must be right for the test to pass at this level; infinite where even all would not do."""
+    """Number of rows that must be right for the test to pass at this level; infinite if even all are not enough."""
     _, trials, bound = _evidence(constraint, rows.at(0))
     return least_right(float(trials), bound, level)
 
@@ -177,7 +177,7 @@ def _sequence(rows: Sweep, above: Sequence[Constraint], level: float) -> _Tests:
 
 
 def _most_flagged(constraint: Constraint, total: int, level: float) -> float:
-    """How many rows may be flagged for a bound from above to pass; of FPR a guess that needs no labels."""
+    """The largest number of flagged rows with which an upper bound passes; for FPR an estimate without labels."""
     if constraint.rate == "precision":
         return total
     share = constraint.bound if constraint.at_least else 1 - constraint.bound
@@ -205,15 +205,17 @@ def _fallback(surprise: NDArray[np.float64], levels: NDArray[np.float64]) -> NDA
 
 
 def missing_positives(rows: Sweep, constraints: Sequence[Constraint], confidence: float) -> int | None:
-    """About how many more positives, with as many negatives for each, would do for a promise.
+    """About how many more positives, with as many negatives for each, would be enough for a promise.
 
-    Rates that one test settles are kept by going far enough with the threshold, so only the number of rows counts. For
-    precision, or bounds from both sides, the rates seen at a threshold are taken for the true ones, those of few rows
-    with half a row right and half a row wrong added; the sample size of each bound's test follows by the normal
-    approximation (Fleiss 1981), and the threshold that needs the fewest counts. None where no number of rows would do.
+    A threshold that is extreme enough keeps any rate that one test settles, so only the number of rows counts. For
+    precision, or bounds from both sides, the rates seen at a threshold are taken as the true ones, those of few rows
+    with half a row right and half a row wrong added. The sample size of each bound's test follows by the normal
+    approximation (Fleiss 1981), and the threshold that needs the fewest rows counts. None if no number of rows would be
+    enough.
 
-    It aims at four cases of five. But the threshold that looks best mostly looks better than it is: simulated, as many
-    rows gave a promise in half of the cases (two bounds that are hard to join) to nearly all of them.
+    It aims at four cases of five. But the threshold that looks best usually looks better than it is: in simulations
+    that many rows gave a promise in half of the cases (two bounds that are hard to keep together) to nearly all of
+    them.
     """
     below = [one for one in constraints if one.rate == "recall"]
     both = bool(below) and len(below) < len(constraints)

@@ -1,4 +1,4 @@
-"""What held-out rows say, with 95 % intervals.
+"""Measures on held-out rows, with 95 % intervals.
 
 Shares of independent rows (precision, recall, specificity) have the exact Clopper-Pearson interval;
 F1 is a monotone function of such a share, tp / (tp + fp + fn), and takes its interval; balanced
@@ -11,13 +11,13 @@ The other measures have the 2.5 and 97.5 percentiles of a posterior, given how m
   row right and half a row wrong (spread evenly where there are several wrong classes);
 - rankings and the log loss: the Bayesian bootstrap (Rubin, The Bayesian bootstrap, Annals of Statistics
   1981) of each class's rows and of one row more, which looks like a random row of another class (or, in a
-  ranking, lies beyond one of its ends). A perfect ranking of three positives is thus no certainty: the
-  next one may lie anywhere.
+  ranking, lies beyond one of its ends). So a perfect ranking of three positives is not a certainty: the next one may
+  lie anywhere.
 
-What is added to classes of a few rows pulls the draws away from the estimate, and of many such classes the pulls add
+What is added to classes of a few rows pulls the draws away from the estimate, and the pulls of many such classes add
 up: with twenty classes of two rows each a macro F1 of 0.97 had an interval below it. So the interval is, on each side,
-the wider of the draws' own and of the same about the estimate. Where the estimate is an end of its interval all the
-same, it is the most or the least that there can be, and `why` says so.
+the wider of the draws' own and of the same about the estimate. If the estimate is still an end of its interval, it is
+the largest or smallest possible value, and `why` gives the reason.
 """
 
 from collections.abc import Iterator
@@ -67,7 +67,7 @@ class Measured:
     why: str = ""
 
     def to_dict(self) -> dict[str, float | str]:
-        """The three numbers by name, and why the value is an end, where it is one.
+        """The three numbers by name, and the reason if the value is an end of its interval.
 
         Examples
         --------
@@ -83,7 +83,7 @@ class Measured:
 
 
 def share(part: float, whole: float) -> Measured:
-    """A share of independent rows with its exact interval; of no rows it is 0 and could be anything.
+    """A share of independent rows with its exact interval; without rows it is 0, and the interval is [0, 1].
 
     Examples
     --------
@@ -103,7 +103,7 @@ def _rows(count: float) -> str:
 
 
 def within(value: float, low: float, high: float, least: float, most: float) -> Measured:
-    """A value with the ends of its interval, neither beyond what there can be, and why it is an end where it is one.
+    """A value with its interval, both within the possible range, and the reason if the value is an end of it.
 
     Examples
     --------

@@ -23,7 +23,7 @@ TAUS = np.round(np.arange(0.0, 1.55, 0.1), 1)
 
 @dataclass(frozen=True, slots=True, eq=False)
 class ClassThresholds:
-    """One threshold per class and what they reach on the rows they were chosen on.
+    """One threshold per class, and their value on the rows they were chosen on.
 
     Parameters
     ----------
@@ -206,7 +206,7 @@ def checked_classes(target: ArrayLike, probability: ArrayLike) -> tuple[NDArray[
 
 
 def check_class_probability(scores: NDArray[np.float64]) -> None:
-    """Refuse scores (N, C) that are not in [0, 1], NaN among them.
+    """Refuse scores (N, C) that are not in [0, 1], including NaN.
 
     Examples
     --------

@@ -1,7 +1,7 @@
-"""Another share of the classes: probabilities moved to a new prior, and the prior of unlabelled rows estimated.
+"""Changed class shares: probabilities adjusted to a new prior, and the prior of unlabelled rows estimated.
 
-A model learns p(y | x) for the class shares of its training data. Where the shares change and each class still looks
-as it did (label shift), p'_k is p_k times new share / old share, normalised.
+A model learns p(y | x) for the class shares of its training data. If the shares change and each class still looks as it
+did (label shift), p'_k is p_k times new share / old share, normalised.
 """
 
 from typing import Any
@@ -193,7 +193,7 @@ def _uphill(odds: Float64Array, share: Float64Array, step: Float64Array) -> floa
 
 
 def _refuse_flat(bend: Float64Array, share: Float64Array, rows: int) -> None:
-    """The smallest eigenvalue is what an unlabelled row says, in labelled rows: 1 where classes are certain."""
+    """The smallest eigenvalue is the information of an unlabelled row in labelled rows: 1 if classes are certain."""
     held = share > 1e-9
     root = np.sqrt(share[held])
     information = float(np.linalg.eigvalsh(root[:, None] * bend[np.ix_(held, held)] * root)[0])

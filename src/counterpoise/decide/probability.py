@@ -1,8 +1,8 @@
-"""Probabilities as a model gives them, and what re-weighting the classes does to them.
+"""Probabilities as a model gives them, and the effect of re-weighting the classes on them.
 
-Three shapes: (N,) of the positive class, (N, C) of exclusive classes, and, said by `multilabel=True`, (N, L) of
-labels that exclude nothing. Whatever changed how much the classes counted in training (weights, sampling, another
-prior) multiplies the odds of each class by a constant; dividing by it undoes that.
+There are three shapes: (N,) of the positive class, (N, C) of exclusive classes, and, with `multilabel=True`, (N, L) of
+labels that do not exclude each other. Any change of the classes' weight in training (weights, sampling, another prior)
+multiplies the odds of each class by a constant; dividing by the constant undoes it.
 """
 
 import numpy as np

@@ -1,10 +1,10 @@
 """Two thresholds with a person between them: flag above the upper one, pass below the lower one, ask in between.
 
-A person decides right, so a reviewed positive counts as found and a reviewed negative as passed. Hence tp are all
-positives above the lower threshold and fp all negatives above the upper one, and each rate is the better the higher
-the upper one. So for each lower end, of which only those count that end with a positive, the best upper end lies as
-high as the rows that may be reviewed allow, and the lowest one that is as good is found by bisection: the best band of
-all in O(n log n). What is promised, and why it holds, is in `counterpoise.decide.review_guarantee`.
+A person is assumed to decide correctly, so a reviewed positive counts as found and a reviewed negative as passed. Hence
+tp are all positives above the lower threshold and fp all negatives above the upper one, and a higher upper threshold
+improves each rate. Only lower ends at a positive need to be tried. For each of them the best upper end is the highest
+one that the bound on reviewed rows allows, and bisection finds the lowest one that is as good. This gives the best band
+of all in O(n log n). What is promised, and why it holds, is in `counterpoise.decide.review_guarantee`.
 """
 
 from dataclasses import dataclass
@@ -30,7 +30,7 @@ _MOST_TIMES_THE_ROWS = 4096
 
 @dataclass(frozen=True, slots=True, eq=False, kw_only=True)
 class ReviewBand:
-    """Two thresholds, what they do, and whether that will last.
+    """Two thresholds, their rates, and whether these are promised for new rows.
 
     Parameters
     ----------
@@ -66,7 +66,7 @@ class ReviewBand:
     confusion: Confusion
 
     def apply(self, probability: ArrayLike) -> NDArray[np.int8]:
-        """What becomes of each row: 1 is flagged, 0 is passed, -1 is left to a person.
+        """The decision on each row: 1 is flagged, 0 is passed, -1 is left to a person.
 
         Examples
         --------
@@ -246,14 +246,14 @@ def _confusion(rows: Sweep, lower: Places | int, upper: Places | int) -> Confusi
 
 
 def _judge(rows: Sweep, goal: Goal, lower: Places, upper: Places) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """What bands lack of the bounds, and their score by the objective: alike if that is to review few rows."""
+    """Shortfall of bands from the bounds, and their score by the objective; equal if that is to review few rows."""
     at = _confusion(rows, lower, upper)
     short = np.sum([one.shortfall(at) for one in goal.constraints], axis=0) + np.zeros(len(lower))
     return short, np.zeros(len(lower)) if goal.objective == REVIEW else goal.score(at)
 
 
 def _missing_positives(rows: Sweep, goal: Goal, confidence: float) -> int | None:
-    """How many more positives, with as many more negatives for each, would do if the rows were as these are."""
+    """Number of further positives, each with as many negatives, that would be enough if rows are like these."""
 
     def enough(times: float) -> bool:
         tp, fp = np.rint(rows.tp * times), np.rint((rows.flagged - rows.tp) * times)

@@ -1,4 +1,4 @@
-"""Which bands of scores keep a goal's bounds on new rows with a stated confidence, if a person decides right.
+"""Which bands of scores keep a goal's bounds on new rows with a stated confidence, if a person decides correctly.
 
 Fix two thresholds: the rows are independent, so that each count is binomial. Of a reviewed positive, which counts as
 found, and a reviewed negative, which counts as passed, it follows that recall is a matter of the lower end only, and

@@ -35,7 +35,7 @@ def checked_rows(
 ) -> tuple[NDArray[np.bool_], NDArray[np.float64], NDArray[np.float64] | None]:
     """Truth, probability and weight (None where each row counts once) of scored rows of two classes, or `UserError`.
 
-    Rows of weight 0 are left out. Of what is left `both` classes must have a row, or else any.
+    Rows of weight 0 are omitted. At least one row must be left, and one of each class if `both`.
 
     Examples
     --------
@@ -105,7 +105,7 @@ def each_weight(weight: NDArray[np.float64] | None, rows: int) -> NDArray[np.flo
 
 
 def check_probability(scores: NDArray[np.float64]) -> None:
-    """Refuse scores that are not in [0, 1], NaN among them.
+    """Refuse scores that are not in [0, 1], including NaN.
 
     Examples
     --------

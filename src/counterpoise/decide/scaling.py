@@ -4,8 +4,8 @@
 
 is one family. With one scale it is temperature scaling; with one scale and an offset per class, Platt's logistic
 regression on the log odds; with a scale and an offset per class, vector scaling, which for two classes is beta
-calibration. All are fitted by maximum likelihood, which is convex, with scales >= 0 so that no score is turned upside
-down.
+calibration. All are fitted by maximum likelihood, which is convex, with scales >= 0 so that the order of scores is
+never reversed.
 """
 
 from collections.abc import Callable
@@ -128,7 +128,7 @@ class ScalingMap:
 
 
 def _minimum(objective: Objective, start: Float64Array, scales: int) -> Float64Array:
-    """Where a convex objective is least, the first so many variables being scales >= 0."""
+    """The minimum of a convex objective; the first variables are scales >= 0."""
     from scipy.optimize import minimize  # slow to import, and an extra
 
     def descended(place: Float64Array, near: dict[str, float]) -> Float64Array:
@@ -147,8 +147,8 @@ def _minimum(objective: Objective, start: Float64Array, scales: int) -> Float64A
 def _to_the_last_digits(slope: Slope, start: Float64Array, scales: int) -> Float64Array | None:
     """The root of the slope nearby, or None where none is found.
 
-    Values are flat at their minimum, so they tell only half of its digits. The other half must not be the processor's
-    choice, since decisions are made on what it gives. Scales that their bound of 0 holds stay there.
+    Values are flat at their minimum, so they determine only half of its digits. The other half must not depend on the
+    processor, since decisions are based on it. Scales at their bound of 0 stay there.
     """
     is_scale = np.arange(len(start)) < scales
     held = is_scale & (start <= 0) & (slope(start) >= 0)

@@ -2,7 +2,7 @@
 
 A row is flagged when its probability is at least the threshold, so rows with equal scores are flagged together:
 between two distinct scores nothing changes, and a place of the sweep is how many distinct scores are flagged. Scores
-that only rounding tells apart are equal (`counterpoise.ties`).
+that differ only by rounding are equal (`counterpoise.ties`).
 """
 
 from collections.abc import Iterator
@@ -71,7 +71,7 @@ class Sweep:
         return Confusion(tp=tp, fp=fp, fn=self.positives - tp, tn=np.maximum(self.negatives - fp, 0.0))
 
     def threshold_at(self, places: Places) -> NDArray[np.float64]:
-        """Thresholds half-way between two scores, so that another machine's last digit flips no decision.
+        """Thresholds half-way between two scores, so that the last digit of another machine changes no decision.
 
         Below all scores it is 0, which flags every new row too; above them `NOTHING`, which flags none.
         """
@@ -101,8 +101,8 @@ class Sweep:
     def candidates(self) -> Iterator[NDArray[np.int64]]:
         """The places that can be best, in blocks: those whose last score is a positive's, and the first two.
 
-        Where the last score flagged is that of negatives only, flagging less is as good by every goal, unless that
-        is to flag nothing, which has no precision.
+        If the last flagged score belongs to negatives only, flagging less is as good for every goal, unless nothing is
+        flagged, which has no precision.
         """
         yield np.arange(2)
         for start in range(0, len(self.score), _BLOCK):
@@ -163,9 +163,9 @@ def _sums(weight: NDArray[np.float64], last: NDArray[np.intp]) -> NDArray[np.flo
 def sweep_or_weighted(
     target: ArrayLike, probability: ArrayLike, sample_weight: ArrayLike | None = None
 ) -> tuple[Sweep, float | None]:
-    """All distinct decisions, and how many rows a count stands for: None where all rows count alike, as rows.
+    """All distinct decisions, and the number of rows per count: None if all rows have the same weight.
 
-    Rows of different weights are as good as fewer rows: Kish's effective number of them.
+    Rows of different weights are worth fewer rows: Kish's effective number.
 
     Examples
     --------

@@ -24,7 +24,7 @@ from counterpoise.wording import plural
 
 @dataclass(frozen=True, slots=True, eq=False, kw_only=True)
 class Decision:
-    """A threshold, what it does, and whether that will last.
+    """A threshold, its rates, and whether these are promised for new rows.
 
     Parameters
     ----------
@@ -79,7 +79,7 @@ _KEPT = 1e-12
 
 @dataclass(frozen=True, slots=True)
 class _Best:
-    """A place of the sweep, what its constraints lack there, and the goal's score."""
+    """A place of the sweep, the shortfall of its constraints there, and the goal's score."""
 
     place: int = 0
     short: float = np.inf
@@ -93,7 +93,7 @@ def choose_threshold(
     confidence: float = 0.95,
     sample_weight: ArrayLike | None = None,
 ) -> Decision:
-    """The threshold that serves `goal` best among those that surely keep its constraints on new rows.
+    """The best threshold for `goal` among those that keep its constraints on new rows with the given confidence.
 
     Parameters
     ----------
@@ -190,7 +190,7 @@ def best_threshold(
 
 
 def known_threshold(goal: Goal, prior: float) -> float | None:
-    """The threshold that is best for honest probabilities whatever the rows are; None where theory knows none.
+    """The best threshold for honest probabilities, whatever the rows are; None if theory gives none.
 
     Parameters
     ----------
@@ -218,9 +218,9 @@ def known_threshold(goal: Goal, prior: float) -> float | None:
 def decision_at(
     threshold: float, target: ArrayLike, probability: ArrayLike, goal: Goal, sample_weight: ArrayLike | None = None
 ) -> Decision:
-    """What a given threshold does on scored rows; nothing is promised of it.
+    """The decision at a given threshold on scored rows; nothing is promised.
 
-    A score that only rounding tells from the threshold reaches it.
+    A score that differs from the threshold only by rounding reaches it.
 
     Examples
     --------

@@ -65,7 +65,7 @@ def goal_loss(
 def goal_loss_of(
     arguments: Arguments, state: GoalState, lagrangian: Lagrangian, learn: bool = True, replicas: Replicas = ALONE
 ) -> tuple[Array, GoalState]:
-    """As `goal_loss`, of arguments from `checked`; where several replicas hold the batch, the share of this one."""
+    """`goal_loss` for arguments from `checked`; if several replicas hold the batch, the share of this one."""
     xp, z = arguments.xp, arguments.logits
     found, rows = counts_of(arguments), _rows(arguments)
     if replicas is not ALONE:
@@ -99,7 +99,7 @@ def _surrogate(robustness: float) -> SigmoidRecipe:
 
 
 def judged(logits: Array, target: Array, lagrangian: Lagrangian, sample_weight: Any = None) -> Progress:
-    """How a goal stands on the decisions of these rows, such as held-out ones; arguments as in `goal_loss`.
+    """The progress of a goal on the decisions of these rows, such as held-out ones; arguments as in `goal_loss`.
 
     Examples
     --------
@@ -123,7 +123,7 @@ def counts_of(arguments: Arguments) -> list[Array]:
 
 
 def _weight(arguments: Arguments) -> Array | None:
-    """The weight of each decision, 0 where it is left out; or None."""
+    """The weight of each decision, 0 if it is ignored; or None."""
     xp, keep, weight = arguments.xp, arguments.keep, arguments.weight
     if keep is None:
         return weight
@@ -131,7 +131,7 @@ def _weight(arguments: Arguments) -> Array | None:
 
 
 def _rows(arguments: Arguments) -> Any:
-    """How many decisions there are; a scalar array where that is unknown while tracing."""
+    """The number of decisions; a scalar array if it is unknown while tracing."""
     xp, shape = arguments.xp, arguments.xp.shape(arguments.logits)
     if arguments.keep is not None:
         return xp.sum(xp.astype(arguments.keep, xp.float32))

@@ -1,8 +1,8 @@
-"""Training for a goal: a Lagrangian whose multipliers are class weights that change as the training goes.
+"""Training for a goal: a Lagrangian whose multipliers are class weights that change during training.
 
-A decision is to flag what has a logit of at least 0. With r the share of the positives that are flagged and f that
-of the negatives, a goal is an objective X(r, f) and constraints g_i(r, f) <= 0, and the slope of its Lagrangian is a
-weight on missed positives and one on false alarms:
+A row is flagged if its logit is at least 0. With r the share of the positives that are flagged and f that of the
+negatives, a goal is an objective X(r, f) and constraints g_i(r, f) <= 0, and the slope of its Lagrangian is a weight on
+missed positives and one on false alarms:
 
     loss = pos * mean over positives of phi(-z) + neg * mean over negatives of phi(z)
     pos = dX/dr - sum_i l_i dg_i/dr,    neg = -dX/df + sum_i l_i dg_i/df,    scaled to pos + neg = 1
@@ -10,8 +10,8 @@ weight on missed positives and one on false alarms:
 Decisions have no slope, so phi, the sigmoid family's loss, stands in for them; but the multipliers l_i and the slopes
 of X follow the decisions themselves, counted over the last batches (Cotter et al., Optimization with non-differentiable
 constraints, JMLR 2019; Eban et al., Scalable learning of non-decomposable objectives, AISTATS 2017). The logarithm of a
-multiplier is the sum of the violations so far plus a part in proportion to the present one, which damps the swing that
-the sum alone would keep up (Stooke et al., Responsive safety by PID Lagrangian methods, ICML 2020).
+multiplier is the sum of the violations so far plus a part in proportion to the present one, which damps the oscillation
+of the sum alone (Stooke et al., Responsive safety by PID Lagrangian methods, ICML 2020).
 
 It starts from cross-entropy, whose weights are the shares of the classes, and changes over while it warms up: an
 untrained model under a strict bound would learn to flag nothing before it learnt to rank.
@@ -45,7 +45,7 @@ BOUND = 4.0
 
 
 class GoalState(NamedTuple):
-    """What a goal's loss remembers from batch to batch.
+    """The state of a goal's loss, kept from batch to batch.
 
     Parameters
     ----------
@@ -118,7 +118,7 @@ class Lagrangian:
             object.__setattr__(self, name, value)
 
     def to_json(self) -> str:
-        """What it is made from, as one line of JSON; `from_json` gives it back."""
+        """Its settings as one line of JSON, which `from_json` reads."""
         counts = self.counts.n.tolist()
         return json.dumps(
             {"goal": str(self.goal), "counts": counts, "robustness": self.robustness, "warm_up": self.warm_up}
@@ -149,12 +149,12 @@ class Lagrangian:
         return share, 1 - share
 
     def reached_at(self, state: GoalState) -> Array:
-        """How far the weights have come, from those of cross-entropy (0) to those of the goal (1, once warm)."""
+        """Progress of the weights from those of cross-entropy (0) to those of the goal (1, after the warm-up)."""
         xp = namespace(state.counted)
         return xp.minimum(state.epochs / max(self.warm_up, 1e-6), 1.0) if self.warm_up else state.epochs * 0 + 1
 
     def robustness_at(self, state: GoalState) -> Array:
-        """From 0, during the warm-up, to `robustness`, as long again after it."""
+        """The robustness in use: 0 during the warm-up; it then rises to `robustness` over the same time."""
         xp = namespace(state.counted)
         risen = (state.epochs - self.warm_up) / max(self.warm_up, 1e-6)
         # in steps, so that few recipes are made
@@ -176,7 +176,7 @@ class Lagrangian:
         return moved._replace(log_multiplier=_clipped(xp, summed))
 
     def progress(self, counts: Any) -> Progress:
-        """How the goal stands on counts (4,) of decisions, as in `GoalState.counted`."""
+        """The progress of the goal on counts (4,) of decisions, as in `GoalState.counted`."""
         return Progress(self.goal, self.confusion(*(float(count) for count in counts)))
 
     def confusion(self, found: Any, positives: float, alarms: Any, negatives: float) -> Confusion:
@@ -203,7 +203,7 @@ class Lagrangian:
         return bound * (1 - self.prior) / ((1 - bound) * self.prior)
 
     def _violation(self, constraint: Constraint, r: Array, f: Array) -> Array:
-        """From -1 to 1: what is spent against what is allowed, relative to both."""
+        """The difference of the spent and the allowed amount relative to both, from -1 to 1."""
         bound = constraint.bound
         one_alert = 0.0
         if constraint.rate == "precision":

@@ -1,4 +1,4 @@
-"""Training for a goal in JAX: a pure function that hands its state over."""
+"""Training for a goal in JAX: a pure function that takes and returns its state."""
 
 from typing import Any, NamedTuple
 
@@ -96,7 +96,7 @@ def keep_best(
     counts: Any,
     sample_weight: jax.Array | None = None,
 ) -> Kept:
-    """The better one of what was kept and this epoch, judged on held-out rows; outside of `jit`.
+    """The better of the kept epoch and this one, judged on held-out rows; outside of `jit`.
 
     Parameters
     ----------

@@ -20,8 +20,8 @@ class GoalLoss(KerasLoss):
     """A goal in place of `keras.losses.BinaryCrossentropy(from_logits=True)`.
 
     It trains a model to flag, at a logit of 0, what serves the goal. The model's last layer gives one logit, without an
-    activation. The state learns where a gradient is taken, so not from validation rows. It is saved with a compiled
-    model, in the configuration of its loss.
+    activation. The state is updated only where a gradient is taken, so not by validation rows. A compiled model saves
+    it in the configuration of its loss.
 
     Parameters
     ----------
@@ -91,7 +91,7 @@ class GoalLoss(KerasLoss):
         return self(y_true, y_pred)
 
     def _learning(self, value: Any, state: GoalState) -> Any:
-        """The value, whose gradient takes over the state: nothing else tells a loss that a batch is to be learned."""
+        """The value; its gradient updates the state, since only a gradient shows that a batch is for training."""
 
         def take_over(upstream: Any, *_: Any) -> Any:
             for variable, part in zip(self.state, state, strict=True):
@@ -105,15 +105,15 @@ class GoalLoss(KerasLoss):
         return keras.ops.custom_gradient(lambda same: (keras.ops.copy(same), take_over))(value)
 
     def progress(self) -> Progress:
-        """How the goal stands on the training decisions of the last batches."""
+        """The progress of the goal on the training decisions of the last batches."""
         return self.lagrangian.progress(keras.ops.convert_to_numpy(self.state.counted))
 
     def judge(self, logits: Any, target: Any, sample_weight: Any = None) -> Progress:
-        """How the goal stands on these rows; the state takes no notice."""
+        """The progress of the goal on these rows; the state does not change."""
         return judged(keras.ops.convert_to_numpy(logits), target, self.lagrangian, sample_weight)
 
     def get_config(self) -> dict[str, Any]:
-        """What `from_config` and a saved model need; the state among it."""
+        """The configuration for `from_config` and a saved model, including the state."""
         return {
             "goal": str(self.lagrangian.goal),
             "counts": [int(count) for count in self.lagrangian.counts.n],
@@ -131,11 +131,11 @@ class GoalLoss(KerasLoss):
 
 
 class KeepBest(keras.callbacks.Callback):  # type: ignore[misc]
-    """Leaves the model, after `fit`, with the weights of the epoch that served a goal best, and a threshold that does.
+    """After `fit`, gives the model the weights of the best epoch for the goal, and the best threshold.
 
-    On validation data, decisions at logit 0 are judged; where these miss a bound or flag nothing, as they may after few
-    epochs or under a strict bound, those at the best threshold are, and it is taken off the model's last bias, so
-    that the decision is at 0 again.
+    Decisions on validation data are judged at logit 0. If these miss a bound or flag nothing, as after few epochs or
+    under a strict bound, the best threshold is used instead. It is subtracted from the model's last bias, so that the
+    decision is at 0 again.
 
     Parameters
     ----------
@@ -177,7 +177,7 @@ class KeepBest(keras.callbacks.Callback):  # type: ignore[misc]
             self._kept = self.model.get_weights()
 
     def on_train_end(self, logs: dict[str, Any] | None = None) -> None:  # noqa: ARG002
-        """Restore them, the threshold taken off the bias."""
+        """Restore the weights, with the threshold subtracted from the bias."""
         if self._kept:
             self.model.set_weights(self._kept)
             bias = self._output_bias()

@@ -45,10 +45,10 @@ def _goal_node(
 class GoalLoss(torch.nn.Module):
     """A goal in place of `torch.nn.BCEWithLogitsLoss`: trains a model to flag, at a logit of 0, what serves the goal.
 
-    The multipliers and the running counts are buffers: they move with `.to()`, but keep single precision, and are in
-    the state dict, which the criterion of another goal refuses. They learn in training mode where gradients are
-    recorded, so not under `torch.no_grad()`; from a batch that a checkpoint computes twice they learn once. Decisions
-    are those of the batches, which should be drawn as the data are. `robustness` and `warm_up` can be assigned later.
+    The multipliers and the running counts are buffers: they move with `.to()`, but keep single precision. They are in
+    the state dict, which the criterion of another goal refuses. They are updated in training mode where gradients are
+    recorded, so not under `torch.no_grad()`, and only once by a batch that a checkpoint computes twice. Batches should
+    be random samples of the data, without rebalancing. `robustness` and `warm_up` can be assigned later.
 
     Parameters
     ----------
@@ -94,7 +94,7 @@ class GoalLoss(torch.nn.Module):
             self.register_buffer(name, torch.tensor(value.tolist(), dtype=torch.float32))
 
     def __setattr__(self, name: str, value: Any) -> None:
-        """Assign `robustness` or `warm_up`, or refuse what is no setting; nothing is taken and then ignored."""
+        """Assign `robustness` or `warm_up`; any other name that is not a setting is refused, never ignored."""
         own = self.__dict__.get("lagrangian")
         if own is not None and name in ("goal", "counts", "prior", "memory"):
             raise UserError(f"the {name} of a GoalLoss is fixed, since its state belongs to it; make a new GoalLoss")
@@ -145,11 +145,11 @@ class GoalLoss(torch.nn.Module):
         return value  # type: ignore[no-any-return]
 
     def progress(self) -> Progress:
-        """How the goal stands on the training decisions of the last batches."""
+        """The progress of the goal on the training decisions of the last batches."""
         return self.lagrangian.progress(self.counted.tolist())
 
     def judge(self, logits: torch.Tensor, target: torch.Tensor, sample_weight: torch.Tensor | None = None) -> Progress:
-        """How the goal stands on these rows; the state takes no notice."""
+        """The progress of the goal on these rows; the state does not change."""
         return judged(logits, target, self.lagrangian, sample_weight)
 
     def _apply(self, fn: Callable[[torch.Tensor], torch.Tensor], recurse: bool = True) -> Self:  # noqa: ARG002
@@ -187,11 +187,11 @@ class GoalLoss(torch.nn.Module):
 
 
 class KeepBest:
-    """The weights of the epoch that served a goal best, with a threshold that does.
+    """The weights of the best epoch for a goal, with the best threshold.
 
-    On rows that are given, decisions at logit 0 are judged; where these miss a bound or flag nothing, as they may
-    after few epochs or under a strict bound, those at the best threshold are. `restore` takes that threshold off the
-    model's last bias, so that the decision is at 0 again.
+    Decisions on given rows are judged at logit 0. If these miss a bound or flag nothing, as after few epochs or under a
+    strict bound, the best threshold is used instead. `restore` subtracts it from the model's last bias, so that the
+    decision is at 0 again.
 
     Parameters
     ----------
@@ -246,7 +246,7 @@ class KeepBest:
         return better
 
     def restore(self) -> None:
-        """Load the weights that were kept, the threshold taken off the bias."""
+        """Load the kept weights, with the threshold subtracted from the bias."""
         if self.best is None:
             raise UserError("nothing was kept: call update() after each epoch, and restore() after the last")
         self.model.load_state_dict(self._kept)

@@ -38,7 +38,7 @@ class Progress:
 
     @property
     def shortfall(self) -> float:
-        """By how much the constraints are missed, summed; 0 where all are kept."""
+        """The summed shortfall of the constraints; 0 if all are kept."""
         return float(shortfall(self.goal, self.confusion))
 
     @property
@@ -58,7 +58,7 @@ class Progress:
 
 
 def shortfall(goal: Goal, confusion: Confusion) -> NDArray[np.float64]:
-    """By how much the constraints are missed at each of the counts, summed; infinite for a precision without alerts.
+    """The summed shortfall of the constraints at each of the counts; infinite for a precision without alerts.
 
     Examples
     --------

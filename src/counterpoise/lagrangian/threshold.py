@@ -1,7 +1,7 @@
 """Where a model in training should decide: at a logit of 0, or where that fails its goal, at the best logit.
 
-In few epochs, or under a strict bound, a model may rank its rows well and yet flag nothing at 0, since its bias has not
-come far enough. No training is needed for that: the bias is one number, and every value of it can be tried.
+After few epochs, or under a strict bound, a model may rank its rows well and yet flag nothing at 0, since its bias has
+not moved far enough. That needs no training: the bias is one number, and every value of it can be tried.
 """
 
 from typing import Any, NamedTuple
@@ -20,7 +20,7 @@ _APART = 1e-5
 
 
 class Judged(NamedTuple):
-    """A threshold and how a goal stands there.
+    """A threshold and the progress of a goal at it.
 
     Parameters
     ----------
@@ -35,7 +35,7 @@ class Judged(NamedTuple):
 
 
 def judged_at_best(logits: Array, target: Array, lagrangian: Lagrangian, sample_weight: Any = None) -> Judged:
-    """How a goal stands on these rows: at 0 if that keeps the bounds and flags a row, else at the best threshold.
+    """The progress of a goal on these rows: at 0 if that keeps the bounds and flags a row, else at the best threshold.
 
     Parameters
     ----------

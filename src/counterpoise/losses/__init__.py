@@ -1,4 +1,4 @@
-"""The value of a recipe on arrays of any framework, and its derivatives on NumPy's."""
+"""The loss of a recipe on arrays of any framework, and its derivatives on NumPy arrays."""
 
 from counterpoise.losses.linear import linear_loss
 from counterpoise.losses.loss import loss

@@ -1,7 +1,7 @@
-"""What a loss is given, brought to one form and checked: logits with the classes last, a target, a weight per row.
+"""The arguments of a loss, checked and in one form: logits with the classes last, a target, a weight per row.
 
-Shapes and dtypes are always checked. Values are checked where they can be seen, that is not while a framework
-traces or compiles, nor on an accelerator, where looking would stall it; there a bad value gives NaN.
+Shapes and dtypes are always checked. Values are checked where they can be seen. They cannot while a framework traces or
+compiles, nor on an accelerator, which a check would stall; there a bad value gives NaN.
 """
 
 import dataclasses
@@ -42,8 +42,8 @@ class Arguments:
     `logits` are (..., C), at least float32. `target` is integer (...) where it names classes (`hard`), else of
     the logits' shape and dtype. `keep` is False for ignored entries, or None where nothing is ignored.
     `weight` is the sample weight of each entry of the unreduced loss, or None. `class_weight` is what replaces the
-    recipe's weight of each class, or None. The logits of entries that do not
-    count are not looked at: what has no meaning in them has become 0.
+    recipe's weight of each class, or None. The logits of entries that do not count are not read: values without a
+    meaning there have become 0.
     """
 
     xp: Namespace
@@ -57,7 +57,7 @@ class Arguments:
 
 
 def warn_about_one_weight(recipe: SoftmaxRecipe, classes: int) -> None:
-    """Say that one weight for several classes favours none."""
+    """Warn that one weight for several classes favours none."""
     if recipe.weight.ndim == 0 and recipe.weight not in (0, 1) and classes > 2:
         warn_about_weights(
             f"one weight ({recipe.weight:g}) for all {classes} classes only scales the loss; it favours no class. Pass "
@@ -79,7 +79,7 @@ def _can_be_equal(m: Any, n: Any) -> bool:
 
 
 def checked_ignore_index(ignore_index: Any, *, whole: bool) -> int | float | None:
-    """The value of targets to leave out, as a number of Python.
+    """The value of ignored targets, as a Python number.
 
     Parameters
     ----------
@@ -109,7 +109,7 @@ def checked_ignore_index(ignore_index: Any, *, whole: bool) -> int | float | Non
 
 
 def is_kept(target: Array, ignored: float) -> Array:
-    """Where a target is not the one to leave out, which may be NaN.
+    """Whether each target differs from the ignored value, which may be NaN.
 
     Examples
     --------
@@ -120,7 +120,7 @@ def is_kept(target: Array, ignored: float) -> Array:
 
 
 def _without_unseen(xp: Namespace, z: Array, keep: Array | None, weight: Array | None, family: str) -> Array:
-    """The logits, with 0 for those of entries that are ignored, and for what has no meaning where the weight is 0.
+    """The logits, with 0 in ignored entries, and for values without a meaning where the weight is 0.
 
     Such logits may be NaN; in a product with 0 they would still make the gradient NaN. Those of weight 0 that have a
     meaning stay, since the slope by the weight is the loss.
@@ -166,7 +166,7 @@ def to_framework(xp: Namespace, name: str, value: Any, like: Array) -> Array:
 
 
 def refuse_values(xp: Namespace, name: str, array: Array, bad: Any, problem: str) -> Array:
-    """The array, after an error for a bad value that can be seen; one that cannot be seen becomes NaN.
+    """The array; a bad value raises an error if it can be seen, and becomes NaN if not.
 
     `bad` is a function of an array of either kind.
     """
@@ -417,7 +417,7 @@ def _checked_class_weight(arguments: Arguments, class_weight: Array) -> Array:
 
 
 def check_recipe(recipe: Any) -> None:
-    """Raise for what is no recipe, such as the name of one."""
+    """Raise an error for anything but a recipe, such as the name of one."""
     if not isinstance(recipe, _RECIPES):
         raise UserError(
             f"recipe is {value_text(recipe)}; pass a recipe, such as counterpoise.recipe('softmax.focal') or "

@@ -1,7 +1,7 @@
-"""What the modules of a recipe share: the recipe, its class weights as a tensor, and what may be assigned or loaded.
+"""The common part of the modules of a recipe: the recipe, its class weights as a tensor, assigning and loading.
 
-The tensor is what PyTorch's own losses have, under their names: `weight`, `pos_weight`. It is the truth: assigned,
-edited in place, loaded or handed in by `torch.func.functional_call`, it is what the loss is computed with.
+PyTorch's own losses have the same tensor under the same names: `weight`, `pos_weight`. The loss is always computed with
+it, also after it was assigned, edited in place, loaded or passed by `torch.func.functional_call`.
 """
 
 import dataclasses
@@ -47,7 +47,7 @@ def text_of_bytes(state: torch.Tensor) -> str:
 
 @cache
 def loss_parameters() -> frozenset[str]:
-    """Names that somebody may assign in the belief that they change a loss: those of recipes and of PyTorch's losses.
+    """Names that users may assign to change a loss: those of recipes and of PyTorch's losses.
 
     Examples
     --------
@@ -61,7 +61,7 @@ def loss_parameters() -> frozenset[str]:
 
 
 def refuse_unknown_parameter(module: torch.nn.Module, name: str, instead: str) -> None:
-    """Raise where a name that is assigned is a parameter of a loss, but of this module's not."""
+    """Raise an error if an assigned name is a parameter of some loss, but not of this module's."""
     if name in loss_parameters() or name in ("recipe", "reduction"):
         raise UserError(f"{type(module).__name__} has no {name} to assign; {instead}")
 
@@ -114,10 +114,10 @@ def follow(module: torch.nn.Module, name: str, logits: torch.Tensor) -> torch.Te
 
 
 def learns(module: torch.nn.Module) -> bool:
-    """Whether a criterion with a state takes notice of this batch: in training, where gradients are recorded, once.
+    """Whether this batch updates the state of a criterion: in training, where gradients are recorded, once.
 
-    A checkpoint computes a batch a second time, in the backward pass, under hooks of its own; unless it is a reentrant
-    one, whose first time records no gradients.
+    A checkpoint computes a batch a second time, in the backward pass, under its own hooks. A reentrant one has no
+    hooks, but records no gradients the first time.
     """
     if not module.training or not torch.is_grad_enabled():
         return False
@@ -234,7 +234,7 @@ class Criterion(torch.nn.Module):
         return self._recipe, follow(self, name, logits)
 
     def __setattr__(self, name: str, value: Any) -> None:
-        """Assign what changes the loss, or refuse it; nothing is taken and then ignored."""
+        """Assign a value that changes the loss; anything else is refused, never ignored."""
         recipe = self.__dict__.get("_recipe")
         if recipe is None or (name not in _CHECKED and name not in loss_parameters()):
             super().__setattr__(name, value)
@@ -250,7 +250,7 @@ class Criterion(torch.nn.Module):
             refuse_unknown_parameter(self, name, _instead(recipe))
 
     def _take_weight(self, name: str, weight: torch.Tensor) -> None:
-        """Class weights as a tensor: numbers of the host become a part of the recipe, others stay what they are."""
+        """Class weights as a tensor: numbers in host memory become a part of the recipe, others stay a tensor."""
         if getattr(self._recipe, "weight_by", "true") == "pair":
             raise UserError('with weight_by="pair" the weights are those of cost; assign .recipe with another cost')
         if is_plain(weight) and not isinstance(weight, torch.nn.Parameter):

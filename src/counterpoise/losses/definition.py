@@ -46,7 +46,7 @@ def reduced(
     class_axis: int = -1,
     replicas: Replicas = ALONE,
 ) -> Array:
-    """The loss of arguments that are already in their one form; of several replicas, the share of this one."""
+    """The loss of arguments that are already in one form; with several replicas, the share of this one."""
     xp = arguments.xp
     if reduction == "none":
         values, _ = _entries(arguments, recipe)
@@ -62,7 +62,7 @@ def reduced(
 def sum_and_denominator(
     arguments: Arguments, recipe: Recipe, reduction: str, normalizer: Any
 ) -> tuple[Array, Array | None]:
-    """The sum of the loss, and what a mean divides it by; None for "sum"."""
+    """The sum of the loss, and the divisor of a mean; None for "sum"."""
     values, weight = _entries(arguments, recipe)
     return arguments.xp.sum(values), denominator(arguments, weight, values, reduction, normalizer)
 

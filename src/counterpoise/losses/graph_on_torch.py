@@ -92,7 +92,7 @@ def _ignored(text: str) -> float | None:
 
 
 class _Given(NamedTuple):
-    """What the operation is given, in the order of its schema."""
+    """The arguments of the operation, in the order of its schema."""
 
     logits: torch.Tensor
     target: torch.Tensor
@@ -116,7 +116,7 @@ class _Given(NamedTuple):
 
 
 def _definition(*arguments: Any) -> torch.Tensor:
-    """What the operation stands for."""
+    """The definition that the operation replaces."""
     given = _Given(*arguments)
     options = given.options(recipe_of(given.recipe))
     value: torch.Tensor = composed(given.logits, given.target, *(*options, given.class_weight))
@@ -130,7 +130,7 @@ def _on_cpu(*arguments: Any) -> torch.Tensor:
 
 
 def _gradient_on_cpu(upstream: torch.Tensor, *arguments: Any) -> torch.Tensor:
-    """The gradient by the logits, computed in the backward pass, so that nothing is kept for it."""
+    """The gradient with respect to the logits, computed in the backward pass, so that nothing is kept for it."""
     given = _Given(*arguments)
     logits, target, options = given.logits, given.target, given.options(given.weighted())
     place = torch.empty_like(logits)  # the graph was promised these strides
@@ -159,7 +159,7 @@ def _like_gradient(upstream: torch.Tensor, logits: torch.Tensor, *options: Any) 
 
 
 class _Loss(torch.autograd.Function):
-    """The operation, which keeps nothing for its backward pass but what it was given."""
+    """The operation, which keeps only its arguments for its backward pass."""
 
     @staticmethod
     def forward(ctx: Any, *given: Any) -> torch.Tensor:
@@ -176,7 +176,7 @@ class _Loss(torch.autograd.Function):
 
 
 def _loss_with_derivatives(*given: Any) -> torch.Tensor:
-    """The operation where derivatives are asked for: by the logits its own, else those of the definition."""
+    """The operation with derivatives: its own for the logits, those of the definition for the rest."""
     others = given[1:_TENSORS]
     if _is_watched() or any(one is not None and one.requires_grad for one in others):
         return _definition(*given)

@@ -1,4 +1,4 @@
-"""Where XLA may call a kernel, and how the batch of a mesh with explicit axes is handed to it.
+"""Where XLA may call a kernel, and how it gets the batch of a mesh with explicit axes.
 
 A kernel reads whole rows, on one device. So it runs where a program has one device, inside `shard_map`, and on each
 shard of a batch whose sharding is part of its type (explicit axes). Where the compiler itself spreads the batch
@@ -23,7 +23,7 @@ Results = tuple[Any, ...]
 
 @dataclass(frozen=True, slots=True)
 class Spread:
-    """How logits lie on the explicit axes of a mesh: by which axes of the mesh each of theirs is divided."""
+    """The sharding of logits on the explicit axes of a mesh: the mesh axes that divide each of their axes."""
 
     mesh: Any
     by: tuple[Any, ...]
@@ -57,7 +57,7 @@ class Spread:
 
 
 def spread_of(logits: Any) -> Spread | None:
-    """How logits lie on the explicit axes of a mesh, or None where there are none."""
+    """The sharding of logits on the explicit axes of a mesh, or None if there are none."""
     sharding = explicit_sharding(logits)
     return None if sharding is None else Spread(sharding.mesh, tuple(sharding.spec))
 

@@ -1,4 +1,4 @@
-"""What a compiled kernel is handed: a recipe in the form it takes, and arrays as addresses and strides.
+"""The arguments of a compiled kernel: a recipe in its form, and arrays as addresses and strides.
 
 This is the only file that passes addresses; it holds the arrays until the call returns.
 """
@@ -33,7 +33,7 @@ _compiled: dict[tuple[int, int], tuple[Recipe, Any]] = {}
 
 @dataclass(frozen=True, slots=True)
 class Facts:
-    """What every call asks a recipe: made once, since a small batch takes less time than making it."""
+    """Facts of a recipe that every call needs: computed once, since a small batch takes less time than that."""
 
     recipe: Recipe
     softmax: bool

@@ -1,8 +1,9 @@
 """The loss of PyTorch tensors in host memory, by the compiled kernels: one node of the graph, gradient included.
 
 The gradient is computed together with the value, since that costs little more, and handed over by the first backward
-pass; a second one computes it again. What the kernels do not do (derivatives of the gradient, `torch.func`, other
-devices, gradients by anything but the logits) the definition in `losses/softmax.py` and `losses/sigmoid.py` does.
+pass; a second one computes it again. The definition in `losses/softmax.py` and `losses/sigmoid.py` serves where the
+kernels cannot: derivatives of the gradient, `torch.func`, other devices, gradients with respect to anything but the
+logits.
 """
 
 from math import nan

@@ -1,4 +1,4 @@
-"""What a linear layer and its loss in one are given: shapes that fit."""
+"""Arguments of a linear layer and its loss in one: their shapes must fit."""
 
 from typing import Any
 

@@ -23,9 +23,9 @@ def linear_loss(
 ) -> Array:
     """The loss of `features @ weight.T + bias`, in PyTorch without ever holding the logits of all rows.
 
-    With 10^4 to 10^6 classes, where rare ones live, logits and their gradient are most of a training step's memory.
-    Here a chunk of rows is multiplied, its loss taken, its gradient multiplied back, and forgotten. In other
-    frameworks than PyTorch the logits are computed as a whole.
+    With 10^4 to 10^6 classes, many of them rare, logits and their gradient take most of the memory of a training step.
+    Here rows are processed in chunks: the logits of a chunk are computed, replaced by their gradient, multiplied back
+    and discarded. Other frameworks than PyTorch compute all logits at once.
 
     Parameters
     ----------

@@ -196,7 +196,7 @@ def _divisor(
     chunks: list[slice],
     buffer: torch.Tensor,
 ) -> float | None:
-    """What the sum over all rows is divided by; None for "sum"."""
+    """The divisor of the sum over all rows; None for "sum"."""
     if step.reduction == "sum":
         return None
     if step.normalizer is not None:

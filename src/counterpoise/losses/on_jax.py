@@ -1,9 +1,9 @@
 """The loss of JAX arrays: on CPU by the compiled kernels, which XLA calls as a part of its program.
 
 Value and gradient come out of one call; the rule that differentiates the loss is linear in the tangent, so forward and
-reverse mode both use it. What the kernels do not do (a second derivative, a gradient by anything but the logits,
-`vmap`, other devices, a batch that the compiler spreads over devices) the definition in `losses/softmax.py` and
-`losses/sigmoid.py` does.
+reverse mode both use it. The definition in `losses/softmax.py` and `losses/sigmoid.py` serves where the kernels cannot:
+a second derivative, a gradient with respect to anything but the logits, `vmap`, other devices, a batch that the
+compiler spreads over devices.
 """
 
 from dataclasses import dataclass
@@ -39,7 +39,7 @@ _LARGEST_EXACT = 2**53
 
 @dataclass(frozen=True, slots=True)
 class TracedCall:
-    """What is known of a loss when it is traced."""
+    """The facts of a loss that are known when it is traced."""
 
     recipe: Recipe
     reduction: str
@@ -52,11 +52,11 @@ class TracedCall:
         return isinstance(self.recipe, SoftmaxRecipe)
 
     def rows_of(self, spread: Spread) -> PartitionSpec:
-        """How an array with one number for each row of the unreduced loss lies beside the logits."""
+        """The sharding of an array with one number for each row of the unreduced loss."""
         return spread.without(self.class_axis) if self.softmax else spread.whole
 
     def target_of(self, spread: Spread, logits: Any, target: Any) -> PartitionSpec:
-        """How the target lies beside the logits."""
+        """The sharding of the target."""
         return spread.whole if target.ndim == logits.ndim else self.rows_of(spread)
 
     def has_whole_rows(self, spread: Spread) -> bool:
@@ -227,7 +227,7 @@ def _denominator(call: TracedCall, logits: Any, target: Any, sample_weight: Any)
 
 
 def _with_absent(given: tuple[bool, ...], present: tuple[Any, ...]) -> list[Any]:
-    """The operands, None for those that there are not."""
+    """The operands, with None for absent ones."""
     each = iter(present)
     return [next(each) if there else None for there in given]
 

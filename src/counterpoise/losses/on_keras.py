@@ -1,4 +1,4 @@
-"""What the Keras losses share: fixed settings, their dtype, Keras's mask, and the replicas of `tf.distribute`."""
+"""The common part of the Keras losses: fixed settings, dtype, Keras's mask, and the replicas of `tf.distribute`."""
 
 from typing import Any, NamedTuple
 
@@ -19,10 +19,10 @@ class Given(NamedTuple):
 
 
 class KerasLoss(keras.losses.Loss):  # type: ignore[misc]  # Keras has no types
-    """A Keras loss whose settings stay as they were made.
+    """A Keras loss with fixed settings.
 
-    A model goes on with the loss that its training step was traced with. What is assigned later would be shown and not
-    used, so it is refused.
+    A model keeps the loss that its training step was traced with. A later assignment would be shown but not used, so it
+    is refused.
 
     Parameters
     ----------
@@ -46,7 +46,7 @@ class KerasLoss(keras.losses.Loss):  # type: ignore[misc]  # Keras has no types
         self._fixed = frozenset({"dtype", *(name for name in vars(self) if not name.startswith("_"))})
 
     def __setattr__(self, name: str, value: Any) -> None:
-        """Refuse a setting, and a name that is none unless a subclass of the user's brings it."""
+        """Refuse a setting, and any unknown name unless the user's subclass adds it."""
         ours = type(self).__module__.startswith("counterpoise.")
         if self._fixed and not name.startswith("_") and (ours or name in self._fixed):
             kind = type(self).__name__
@@ -67,7 +67,7 @@ class KerasLoss(keras.losses.Loss):  # type: ignore[misc]  # Keras has no types
         return {"name": self.name, "dtype": self._dtype}
 
     def _given(self, y_true: Any, y_pred: Any, sample_weight: Any, class_axis: int) -> Given:
-        """The batch as tensors; what Keras's mask leaves out is 0, so that nothing of it reaches loss or gradient."""
+        """The batch as tensors; masked entries are 0, so that they do not reach loss or gradient."""
         logits, target = self._cast(keras.ops.convert_to_tensor(y_pred)), keras.ops.convert_to_tensor(y_true)
         weight = None if sample_weight is None else keras.ops.convert_to_tensor(sample_weight)
         kept = _kept_rows(y_pred, logits, class_axis)
@@ -106,7 +106,7 @@ class _Mask(keras.losses.Loss):  # type: ignore[misc]
 
 
 def _kept_rows(y_pred: Any, logits: Any, class_axis: int) -> Any:
-    """Which rows Keras's mask keeps, which hangs on what Keras gave; or None where there is no mask."""
+    """Which rows Keras's mask keeps (Keras attaches the mask to its tensors); None if there is no mask."""
     mask = _Mask()(y_pred, y_pred)
     rows, shape = list(logits.shape), list(keras.ops.shape(logits))
     if len(rows) > 1:

@@ -29,7 +29,7 @@ def loss_and_gradient(
     curvature: bool = False,
     out: Any = None,
 ) -> Any:
-    """The loss with its gradient by the logits, and its diagonal curvature if asked, for NumPy arrays.
+    """The loss with its gradient with respect to the logits and, on request, its diagonal curvature, for NumPy arrays.
 
     Parameters
     ----------
@@ -124,7 +124,7 @@ def _computed(
     newton: tuple[float, float, float] = AS_IT_IS,
     region: int = OWN_THREADS,
 ) -> tuple[Any, list[Any]]:
-    """The value, and so many derivatives; `out` as in `loss_and_gradient`, the rest as in `newton_slopes`."""
+    """The value and the requested derivatives; `out` as in `loss_and_gradient`, the rest as in `newton_slopes`."""
     check_recipe(call.recipe)
     given = _at_most_double(call)
     call = _as_the_kernel_takes(given)
@@ -157,7 +157,7 @@ def _computed(
 
 
 def _arguments(call: Call) -> Arguments:
-    """The arguments in their one form, after an error for what is wrong with them."""
+    """The arguments in one form, or an error for the first mistake in them."""
     return arguments_of(call.logits, call.target, call.recipe, call.sample_weight, call.ignore_index, call.class_axis)
 
 

@@ -1,6 +1,6 @@
-"""What the kernels make of PyTorch tensors of given types, shapes and strides.
+"""Plans of kernel calls for PyTorch tensors of given types, shapes and strides.
 
-It is planned once for all calls with such tensors, since a small batch takes less time than a plan.
+A plan is made once for all calls with such tensors, since a small batch takes less time than a plan.
 """
 
 from dataclasses import dataclass
@@ -65,7 +65,7 @@ class Plan:
 
 @dataclass(slots=True, eq=False)
 class KernelCall:
-    """One loss: what it is given, and what the kernel found."""
+    """One loss: its arguments, and the kernel's results."""
 
     plan: Plan
     target: torch.Tensor
@@ -122,7 +122,7 @@ def plan_of(
     class_axis: Any,
     overwrite: bool = False,
 ) -> Plan | None:
-    """How the kernel computes such tensors, or None where it does not; made once and kept."""
+    """The plan for such tensors, or None if the kernel cannot compute them; made once and kept."""
     if type(class_axis) is not int or (ignore_index is not None and type(ignore_index) not in (int, float)):
         return None
     if ignore_index != ignore_index:

@@ -1,9 +1,9 @@
 """From the loss of each sample to one number.
 
-"mean" divides by what was counted: rows of a softmax loss, elements of a sigmoid loss, ignored ones left out;
-weights do not enter it. "weighted_mean" divides by the weights, "nonzero_mean" by how many of them are not 0. A
-denominator of 0, with nothing to count, gives 0, with zero gradient. A normalizer of 0 is a mistake: an error where its
-value can be seen, else NaN.
+"mean" divides by the number of rows (softmax) or elements (sigmoid) without ignored ones, whatever their weights.
+"weighted_mean" divides by the weights, "nonzero_mean" by the number of weights that are not 0. A denominator of 0, with
+nothing to count, gives 0, with zero gradient. A normalizer of 0 is a mistake: an error where its value can be seen,
+else NaN.
 """
 
 from typing import Any
@@ -46,7 +46,7 @@ def check_reduction(reduction: str, normalizer: Any) -> None:
 def denominator(
     arguments: Arguments, class_weight: Array, size: Array, reduction: str, normalizer: Any
 ) -> Array | None:
-    """What the sum of the loss is divided by, or None for "sum".
+    """The divisor of the summed loss, or None for "sum".
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""The parts of a batch that several replicas hold, and how they become the batch again.
+"""The parts of a batch on several replicas, and how they become the batch again.
 
 A mean, a rate or a goal is that of the whole batch: numerators and denominators are added up over the replicas before
 one is divided by the other, counts before a rate is taken of them. Each replica then gives 1/R of that one number, so
@@ -28,11 +28,11 @@ class Replicas:
         return parts
 
     def share(self, whole: Array) -> Array:
-        """What this replica gives for a number of the whole batch that every replica knows."""
+        """The share of this replica in a number of the whole batch that every replica knows."""
         return whole
 
     def share_of_rows(self, values: Array) -> Array:
-        """What this replica gives for the loss of each of its own rows."""
+        """The share of this replica in the loss of each of its own rows."""
         return values
 
     def refuse_copies(self, target: Any, what: str) -> None:

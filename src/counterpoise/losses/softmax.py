@@ -1,8 +1,7 @@
 """The softmax family as one function of the log odds against each class, for every framework.
 
-A hard target needs the log odds of its own class only, which are taken relative to the largest of the
-other logits; a soft target needs those of all classes, relative to the largest logit of all. Either way
-no difference of nearly equal numbers is taken.
+A hard target needs only the log odds of its own class, relative to the largest of the other logits. A soft target needs
+those of all classes, relative to the largest logit. Neither way subtracts nearly equal numbers.
 """
 
 from typing import Any, NamedTuple
@@ -81,7 +80,7 @@ def weighed(xp: Namespace, weight: Array, values: Array) -> Array:
 
 
 def class_weight_of(arguments: Arguments, weight: Float64Array) -> Array:
-    """The class weights that were given, else the recipe's, in the framework's form."""
+    """The given class weights, or else the recipe's, in the framework's form."""
     given = arguments.class_weight
     return arguments.xp.parameter(weight, arguments.logits, arguments.logits.dtype) if given is None else given
 

@@ -1,4 +1,4 @@
-"""What a training is asked for, and what repeats it."""
+"""The request for a training, and the command that repeats it."""
 
 import platform
 import shlex
@@ -25,7 +25,7 @@ DEFAULT_BUDGET = 300.0
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """What a training was asked for.
+    """The request for a training.
 
     Parameters
     ----------
@@ -109,23 +109,23 @@ class Asked:
 
     @property
     def marks(self) -> Marks:
-        """What is said about numbers that are text."""
+        """The user's marks of numbers that are text."""
         return Marks(self.decimal, self.thousands)
 
     @property
     def named_columns(self) -> dict[str, str | tuple[str, ...] | None]:
-        """What has a part to play besides being learned from, and so cannot be ignored."""
+        """Columns with another role than a feature, which cannot be ignored."""
         targets = self.targets or self.target
         return {"target": targets, "time": self.time, "group": self.group, "weight": self.weight}
 
     @property
     def shown_columns(self) -> tuple[str, ...]:
-        """What is needed although it may be ignored: figures can be broken down by what the model does not see."""
+        """Columns that are needed even if ignored: figures can be shown by a column that the model does not see."""
         return () if self.slice is None else (self.slice,)
 
     @property
     def extra_columns(self) -> list[str]:
-        """The columns besides the target that it names."""
+        """The named columns other than the target."""
         return [name for name in (self.time, self.group, self.weight, self.slice) if name is not None]
 
 
@@ -140,7 +140,7 @@ def class_of_interest(goal: Goal, positive: str | None) -> tuple[str | None, Goa
 
 
 def command_of(path: Path, asked: Asked, positive: str | None, goal: Goal) -> str:
-    """What repeats it: a command, or for a frame the call."""
+    """The command that repeats the training, or for a frame the call."""
     if path == FRAME:
         chosen: dict[str, Any] = {
             "target": asked.target,
@@ -177,7 +177,7 @@ def command_of(path: Path, asked: Asked, positive: str | None, goal: Goal) -> st
 
 
 def versions_of(learners: Sequence[str]) -> dict[str, str]:
-    """Of the software that took part."""
+    """Versions of the software that was used."""
     found = {"python": platform.python_version()}
     packages = [package for name in learners for package in LEARNERS[name].packages]
     for name in dict.fromkeys(("counterpoise", "lightgbm", "numpy", "polars", "scipy", *packages)):

@@ -1,8 +1,8 @@
 """Every loss with every learner on one table, on the same folds.
 
-Nothing is chosen here, so no row is set aside: each contestant is judged on rows that it has not learned from, at a
-threshold that is best on the other folds. What tells losses apart is their difference on the same folds: its interval
-uses Nadeau and Bengio's standard error and Student's t, since folds share training rows and are few.
+Nothing is chosen here, so no row is set aside: each contestant is judged on rows that it has not learned from, at the
+threshold that is best on the other folds. Losses are compared by their difference on the same folds. Its interval uses
+Nadeau and Bengio's standard error and Student's t, since folds share training rows and are few.
 """
 
 import importlib.util
@@ -101,7 +101,7 @@ class Line:
 
 @dataclass(frozen=True, slots=True)
 class Comparison:
-    """What was compared, and how it ended.
+    """A comparison and its result.
 
     Parameters
     ----------
@@ -239,7 +239,7 @@ def compare_table(
 
 
 def installed_learners() -> list[str]:
-    """The learners whose packages are there.
+    """The learners whose packages are installed.
 
     Examples
     --------
@@ -281,7 +281,7 @@ def as_csv(lines: Sequence[Line]) -> str:
 
 
 def picture(done: Comparison) -> str:
-    """What each loss gains over plain cross-entropy with the same learner, as SVG."""
+    """The gain of each loss over plain cross-entropy with the same learner, as SVG."""
     groups = []
     for name in dict.fromkeys(line.learner for line in done.lines):
         own = [line for line in done.lines if line.learner == name]
@@ -304,7 +304,7 @@ def _columns(name: str, found: Interval | None) -> dict[str, float | None]:
 
 
 def _course(path: Path, asked: Asked, progress: Progress) -> tuple[Race, int]:
-    """What all contestants share, and how many rows the table has."""
+    """The common settings of all contestants, and the number of rows of the table."""
     table = read_table(path, spelled=True, ignore=asked.ignore)
     refuse_ignored(table.ignored, asked.named_columns)
     table = with_numbers(table, [asked.target], asked.marks)

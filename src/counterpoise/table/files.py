@@ -1,7 +1,7 @@
-"""Writing a file: the whole of it or nothing, never over another one unasked, and harmless where it is opened.
+"""Writing a file: completely or not at all, never over another one unasked, and harmless when opened.
 
-A spreadsheet runs a cell of a CSV that begins with = + - or @ as a formula. Such text, which may come from anybody who
-filled in a form, is written with an apostrophe before it; numbers are left alone, and Parquet is written as it is.
+A spreadsheet runs a cell of a CSV that begins with = + - or @ as a formula. Such text may come from anybody who filled
+in a form, so it is written with an apostrophe before it. Numbers and Parquet files are not changed.
 """
 
 import os
@@ -61,7 +61,7 @@ def without_formulas(frame: pl.DataFrame) -> pl.DataFrame:
 
 
 def write_table(frame: pl.DataFrame, out: Path, *, overwrite: bool = False) -> None:
-    """Write a whole CSV or Parquet file, or nothing; what others put there meanwhile stays, unless told otherwise.
+    """Write a whole CSV or Parquet file, or nothing; a file that appeared there meanwhile is kept by default.
 
     Text that a spreadsheet would run as a formula is quoted in a CSV.
     """
@@ -162,7 +162,7 @@ def _put(whole: Path, out: Path, overwrite: bool) -> None:
 
 
 def refuse_existing(out: Path) -> None:
-    """Raise `UserError` if something is already there, or nothing can be: said before the work, not after it.
+    """Raise `UserError` before the work, not after it, if the place is taken or cannot be written.
 
     Examples
     --------

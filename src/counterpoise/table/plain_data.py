@@ -1,7 +1,7 @@
-"""JSON that somebody else may have written: parsed strictly, and checked against what it must be.
+"""JSON that somebody else may have written: parsed strictly, and checked against its required form.
 
-A check is a function of a value and of the place where it was found; it raises an error that names both. Checks are put
-together to the form of a whole file, so that the form can be read in one place (`forms`).
+A check is a function of a value and of the place where it was found; it raises an error that names both. Checks combine
+into the form of a whole file, so that the form can be read in one place (`forms`).
 """
 
 import json

@@ -271,7 +271,7 @@ def train_table(
 
 
 def _content(table: Table) -> bytes:
-    """What tells this table from another: names, types and a hash of all rows."""
+    """The identity of this table: names, types and a hash of all rows."""
     frame = table.frame
     plain = [one for one in frame.columns if not frame[one].dtype.is_nested()]
     rows = frame.select(plain).hash_rows(seed=0).to_numpy() if plain else np.zeros(0)

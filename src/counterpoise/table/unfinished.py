@@ -1,7 +1,7 @@
-"""A place beside a result for what is not finished, so that the result appears at once or never.
+"""A place next to a result for unfinished files, so that the result appears at once or never.
 
 It is a directory, locked as long as its owner lives. A process that is killed leaves it behind; the next one that
-writes beside it finds it without a lock, and removes it.
+writes there finds it without a lock, and removes it.
 """
 
 import os
@@ -24,7 +24,7 @@ _NAMED = re.compile(r"\.counterpoise-[0-9a-f]{16}\.partial")
 
 @contextmanager
 def unfinished(out: Path) -> Iterator[Path]:
-    """A new directory beside `out`, which is gone in the end; what killed processes left there goes first.
+    """A new directory next to `out`, removed at the end; leftovers of killed processes are removed first.
 
     Examples
     --------

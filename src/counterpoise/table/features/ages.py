@@ -1,10 +1,10 @@
-"""What the dates of a row say: how old they are, how far apart they lie, and their month, weekday and hour.
+"""Features of the dates of a row: their ages, their distances, and their month, weekday and hour.
 
-A date itself is no feature, for it never comes again: next month's rows lie outside of all that was learned. Its age
-comes again. An age counts to the row's own time where the rows have one, else to one day for the whole table, and then
-a row's answer depends on that day; so such ages are features only where they tell something of the target that the
-rest does not, and then a month, weekday or hour of the same date must tell more than they do. A month, weekday or hour
-comes again only if the rows spread over several years, weeks or days: of one year alone the month is the date itself.
+A date itself is not a feature, because it never comes again: next month's rows lie outside the training range. Its age
+comes again. An age is counted up to the row's own time if the rows have one, else up to one day for the whole table;
+the model's answer for a row then depends on that day. So such ages are features only if they predict the target better
+than the rest alone; then a month, weekday or hour of the same date must add to them in turn. A month, weekday or hour
+comes again only if the rows cover several years, weeks or days: within one year the month is the date itself.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -37,7 +37,7 @@ _MICROSECONDS = 86_400_000_000
 
 @dataclass(frozen=True, slots=True)
 class Dated:
-    """What is learned of the dates of a table.
+    """What is learned from the dates of a table.
 
     Parameters
     ----------
@@ -240,7 +240,7 @@ def _since(trained: Mapping[str, pl.Series], reference: Reference) -> dict[str, 
 def _without_echoes(
     trained: Mapping[str, pl.Series], parts: Mapping[str, tuple[str, ...]], reference: Reference, targets: pl.DataFrame
 ) -> dict[str, tuple[str, ...]]:
-    """Without months, weekdays and hours that tell nothing more than the ages do.
+    """Without months, weekdays and hours that add nothing to the ages.
 
     Contracts that end within a month are gone, and so, of contracts that end within two years, are those that end in
     April: in March. Such a month is an age that is wrong in the next table.
@@ -260,7 +260,7 @@ def _tell(
     targets: pl.DataFrame,
     asked: Sequence[tuple[str, str]],
 ) -> bool:
-    """Whether parts of dates tell something of a target that the others do not.
+    """Whether parts of dates add to the prediction of a target by the others.
 
     A score test (Rao 1948) of them in a logistic regression on the others, at 1 %; of ages and distances the ranks and
     their squares count.

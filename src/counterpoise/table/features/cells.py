@@ -1,7 +1,7 @@
-"""What the cells of a table are worth to a model: the same at every door, whatever the type of a column.
+"""The values of a table's cells for a model: the same for every source, whatever the type of a column.
 
-A file of text, Parquet, a frame and a request all come here: a cell is read as the model's own column was in training.
-What cannot be read so is empty, and a problem with its row and its reason.
+Cells of text files, Parquet, frames and requests all come here, and are read as the model's column was in training. A
+cell that cannot be read so becomes empty, and is reported as a problem with its row and reason.
 """
 
 import math
@@ -70,7 +70,7 @@ class Problem:
 
 
 def usable(table: Table, schema: Schema, *, most_problems: int | None = None) -> tuple[Table, list[Problem]]:
-    """The table with its cells read as what the model was trained on, and the cells that are no such thing.
+    """The table with its cells read in the kinds of the training, and the cells that cannot be read so.
 
     Parameters
     ----------
@@ -190,7 +190,7 @@ def _words_for_flags(column: Column) -> tuple[Sequence[str], Sequence[str]]:
 
 
 def as_categories(words: pl.Series, categories: tuple[str, ...]) -> pl.Series:
-    """Words as the model spells them, where they are the same thing: 7.0 is 007 if no other category is that number.
+    """Words in the model's spelling, if they mean the same: 7.0 is 007 if no other category is that number.
 
     Examples
     --------

@@ -1,4 +1,4 @@
-"""What a column of a table holds: its kind, its numbers, its dates; and why it is refused."""
+"""The content of a table's column: its kind, numbers and dates; and the reasons for refusing it."""
 
 import numpy as np
 import polars as pl
@@ -42,7 +42,7 @@ def dates_of(column: pl.Series, one: Column, table: Table) -> pl.Series:
 
 
 def kind_of(column: pl.Series) -> str | None:
-    """What a column holds by its type; None where it holds nothing, or what no model takes."""
+    """The kind of a column by its type; None if it is empty, or if no model accepts it."""
     dtype = column.dtype
     if column.null_count() == len(column):
         return None

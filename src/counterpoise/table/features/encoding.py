@@ -1,7 +1,7 @@
 """The feature matrix as dense numbers for linear models and networks, learned on the training rows.
 
-Trees take a column as it is; a linear model or a network wants every column complete, of about the same size, without a
-tail that outweighs the rest, and a category as one column per value. Everything that is learned is plain data.
+Trees take a column as it is. A linear model or a network needs every column without gaps, on about the same scale,
+without a dominating tail, and a category as one column per value. Everything that is learned is plain data.
 """
 
 from dataclasses import dataclass, fields

@@ -1,6 +1,6 @@
-"""What only grows with time: a year, a quarter, a running number, a counter that is never reset.
+"""Columns that only grow with time: a year, a quarter, a running number, a counter that is never reset.
 
-In rows to come they lie outside of all that was learned, as dates themselves do.
+In later rows they lie outside the training range, as dates do.
 """
 
 import re

@@ -1,4 +1,6 @@
-"""Columns that only name their rows: counters, codes, addresses. Nothing that is learned from them holds for new rows.
+"""Columns that only identify their rows: counters, codes, addresses.
+
+Nothing that is learned from them holds for new rows.
 
 The evidence is in the cells: a number that counts the rows, or never repeats where numbers drawn at random would; text
 that hardly repeats and is one word, one shape or no prose. Numbers get the benefit of the doubt: an amount, a time or a
@@ -39,7 +41,7 @@ _LETTERED_WORDS = 3
 
 @dataclass(frozen=True, slots=True)
 class Identifier:
-    """A column that names rows and says nothing about new ones.
+    """A column that identifies rows and carries no information about new ones.
 
     Parameters
     ----------
@@ -60,7 +62,7 @@ class Identifier:
 
 
 def find_identifier(column: pl.Series, tells: Callable[[], bool] = lambda: False) -> Identifier | None:
-    """Whether a column names rows: it counts them, hardly repeats and is no prose, or says so by its name.
+    """Whether a column identifies rows: it counts them, hardly repeats and is not prose, or its name shows it.
 
     Parameters
     ----------
@@ -163,7 +165,7 @@ def _are_moments(values: NDArray[np.int64]) -> bool:
 
 
 def tells_classes(column: pl.Series, codes: NDArray[np.int64]) -> bool:
-    """Whether the column alone tells a class better than chance would, out of fold.
+    """Whether the column alone predicts a class better than chance, out of fold.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""What is learned of the columns of the training rows: a schema."""
+"""The schema that is learned from the columns of the training rows."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -143,7 +143,7 @@ def _learn_column(
 
 
 def _tells(trained: pl.Series, targets: pl.DataFrame) -> bool:
-    """Whether the column tells a class of any target, on the rows where that is known."""
+    """Whether the column predicts a class of any target, on the rows where that is known."""
     for target in targets:
         known = target.is_not_null()
         codes = target.filter(known).rank("dense").to_numpy().astype(np.int64) - 1

@@ -1,4 +1,4 @@
-"""What new rows hold that a model has never seen: categories and text."""
+"""Categories and text in new rows that the model has never seen."""
 
 import re
 from collections.abc import Iterable, Mapping
@@ -21,11 +21,11 @@ REFUSE, MISSING = "refuse", "missing"
 
 
 class Categories:
-    """What to say of categories and text that are new to the model; a column of nothing else is refused, if it matters.
+    """Warnings about categories and text that are new to the model; a column of nothing else is refused, if it matters.
 
-    A few new values are to be expected where training rows showed many that occur once: such values come with about
-    the same share again (Good and Turing). A column is wrong if by that share even one known value was to be expected,
-    or if it holds numbers in place of words; it matters unless training saw that the model does as well without it.
+    A few new values are expected if many training values occurred once: new rows contain about the same share of such
+    values (Good and Turing). A column is wrong if this share predicts at least one known value and there is none, or if
+    it holds numbers in place of words. It matters unless training found that the model does as well without it.
 
     Parameters
     ----------
@@ -127,7 +127,7 @@ class Categories:
         )
 
     def _matters(self, name: str) -> bool:
-        """Whether training saw the model do worse without the column, or did not look."""
+        """Whether training found that the model does worse without the column, or did not check."""
         found = self._importance.get(name)
         return found is None or found["drop"] > found["error"]
 

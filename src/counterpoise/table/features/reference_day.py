@@ -1,9 +1,9 @@
 """The day up to which the ages of a table's dates are counted: given, or the newest date of one column.
 
-A model that has learned how long ago somebody was last seen says the same of next month's customers, where the date
-itself lies outside of all that was learned. The newest day comes from the column whose dates lie closest to their
-newest one, as dates do that were recorded up to the day of the table. A few dates far beyond all others (a typing
-error, 9999-12-31) are not the newest.
+A model that has learned how long ago a customer was last seen also works on next month's customers, although the date
+itself lies outside the training range. The newest day comes from the column whose dates lie closest to their newest
+one, as is typical of dates recorded up to the day of the table. A few dates far beyond all others (a typing error,
+9999-12-31) are not the newest.
 """
 
 from collections.abc import Mapping
@@ -33,7 +33,7 @@ _EPOCH = date(1970, 1, 1)
 
 @dataclass(frozen=True, slots=True)
 class Reference:
-    """What the ages of a model's dates count to.
+    """The day that the ages of a model's dates are counted up to.
 
     Parameters
     ----------
@@ -137,9 +137,9 @@ def as_date(day: int) -> date:
 def newest_of(days: Days, rows: Days) -> int:
     """The newest day that is not far beyond all others.
 
-    Cut off is what lies beyond a gap: days of at most one row in a hundred, where the gap is twice as wide as the
-    newest tenth of the other rows (of fewer than a hundred rows: twice as wide as all others); and one day of many rows
-    (a day that stands for "never"), where it is as wide as all others.
+    Days beyond a gap are cut off: days of at most one row in a hundred, where the gap is twice as wide as the newest
+    tenth of the other rows (of fewer than a hundred rows: twice as wide as all others); and one day of many rows (a day
+    that stands for "never"), where it is as wide as all others.
 
     Parameters
     ----------
@@ -181,7 +181,7 @@ def _cut(days: Days, rows: Days) -> int:
 
 
 def reference_of(columns: Mapping[str, pl.Series], as_of: date | None) -> Reference:
-    """Which column tells the day of a table, and which day that is.
+    """The column that determines the day of a table, and that day.
 
     Parameters
     ----------
@@ -215,7 +215,7 @@ def reference_of(columns: Mapping[str, pl.Series], as_of: date | None) -> Refere
 
 
 def day_of(as_of: Any) -> date | None:
-    """The day that somebody gave: a date, a time, or text as 2024-01-31 or in another form that cannot be mistaken.
+    """The given day: a date, a time, or text such as 2024-01-31 or another unambiguous form.
 
     Raises
     ------
@@ -245,7 +245,7 @@ def day_of(as_of: Any) -> date | None:
 
 
 def few_rows(reference: Reference, rows: int, day: date) -> str | None:
-    """A sentence where so few rows do not tell the day of their table.
+    """A sentence if so few rows do not determine the day of their table.
 
     Examples
     --------
@@ -263,7 +263,7 @@ def few_rows(reference: Reference, rows: int, day: date) -> str | None:
 
 
 def odd_day(reference: Reference, newest: NewestDay, day: date) -> str | None:
-    """A sentence where a day that was given is surely not that of the rows, as their newest date tells it.
+    """A sentence if a given day is surely not that of the rows, judging by their newest date.
 
     Examples
     --------
@@ -293,7 +293,7 @@ def _short(reference: Reference, rows: int) -> int:
 
 
 def newest_day(dates: Mapping[str, pl.Series], reference: Reference | None) -> date | None:
-    """The day of a table, as its dates tell it; None where nothing depends on it.
+    """The day of a table by its dates; None if nothing depends on it.
 
     Raises
     ------

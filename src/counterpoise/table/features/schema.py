@@ -2,9 +2,9 @@
 
 Numbers and flags stay as they are; a date becomes its age, its distance from other dates, its month, weekday and
 hour (`ages`); a value that repeats becomes the code of its category; free text becomes its length and the
-components that `text` finds. What training rows never showed, a new category or an empty cell, is
-missing, which trees handle; but a column in which nothing is known any more was renamed, retyped or
-coded anew, and is refused. The schema is plain data and travels with the model.
+components that `text` finds. A value that is not in the training rows, such as a new category or an empty cell, is
+missing, which trees handle. But a column without any known value was renamed, retyped or recoded, and is refused. The
+schema is plain data, saved with the model.
 """
 
 import re
@@ -161,7 +161,7 @@ class Schema:
 
     @property
     def needs_day(self) -> bool:
-        """Whether a row's answer depends on the day that the ages of its dates count to."""
+        """Whether the answer for a row depends on the day that the ages of its dates are counted up to."""
         return self.reference is not None and not self.reference.own
 
     @property

@@ -1,8 +1,8 @@
-"""What one column alone says about the class: out of fold, so that rare categories cannot flatter it.
+"""How well one column alone predicts the class: out of fold, so that rare categories do not exaggerate it.
 
 A column becomes cells: its distinct values where they are few, else intervals of a number; a category; and one
-cell for what is missing. The class shares of each cell, counted on the other folds, score the rows of a fold. Only
-the table of cells x folds x classes is looked at, so a column costs one pass over its rows.
+cell for what is missing. The class shares of each cell, counted on the other folds, score the rows of a fold. Only the
+table of cells x folds x classes is needed, so a column costs one pass over its rows.
 """
 
 from dataclasses import dataclass
@@ -43,7 +43,7 @@ class Cells:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Signal:
-    """How well one column alone tells the classes apart, out of fold.
+    """How well one column alone separates the classes, out of fold.
 
     Parameters
     ----------

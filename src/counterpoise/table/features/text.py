@@ -1,9 +1,9 @@
-"""Free text as numbers: its words (or, where there are no words, runs of characters), weighed and projected.
+"""Free text as numbers: its words (or, where there are no words, runs of characters), weighted and projected.
 
 Rows become tf-idf vectors of the vocabulary. All terms are projected on the leading singular vectors, which is latent
-semantic analysis (Deerwester et al. 1990, Journal of the American Society for Information Science 41). It loses what is
-rare, and with it the few words that tell a rare class; so terms that go with a class beyond doubt are numbers of their
-own, which is also what people read. What is learned is plain arrays. scikit-learn does the counting and the
+semantic analysis (Deerwester et al. 1990, Journal of the American Society for Information Science 41). It loses rare
+terms, and with them the few words that show a rare class. So terms that clearly belong to a class become numbers of
+their own, which people can also read. What is learned is plain arrays. scikit-learn does the counting and the
 decomposition.
 """
 
@@ -159,7 +159,7 @@ def terms_of(spelled: NDArray[np.uint8]) -> tuple[str, ...]:
 
 
 def text_unit(column: pl.Series) -> str | None:
-    """What free text is made of, or None for names and codes, which are not text.
+    """The unit of free text, or None for names and codes, which are not text.
 
     Parameters
     ----------

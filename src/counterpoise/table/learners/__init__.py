@@ -15,7 +15,7 @@ LEARNERS: dict[str, Learner] = {one.name: one for one in (LIGHTGBM, XGBOOST, CAT
 
 
 def installed(name: str) -> None:
-    """Raise `UserError` if a learner's packages are not there.
+    """Raise `UserError` if a learner's packages are not installed.
 
     Examples
     --------

@@ -1,8 +1,9 @@
 """Growing CatBoost's symmetric trees, with the categories as they are.
 
-An objective in Python takes CatBoost's most of the time, so it runs its own, and only under losses that are its own:
-cross-entropy, plain or with a weight per class, which weights of the rows are. Training starts from the best constant,
-which the model then holds as its bias. What is kept of it are its trees as plain arrays: predicting needs no CatBoost.
+An objective in Python would take most of CatBoost's time. So CatBoost runs its own objective, and only losses that it
+has: cross-entropy, plain or with a weight per class, which is applied as row weights. Training starts from the best
+constant, which the model then holds as its bias. Its trees are kept as plain arrays, so prediction does not need
+CatBoost.
 """
 
 import json

@@ -1,4 +1,4 @@
-"""The curvature of a loss beside that of plain cross-entropy, so that one set of parameters fits every loss."""
+"""The curvature of a loss relative to that of plain cross-entropy, so that one set of parameters fits every loss."""
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,7 +20,7 @@ def repeated(start: NDArray[np.float64], rows: int) -> NDArray[np.float64]:
 
 
 def plain_scale(recipe: Recipe, start: NDArray[np.float64], counts: ClassCounts) -> float:
-    """What gives a loss, at its start, the mean curvature that plain cross-entropy has at its own.
+    """The factor that gives a loss, at its start, the mean curvature of plain cross-entropy at its own start.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""How a fit does on the rows held out, step by step, and when it has long stopped improving."""
+"""The loss of a fit on held-out rows, step by step, and when it has stopped improving."""
 
 import numpy as np
 from numpy.typing import NDArray

@@ -1,8 +1,9 @@
-"""What the networks of PyTorch and Keras share: their size, their start, and the average that is kept of each epoch.
+"""The common part of the networks of PyTorch and Keras: their size, their start, and the average kept of each epoch.
 
-Both train two hidden layers with AdamW at a constant rate. What is followed and kept is not the weights after an epoch
-but their average over the last few, which does what a falling rate does without knowing how many epochs there will be:
-so the final network, grown for as many epochs as were best on the folds, is the one that was judged there.
+Both train two hidden layers with AdamW at a constant rate. The network that is followed and kept has not the weights
+after an epoch but their average over the last few. The average works like a falling rate without knowing the number of
+epochs. So the final network, trained for the number of epochs that was best on the folds, is like the one that was
+judged there.
 """
 
 from dataclasses import dataclass

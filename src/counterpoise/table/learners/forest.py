@@ -1,4 +1,4 @@
-"""The sums of a booster's trees, to the last bit as LightGBM adds them and several times as fast.
+"""The sums of a booster's trees, equal to LightGBM's to the last bit and several times as fast.
 
 A booster walks each row down each tree, and every step waits for the one before. Here all nodes of a tree are compared
 for many rows at once, and none waits (Lucchese et al., "QuickScorer", SIGIR 2015).

@@ -1,4 +1,4 @@
-"""What the race asks of a learner, and what a fitted one can do.
+"""The interface of a learner in the race, and of a fitted one.
 
 A learner is one row: how it fits, how it is read back, with which settings and which recipes it may run. It sees the
 feature matrix (NaN: missing; a category: its code), never the table.
@@ -49,7 +49,7 @@ class Rows:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Job:
-    """One fit: what is learned, under which loss, how far.
+    """One fit: its rows, its loss and its number of steps.
 
     Parameters
     ----------
@@ -94,7 +94,7 @@ class Fitted(Protocol):
         ...
 
     def prepare(self) -> None:
-        """Do what the first of many single rows would wait for."""
+        """Do the work that the first of many single rows would wait for."""
         ...
 
     def files(self) -> dict[str, bytes]:

@@ -1,8 +1,8 @@
 """Logistic regression under any recipe, over a path of penalties.
 
 Place k of the path minimises the sum of the losses plus |W|^2 / (2 C_k), from a strong penalty (C = 0.0003) to a weak
-one (C = 10); each place starts from the last. A loss of another curvature than plain cross-entropy is scaled to it, so
-that a place means as much for every loss. The "rounds" of the race are places.
+one (C = 10); each place starts from the last. A loss with another curvature than plain cross-entropy is scaled to it,
+so that a place means the same for every loss. The "rounds" of the race are places.
 """
 
 from collections.abc import Iterator

@@ -1,4 +1,4 @@
-"""The losses that take part in a race, by what kind of learner runs."""
+"""The losses that take part in a race, by the kind of learner."""
 
 from counterpoise.recipes import Recipe, sigmoid, softmax
 from counterpoise.weights import ClassCounts
@@ -7,11 +7,11 @@ PLAIN = "plain cross-entropy"
 
 
 def for_learned_start(counts: ClassCounts) -> list[tuple[str, Recipe]]:
-    """What suits a learner that has a constant of its own; plain cross-entropy first.
+    """Losses for a learner with its own constant; plain cross-entropy first.
 
     Logit adjustment and balanced softmax do not take part. A booster starts from the best constant, and a linear model
-    learns one, so a constant offset inside the loss gives the very model of plain cross-entropy; what the offset is
-    for, the threshold does.
+    learns one, so a constant offset inside the loss gives the same model as plain cross-entropy, and the threshold does
+    the work of the offset.
 
     Examples
     --------
@@ -35,7 +35,7 @@ def for_learned_start(counts: ClassCounts) -> list[tuple[str, Recipe]]:
 
 
 def for_networks(counts: ClassCounts) -> list[tuple[str, Recipe]]:
-    """What suits a neural network: the same, and margins for several classes.
+    """Losses for a neural network: the same, and margins for several classes.
 
     Examples
     --------

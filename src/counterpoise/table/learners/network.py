@@ -1,7 +1,7 @@
-"""Dense layers on encoded columns, evaluated in NumPy: whatever framework trained them, none is needed to predict.
+"""Dense layers on encoded columns, evaluated in NumPy: prediction does not need the framework that trained them.
 
 The file is safetensors: `0.weight` (D, H) and `0.bias` (H,) of the first layer, then the next; logits are
-relu(x weight + bias) of each layer in turn, the last without the relu. Beside it lies the encoding of the columns.
+relu(x weight + bias) of each layer in turn, the last without the relu. The encoding of the columns is a second file.
 """
 
 import json
@@ -97,7 +97,7 @@ class Network:
 
 
 def constant_fit(job: Job, encoding: Encoding) -> Followed:
-    """What a job gives that has no encoded column to learn from: the best constant, at every step."""
+    """The result of a job without any encoded column: the best constant, at every step."""
     start = np.atleast_1d(np.asarray(job.recipe.initial_logits(job.counts), np.float32))
     network = Network(encoding, [((np.zeros((encoding.width, len(start)), np.float32), start),)] * (job.rounds or 1))
     curve = Curve(job.recipe, job.held_out, patience=1)

@@ -1,8 +1,8 @@
 """Symmetric trees as plain arrays: each level of a tree asks one question, and the answers are the bits of the leaf.
 
-CatBoost grows such trees. Its own file is a binary that only CatBoost reads, and trusts; and what its categories become
-is computed from statistics of the training rows, with hashes of the values. But a model knows each category by its
-code, and there are only so many: a split on a category is the set of codes that pass it, which CatBoost itself tells.
+CatBoost grows such trees. Its own file is a binary that only CatBoost reads, without checks; its categories are
+replaced by statistics of the training rows, with hashes of the values. But a model knows each category by its code, and
+the codes are few: a split on a category is the set of codes that pass it, and CatBoost itself shows which these are.
 """
 
 from collections.abc import Mapping, Sequence

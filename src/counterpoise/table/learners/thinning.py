@@ -1,4 +1,4 @@
-"""Fewer rows of the largest classes, where all of them would take too long; the rare classes keep theirs."""
+"""Fewer rows of the largest classes if all would take too long; the rare classes keep all of theirs."""
 
 import numpy as np
 

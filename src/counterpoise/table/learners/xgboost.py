@@ -1,8 +1,8 @@
 """Growing XGBoost's trees under a recipe, with the categories as they are.
 
 As with LightGBM, training starts from the best constant, which the model keeps as its `base_score`; every loss has the
-total curvature of plain cross-entropy at the start; and the trees are level by level, on samples of rows and columns,
-so that they err elsewhere than LightGBM's.
+total curvature of plain cross-entropy at the start; and the trees grow level by level, on samples of rows and columns,
+so that their errors differ from LightGBM's.
 """
 
 import math

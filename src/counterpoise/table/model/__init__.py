@@ -1,4 +1,4 @@
-"""A trained model and the directory that holds it: how it predicts, is written, read back and checked.
+"""A trained model and its directory: prediction, writing, reading and checks.
 
 Other rooms start at `one.Model`, `several.MultilabelModel`, `bundle.write` and `loading.load`.
 """

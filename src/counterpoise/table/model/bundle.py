@@ -11,7 +11,7 @@
 Of several labels decision.json has the columns and the folder of each label; a folder holds the label's own
 decision.json and model.
 
-Nothing in it is a pickle. It appears at once or not at all: it is written beside its place and then renamed into it.
+Nothing in it is a pickle. It appears at once or not at all: it is written next to its place and then renamed.
 """
 
 import hashlib

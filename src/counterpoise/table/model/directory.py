@@ -1,8 +1,7 @@
 """The files of a saved directory: read once, each of them the file that decision.json names.
 
-A directory may come from anywhere. Only files are read that decision.json names and that training gives such names;
-they are regular files within the directory, no links, and so large in all that they fit in memory. Whatever else lies
-there is not read.
+A directory may come from anywhere. Only files that decision.json names, with names that training uses, are read. They
+must be regular files within the directory, not links, and must fit in memory together. Other files there are not read.
 """
 
 import os

@@ -1,10 +1,10 @@
-"""The form of what is saved of a model besides its learners' files: what is refused when it is read.
+"""The form of a saved model without its learners' files, and what is refused when it is read.
 
     decision.json        of one target, of several labels, and of one label: `check_decision`
     text.safetensors     what was learned of free text: `check_texts`
 
-Who wrote a directory can write its checksums, so nothing is taken for true: each number has its range, each list its
-length, and what belongs together is compared. A field that only people read (`notes`, `metrics`, …) may be anything.
+Whoever wrote a directory can write its checksums, so nothing is trusted: each number has its range, each list its
+length, and related parts are compared. A field that only people read (`notes`, `metrics`, …) may be anything.
 """
 
 from collections.abc import Mapping, Sequence

@@ -23,8 +23,7 @@ from counterpoise.table.tensors import arrays_of
 def load(path: str | Path) -> Model | MultilabelModel:
     """Read a directory that `counterpoise train` wrote, and check that its files belong together.
 
-    Nothing in it is run, and nothing is taken for true: a number out of its range, a tree that is none, a link or a
-    changed file is refused.
+    Nothing in it is run or trusted: a number out of its range, an invalid tree, a link or a changed file is refused.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""A trained model with everything that its use needs: from the columns of a table to probabilities and decisions."""
+"""A trained model with everything that its use requires: from the columns of a table to probabilities and decisions."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -49,7 +49,7 @@ class Member:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Ruling:
-    """How probabilities become decisions, and what is known of that.
+    """The rule from probabilities to decisions, and what is known about it.
 
     Parameters
     ----------
@@ -158,7 +158,7 @@ class Model:
         return both
 
     def explain(self, frame: Any, *, as_of: Any = None) -> pl.DataFrame:
-        """How much each column moved each row: log odds with its value, less those with a typical value in its place.
+        """How much each column moved each row: log odds with its value, minus those with a typical value in its place.
 
         Typical is the median of the training rows, of categories the most frequent one.
 

@@ -1,8 +1,8 @@
 """Whether new rows are those of the training with other class shares, and nothing else.
 
-An estimate of class shares takes each class to look as it did. Then the share of rows in each part of a column is the
-mix of what it was in the classes, by the shares. Where it is not, the column itself has changed, and what the estimate
-takes for another mix of classes may be a changed unit, another kind of rows or another month.
+An estimate of class shares assumes that each class still looks as it did. Then the share of rows in each part of a
+column is the mix, by the class shares, of what it was in each class. If it is not, the column itself has changed, and
+the estimated shift of the classes may really be a changed unit, another kind of rows or another month.
 """
 
 from collections.abc import Collection, Mapping, Sequence
@@ -104,7 +104,7 @@ def distinct_share(matrix: Floats) -> float:
 
 
 class ClassMix:
-    """New rows, which come in blocks, beside the training rows of each class.
+    """New rows, which come in blocks, compared with the training rows of each class.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""What is to be said of rows that a model scored: the same at every door, as they go by."""
+"""Warnings about rows that a model scored, collected as they go by; the same for every source."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -20,7 +20,7 @@ _MOST_DRIFTS = 5
 
 
 class Remarks:
-    """What is not as it was in training: new categories, columns and class shares.
+    """Differences from the training: new categories, changed columns and class shares.
 
     Parameters
     ----------
@@ -64,7 +64,7 @@ class Remarks:
             self.scores.add(probability)
 
     def tell(self, table: Table, matrix: NDArray[np.float64], probability: NDArray[np.float64]) -> None:
-        """Look at rows that are all there is, and warn at the line of the user's own code."""
+        """Check rows that are the whole table, and warn at the line of the user's own code."""
         self.add(table, matrix, probability)
         for sentence in self.said(table.path):
             warn_user(sentence)
@@ -122,11 +122,11 @@ class Remarks:
 
     @property
     def _independent(self) -> float:
-        """The share of rows that tell something new, beside that of the training."""
+        """The share of rows with new information, relative to that of the training."""
         return float(min(1.0, self._mix.distinct / max(self._facts.get("distinct", 1.0), 1e-9)))
 
     def _shift(self, scores: Scores) -> str | None:
-        """What is to be said of other class shares, if anything."""
+        """A warning about other class shares, if needed."""
         prior, rows = training_shares(self._facts, self._classes), sum(self._facts["counts"].values())
         shares = scores.moved(prior, rows, self._independent)
         if shares is None:
@@ -150,7 +150,7 @@ class Remarks:
 
 
 def _changed(features: Sequence[str], most: int = 3) -> str:
-    """What is said of features that the shares do not explain.
+    """The warning about features that the shares do not explain.
 
     Examples
     --------

@@ -108,7 +108,7 @@ class Columns:
         categories: frozenset[str] = frozenset(),
         days: frozenset[str] = frozenset(),
     ) -> list[str]:
-        """A sentence for each feature that is not what it was; of fewer than 100 rows nothing is said.
+        """A sentence for each feature that has changed; none for fewer than 100 rows.
 
         Parameters
         ----------
@@ -173,7 +173,7 @@ def shown_apart(values: list[float], is_day: bool = False) -> list[str]:
 
 
 class Scores:
-    """An even sample of the probabilities of rows that come in blocks: enough to tell their class shares.
+    """An even sample of the probabilities of rows that come in blocks, large enough for their class shares.
 
     Parameters
     ----------
@@ -213,8 +213,9 @@ class Scores:
     def shares(self, prior: Any, trained: int | None = None, independent: float = 1.0) -> Floats:
         """The class shares of these rows, by `counterpoise.decide.estimate_prior` from the training shares.
 
-        With the number of training rows given they are the training shares where the mean probability is no other: it
-        moves with the shares whatever the model, while the estimate takes every flaw of the model for a move.
+        With the number of training rows given, the result is the training shares unless the mean probability has
+        changed. For any model the mean moves with the shares, while the estimate mistakes every flaw of the model for a
+        shift.
         """
         if trained is not None and not self._surely_moved(prior, trained, independent).any():
             return np.asarray(prior, np.float64)

@@ -1,4 +1,4 @@
-"""Who takes part in a race and on what, what each reached, and who won."""
+"""The participants of a race, their rows, their results and the winner."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -22,7 +22,7 @@ BLEND = "blend"
 
 
 def silent(step: str, done: float) -> None:
-    """The progress that nobody asked for."""
+    """A progress function that shows nothing."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -142,7 +142,7 @@ class Verdict:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Race:
-    """What all contestants share.
+    """The common settings of all contestants.
 
     Parameters
     ----------
@@ -183,7 +183,7 @@ class Race:
 def scored_entry(
     course: Race, names: tuple[str, str, str, str], recipe: Recipe, rounds: int, probability: NDArray[np.float64]
 ) -> Entry:
-    """What the probabilities of a contestant on rows that it did not learn from are worth."""
+    """The entry of a contestant, from its probabilities on rows that it did not learn from."""
     codes = course.rows.codes
     scores, untuned = fold_scores(codes, probability, course.fold, course.counts, course.goal)
     precision = None

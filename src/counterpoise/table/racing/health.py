@@ -15,7 +15,7 @@ _ROUNDS = 100
 
 @dataclass(frozen=True, slots=True)
 class Health:
-    """How LightGBM's defaults did, and what was done instead.
+    """The result of LightGBM's defaults, and what was done instead.
 
     Parameters
     ----------
@@ -93,7 +93,7 @@ def probe(train: Rows, held_out: Rows, classes: int, schema: Schema, steadied: f
 
 
 def mean_log_loss(rows: Rows, probability: NDArray[np.float64]) -> float:
-    """Of probabilities of some rows, each counting as much as its weight.
+    """Mean log loss of the probabilities of some rows, by their weights.
 
     Examples
     --------

@@ -1,4 +1,4 @@
-"""What serves the goal best on this table, judged so that noise does not win.
+"""The best learner and loss for the goal on this table, judged so that noise does not win.
 
 Every contestant, a learner with a loss, learns on the same folds and predicts the rows it has not seen. Each fold is
 decided by the threshold that is best on the *other* folds: a threshold is part of what is judged, and it is never
@@ -8,9 +8,10 @@ one standard error one of three losses would "win" on every third table where al
 Nadeau and Bengio's (Inference for the generalization error, Machine Learning 2003), since the folds share training
 rows and their naive spread understates the noise.
 
-Each learner's reference runs on all folds. Of many other contestants all run on the first fold, and the better half
-goes on (successive halving). The best of each learner may be blended; the blend's shares are found on the other folds
-too. Where the goal's score cannot tell contestants from the best one, the log loss decides, which is more stable.
+Each learner's reference runs on all folds. If there are many other contestants, all run on the first fold, and the
+better half continues (successive halving). The best of each learner may be blended; the blend's shares are found on the
+other folds too. If the goal's score cannot separate contestants from the best one, the log loss decides, which is more
+stable.
 """
 
 from collections.abc import Sequence
@@ -69,8 +70,8 @@ def candidates(learners: Sequence[str], counts: ClassCounts, recipes: Sequence[s
 def race(course: Race, contestants: Sequence[Candidate]) -> Verdict:
     """Let the contestants learn, and choose.
 
-    The learners' references go first, on all folds: what the time is short for is another loss, never another learner.
-    The very first always finishes.
+    The learners' references go first, on all folds: if time is short, a loss is omitted, never a learner. The very
+    first always finishes.
     """
     entries: list[Entry] = []
     left_out: list[str] = []

@@ -70,9 +70,9 @@ def fold_scores(
 
 
 def penalised(goal: Goal, at: Confusion) -> float:
-    """The goal's score, less twice what its constraints lack: a broken promise must not win.
+    """The goal's score minus twice the shortfall of its constraints: a broken promise must not win.
 
-    With costs, what they lack is measured in the largest of these.
+    With costs, the shortfall is in units of the largest cost.
 
     Examples
     --------

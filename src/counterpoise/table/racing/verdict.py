@@ -1,4 +1,4 @@
-"""The choice among all that ran in a race, a blend of them included, and the reason in words."""
+"""The choice among all contestants of a race and their blend, and the reason in words."""
 
 from collections.abc import Sequence
 

@@ -1,4 +1,4 @@
-"""From files and frames to typed columns: what a table's cells are, before anything is learned from them.
+"""From files and frames to typed columns, before anything is learned from them.
 
 Other rooms start at `table.read_table` (files), `frames.table_of` (frames in memory) and `target.read_labels`.
 """

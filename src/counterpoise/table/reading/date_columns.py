@@ -1,8 +1,8 @@
 """Columns of dates: found in a table that is to be learned from, and read later as they were then.
 
-What decides is the whole column, and of the order of day and month also the other columns of the table. A column of
-dates with a cell that is none is refused with the cell, as a column of numbers is. What nothing decides is refused with
-the option that does.
+The whole column decides; the other columns of the table help with the order of day and month. A column of dates with a
+cell that is not a date is refused with that cell, like a column of numbers. A column that nothing decides is refused
+with the option that does.
 """
 
 from collections.abc import Collection
@@ -152,7 +152,7 @@ def check_order(order: str | None) -> None:
 
 
 def as_learned(cells: pl.Series, *, timed: bool, form: str = "", zone: str = "") -> tuple[pl.Series, pl.Series]:
-    """Cells as the days or times that a model learned, and of each that cannot be one what is wrong with it.
+    """Cells as the days or times that a model learned, and the reason for each cell that cannot be one.
 
     Parameters
     ----------

@@ -1,8 +1,8 @@
 """Dates and times as text: the forms in which people and programs write them.
 
-A cell is read alone where it cannot be mistaken, as 2024-01-31, 31.01.2024, 31 Jan 2024 or 2024-01-31T09:30:00+02:00.
-Of 03/04/2024 the rest of the column tells the day from the month, and digits alone (20240131, 2024-01) are a date only
-where all cells of the column are. A year has four digits.
+An unambiguous cell is read by itself, such as 2024-01-31, 31.01.2024, 31 Jan 2024 or 2024-01-31T09:30:00+02:00. For
+03/04/2024 the rest of the column shows which is the day, and digits alone (20240131, 2024-01) are a date only where all
+cells of the column are. A year has four digits.
 """
 
 from dataclasses import dataclass
@@ -183,8 +183,8 @@ def fixed_zone(minutes: int) -> str:
 def in_zone(found: Moments, zone: str, whose: str) -> tuple[pl.Series, pl.Series]:
     """Times in a zone, and why a cell is none; without a zone ("") as they are written.
 
-    A date without a clock is the midnight of its day there. A time without a zone among times that have one is none,
-    and the other way round: how far apart they are nobody knows.
+    A date without a clock is the midnight of its day there. A time without a zone among times that have one is refused,
+    and the other way round: their distance is unknown.
 
     Parameters
     ----------

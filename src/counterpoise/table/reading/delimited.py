@@ -1,8 +1,7 @@
 """CSV and its relatives: from the text of a file to its cells, in blocks of rows.
 
-Polars reads what is written as it should be. The rest (a quote inside an unquoted cell, a line end of another kind,
-empty cells beyond the header) is split cell by cell, as Python's csv module does; what neither can read is refused with
-its line.
+Polars reads regular files. The rest (a quote inside an unquoted cell, a line end of another kind, empty cells beyond
+the header) is split cell by cell, as Python's csv module does; what neither can read is refused with its line.
 """
 
 import re
@@ -232,7 +231,7 @@ class Source:
         self._warn_of_short_rows([(line + int(lines[place]), int(cells[place])) for place in short])
 
     def _warn_of_short_rows(self, short: list[tuple[int, int]]) -> None:
-        """Some programs leave out empty cells at the end of a row; a file that was cut short looks alike."""
+        """Some programs omit empty cells at the end of a row; a file that was cut short looks the same."""
         if short and not self._warned:
             self._warned = True
             more = f" and {len(short) - 1:,} other lines" if len(short) > 1 else ""

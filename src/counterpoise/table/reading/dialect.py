@@ -1,4 +1,4 @@
-"""What the first lines of delimited text say: what separates its cells, and what its columns are called.
+"""The first lines of delimited text: the separator of its cells, and the names of its columns.
 
 Excel may write `sep=;` before anything else, and a person a title above the table. The separator is the one by which
 most of the first rows have the same number of cells.

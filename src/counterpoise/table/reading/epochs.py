@@ -1,6 +1,6 @@
 """Times as numbers since 1970: seconds, or thousandths, millionths or billionths of them, as computers keep them.
 
-An amount may be as large, so the name of the column must say that it is a time; without that it is only told.
+An amount may be as large, so the name of the column must show that it is a time; otherwise the column is only reported.
 """
 
 import re

@@ -1,8 +1,8 @@
-"""What the cells of a table's text are: numbers, flags or words; decided by the column and by the file as a whole.
+"""The kinds of text cells in a table: numbers, flags or words; decided by the column and by the file as a whole.
 
-A number written in one of two ways, such as 2,591, is decided by the other cells of its column; else by the marks that
-other columns prove, or by what separates the cells; else by nobody but the user: then the column is in doubt, and
-whoever wants to learn from it learns which option decides.
+A number that can be read in two ways, such as 2,591, is decided by the other cells of its column; else by the marks
+that other columns prove, or by the separator of the cells; else only by the user. Then the column is in doubt, and the
+error on learning from it names the option that decides.
 """
 
 from collections.abc import Mapping

@@ -1,4 +1,4 @@
-"""Columns of labels that a row may have at once: which are meant, and what their cells say."""
+"""Columns of labels that a row may have at once: their names and their cells."""
 
 from dataclasses import dataclass
 from typing import Any

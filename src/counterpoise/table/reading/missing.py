@@ -1,4 +1,4 @@
-"""What stands in a cell of text where a value is missing: the same at every door."""
+"""Marks of a missing value in a cell of text; the same for every source."""
 
 import polars as pl
 

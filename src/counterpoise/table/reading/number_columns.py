@@ -1,4 +1,4 @@
-"""What a column of numbers allows: the ways to write numbers that fit its cells, or why it is in doubt."""
+"""Columns of numbers: the written forms that fit their cells, or why a column is in doubt."""
 
 import re
 from dataclasses import dataclass, replace

@@ -1,7 +1,7 @@
 """Numbers as people write them: separators, signs of money, percent, brackets and minus signs, and how to read them.
 
-A cell such as 2,591 is two numbers, and 2.591 is as well. What a column means is decided by its other cells, then by
-the other columns of the file; where these do not tell, nobody guesses. Later cells are read as the column was.
+A cell such as 2,591 can be two numbers, and so can 2.591. The other cells of a column decide its meaning, then the
+other columns of the file; if these do not, nothing is guessed. Later cells are read as the column was.
 """
 
 import re

@@ -284,7 +284,7 @@ def check_columns(table: Table, names: list[str]) -> None:
 
 
 def refuse_doubtful(table: Table, name: str) -> None:
-    """Refuse to learn from a column that nobody can read without more knowledge."""
+    """Refuse to learn from a column that cannot be read without more information."""
     if name in table.doubts:
         raise UserError(f"{table.path}: {table.doubts[name]}")
 

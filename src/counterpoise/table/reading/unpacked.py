@@ -1,7 +1,7 @@
 """The text of a file, unpacked and in UTF-8, in pieces.
 
-A file of text says neither how it is packed nor its encoding. Both are read off its bytes, and what they leave open
-is an error with its place, not a guess.
+A text file states neither its compression nor its encoding. Both are inferred from its bytes; if these leave a doubt,
+it is an error with its place, not a guess.
 """
 
 import codecs

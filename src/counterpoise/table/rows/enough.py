@@ -1,4 +1,4 @@
-"""The rows that a training needs: of each class, in each part and each fold; and what groups and weighs them."""
+"""The rows that a training needs of each class, in each part and each fold; and their groups and weights."""
 
 import numpy as np
 import polars as pl

@@ -1,8 +1,8 @@
-"""Who learns, who sets the threshold and who judges: parts of a table.
+"""The parts of a table: for training, for the threshold and for the test.
 
-Each class is dealt out by itself, so that a class of two rows has one to learn from and one to be tested on, and no
-part is empty of a class that could be in it. Rows of one group stay together; with a time, the later rows judge what
-was learned from the earlier ones.
+Each class is divided separately, so that a class of two rows has one for training and one for the test, and no part
+lacks a class that could be in it. Rows of one group stay together; with a time, the later rows judge what was learned
+from the earlier ones.
 """
 
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""What decision.json holds: the facts of an outcome as plain data, but for the fingerprints of the files."""
+"""The content of decision.json: the facts of an outcome as plain data, without the checksums of the files."""
 
 from collections.abc import Iterable
 from typing import Any

@@ -1,4 +1,4 @@
-"""The threshold, chosen on the rows held for it, and what it does on the test rows."""
+"""The threshold, chosen on the rows reserved for it, and its results on the test rows."""
 
 from dataclasses import dataclass, replace
 
@@ -64,7 +64,7 @@ def judge(
     seed: int,
     weight_held: NDArray[np.float64] | None = None,
 ) -> Judged:
-    """Choose the threshold on the rows held for it, and measure on the test rows what it does."""
+    """Choose the threshold on the rows reserved for it, and measure it on the test rows."""
     truth, (scores, plain) = labels.codes[test], tested
     if labels.positive is None:
         several = choose_class_thresholds(truth_held, scores_held, goal, prior=learned.prior)

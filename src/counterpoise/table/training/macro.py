@@ -1,9 +1,9 @@
-"""Means over labels of what was measured of each, with 95 % intervals.
+"""Means over labels of their measures, with 95 % intervals.
 
 Each label's own interval is exact or a posterior's (`decide.measured`); the recovery of variances combines them
 (Zou and Donner, Statistics in Medicine 2008), as if the labels were independent. They are not, since they are measured
-on the same rows. A Bayesian bootstrap of these rows, with the same weights for all labels, says how much wider the
-mean's spread is than that of independent labels; the interval is made as much wider, and never narrower.
+on the same rows. A Bayesian bootstrap of these rows, with the same weights for all labels, shows how much wider the
+mean's spread is than that of independent labels. The interval is widened by this factor, and never narrowed.
 """
 
 from collections.abc import Sequence

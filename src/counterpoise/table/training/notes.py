@@ -85,7 +85,7 @@ def columns_not_used(schema: Schema, most: int | None = 10) -> str:
 
 
 def date_notes(table: Table, schema: Schema) -> list[str]:
-    """What seems to be dates, and cannot be read as such without doubt.
+    """Columns that seem to hold dates, but cannot be read as dates without doubt.
 
     Examples
     --------
@@ -135,7 +135,7 @@ def growth_notes(table: Table, schema: Schema, time: str | None) -> list[str]:
 
 
 def weight_notes(asked: Asked) -> list[str]:
-    """What a column of weights did, and what it did not.
+    """The effect of a column of weights.
 
     Examples
     --------

@@ -1,4 +1,4 @@
-"""What a training found and decided: a plain record, which the report reads and the faces save, use and draw."""
+"""The outcome of a training: a plain record, which the report reads, and which `Training` saves, uses and draws."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -90,7 +90,7 @@ class Outcome:
 
     @property
     def seed(self) -> int:
-        """What decided everything that is random."""
+        """Seed of everything random."""
         return self.asked.seed
 
     @property
@@ -113,7 +113,7 @@ class Outcome:
 
     @property
     def health(self) -> tuple[str, ...]:
-        """What had to be steadied, in sentences."""
+        """What was steadied, in sentences."""
         found = self.verdict.health
         return (found.sentence,) if found is not None and found.broken else ()
 

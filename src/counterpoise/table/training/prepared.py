@@ -20,7 +20,7 @@ from counterpoise.table.rows.split import Split
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Circumstances:
-    """What places and weighs the rows, each None where it was not asked for.
+    """Times, groups and weights of the rows; each is None if not requested.
 
     Parameters
     ----------

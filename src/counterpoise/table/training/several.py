@@ -2,9 +2,9 @@
 
 The rows are split once for all labels, so that each part gets its share of every label's positives, and the columns
 become features once. Then each label is raced, grown, given its threshold and measured by itself, on the rows where it
-is known; what is found of one target, an `Outcome` holds here of each label. The budget is divided: where
-it is short, only plain cross-entropy takes part, on a sample of the rows, and the negatives that a model grows from are
-thinned (those that are left count for all).
+is known; each label has an `Outcome`, like a single target. The budget is divided. If it is short, only plain
+cross-entropy takes part, on a sample of the rows, and the negatives for the final model are thinned (those that are
+left count for all).
 """
 
 from collections.abc import Mapping

@@ -1,10 +1,10 @@
 """Learn one target: compare learners and losses, grow the model, set the threshold and measure.
 
-Three parts of the table see three different things. The training part chooses learner and loss (on folds) and grows the
-model; the test part, which nothing has seen, measures the result. The threshold is set on rows that the model which
-scored them has not seen: where the goal has bounds on a calibration part of its own, since a promise is about one model
-and rows that are new to it; else on the rows that each fold held out. In the latter case the saved model is then grown
-once more, from all rows: positives are too rare to leave a fifth of them out.
+The table has three parts. The training part chooses learner and loss (on folds) and trains the model; the test part,
+which nothing has seen, measures the result. The threshold is set on rows that are new to the model that scored them. If
+the goal has bounds, these are a separate calibration part, since a promise is about one model and rows that are new to
+it; otherwise they are the held-out rows of each fold. In the latter case the saved model is trained once more, on all
+rows: positives are too rare to leave a fifth of them out.
 """
 
 from collections.abc import Callable, Sequence

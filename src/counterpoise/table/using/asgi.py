@@ -1,8 +1,8 @@
-"""An ASGI application of a few pages and of functions that answer a body, with bounds on what a client may hold.
+"""An ASGI application of a few pages and of functions that answer a body, with bounds on what a client may use.
 
-A body has a bound in bytes and in time, and so have all bodies together that are on their way. Who is refused while he
-still sends gets the answer at once; what he sends is read and dropped for a while, since a connection that is closed
-before loses the answer as well.
+A body has a bound in bytes and in time, and so have all incoming bodies together. A client that is refused while still
+sending gets the answer at once. The rest of its body is read and dropped for a while, since closing the connection
+earlier would lose the answer.
 """
 
 import asyncio

@@ -1,4 +1,4 @@
-"""Rows as they come in a request: JSON that a client wrote, checked cell by cell."""
+"""The rows of a request: JSON from a client, checked cell by cell."""
 
 import difflib
 import json

@@ -1,7 +1,7 @@
-"""The process that serves: a socket, uvicorn on it, and bounds on what a connection may hold.
+"""The process that serves: a socket, uvicorn on it, and bounds on what a connection may use.
 
-uvicorn waits for ever: for headers that are half sent, and for a client that does not read its answer. Here each has a
-time, and there is a bound on the number of connections.
+uvicorn waits for ever: for half-sent headers, and for a client that does not read its answer. Here each has a time
+limit, and the number of connections is bounded.
 """
 
 import asyncio
@@ -24,7 +24,7 @@ _LATE = b"HTTP/1.1 408 Request Timeout\r\ncontent-length: 0\r\nconnection: close
 
 
 def installed() -> None:
-    """Raise `UserError` if what the service runs on is not there."""
+    """Raise `UserError` if a package of the service is not installed."""
     refuse_missing(("uvicorn",), "serve")
 
 

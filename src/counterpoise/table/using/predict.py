@@ -155,7 +155,7 @@ def predict_table(
 
 
 class Scoring:
-    """The rows of a table as they go by: what they score, and what is to be said of them in the end.
+    """The rows of a table as they go by: their scores, and the warnings at the end.
 
     Parameters
     ----------

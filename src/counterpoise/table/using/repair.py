@@ -1,4 +1,4 @@
-"""A file of another model's probabilities, made honest: weights and sampling undone, moved to another prior."""
+"""Repair of a file of another model's probabilities: weights and sampling undone, adjusted to another prior."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass

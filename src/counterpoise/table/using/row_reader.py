@@ -1,8 +1,8 @@
-"""A few rows as features, without a table: what a cell becomes is asked of the reading of tables once, and remembered.
+"""A few rows as features, without a table: the features of a cell are read by way of a table once, and remembered.
 
-A table costs milliseconds however small it is. But the features of a cell depend on nothing but the cell, and those of
-the dates of a row on nothing but these and the day: so of a cell that was seen before they are known. A number of JSON
-in a column of numbers is itself. There is one reading of cells, and here is only its memory.
+A table costs milliseconds however small it is. But the features of a cell depend only on the cell, and those of a row's
+dates only on these and the day, so they are known for a cell that was seen before. A JSON number in a column of numbers
+is itself. There is one way to read cells; this is only its memory.
 """
 
 from collections.abc import Mapping, Sequence

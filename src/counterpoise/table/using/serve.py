@@ -1,6 +1,6 @@
 """A small web service of one model: a prediction per row, and nothing else.
 
-It runs in one process. Everything that can be wrong with a request is said with its row and column.
+It runs in one process. Every mistake in a request is reported with its row and column.
 """
 
 import json
@@ -83,7 +83,7 @@ def answer(
     unknown: str = REFUSE,
     reader: RowReader | None = None,
 ) -> Reply:
-    """What a request gets: predictions, and warnings where a category is new to the model.
+    """The answer to a request: predictions, and warnings if a category is new to the model.
 
     Parameters
     ----------
@@ -112,7 +112,7 @@ def answer(
 
 
 def _new_to(model: Model | MultilabelModel, table: Table, matrix: NDArray[Any], unknown: str) -> list[str]:
-    """What the rows hold that the model does not know, in sentences; looked for only where there may be such."""
+    """Sentences on values in the rows that are new to the model; checked only if there may be any."""
     schema = model.schema
     words = len(matrix) >= FEWEST_TEXTS and any(one.kind == TEXT for one in schema.columns)
     if not words and not np.isnan(matrix[:, schema.categorical]).any():
@@ -136,7 +136,7 @@ def predictions(model: Model | MultilabelModel, matrix: NDArray[np.float64]) -> 
 
 
 def prepare(model: Model | MultilabelModel) -> None:
-    """Do what the first request would wait for."""
+    """Do the work that the first request would wait for."""
     for one in [model] if isinstance(model, Model) else model.models.values():
         for member in one.members:
             member.fitted.prepare()

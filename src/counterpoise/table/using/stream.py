@@ -1,7 +1,7 @@
-"""A table in blocks of rows, in order, however large its file: what is in memory is one block.
+"""A table in blocks of rows, in order, however large its file: only one block is in memory.
 
-A CSV is read by the schema of a model, not by what a whole column looks like, which a block cannot know: so a cell
-means the same in every block.
+A CSV is read by the schema of a model, because a block does not show the whole column. So a cell means the same in
+every block.
 """
 
 from collections.abc import Iterator
@@ -56,7 +56,7 @@ def columns_of(path: Path) -> list[str]:
 
 
 def blocks(path: Path, schema: Schema) -> Iterator[Block]:
-    r"""The rows of a CSV or Parquet file, or of a folder of the latter, in order.
+    r"""The rows of a CSV or Parquet file, or of a folder of Parquet files, in order.
 
     Parameters
     ----------

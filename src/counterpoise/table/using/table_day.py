@@ -1,4 +1,4 @@
-"""The day of a file, to which the ages of its dates count: given, or told by the newest date in it."""
+"""The day of a file, up to which the ages of its dates are counted: given, or the newest date in it."""
 
 from datetime import date
 from pathlib import Path
@@ -11,7 +11,7 @@ from counterpoise.table.using.stream import ahead, blocks
 
 
 def day_of_file(path: Path, schema: Schema, as_of: Any = None) -> date | None:
-    """The day of a table, read in blocks if need be; None for a model whose answers depend on none.
+    """The day of a table, read in blocks if necessary; None for a model that does not depend on it.
 
     Parameters
     ----------

@@ -1,7 +1,7 @@
 """A trained model as one ONNX file: from its feature matrix to honest probabilities and decisions.
 
-The input is the matrix that `counterpoise.table.features.schema` makes of a table, in double precision, so that a
-value and a threshold compare as they do at home; the metadata of the file say, as JSON, what each of its columns is.
+The input is the matrix that `counterpoise.table.features.schema` makes of a table, in double precision, so that values
+and thresholds compare exactly as in the model. The metadata of the file describe each of its columns in JSON.
 """
 
 import json
@@ -106,7 +106,7 @@ def to_onnx(model: Model) -> bytes:
 
 
 def described(model: Model) -> dict[str, Any]:
-    """What somebody needs who fills the feature matrix: plain data.
+    """The description of the feature matrix for those who fill it: plain data.
 
     A number or a flag is itself; a category is its place in the list; what is missing or no category is NaN. A date is,
     as the names of its features say, its age in days (to the day of the table or, of a time, to its end; or to the
@@ -164,7 +164,7 @@ def made_up_rows(model: Model) -> NDArray[np.float64]:
 
 
 def installed() -> None:
-    """Raise `UserError` if what an export needs is not there."""
+    """Raise `UserError` if a package that an export needs is not installed."""
     refuse_missing(("onnx", "onnxruntime"), "onnx")
 
 

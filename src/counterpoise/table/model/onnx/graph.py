@@ -1,7 +1,7 @@
-"""Writing an ONNX graph as formulas, and what every model has in it: the encoding of its columns, its honest posterior.
+"""Writing an ONNX graph as formulas, and the parts of every model: encoding of columns, honest posterior.
 
-All is double precision but the layers of networks, which are float32 here as they are at home. The formulas are those
-of `Encoding.apply`, `SigmoidRecipe.posterior` and `SoftmaxRecipe.posterior`.
+All is double precision but the layers of networks, which are float32 as in the model. The formulas are those of
+`Encoding.apply`, `SigmoidRecipe.posterior` and `SoftmaxRecipe.posterior`.
 """
 
 from collections.abc import Sequence
@@ -54,7 +54,7 @@ class Graph:
 
 @dataclass(frozen=True, slots=True)
 class Value:
-    """Something that the graph computes; a number beside it is a double constant."""
+    """A value that the graph computes; a number combined with it is a double constant."""
 
     graph: Graph
     name: str

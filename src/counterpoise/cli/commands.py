@@ -3,7 +3,7 @@
 import re
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
 from rich.table import Table as Grid
@@ -22,9 +22,6 @@ from counterpoise.cli.terminal import say
 from counterpoise.errors import UserError, nearest_name
 from counterpoise.recipes import recipe_table
 from counterpoise.weights import NORMALIZATIONS, SCHEMES, ClassCounts, class_weights
-
-if TYPE_CHECKING:
-    from counterpoise.table import MultilabelTraining, Training
 
 app = typer.Typer(
     name="counterpoise",
@@ -131,7 +128,7 @@ def train(
     from counterpoise.table import train_table
     from counterpoise.table.asked import DEFAULT_LEARNERS
     from counterpoise.table.reading.named_columns import parts_of
-    from counterpoise.table.report.tracking import check_tracking, track
+    from counterpoise.table.report.tracking import check_tracking
 
     if mlflow is not None:
         check_tracking()
@@ -158,9 +155,10 @@ def train(
             budget=seconds_of(budget),
             seed=seed,
         )
-    _show(training)
+    for name, text in training.summary_lines():
+        say(f"{name:<10}{text}")
     if mlflow is not None:
-        track(training, mlflow)
+        training.track(mlflow)
 
 
 app.command()(predict)
@@ -266,10 +264,3 @@ def losses() -> None:
     for row in recipe_table():
         grid.add_row(row.name, row.summary, row.source)
     show(grid)
-
-
-def _show(training: "Training | MultilabelTraining") -> None:
-    from counterpoise.table.report.summary import summary_lines
-
-    for name, text in summary_lines(training):
-        say(f"{name:<10}{text}")

@@ -28,6 +28,8 @@ from counterpoise.table.reading.table import Table, read_table, with_numbers, wi
 from counterpoise.table.report import several
 from counterpoise.table.report.card import model_card
 from counterpoise.table.report.page import heart, render
+from counterpoise.table.report.summary import summary_lines
+from counterpoise.table.report.tracking import run_of_one, run_of_several, track
 from counterpoise.table.training.facts import facts_of_label, folder_of
 from counterpoise.table.training.one import learn_one
 from counterpoise.table.training.outcome import Outcome, Outcomes
@@ -56,6 +58,14 @@ class Training(Outcome):
     def save(self, directory: str | Path) -> None:
         """Write the directory that `counterpoise.load` and `counterpoise predict` read: new, at once or not at all."""
         bundle.write(Path(directory), _files(self))
+
+    def summary_lines(self) -> list[tuple[str, str]]:
+        """What the command says at the end: the name of each line, and its text."""
+        return summary_lines(self)
+
+    def track(self, uri: str) -> str:
+        """Log the training to an MLflow server, database or folder; the identity of the run."""
+        return track(run_of_one(self), self.out, uri)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -92,6 +102,14 @@ class MultilabelTraining(Outcomes):
     def save(self, directory: str | Path) -> None:
         """Write the directory that `counterpoise.load` and `counterpoise predict` read: new, at once or not at all."""
         bundle.write(Path(directory), _files_of_labels(self))
+
+    def summary_lines(self) -> list[tuple[str, str]]:
+        """What the command says at the end: the name of each line, and its text."""
+        return several.summary_lines(self)
+
+    def track(self, uri: str) -> str:
+        """Log the training to an MLflow server, database or folder; the identity of the run."""
+        return track(run_of_several(self), self.out, uri)
 
 
 def train(

@@ -113,9 +113,7 @@ def test_time_group_weight_and_slice(imbalanced):
 def test_a_run_is_logged(result, tmp_path):
     import mlflow
 
-    from counterpoise.table.report.tracking import track
-
-    run = track(result, str(tmp_path / "runs"))
+    run = result.track(str(tmp_path / "runs"))
     found = mlflow.tracking.MlflowClient(str(tmp_path / "runs")).get_run(run)
     assert found.data.metrics["test_f1"] == pytest.approx(result.judged.metrics["f1"].value)
     assert found.data.params["target"] == "label"

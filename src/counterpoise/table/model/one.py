@@ -16,6 +16,7 @@ from counterpoise.table.features.cells import read_rows
 from counterpoise.table.features.novelty import REFUSE
 from counterpoise.table.features.schema import Schema
 from counterpoise.table.learners import Fitted
+from counterpoise.table.model.description import Description
 from counterpoise.table.monitoring.remarks import Remarks
 from counterpoise.table.reading.frames import table_of
 
@@ -114,6 +115,36 @@ class Model:
     target: str
     facts: Mapping[str, Any]
 
+    @property
+    def targets(self) -> tuple[str, ...]:
+        """The target alone; a model of several labels has more of them."""
+        return (self.target,)
+
+    @property
+    def training_shares(self) -> NDArray[np.float64] | None:
+        """Class shares of the training table (C,); None if its rows had weights: the probabilities are for others."""
+        if self.facts.get("weight") is not None or "counts" not in self.facts:
+            return None
+        counts = np.array([self.facts["counts"][str(name)] for name in self.classes], np.float64)
+        return np.asarray(counts / counts.sum())
+
+    @property
+    def description(self) -> Description:
+        """How the service describes the model."""
+        kinds = {bool: "boolean", int: "integer", float: "number", str: "string"}
+        return Description(
+            title=self.target,
+            summary="A probability per class and a decision for each row",
+            target={"type": "string"},
+            decision={"type": kinds[type(self.classes[0])], "enum": list(self.classes)},
+        )
+
+    def for_label(self, label: str | None, where: str) -> "Model":
+        """The model itself, which has no labels; `where` names it in the error for one that is asked for."""
+        if label is not None:
+            raise UserError(f"{where} decides on one target, {self.target!r}, and has no labels; omit label")
+        return self
+
     def predict_proba(self, frame: Any, *, as_of: Any = None, unknown: str = REFUSE) -> NDArray[np.float64]:
         """Honest probabilities of every class (N, C), in the order of `classes`.
 
@@ -140,7 +171,7 @@ class Model:
         """
         table, matrix = read_rows(table_of(frame, only=self.schema.names), self.schema, as_of)
         probability = self.probability(matrix)
-        Remarks(self.schema, self.facts, self.classes, shares=True, unknown=unknown).tell(table, matrix, probability)
+        Remarks(self.schema, self.facts, self.classes, self.training_shares, unknown).tell(table, matrix, probability)
         return probability
 
     def predict(self, frame: Any, *, as_of: Any = None, unknown: str = REFUSE) -> NDArray[Any]:
@@ -156,6 +187,23 @@ class Model:
         both = np.empty((len(mixed), 2))
         both[:, 0], both[:, 1] = 1 - mixed, mixed
         return both
+
+    def decide(self, probability: ArrayLike) -> NDArray[np.int64]:
+        """1 at the class that each row is decided to be, else 0 (N, C), from probabilities (N, C)."""
+        places = self.decision.apply(probability)
+        return np.asarray(places[:, None] == np.arange(len(self.classes)), np.int64)
+
+    def written(self, probability: NDArray[np.float64], decided: NDArray[np.int64]) -> pl.DataFrame:
+        """What a file of predictions holds of rows with these probabilities and decisions (N, C)."""
+        classes: Any = pl.Series("decision", list(self.classes))
+        return pl.DataFrame(
+            [pl.Series(f"probability_{name}", probability[:, place]) for place, name in enumerate(self.classes)]
+            + [classes.gather(decided.argmax(axis=1))]
+        )
+
+    def answers(self, decided: NDArray[np.int64]) -> list[Class]:
+        """The class of each row, from decisions (N, C)."""
+        return [self.classes[place] for place in decided.argmax(axis=1).tolist()]
 
     def explain(self, frame: Any, *, as_of: Any = None) -> pl.DataFrame:
         """How much each column moved each row: log odds with its value, minus those with a typical value in its place.

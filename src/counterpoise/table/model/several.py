@@ -8,10 +8,12 @@ import numpy as np
 import polars as pl
 from numpy.typing import ArrayLike, NDArray
 
+from counterpoise.errors import UserError
 from counterpoise.table.features.cells import read_rows
 from counterpoise.table.features.novelty import REFUSE
 from counterpoise.table.features.schema import Schema
-from counterpoise.table.model.one import Model, Ruling
+from counterpoise.table.model.description import Description
+from counterpoise.table.model.one import Member, Model, Ruling
 from counterpoise.table.monitoring.remarks import Remarks
 from counterpoise.table.reading.frames import table_of
 
@@ -48,6 +50,30 @@ class MultilabelModel:
         return self.labels
 
     @property
+    def targets(self) -> tuple[str, ...]:
+        """The same as `target`; of one target it has one name."""
+        return self.target
+
+    @property
+    def members(self) -> tuple[Member, ...]:
+        """The fitted learners of all labels."""
+        return tuple(member for model in self.models.values() for member in model.members)
+
+    @property
+    def training_shares(self) -> None:
+        """None: each label has a share of its own."""
+
+    @property
+    def description(self) -> Description:
+        """How the service describes the model."""
+        return Description(
+            title=f"{len(self.labels)} labels",
+            summary="A probability per label and the labels decided for each row",
+            target={"type": "array", "items": {"type": "string"}},
+            decision={"type": "array", "items": {"type": "string", "enum": list(self.labels)}, "uniqueItems": True},
+        )
+
+    @property
     def decision(self) -> dict[str, Ruling]:
         """Of each label: how its probability becomes a decision."""
         return {name: model.decision for name, model in self.models.items()}
@@ -55,6 +81,14 @@ class MultilabelModel:
     def __getitem__(self, label: str) -> Model:
         """The model of one label alone: it explains, too."""
         return self.models[label]
+
+    def for_label(self, label: str | None, where: str) -> Model:
+        """The model of one label; `where` names this one in the error for a label that is absent or unknown."""
+        if label in self.labels:
+            return self[label]
+        found = "decides on several labels, and a file holds one" if label is None else f"has no label {label!r}"
+        named = ", ".join(map(repr, self.labels[:10])) + (", ..." if len(self.labels) > 10 else "")
+        raise UserError(f"{where} {found}; name one (--label): {named}")
 
     def predict_proba(self, frame: Any, *, as_of: Any = None, unknown: str = REFUSE) -> NDArray[np.float64]:
         """The probability that a row has each label (N, L), in the order of `labels`.
@@ -81,7 +115,7 @@ class MultilabelModel:
         """
         table, matrix = read_rows(table_of(frame, only=self.schema.names), self.schema, as_of)
         probability = self.probability(matrix)
-        Remarks(self.schema, self.facts, self.classes, shares=False, unknown=unknown).tell(table, matrix, probability)
+        Remarks(self.schema, self.facts, self.classes, self.training_shares, unknown).tell(table, matrix, probability)
         return probability
 
     def predict(self, frame: Any, *, as_of: Any = None, unknown: str = REFUSE) -> NDArray[np.int64]:
@@ -104,3 +138,7 @@ class MultilabelModel:
             {f"probability_{name}": probability[:, place] for place, name in enumerate(self.labels)}
             | {f"decision_{name}": decided[:, place] for place, name in enumerate(self.labels)}
         )
+
+    def answers(self, decided: NDArray[np.int64]) -> list[list[str]]:
+        """The labels that each row has, from decisions (N, L)."""
+        return [[label for label, has in zip(self.labels, row, strict=True) if has] for row in decided.tolist()]

@@ -27,7 +27,7 @@ class Remarks:
     schema, facts, classes
         Schema, facts and classes of the model.
     shares
-        Whether class shares are compared: only for one target whose rows had equal weights in training.
+        Class shares of the training (C,), to compare with those of the rows; None: they are not compared.
     unknown
         As in `Categories`.
     """
@@ -37,17 +37,15 @@ class Remarks:
         schema: Schema,
         facts: Mapping[str, Any],
         classes: Sequence[object],
-        *,
-        shares: bool,
+        shares: NDArray[np.float64] | None,
         unknown: str = REFUSE,
     ) -> None:
-        self._schema, self._facts, self._classes = schema, facts, tuple(classes)
+        self._schema, self._facts, self._classes, self._shares = schema, facts, tuple(classes), shares
         self._categories = Categories(schema, facts.get("importance"), unknown)
         self._columns = Columns(schema.features)
         kept = facts.get("columns", {})
         self._mix = ClassMix({name: kept[name]["parts"] for name in schema.features if "parts" in kept.get(name, {})})
-        weighted = facts.get("weight") is not None  # its probabilities are for other shares than the rows'
-        self.scores = Scores(len(classes)) if shares and not weighted and "counts" in facts else None
+        self._scores = None if shares is None else Scores(len(classes))
 
     def add(self, table: Table, matrix: NDArray[np.float64], probability: NDArray[np.float64]) -> None:
         """Look at rows that `usable` gave, with their features (N, F), and at the probabilities of those scored.
@@ -60,8 +58,8 @@ class Remarks:
         self._categories.add(table)
         self._columns.add(matrix)
         self._mix.add(matrix)
-        if self.scores is not None:
-            self.scores.add(probability)
+        if self._scores is not None:
+            self._scores.add(probability)
 
     def tell(self, table: Table, matrix: NDArray[np.float64], probability: NDArray[np.float64]) -> None:
         """Check rows that are the whole table, and warn at the line of the user's own code."""
@@ -82,7 +80,7 @@ class Remarks:
         said += drifts[:_MOST_DRIFTS]
         if len(drifts) > _MOST_DRIFTS:
             said.append(f"{len(drifts) - _MOST_DRIFTS} more columns have changed since training")
-        shift = None if self.scores is None else self._shift(self.scores)
+        shift = self._shift()
         return said if shift is None else [*said, shift]
 
     def estimated_shares(self) -> NDArray[np.float64]:
@@ -94,9 +92,10 @@ class Remarks:
             If columns have changed by more than the classes' shares explain, or the estimate is too far from the
             training's shares.
         """
-        assert self.scores is not None  # who asks has refused the models that have none
-        prior, rows = training_shares(self._facts, self._classes), sum(self._facts["counts"].values())
-        shares = self.scores.shares(prior, rows, self._independent)
+        assert self._scores is not None  # who asks has refused the models that have none
+        assert self._shares is not None
+        scores, prior, rows = self._scores, self._shares, sum(self._facts["counts"].values())
+        shares = scores.shares(prior, rows, self._independent)
         drifts = self._drifts()
         changed = self._mix.unexplained(shares, prior, self._independent)
         if (changed or not self._mix.known) and (drifts or (changed and (shares != prior).any())):
@@ -106,7 +105,7 @@ class Remarks:
                 "they are "
                 "known (prior=0.05), otherwise label some of the rows and train again"
             )
-        place = self.scores.far_off(shares, prior)
+        place = scores.far_off(shares, prior)
         if place is not None:
             raise UserError(
                 f"prior auto estimates that {shares[place]:.3g} of the rows are {self._classes[place]}, and "
@@ -125,9 +124,11 @@ class Remarks:
         """The share of rows with new information, relative to that of the training."""
         return float(min(1.0, self._mix.distinct / max(self._facts.get("distinct", 1.0), 1e-9)))
 
-    def _shift(self, scores: Scores) -> str | None:
+    def _shift(self) -> str | None:
         """A warning about other class shares, if needed."""
-        prior, rows = training_shares(self._facts, self._classes), sum(self._facts["counts"].values())
+        if self._scores is None or self._shares is None:
+            return None
+        scores, prior, rows = self._scores, self._shares, sum(self._facts["counts"].values())
         shares = scores.moved(prior, rows, self._independent)
         if shares is None:
             return None
@@ -160,9 +161,3 @@ def _changed(features: Sequence[str], most: int = 3) -> str:
     several = ("s", "have") if len(features) > 1 else ("", "has")
     named = listed(map(repr, features), most)
     return f"column{several[0]} {named} {several[1]} changed by more than other class shares explain"
-
-
-def training_shares(facts: Mapping[str, Any], classes: Sequence[object]) -> NDArray[np.float64]:
-    """Class shares of the training table (C,), in the order of the classes."""
-    counts = np.array([facts["counts"][str(name)] for name in classes], np.float64)
-    return np.asarray(counts / counts.sum())

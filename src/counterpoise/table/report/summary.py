@@ -4,16 +4,13 @@ import shlex
 from pathlib import Path
 
 from counterpoise.table.audit.findings import STOP
-from counterpoise.table.report import several
 from counterpoise.table.training.notes import columns_not_used
-from counterpoise.table.training.outcome import Outcome, Outcomes
+from counterpoise.table.training.outcome import Outcome
 from counterpoise.wording import listed, percent
 
 
-def summary_lines(training: Outcome | Outcomes) -> list[tuple[str, str]]:
+def summary_lines(training: Outcome) -> list[tuple[str, str]]:
     """What the command says at the end, in five lines."""
-    if isinstance(training, Outcomes):
-        return several.summary_lines(training)
     counts, judged, metrics = training.counts, training.judged, training.judged.metrics
     classes = (
         f"{name} {n:,} ({percent(float(share))})"

@@ -3,8 +3,7 @@
 from typing import Any
 
 from counterpoise import __version__
-from counterpoise.table.model.one import Model
-from counterpoise.table.model.several import MultilabelModel
+from counterpoise.table.model.protocol import TrainedModel
 from counterpoise.table.using.json_rows import row_schema
 
 _JSON = "application/json"
@@ -16,7 +15,7 @@ _MISTAKE = {
 }
 
 
-def described(model: Model | MultilabelModel, most_rows: int) -> dict[str, Any]:
+def described(model: TrainedModel, most_rows: int) -> dict[str, Any]:
     """All that the service answers, as a document.
 
     Parameters
@@ -26,13 +25,12 @@ def described(model: Model | MultilabelModel, most_rows: int) -> dict[str, Any]:
     most_rows
         Largest number of rows of a request.
     """
-    served = model.target if isinstance(model, Model) else f"{len(model.labels)} labels"
     health = {name: {"type": "string"} for name in ("status", "goal")}
-    target = {"type": "string"} if isinstance(model, Model) else {"type": "array", "items": {"type": "string"}}
+    target = model.description.target
     health_schema = _object(health | {"target": target, "classes": {"type": "array", "items": {"type": "string"}}})
     return {
         "openapi": "3.1.0",
-        "info": {"title": f"Counterpoise: {served}", "version": __version__},
+        "info": {"title": f"Counterpoise: {model.description.title}", "version": __version__},
         "paths": {
             "/predict": {"post": _predict(model, most_rows)},
             "/health": {"get": _page("What is served", _JSON, health_schema)},
@@ -42,13 +40,14 @@ def described(model: Model | MultilabelModel, most_rows: int) -> dict[str, Any]:
     }
 
 
-def _predict(model: Model | MultilabelModel, most_rows: int) -> dict[str, Any]:
-    one = "A probability per class and a decision for each row"
-    several = "A probability per label and the labels decided for each row"
+def _predict(model: TrainedModel, most_rows: int) -> dict[str, Any]:
     rows = {"type": "array", "items": row_schema(model.schema), "minItems": 1, "maxItems": most_rows}
     share = {"type": "number", "minimum": 0, "maximum": 1}
     predicted = _object(
-        {"probability": _object({str(name): share for name in model.classes}), "decision": _decision(model)}
+        {
+            "probability": _object({str(name): share for name in model.classes}),
+            "decision": model.description.decision,
+        }
     )
     answered = _object({"predictions": {"type": "array", "items": predicted}})
     asked = _object({"rows": rows})
@@ -64,7 +63,7 @@ def _predict(model: Model | MultilabelModel, most_rows: int) -> dict[str, Any]:
     refused = _object({"detail": {"type": "string"}})
     mistakes = _object({"detail": {"type": "array", "items": _MISTAKE}})
     return {
-        "summary": one if isinstance(model, Model) else several,
+        "summary": model.description.summary,
         "requestBody": {"required": True, "content": {_JSON: {"schema": asked}}},
         "responses": {
             "200": _response("Predicted", _JSON, answered),
@@ -75,13 +74,6 @@ def _predict(model: Model | MultilabelModel, most_rows: int) -> dict[str, Any]:
             "503": _response("Too many bodies arrive at once; try again", _JSON, refused),
         },
     }
-
-
-def _decision(model: Model | MultilabelModel) -> dict[str, Any]:
-    if isinstance(model, MultilabelModel):
-        return {"type": "array", "items": {"type": "string", "enum": list(model.labels)}, "uniqueItems": True}
-    kinds = {bool: "boolean", int: "integer", float: "number", str: "string"}
-    return {"type": kinds[type(model.classes[0])], "enum": list(model.classes)}
 
 
 def _object(properties: dict[str, Any]) -> dict[str, Any]:

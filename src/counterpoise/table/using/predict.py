@@ -21,9 +21,8 @@ from counterpoise.table.features.novelty import REFUSE, check_unknown
 from counterpoise.table.features.reference_day import NewestDay, odd_day
 from counterpoise.table.files import appended, check_place, refuse_existing, whole_file
 from counterpoise.table.model.loading import load
-from counterpoise.table.model.one import Model
-from counterpoise.table.model.several import MultilabelModel
-from counterpoise.table.monitoring.remarks import Remarks, training_shares
+from counterpoise.table.model.protocol import TrainedModel
+from counterpoise.table.monitoring.remarks import Remarks
 from counterpoise.table.using.stream import Block, ahead, blocks, columns_of
 from counterpoise.table.using.table_day import day_of_file
 
@@ -140,7 +139,7 @@ def predict_table(
         if not scoring.unscored:
             text.unlink()
     known = {column.name for column in model.schema.columns} | {name for name, _ in model.schema.dropped}
-    known |= {model.target} if isinstance(model, Model) else set(model.target)
+    known |= set(model.targets)
     return Prediction(
         out,
         scoring.rows,
@@ -175,7 +174,7 @@ class Scoring:
 
     def __init__(
         self,
-        model: Model | MultilabelModel,
+        model: TrainedModel,
         path: Path,
         shares: NDArray[np.float64] | None = None,
         day: date | None = None,
@@ -188,8 +187,8 @@ class Scoring:
         self.decided = np.zeros(len(model.classes), np.int64)
         self._model, self._path, self._shares, self._day = model, path, shares, day
         self._newest = NewestDay() if given and model.schema.needs_day else None
-        looked_at = shares is None and isinstance(model, Model)
-        self._remarks = Remarks(model.schema, model.facts, model.classes, shares=looked_at, unknown=unknown)
+        compared = model.training_shares if shares is None else None
+        self._remarks = Remarks(model.schema, model.facts, model.classes, compared, unknown)
         self._held: Counter[str] = Counter()
         self._wrong: Counter[str] = Counter()
         self._first: dict[str, str] = {}
@@ -206,17 +205,11 @@ class Scoring:
         self._remarks.add(block.table, matrix, probability[scored])
         self.rows += len(matrix)
         self.unscored += int((~scored).sum())
-        if isinstance(self._model, MultilabelModel):
-            labels = self._model.decide(probability)
-            self.decided += labels[scored].sum(axis=0)
-            frame = self._model.written(probability, labels)
-        else:
-            if self._shares is not None:
-                before = training_shares(self._model.facts, self._model.classes)
-                probability = adjust_prior(probability, before, to=self._shares)
-            places = self._model.decision.apply(probability)
-            self.decided += np.bincount(places[scored], minlength=len(self.decided))
-            frame = _written(self._model, probability, places)
+        if self._shares is not None:
+            probability = adjust_prior(probability, self._model.training_shares, to=self._shares)
+        decided = self._model.decide(probability)
+        self.decided += decided[scored].sum(axis=0)
+        frame = self._model.written(probability, decided)
         return frame if scored.all() else frame.select(pl.when(pl.Series(scored)).then(pl.all()))
 
     def check_columns(self) -> None:
@@ -252,21 +245,21 @@ class Scoring:
 
 
 def _shares(
-    model: Model | MultilabelModel, table: Path, prior: str | float | Sequence[float], day: date | None, unknown: str
+    model: TrainedModel, table: Path, prior: str | float | Sequence[float], day: date | None, unknown: str
 ) -> NDArray[np.float64]:
     """The class shares of the rows, given or estimated."""
-    if isinstance(model, MultilabelModel):
-        raise UserError(
-            f"prior is for one target, but the model decides on {len(model.labels)} labels, each with a share of its "
-            "own; omit it"
-        )
     if model.facts.get("weight") is not None:
         raise UserError(
             f"prior is not for a model trained with row weights ({model.facts['weight']!r}): its probabilities "
             "are for the weighted shares, and its threshold belongs to these; omit it, or train without weights"
         )
-    before = training_shares(model.facts, model.classes)
-    if prior == AUTO:
+    before = model.training_shares
+    if before is None:
+        raise UserError(
+            f"prior is for one target, but the model decides on {len(model.classes)} labels, each with a share of its "
+            "own; omit it"
+        )
+    if isinstance(prior, str) and prior == AUTO:
         scoring = Scoring(model, table, day=day, unknown=unknown)
         for block in ahead(blocks(table, model.schema)):
             scoring.score(block)
@@ -288,11 +281,3 @@ def _by_row(problems: list[Problem]) -> list[tuple[int, str]]:
     for problem in problems:
         found.setdefault(problem.row, []).append(problem.why)
     return [(row, "; ".join(why)) for row, why in sorted(found.items())]
-
-
-def _written(model: Model, probability: NDArray[np.float64], places: NDArray[np.int64]) -> pl.DataFrame:
-    classes: Any = pl.Series("decision", list(model.classes))
-    return pl.DataFrame(
-        [pl.Series(f"probability_{name}", probability[:, place]) for place, name in enumerate(model.classes)]
-        + [classes.gather(places)]
-    )

@@ -19,8 +19,7 @@ from counterpoise.table.features.schema import TEXT
 from counterpoise.table.model.bundle import REPORT
 from counterpoise.table.model.directory import read
 from counterpoise.table.model.loading import model_of
-from counterpoise.table.model.one import Model
-from counterpoise.table.model.several import MultilabelModel
+from counterpoise.table.model.protocol import TrainedModel
 from counterpoise.table.reading.table import Table
 from counterpoise.table.using import listening
 from counterpoise.table.using.asgi import HTML, Reply, Service, refusal
@@ -77,7 +76,7 @@ def application(
 
 
 def answer(
-    model: Model | MultilabelModel,
+    model: TrainedModel,
     body: bytes | bytearray,
     most_rows: int,
     unknown: str = REFUSE,
@@ -111,7 +110,7 @@ def answer(
         return _as_json(mistakes, HTTPStatus.UNPROCESSABLE_ENTITY)
 
 
-def _new_to(model: Model | MultilabelModel, table: Table, matrix: NDArray[Any], unknown: str) -> list[str]:
+def _new_to(model: TrainedModel, table: Table, matrix: NDArray[Any], unknown: str) -> list[str]:
     """Sentences on values in the rows that are new to the model; checked only if there may be any."""
     schema = model.schema
     words = len(matrix) >= FEWEST_TEXTS and any(one.kind == TEXT for one in schema.columns)
@@ -125,21 +124,21 @@ def _new_to(model: Model | MultilabelModel, table: Table, matrix: NDArray[Any], 
         raise RefusedError([Mistake(("rows",), str(error))]) from None
 
 
-def predictions(model: Model | MultilabelModel, matrix: NDArray[np.float64]) -> list[dict[str, Any]]:
+def predictions(model: TrainedModel, matrix: NDArray[np.float64]) -> list[dict[str, Any]]:
     """A probability per class, by its name, and a decision for each row (N, F); of several labels those that it has."""
     probability = model.probability(matrix)
+    decisions = model.answers(model.decide(probability))
     names = [str(name) for name in model.classes]
     return [
         {"probability": dict(zip(names, own, strict=True)), "decision": decision}
-        for own, decision in zip(probability.tolist(), _decisions(model, probability), strict=True)
+        for own, decision in zip(probability.tolist(), decisions, strict=True)
     ]
 
 
-def prepare(model: Model | MultilabelModel) -> None:
+def prepare(model: TrainedModel) -> None:
     """Do the work that the first request would wait for."""
-    for one in [model] if isinstance(model, Model) else model.models.values():
-        for member in one.members:
-            member.fitted.prepare()
+    for member in model.members:
+        member.fitted.prepare()
 
 
 def serve(
@@ -178,13 +177,3 @@ def _as_json(told: Any, status: HTTPStatus = HTTPStatus.OK) -> Reply:
 
 def _detail(mistake: Mistake) -> dict[str, Any]:
     return {"loc": ["body", *mistake.place], "msg": mistake.message, "type": "value_error"}
-
-
-def _decisions(model: Model | MultilabelModel, probability: NDArray[Any]) -> list[Any]:
-    """Of each row its class, or a list of its labels."""
-    if isinstance(model, Model):
-        return [model.classes[place] for place in model.decision.apply(probability).tolist()]
-    return [
-        [label for label, has in zip(model.labels, row, strict=True) if has]
-        for row in model.decide(probability).tolist()
-    ]

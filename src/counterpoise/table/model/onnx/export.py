@@ -21,7 +21,6 @@ from counterpoise.table.model.loading import load
 from counterpoise.table.model.one import Member, Model
 from counterpoise.table.model.onnx.graph import TREES, Graph, Value, encoded, network, posterior
 from counterpoise.table.model.onnx.trees import of_lightgbm, of_symmetric, of_xgboost
-from counterpoise.table.model.several import MultilabelModel
 
 INPUT, PROBABILITY, DECISION = "features", "probabilities", "decision"
 METADATA = "counterpoise"
@@ -58,7 +57,7 @@ def export_onnx(directory: str | Path, out: str | Path, *, label: str | None = N
     installed()
     place = Path(out)
     refuse_existing(place)
-    model = _of_one_target(load(directory), Path(directory), label)
+    model = load(directory).for_label(label, str(Path(directory)))
     data = to_onnx(model)
     check(model, data)
     with whole_file(place) as partial:
@@ -166,18 +165,6 @@ def made_up_rows(model: Model) -> NDArray[np.float64]:
 def installed() -> None:
     """Raise `UserError` if a package that an export needs is not installed."""
     refuse_missing(("onnx", "onnxruntime"), "onnx")
-
-
-def _of_one_target(model: Model | MultilabelModel, directory: Path, label: str | None) -> Model:
-    if isinstance(model, Model):
-        if label is not None:
-            raise UserError(f"{directory} decides on one target, {model.target!r}, and has no labels; omit label")
-        return model
-    if label in model.labels:
-        return model[label]
-    found = "decides on several labels, and a file holds one" if label is None else f"has no label {label!r}"
-    named = ", ".join(map(repr, model.labels[:10])) + (", ..." if len(model.labels) > 10 else "")
-    raise UserError(f"{directory} {found}; name one (--label): {named}")
 
 
 def _logits(features: Value, member: Member) -> Value:

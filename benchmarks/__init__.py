@@ -1,1 +1,1 @@
-"""What a loss costs, against the frameworks' own plain losses. Run from the repository root; see README.md here."""
+"""What is claimed, measured: each module here is a command, the packages hold what they need; see README.md."""

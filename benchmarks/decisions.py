@@ -35,13 +35,12 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import OneHotEncoder, StandardScaler
 
 from benchmarks import results
+from benchmarks.tables.data import DATA
 from counterpoise import goals
 from counterpoise.decide.threshold import best_threshold
 from counterpoise.goals import Confusion, Constraint, Goal
 from counterpoise.sklearn import GoalClassifier
 
-HERE = Path(__file__).parent
-DATA = HERE.parents[1] / "shared" / "data"
 CONFIDENCE = 0.95
 LEARN, JUDGE = 15_000, 45_000
 USEFUL = 0.05
@@ -415,7 +414,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Print both tables."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.decisions", description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--quick", action="store_true", help="two splits of three small tables")
-    parser.add_argument("--write", nargs="?", type=Path, const=HERE, metavar="FOLDER", help="write RESULTS.md")
+    results.may_write(parser)
     parser.add_argument("--data", type=Path, default=DATA, help="the folder of the real tables")
     asked = parser.parse_args(arguments)
     if not asked.data.is_dir():
@@ -433,8 +432,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     text = as_markdown(outcomes, "--quick --write" if asked.quick else "--write", time.perf_counter() - start)
     print(text)
     if asked.write is not None:
-        asked.write.mkdir(parents=True, exist_ok=True)
-        results.write_part(asked.write / "RESULTS.md", text)
+        results.write_part(asked.write, text)
     return 0
 
 

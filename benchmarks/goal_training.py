@@ -21,11 +21,11 @@ import torch
 from torch import Tensor
 
 import counterpoise as cp
+from benchmarks.tables.data import DATA
 from counterpoise.decide import choose_threshold
 from counterpoise.goals import Confusion, Goal, goal
 from counterpoise.torch import GoalLoss, KeepBest, Loss
 
-DATA = Path(__file__).parents[2] / "shared" / "data"
 BAND_GOAL = "recall where precision >= 0.55"
 
 

@@ -9,112 +9,24 @@ MAPIE (`pip install --no-deps mapie==1.6.*`, where scikit-learn is) is run on th
 takes up to a second for each; without it its columns are skipped.
 """
 
-import argparse
-import multiprocessing
-import os
-import re
 import sys
-import time
-import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from functools import partial
-from pathlib import Path
 from typing import Any
 
 import numpy as np
-from scipy.special import expit, logit, ndtr, stdtr
 
-from benchmarks import results
+from benchmarks.promises import mapie_peer
+from benchmarks.promises.cost import cost_of_a_promise
+from benchmarks.promises.distributions import CONFIDENCE, HEAVY, HONEST, SHIFTED, SLACK, TIED, Row
+from benchmarks.promises.mapie_peer import METHODS
+from benchmarks.promises.simulation import Simulation, in_two_processes, main
 from counterpoise import goals
 from counterpoise.decide import choose_threshold
 from counterpoise.decide.threshold import best_threshold
 from counterpoise.goals import Confusion, Goal
 
-CONFIDENCE = 0.95
-SLACK = 0.015
 PEER_SETS = 20
-METHODS = {"default": "bonferroni_holm", "split": "split_fixed_sequence"}
-RISKS = {"precision": "precision", "recall": "recall", "fpr": "fpr", "alerts": "predicted_positive_fraction"}
-HERE = Path(__file__).parent
-
-
-@dataclass(frozen=True)
-class Scores:
-    """How scores are distributed around each class's centre: normal, or Student's; their odds, their digits."""
-
-    name: str
-    freedom: float | None = None
-    odds: float = 1.0
-    digits: int | None = None
-
-    def draw(self, rng: np.random.Generator, rows: int) -> Any:
-        return rng.standard_normal(rows) if self.freedom is None else rng.standard_t(self.freedom, rows)
-
-    def below(self, x: Any) -> Any:
-        return ndtr(x) if self.freedom is None else stdtr(self.freedom, x)
-
-
-HONEST = Scores("binormal")
-HEAVY = Scores("heavy tails", freedom=4.0)  # precision falls again among the highest scores
-SHIFTED = Scores("odds x 20", odds=20.0)  # as after training with weights
-TIED = Scores("2 digits", digits=2)
-
-
-@dataclass(frozen=True)
-class Row:
-    """One distribution, one size of the calibration set, one goal."""
-
-    scores: Scores
-    prevalence: float
-    rows: int
-    distance: float
-    goal: str
-
-    @property
-    def positives(self) -> float:
-        return self.prevalence * self.rows
-
-    def sample(self, seed: int) -> tuple[Any, Any]:
-        """Labels and scores of one calibration set."""
-        rng = np.random.default_rng([seed, self.rows])
-        while True:
-            target = rng.random(self.rows) < self.prevalence
-            if 0 < target.sum() < self.rows:
-                break
-        score = self.score_of(self.scores.draw(rng, self.rows) + self.distance * target)
-        return target, score if self.scores.digits is None else np.round(score, self.scores.digits)
-
-    def score_of(self, x: Any) -> Any:
-        """The posterior if both classes are normal, its odds multiplied."""
-        return expit(self.distance * x - self.distance**2 / 2 + logit(self.prevalence) + np.log(self.scores.odds))
-
-    def truth(self, threshold: Any) -> Confusion:
-        """The true shares of rows that a threshold finds, falsely flags, misses and passes."""
-        threshold = np.asarray(threshold, np.float64)
-        if (
-            self.scores.digits is not None
-        ):  # a rounded score is at least this where the score itself is half a digit less
-            step = 10.0**-self.scores.digits
-            threshold = (np.ceil(np.round(threshold / step, 6)) - 0.5) * step
-        with np.errstate(divide="ignore"):
-            x = logit(np.clip(threshold, 0, 1)) - logit(self.prevalence) - np.log(self.scores.odds)
-        x = (x + self.distance**2 / 2) / self.distance
-        passed, missed = self.scores.below(x), self.scores.below(x - self.distance)
-        passed, missed = np.where(threshold > 1, 1.0, passed), np.where(threshold > 1, 1.0, missed)
-        return Confusion(
-            tp=self.prevalence * (1 - missed),
-            fp=(1 - self.prevalence) * (1 - passed),
-            fn=self.prevalence * missed,
-            tn=(1 - self.prevalence) * passed,
-        )
-
-    def oracle(self) -> float:
-        """The best value of the objective that keeps the bounds in truth; 0 where none does."""
-        goal = goals.goal(self.goal)
-        at = self.truth(expit(np.linspace(-25, 25, 100_001)))
-        kept = np.all([one.shortfall(at) == 0 for one in goal.constraints], axis=0) & (at.alerts > 1e-9)
-        return float(np.max(goal.value(at)[kept], initial=0.0))
 
 
 def rows() -> list[Row]:
@@ -209,7 +121,7 @@ def measure(row: Row, sets: int) -> Outcome:
     ours: list[float | None] = []
     plain = []
     found: dict[str, list[float | None]] = {name: [] for name in METHODS}
-    controller = mapie_controller()
+    controller = mapie_peer.controller_class()
     for seed in range(sets):
         target, score = row.sample(seed)
         decision = choose_threshold(target, score, goal, CONFIDENCE)
@@ -217,7 +129,7 @@ def measure(row: Row, sets: int) -> Outcome:
         plain.append(best_threshold(target, score, goal) if decision.promised else decision.threshold)
         if controller is not None and seed < PEER_SETS:
             for name, method in METHODS.items():
-                found[name].append(mapie_threshold(controller, method, target.astype(int), score, goal))
+                found[name].append(mapie_peer.threshold_of(controller, method, target.astype(int), score, goal))
     few = plain[:PEER_SETS]
     return Outcome(
         row,
@@ -228,75 +140,6 @@ def measure(row: Row, sets: int) -> Outcome:
         tally(row, ours[:PEER_SETS], few) if controller is not None else None,
         {name: tally(row, thresholds, few) for name, thresholds in found.items() if controller is not None},
     )
-
-
-def mapie_controller() -> Any:
-    try:
-        from mapie.risk_control import BinaryClassificationController
-    except ImportError:
-        return None
-    return BinaryClassificationController
-
-
-def mapie_threshold(controller: Any, method: str, target: Any, score: Any, goal: Goal) -> float | None:
-    """MAPIE's best threshold, or None; its split sequence learns its order on the first fifth of the rows."""
-    risks = [RISKS[one.rate] for one in goal.constraints]
-    levels = [one.bound for one in goal.constraints]
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        made = controller(
-            lambda one: np.stack([1 - one, one], axis=1),
-            risks if len(risks) > 1 else risks[0],
-            levels if len(levels) > 1 else levels[0],
-            confidence_level=CONFIDENCE,
-            best_predict_param_choice=RISKS[goal.objective],
-            fwer_method=method,
-        )
-        if method.startswith("split"):
-            fifth = len(score) // 5
-            try:
-                made.learn_fixed_sequence_order(score[:fifth], target[:fifth])
-            except ValueError:  # a fifth without positives
-                return None
-            target, score = target[fifth:], score[fifth:]
-        made.calibrate(score, target)
-    return None if made.best_predict_param is None else float(made.best_predict_param)
-
-
-def cost() -> str:
-    """Time and memory for ten million scores, beside NumPy's argsort of them."""
-    rng = np.random.default_rng(0)
-    score = rng.random(10_000_000)
-    target = rng.random(len(score)) < score / 10
-    goal = "recall where precision >= 0.08 and alerts <= 20%"
-    choose_threshold(target[:1000], score[:1000], goal)  # SciPy is imported
-    own, sorting = [], []
-    peak = measure_memory(lambda: choose_threshold(target, score, goal))
-    for _ in range(5):
-        own.append(seconds(lambda: choose_threshold(target, score, goal)))
-        sorting.append(seconds(lambda: np.argsort(score)))
-    ratio = np.median(np.array(own) / np.array(sorting))
-    return (
-        f"10 M scores, median of 5 pairs: choose_threshold {np.median(own):.2f} s, argsort {np.median(sorting):.2f} s, "
-        f"ratio {ratio:.2f} (bar 1.5); peak of the process {peak} (bar 1 GB)"
-    )
-
-
-def seconds(call: Callable[[], Any]) -> float:
-    start = time.perf_counter()
-    call()
-    return time.perf_counter() - start
-
-
-def measure_memory(call: Callable[[], Any]) -> str:
-    """The most that this process holds during a call, its inputs and libraries included."""
-    try:
-        Path("/proc/self/clear_refs").write_text("5")  # the peak starts anew
-    except OSError:
-        return "unknown: it is read from Linux's /proc"
-    call()
-    found = re.search(r"VmHWM:\s+(\d+)", Path("/proc/self/status").read_text())
-    return f"{int(found[1]) * 1024 / 1e9:.2f} GB" if found else "unknown"
 
 
 HEADER = [
@@ -342,48 +185,31 @@ def _ratio(outcome: Outcome) -> float:
     return outcome.ours_on_peer_sets.value / best if best else np.inf
 
 
-def as_markdown(outcomes: Sequence[Outcome], spent: str) -> str:
-    """Its part of RESULTS.md."""
-    sets = outcomes[0].sets
-    lines = [
-        "# Guarantee",
-        "",
-        f"Written by `python -m benchmarks.guarantee --sets {sets} --write`, with confidence {CONFIDENCE}.",
-        "Broken: the share of all sets in which a promise was made and is not true; of promised: of those with one.",
-        "Plain: the threshold that is best on the set. Reached: the mean true value of the objective, 0 where nothing",
-        "was promised; or plain: that of the plain threshold there. MAPIE 1.6's BinaryClassificationController,",
-        f"default and split fixed sequence (its order learnt on a fifth of the rows), ran on {PEER_SETS} of the sets,",
-        "where ours is repeated beside it (same sets).",
-        "",
-        *(f"- {claim}" for claim in claims(outcomes)),
-        f"- {spent}",
-        f"- commit measured: {results.commit()}",
-        "",
-        f"| {' | '.join(HEADER)} |",
-        f"| {' | '.join(['---'] * len(HEADER))} |",
-        *(f"| {' | '.join(cells(outcome))} |" for outcome in outcomes),
-    ]
-    return "\n".join(lines) + "\n"
+ABOUT = f"""\
+Confidence {CONFIDENCE}. Broken: the share of all sets in which a promise was made and is not true; of promised: of
+those with one. Plain: the threshold that is best on the set. Reached: the mean true value of the objective, 0 where
+nothing was promised; or plain: that of the plain threshold there. MAPIE 1.6's BinaryClassificationController,
+default and split fixed sequence (its order learnt on a fifth of the rows), ran on {PEER_SETS} of the sets, where
+ours is repeated beside it (same sets)."""
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.guarantee", description="What a promise is worth.")
-    parser.add_argument("--sets", type=int, default=2000, help="calibration sets a row (2000)")
-    parser.add_argument("--quick", action="store_const", dest="sets", const=100, help="100 calibration sets a row")
-    parser.add_argument("--write", nargs="?", type=Path, const=HERE, metavar="FOLDER", help="write RESULTS.md")
-    asked = parser.parse_args(arguments)
-    os.environ["OMP_NUM_THREADS"] = "1"
-    outcomes = []
-    with multiprocessing.get_context("spawn").Pool(2) as pool:
-        spent = pool.apply(cost)
-        for outcome in pool.imap(partial(measure, sets=asked.sets), rows()):
-            outcomes.append(outcome)
-            print(" | ".join(cells(outcome)), flush=True)
-    print(*claims(outcomes), spent, sep="\n")
-    if asked.write is not None:
-        results.write_part(asked.write / "RESULTS.md", as_markdown(outcomes, spent))
-    return 0
+def outcomes(sets: int) -> Iterator[Outcome]:
+    """Of every row."""
+    return in_two_processes(measure, rows(), sets)
 
+
+GUARANTEE = Simulation(
+    command="guarantee",
+    question="What a promise is worth.",
+    unit="sets",
+    size=2000,
+    quick=100,
+    about=ABOUT,
+    header=HEADER,
+    outcomes=outcomes,
+    cells=cells,
+    claims=lambda found: [*claims(found), cost_of_a_promise()],
+)
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(main(GUARANTEE))

@@ -5,9 +5,9 @@ from collections.abc import Iterator
 from functools import partial
 
 import counterpoise as cp
-from benchmarks import on_boosters, on_jax, on_numpy, on_tensorflow, on_torch
-from benchmarks.measure import Pair, Side, first_call, interleaved, peak, share
-from benchmarks.problem import COMBINED, Layer, Problem, Table
+from benchmarks.speed import on_boosters, on_jax, on_numpy, on_tensorflow, on_torch
+from benchmarks.speed.measure import Pair, Side, first_call, interleaved, peak, share
+from benchmarks.speed.problem import COMBINED, Layer, Problem, Table
 
 SOFTMAX = [name for name in cp.recipes() if name.startswith("softmax.")]
 SIGMOID = [name for name in cp.recipes() if name.startswith("sigmoid.")]
@@ -268,6 +268,6 @@ ROWS = [
 ]
 
 if __name__ == "__main__":
-    from benchmarks.command import main
+    from benchmarks.speed.command import main
 
     sys.exit(main(ROWS))

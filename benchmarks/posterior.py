@@ -14,21 +14,17 @@ Data are drawn from a known p(y | x), so "well-specified" is a fact. Two models,
 ECE (15 bins of equal mass) on held-out rows; the bar is plain cross-entropy's + 0.005.
 """
 
-import argparse
-import os
 import sys
 import warnings
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmarks import results
+from benchmarks.promises.simulation import Simulation, main
 
-HERE = Path(__file__).parent
 BAR = 0.005
 CELLS = 100
 HEADER = ("model", "classes", "loss", "ECE", "plain + 0.005", "", "smooth ECE", "ECE, positives only", "ECE, naive")
@@ -82,9 +78,6 @@ class Outcome:
         """Whether the model can represent the optimum."""
         return self.model == "table" or self.loss.split(".")[1] in KEEPS_LINES
 
-    def __str__(self) -> str:
-        return " | ".join(self.cells())
-
     def cells(self) -> list[str]:
         """The row of the table."""
         verdict = "met" if self.met else "missed" if self.expected else "missed: not representable"
@@ -114,7 +107,7 @@ def drawn(model: str, classes: int, rows: int, seed: int = 0) -> Data:
     return Data(model, seen, target, classes, rows // 2)
 
 
-def outcomes(data: Data) -> Iterator[Outcome]:
+def outcomes_of(data: Data) -> Iterator[Outcome]:
     """One for each named loss that has a posterior."""
     from counterpoise import UserError, count
     from counterpoise.recipes import recipe, recipe_table
@@ -180,47 +173,33 @@ def claims(found: Sequence[Outcome]) -> list[str]:
     ]
 
 
-def as_markdown(found: Sequence[Outcome], rows: int) -> str:
-    """Its part of RESULTS.md."""
-    lines = [
-        "# Posterior",
-        "",
-        f"Written by `python -m benchmarks.posterior --write`: {rows // 2:,} rows to train on and as many held out.",
-        "Every named loss that has a posterior, at its defaults. Linear: logits linear in x, as the true log odds are.",
-        "Table: a logit per class for each of 100 cells. A linear model cannot represent the optimum of a loss that",
-        "bends the logits (focus, margin, poly, robustness, clip); there no formula gives back what was not learned;",
-        "the table shows that the formula is not what fails.",
-        "",
-        *(f"- {claim}" for claim in claims(found)),
-        f"- commit measured: {results.commit()}",
-        "",
-        f"| {' | '.join(HEADER)} |",
-        f"| {' | '.join(['---'] * len(HEADER))} |",
-        *(f"| {' | '.join(one.cells())} |" for one in found),
-    ]
-    return "\n".join(lines) + "\n"
+ABOUT = """\
+Half of the rows to train on, half held out. Every named loss that has a posterior, at its defaults. Linear: logits
+linear in x, as the true log odds are. Table: a logit per class for each of 100 cells. A linear model cannot
+represent the optimum of a loss that bends the logits (focus, margin, poly, robustness, clip); there no formula gives
+back what was not learned; the table shows that the formula is not what fails."""
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
-    """Measure, print and, if asked to, write; 1 where a model that can represent the optimum misses the bar."""
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.posterior", description="Are probabilities honest?")
-    parser.add_argument("--quick", action="store_true", help="40,000 rows, not 200,000")
-    parser.add_argument("--rows", type=int, help="so many, half of them held out")
-    parser.add_argument("--write", nargs="?", type=Path, const=HERE, metavar="FOLDER", help="write RESULTS.md")
-    asked = parser.parse_args(arguments)
-    os.environ.setdefault("OMP_NUM_THREADS", "1")
-    rows = asked.rows or (40_000 if asked.quick else 200_000)
-    found: list[Outcome] = []
+def outcomes(rows: int) -> Iterator[Outcome]:
+    """Of both models, of two and of three classes."""
     for model in ("linear", "table"):
         for classes in (2, 3):
-            for outcome in outcomes(drawn(model, classes, rows)):
-                found.append(outcome)
-                print(outcome, flush=True)
-    print(*claims(found), sep="\n")
-    if asked.write is not None:
-        results.write_part(asked.write / "RESULTS.md", as_markdown(found, rows))
-    return 0 if all(one.met for one in found if one.expected) else 1
+            yield from outcomes_of(drawn(model, classes, rows))
 
+
+POSTERIOR = Simulation(
+    command="posterior",
+    question="Are probabilities honest?",
+    unit="rows",
+    size=200_000,
+    quick=40_000,
+    about=ABOUT,
+    header=HEADER,
+    outcomes=outcomes,
+    cells=Outcome.cells,
+    claims=claims,
+    passed=lambda found: all(one.met for one in found if one.expected),
+)
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(main(POSTERIOR))

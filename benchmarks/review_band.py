@@ -4,27 +4,21 @@
     python -m benchmarks.review_band --quick    # 30
     python -m benchmarks.review_band --write    # and its part of RESULTS.md
 
-The distributions are those of `benchmarks.guarantee`, whose rates are computed, not counted on test rows.
+The distributions are those of `benchmarks.guarantee`; their rates are computed, not counted on test rows.
 """
 
-import argparse
-import multiprocessing
-import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from functools import partial
-from pathlib import Path
 
 import numpy as np
 
-from benchmarks import results
-from benchmarks.guarantee import CONFIDENCE, HEAVY, HONEST, SLACK, TIED, Row
+from benchmarks.promises.distributions import CONFIDENCE, HEAVY, HONEST, SLACK, TIED, Row
+from benchmarks.promises.simulation import Simulation, in_two_processes, main
 from counterpoise import goals
 from counterpoise.decide import ReviewBand, choose_review_band
 from counterpoise.goals import Confusion, Goal
 
-HERE = Path(__file__).parent
 GOALS = (
     "precision >= 0.9 and recall >= 0.8",
     "recall where precision >= 0.9 with review <= 5%",
@@ -114,43 +108,29 @@ def claims(outcomes: Sequence[Outcome]) -> list[str]:
     return [f"a promise is broken in at most {most:.1%} of the sets: {sum(good)} of {len(good)} rows"]
 
 
-def as_markdown(outcomes: Sequence[Outcome]) -> str:
-    """Its part of RESULTS.md."""
-    lines = [
-        "# Review band",
-        "",
-        f"Written by `python -m benchmarks.review_band --sets {outcomes[0].sets} --write`, confidence {CONFIDENCE}.",
-        "Broken: the share of all sets in which a promise was made and is not true. Plain: the band that is best on",
-        "the set. Reached: the mean true value of the objective where a promise was made (of goals that only bound",
-        "rates, the share reviewed, which is to be small). Reviewed: the mean true share of rows left to a person.",
-        "",
-        *(f"- {claim}" for claim in claims(outcomes)),
-        f"- commit measured: {results.commit()}",
-        "",
-        f"| {' | '.join(HEADER)} |",
-        f"| {' | '.join(['---'] * len(HEADER))} |",
-        *(f"| {' | '.join(cells(outcome))} |" for outcome in outcomes),
-    ]
-    return "\n".join(lines) + "\n"
+ABOUT = f"""\
+Confidence {CONFIDENCE}. Broken: the share of all sets in which a promise was made and is not true. Plain: the band
+that is best on the set. Reached: the mean true value of the objective where a promise was made (of goals that only
+bound rates, the share reviewed, which is to be small). Reviewed: the mean true share of rows left to a person."""
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.review_band", description="What its promise is worth.")
-    parser.add_argument("--sets", type=int, default=300, help="calibration sets a row (300)")
-    parser.add_argument("--quick", action="store_const", dest="sets", const=30, help="30 calibration sets a row")
-    parser.add_argument("--write", nargs="?", type=Path, const=HERE, metavar="FOLDER", help="write RESULTS.md")
-    asked = parser.parse_args(arguments)
-    os.environ["OMP_NUM_THREADS"] = "1"
-    outcomes = []
-    with multiprocessing.get_context("spawn").Pool(2) as pool:
-        for outcome in pool.imap(partial(measure, sets=asked.sets), rows()):
-            outcomes.append(outcome)
-            print(" | ".join(cells(outcome)), flush=True)
-    print(*claims(outcomes), sep="\n")
-    if asked.write is not None:
-        results.write_part(asked.write / "RESULTS.md", as_markdown(outcomes))
-    return 0
+def outcomes(sets: int) -> Iterator[Outcome]:
+    """Of every row."""
+    return in_two_processes(measure, rows(), sets)
 
+
+REVIEW_BAND = Simulation(
+    command="review_band",
+    question="What the promise of a review band is worth.",
+    unit="sets",
+    size=300,
+    quick=30,
+    about=ABOUT,
+    header=HEADER,
+    outcomes=outcomes,
+    cells=cells,
+    claims=claims,
+)
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(main(REVIEW_BAND))

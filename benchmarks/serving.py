@@ -25,9 +25,9 @@ from pathlib import Path
 import numpy as np
 
 from benchmarks import results
-from benchmarks.serving_sides import COUNTERPOISE, ENDPOINT, MLFLOW, MODELS, Side, requests, running, train
+from benchmarks.speed.results import machine
+from benchmarks.speed.servers import COUNTERPOISE, ENDPOINT, MLFLOW, MODELS, Side, requests, running, train
 
-HERE = Path(__file__).parent
 CLIENTS = (1, 4, 16)
 LONGEST = 9.0
 """Milliseconds that one client may wait for its answer, in the middle."""
@@ -96,7 +96,7 @@ def measure(model: str, clients: int, addresses: dict[str, Side], *, pairs: int,
 
 def _loaded(side: Side, clients: int, seconds: float) -> tuple[list[float], float]:
     """The time of each answer and of all together, as a process of its own saw them."""
-    command = [sys.executable, "-m", "benchmarks.serving_clients", str(side.port), side.path, str(side.bodies)]
+    command = [sys.executable, "-m", "benchmarks.speed.clients", str(side.port), side.path, str(side.bodies)]
     done = subprocess.run([*command, str(clients), str(seconds)], capture_output=True, text=True, check=False)
     if done.returncode:
         raise RuntimeError(f"{side.name}: {done.stderr.strip().splitlines()[-1]}")
@@ -138,7 +138,7 @@ def as_markdown(outcomes: Sequence[Outcome], how: str) -> str:
         f"requests/s at least 1.00, and {LONGEST:g} ms for one client. Repeat a row with",
         "`python -m benchmarks.serving --model MODEL --clients N`.",
         "",
-        *(f"- {name}: {fact}" for name, fact in results.machine().items() if name in _FACTS),
+        *(f"- {name}: {fact}" for name, fact in machine().items() if name in _FACTS),
         *claims(outcomes),
         "",
         f"| {' | '.join(HEADER)} |",
@@ -175,7 +175,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--seconds", type=float, default=1.5, help="of each turn (1.5)")
     parser.add_argument("--mlflow", metavar="PYTHON", help="an interpreter that has mlflow and lightgbm")
     parser.add_argument("--check", action="store_true", help="exit with 1 where a bar is missed")
-    parser.add_argument("--write", nargs="?", type=Path, const=HERE, metavar="FOLDER", help="write RESULTS.md")
+    results.may_write(parser)
     asked = parser.parse_args(arguments)
     os.environ["OMP_NUM_THREADS"] = "1"
     outcomes: list[Outcome] = []
@@ -192,7 +192,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     print(*claims(outcomes), sep="\n")
     if asked.write is not None:
         how = "python -m benchmarks.serving --write" + (" --mlflow PYTHON" if asked.mlflow else "")
-        results.write_part(asked.write / "RESULTS.md", as_markdown(outcomes, how))
+        results.write_part(asked.write, as_markdown(outcomes, how))
     return 1 if asked.check and any(one.met is False for one in outcomes) else 0
 
 

@@ -16,8 +16,8 @@ from typing import Any
 import polars as pl
 
 from benchmarks import results
-from benchmarks.table_data import catalogue, chosen, prepare
-from benchmarks.tables import CACHE, DATA, HERE
+from benchmarks.tables.comparison import CACHE
+from benchmarks.tables.data import DATA, catalogue, chosen, prepare
 from counterpoise.table.compare import CSV, compare_table
 from counterpoise.table.learners import LEARNERS
 
@@ -145,7 +145,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--cache", type=Path, default=CACHE, help="where comparisons are kept (build/tables)")
     parser.add_argument("--tables", nargs="+", metavar="NAME", help="only these")
     parser.add_argument("--learners", nargs="+", choices=list(LEARNERS), default=COMPARED, metavar="NAME")
-    parser.add_argument("--write", nargs="?", type=Path, const=HERE, metavar="FOLDER", help="write RESULTS.md")
+    results.may_write(parser)
     asked = parser.parse_args(arguments)
     if not asked.data.is_dir():
         print(f"no folder {asked.data}: nothing is measured; name one with --data")
@@ -158,7 +158,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     text = as_markdown(pl.concat(found, how="vertical_relaxed"))
     print(text)
     if asked.write is not None:
-        results.write_part(asked.write / "RESULTS.md", text)
+        results.write_part(asked.write, text)
     return 0
 
 

@@ -16,8 +16,6 @@ from counterpoise.recipes import SigmoidRecipe
 from counterpoise.torch import GoalLoss, KeepBest, Loss
 
 ROOT = Path(__file__).parents[2]
-sys.path.insert(0, str(ROOT))  # benchmarks is a package of the checkout, not of the wheel
-
 from benchmarks.goal_training import BAND_GOAL, Part, band, linear, train  # noqa: E402
 
 GOAL, COUNTS = "recall where precision >= 0.5", cp.ClassCounts([70, 30])

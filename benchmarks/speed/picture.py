@@ -1,6 +1,6 @@
 """The picture of the results in the README: what the losses cost, the framework's plain loss being 1.
 
-`python -m benchmarks.picture` draws it again from results.json.
+`python -m benchmarks.speed.picture` draws it again from results.json.
 """
 
 import statistics
@@ -9,8 +9,10 @@ from dataclasses import dataclass
 from html import escape
 from pathlib import Path
 
-from benchmarks.results import Result, amount, number, read
+from benchmarks.results import FOLDER
+from benchmarks.speed.results import Result, amount, number, read
 
+PICTURE = FOLDER.parent / "docs" / "images" / "ratios.svg"
 LEFT, WIDTH, LINE = 330, 400, 26
 # colours that read on light and on dark pages, since not every viewer tells the picture which it is on
 STYLE = """
@@ -105,5 +107,4 @@ def write(results: Sequence[Result], path: Path) -> None:
 
 
 if __name__ == "__main__":
-    here = Path(__file__).parent
-    write(read(here), here.parent / "docs" / "images" / "ratios.svg")
+    write(read(FOLDER), PICTURE)

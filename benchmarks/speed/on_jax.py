@@ -3,8 +3,8 @@
 from collections.abc import Callable
 from typing import Any
 
-from benchmarks.measure import Side, Step
-from benchmarks.problem import Problem
+from benchmarks.speed.measure import Side, Step
+from benchmarks.speed.problem import Problem
 
 
 def _step(problem: Problem, loss: Callable[[Any, Any], Any]) -> Step:

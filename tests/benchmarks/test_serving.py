@@ -2,21 +2,16 @@
 
 import asyncio
 import json
-import sys
-from pathlib import Path
 
 import numpy as np
 import pytest
 from starlette import testclient
 
 from absent import needs
-
-sys.path.insert(0, str(Path(__file__).parents[1]))  # benchmarks is a package of the checkout, not of the wheel
-
-from benchmarks import serving, serving_clients, serving_sides
+from benchmarks import serving
 from benchmarks.serving import HEADER, Outcome, Turn, cells, measure
-from benchmarks.serving_sides import COUNTERPOISE, ENDPOINT, MLFLOW
-
+from benchmarks.speed import clients, servers
+from benchmarks.speed.servers import COUNTERPOISE, ENDPOINT, MLFLOW
 from counterpoise.table import load
 from counterpoise.table.features.matrix import to_matrix
 from counterpoise.table.model.one import naive
@@ -26,19 +21,19 @@ from counterpoise.table.using.serve import application
 needs("fastapi", "lightgbm", "uvicorn")
 
 
-@pytest.fixture(scope="module", params=serving_sides.MODELS)
+@pytest.fixture(scope="module", params=servers.MODELS)
 def place(request, tmp_path_factory):
     found = tmp_path_factory.mktemp("serving")
-    said = serving_sides.train(found, request.param, rows=600, budget=60.0)
+    said = servers.train(found, request.param, rows=600, budget=60.0)
     assert said.startswith(request.param)
     (found / request.param).rename(found / "model")
-    serving_sides.requests(found, "model")
+    servers.requests(found, "model")
     return found
 
 
 def test_both_servers_get_the_same_rows_and_the_endpoint_gives_what_the_members_say(place):
     ours = testclient.TestClient(application(place / "model"))
-    endpoint = testclient.TestClient(serving_sides.endpoint(place / "model"))
+    endpoint = testclient.TestClient(servers.endpoint(place / "model"))
     bodies = (place / f"model {ENDPOINT}.jsonl").read_text().splitlines()
     assert bodies == (place / f"model {COUNTERPOISE}.jsonl").read_text().splitlines()
     model = load(place / "model")
@@ -54,14 +49,14 @@ def test_mlflow_gets_the_same_rows_encoded(place):
         json.loads((place / f"model {name}.jsonl").read_text().splitlines()[3]) for name in (ENDPOINT, MLFLOW)
     )
     numbers = split["dataframe_split"]["data"][0]
-    assert numbers[: serving_sides._NUMBERS] == list(plain["rows"][0].values())[: serving_sides._NUMBERS]
+    assert numbers[: servers._NUMBERS] == list(plain["rows"][0].values())[: servers._NUMBERS]
     assert len(split["dataframe_split"]["columns"]) == len(numbers) == 20
 
 
 def test_servers_are_measured_by_turns(place):
     with (
-        serving_sides.running(COUNTERPOISE, place, "model") as ours,
-        serving_sides.running(ENDPOINT, place, "model") as endpoint,
+        servers.running(COUNTERPOISE, place, "model") as ours,
+        servers.running(ENDPOINT, place, "model") as endpoint,
     ):
         (found,) = measure("blend", 2, {COUNTERPOISE: ours, ENDPOINT: endpoint}, pairs=2, seconds=0.3)
     assert (len(found.ours), len(found.others), found.peer) == (2, 2, ENDPOINT)
@@ -70,8 +65,8 @@ def test_servers_are_measured_by_turns(place):
 
 
 def test_a_refused_request_ends_the_measuring(place):
-    with serving_sides.running(COUNTERPOISE, place, "model") as side, pytest.raises(RuntimeError, match=r"422.*rows"):
-        asyncio.run(serving_clients.load(side.port, "/predict", ['{"rows": []}'], 1, 0.2))
+    with servers.running(COUNTERPOISE, place, "model") as side, pytest.raises(RuntimeError, match=r"422.*rows"):
+        asyncio.run(clients.load(side.port, "/predict", ['{"rows": []}'], 1, 0.2))
 
 
 def test_clients_take_turns_through_the_requests_and_count_whole_answers():
@@ -90,7 +85,7 @@ def test_clients_take_turns_through_the_requests_and_count_whole_answers():
     async def both():
         server = await asyncio.start_server(answered, "127.0.0.1", 0)
         port = server.sockets[0].getsockname()[1]
-        found = await serving_clients.load(port, "/", [str(k) for k in range(100)], 2, 0.2)
+        found = await clients.load(port, "/", [str(k) for k in range(100)], 2, 0.2)
         server.close()
         return found
 

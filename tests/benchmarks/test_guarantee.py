@@ -1,16 +1,13 @@
 """The benchmark of promises computes what it says it does."""
 
-import sys
-from pathlib import Path
-
 import pytest
 
 from absent import needs
-
-sys.path.insert(0, str(Path(__file__).parents[1]))  # benchmarks is a package of the checkout, not of the wheel
-
 from benchmarks import guarantee, results
-from benchmarks.guarantee import HEADER, HEAVY, HONEST, SHIFTED, TIED, Row, cells, measure, rows, tally
+from benchmarks.guarantee import GUARANTEE, HEADER, cells, measure, rows, tally
+from benchmarks.promises import mapie_peer
+from benchmarks.promises.distributions import HEAVY, HONEST, SHIFTED, TIED, Row
+from benchmarks.promises.simulation import as_markdown
 
 needs("scipy")
 
@@ -35,11 +32,11 @@ def test_a_promise_is_judged_by_the_true_rates():
 
 
 def test_rows_are_measured(monkeypatch):
-    monkeypatch.setattr(guarantee, "mapie_controller", lambda: None)
+    monkeypatch.setattr(mapie_peer, "controller_class", lambda: None)
     outcome = measure(Row(TIED, 0.2, 300, 2.5, "precision where recall >= 0.7"), 4)
     assert len(cells(outcome)) == len(HEADER)
     assert guarantee.claims([outcome])[0].endswith("1 of 1 rows")
-    assert "skipped" in guarantee.as_markdown([outcome], "")
+    assert "skipped" in as_markdown(GUARANTEE, [outcome], ["a claim"], 4)
 
 
 def test_rows_differ():
@@ -47,7 +44,6 @@ def test_rows_differ():
 
 
 def test_other_parts_of_the_results_stay(tmp_path):
-    path = tmp_path / "RESULTS.md"
     for text in ["# Results\n\n## torch\n", "# Guarantee\n\nold\n", "# Results\n\n## jax\n", "# Guarantee\n\nnew\n"]:
-        results.write_part(path, text)
-    assert path.read_text() == "# Results\n\n## jax\n\n# Guarantee\n\nnew\n"
+        results.write_part(tmp_path, text)
+    assert (tmp_path / "RESULTS.md").read_text() == "# Results\n\n## jax\n\n# Guarantee\n\nnew\n"

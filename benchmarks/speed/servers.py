@@ -1,6 +1,6 @@
 """What is served in `serving`: two models, the requests, and a process for each server.
 
-python -m benchmarks.serving_sides SERVER DIRECTORY PORT    # serves until it is killed
+python -m benchmarks.speed.servers SERVER DIRECTORY PORT    # serves until it is killed
 """
 
 import json
@@ -90,7 +90,7 @@ def running(name: str, place: Path, model: str, *, python: str = sys.executable)
     """A server in a process of its own."""
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
-    command = [python, "-m", "benchmarks.serving_sides", name, str(place / model), str(port)]
+    command = [python, "-m", "benchmarks.speed.servers", name, str(place / model), str(port)]
     if name == MLFLOW:
         saved = _for_mlflow(python, place / model)
         command = [python, "-m", "mlflow", "models", "serve", "-m", str(saved), "--env-manager", "local"]

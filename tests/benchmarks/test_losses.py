@@ -14,16 +14,13 @@ import pytest
 
 from absent import needs
 
-ROOT = Path(__file__).parents[1]
-sys.path.insert(0, str(ROOT))  # benchmarks is a package of the checkout, not of the wheel
-
-from benchmarks import command, measure, picture, results  # noqa: E402
-from benchmarks.losses import ROWS, SOFTMAX  # noqa: E402
-from benchmarks.measure import Pair, Samples, Settings, Side, SkipRow, Step, built  # noqa: E402
-from benchmarks.problem import Layer, Problem, Table  # noqa: E402
-from benchmarks.results import result_of  # noqa: E402
-
+ROOT = Path(__file__).parents[2]
 import counterpoise as cp  # noqa: E402
+from benchmarks.losses import ROWS, SOFTMAX  # noqa: E402
+from benchmarks.speed import command, measure, picture, results  # noqa: E402
+from benchmarks.speed.measure import Pair, Samples, Settings, Side, SkipRow, Step, built  # noqa: E402
+from benchmarks.speed.problem import Layer, Problem, Table  # noqa: E402
+from benchmarks.speed.results import result_of  # noqa: E402
 
 TINY = {1: (24,), 2: (24, 5), 4: (2, 3, 4, 5)}
 ONCE = Settings(pairs=1, seconds=1.0, least=1)

@@ -21,7 +21,7 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-from benchmarks.problem import Problem
+from benchmarks.speed.problem import Problem
 
 THREADS = 2  # part of every claim
 COLD_BYTES = 192 << 20  # several times the last cache

@@ -3,8 +3,8 @@
 from collections.abc import Callable
 from typing import Any
 
-from benchmarks.measure import THREADS, Side, SkipRow, Step
-from benchmarks.problem import Layer, Problem
+from benchmarks.speed.measure import THREADS, Side, SkipRow, Step
+from benchmarks.speed.problem import Layer, Problem
 
 
 def _step(problem: Problem, loss: Callable[[Any, Any], Any]) -> Step:

@@ -1,8 +1,8 @@
 """The ways to learn a table that stand beside `counterpoise train`; each runs in a process of its own.
 
-    python -m benchmarks.table_peers FOLDER METHOD OUT [--seed N] [--threads N] [--budget SECONDS]
+    python -m benchmarks.tables.peers FOLDER METHOD OUT [--seed N] [--threads N] [--budget SECONDS]
 
-reads train.parquet and test.parquet of a folder that `table_data.prepare` wrote, and writes OUT.npz (probabilities and
+reads train.parquet and test.parquet of a folder that `data.prepare` wrote, and writes OUT.npz (probabilities and
 decisions of the test rows) and OUT.json (peak memory, processor seconds). It never sees the truth of the test rows. It
 runs in the environments of FLAML and AutoGluon too, so it imports nothing of Counterpoise.
 """
@@ -25,8 +25,8 @@ from numpy.typing import NDArray
 from sklearn.base import clone
 from sklearn.model_selection import StratifiedKFold, TunedThresholdClassifierCV
 
-from benchmarks.table_data import Task, codes_of
-from benchmarks.table_encoding import Encoding, as_pandas
+from benchmarks.tables.data import Task, codes_of
+from benchmarks.tables.encoding import Encoding, as_pandas
 
 Answer = tuple[NDArray[np.float64], NDArray[np.int64]]
 
@@ -273,7 +273,7 @@ def peak_megabytes() -> float:
 
 def main() -> None:
     """Answer for one method on one table."""
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.table_peers")
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.tables.peers")
     parser.add_argument("folder", type=Path)
     parser.add_argument("method", choices=[*LEARNERS, *TOOLS])
     parser.add_argument("out", type=Path)

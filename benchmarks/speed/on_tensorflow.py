@@ -3,8 +3,8 @@
 from collections.abc import Callable
 from typing import Any
 
-from benchmarks.measure import THREADS, Side, Step
-from benchmarks.problem import Problem
+from benchmarks.speed.measure import THREADS, Side, Step
+from benchmarks.speed.problem import Problem
 
 
 def _step(problem: Problem, loss: Callable[[Any, Any], Any], *, xla: bool, one_hot: bool = False) -> Step:

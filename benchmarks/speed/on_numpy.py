@@ -5,8 +5,8 @@ from typing import Any
 import numpy as np
 
 import counterpoise as cp
-from benchmarks.measure import THREADS, Side, Step
-from benchmarks.problem import Problem
+from benchmarks.speed.measure import THREADS, Side, Step
+from benchmarks.speed.problem import Problem
 
 
 def _kernel(problem: Problem) -> Step:

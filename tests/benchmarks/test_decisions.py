@@ -1,8 +1,5 @@
 """The benchmark of decisions computes what it says it does, on a table that is made here."""
 
-import sys
-from pathlib import Path
-
 import numpy as np
 import polars as pl
 import pytest
@@ -10,10 +7,6 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import cross_val_predict
 
 from absent import needs
-from counterpoise import goals
-
-sys.path.insert(0, str(Path(__file__).parents[1]))  # benchmarks is a package of the checkout, not of the wheel
-
 from benchmarks import decisions
 from benchmarks.decisions import (
     GOALS,
@@ -28,7 +21,7 @@ from benchmarks.decisions import (
     read,
     surely_broken,
 )
-
+from counterpoise import goals
 from counterpoise.goals import Constraint
 
 needs("lightgbm")

@@ -11,6 +11,7 @@ import polars as pl
 from numpy.typing import NDArray
 from sklearn.model_selection import StratifiedGroupKFold, train_test_split
 
+DATA = Path(__file__).parents[3] / "shared" / "data"
 JUDGED = 0.2
 
 

@@ -1,8 +1,6 @@
 """The benchmark of whole tables prepares, encodes, scores and compares as it says, on tables that are made here."""
 
 import json
-import sys
-from pathlib import Path
 
 import numpy as np
 import polars as pl
@@ -10,12 +8,11 @@ import pytest
 from sklearn import metrics
 
 from absent import needs
-
-sys.path.insert(0, str(Path(__file__).parents[1]))  # benchmarks is a package of the checkout, not of the wheel
-
-from benchmarks import table_data, table_peers, tables, which_loss
-from benchmarks.table_data import Task, codes_of
-from benchmarks.table_encoding import Encoding
+from benchmarks import which_loss
+from benchmarks.tables import comparison, peers
+from benchmarks.tables import data as tables_data
+from benchmarks.tables.data import Task, codes_of
+from benchmarks.tables.encoding import Encoding
 
 needs("lightgbm", "pandas")
 
@@ -62,7 +59,7 @@ def data(tmp_path_factory):
 
 
 def _prepared(data, name, folder):
-    return table_data.prepare(table_data.catalogue(data)[name], data, folder, seed=3)
+    return tables_data.prepare(tables_data.catalogue(data)[name], data, folder, seed=3)
 
 
 def test_nobody_sees_what_judges_or_leaks(data, tmp_path):
@@ -105,11 +102,11 @@ def test_encodings_agree_on_rows_and_know_only_the_training_categories(data, tmp
 def test_a_learner_answers_for_every_test_row(data, tmp_path, name, method):
     task = _prepared(data, name, tmp_path)
     truth = codes_of(pl.read_parquet(tmp_path / "truth.parquet"), task)
-    probability, decision = table_peers.learned(method, tmp_path, task, table_peers.Setting(threads=1))
+    probability, decision = peers.learned(method, tmp_path, task, peers.Setting(threads=1))
     assert probability.shape == (len(truth), 2) and decision.shape == truth.shape
     assert ((probability >= 0) & (probability <= 1)).all() and set(np.unique(decision)) <= {0, 1}
-    given = tables.Answer(probability=probability, decision=decision, seconds=1.0)
-    found = tables.score(truth, given, task)
+    given = comparison.Answer(probability=probability, decision=decision, seconds=1.0)
+    found = comparison.score(truth, given, task)
     last = (truth[:, -1], decision[:, -1]) if name == "several" else (truth, decision)
     assert metrics.f1_score(*last) > 0.9 and np.isfinite(found.log_loss)  # the text says it
 
@@ -120,14 +117,14 @@ def test_counterpoise_answers_for_every_label_also_for_one_that_cannot_be_learne
     def quickly(*words):
         assert main([*words, *(["--learner", "logistic", "--budget", "3s"] if words[0] == "train" else [])]) == 0
 
-    monkeypatch.setattr(table_peers, "_counterpoise", quickly)
+    monkeypatch.setattr(peers, "_counterpoise", quickly)
     task = _prepared(data, "several", tmp_path)
     truth = codes_of(pl.read_parquet(tmp_path / "truth.parquet"), task)
     train = pl.read_parquet(tmp_path / "train.parquet").with_columns(
         y_first=pl.Series([1, None] + [0] * (task.rows - 2))
     )
     train.write_parquet(tmp_path / "train.parquet")
-    probability, decision = table_peers.counterpoise(tmp_path, task, table_peers.Setting(threads=1))
+    probability, decision = peers.counterpoise(tmp_path, task, peers.Setting(threads=1))
     assert probability.shape == decision.shape == truth.shape
     assert metrics.f1_score(truth[:, 1], decision[:, 1]) > 0.9  # the text says it
     assert not decision[:, 0].any()
@@ -140,14 +137,14 @@ def test_goal_values_are_scikit_learns():
         truth, decision = rng.integers(0, classes, (2, 300))
         task = Task("made", kind, ("target",), tuple(range(classes)), (), 300)
         average = "binary" if kind == "binary" else "macro"
-        assert tables.goal_value(truth, decision, task) == pytest.approx(
+        assert comparison.goal_value(truth, decision, task) == pytest.approx(
             metrics.f1_score(truth, decision, average=average)
         )
     truth, decision = rng.integers(0, 2, (2, 300, 4))
     unknown = rng.random(truth.shape) < 0.3
     task = Task("made", "multilabel", tuple("abcd"), tuple("abcd"), (), 300)
     per_label = [metrics.f1_score(truth[~unknown[:, k], k], decision[~unknown[:, k], k]) for k in range(truth.shape[1])]
-    assert tables.goal_value(np.where(unknown, -1, truth), decision, task) == pytest.approx(np.mean(per_label))
+    assert comparison.goal_value(np.where(unknown, -1, truth), decision, task) == pytest.approx(np.mean(per_label))
 
 
 @pytest.mark.parametrize("kind", ["binary", "multiclass", "multilabel"])
@@ -158,15 +155,15 @@ def test_the_interval_is_that_of_resampled_rows(kind):
     truth = rng.integers(0, classes, shape)
     ours, peers = (np.where(rng.random(shape) < right, truth, rng.integers(0, classes, shape)) for right in (0.7, 0.5))
     task = Task("made", kind, ("target",), tuple(range(classes)), (), 500)
-    apart, low, high = tables.difference(truth, ours, peers, task)
+    apart, low, high = comparison.difference(truth, ours, peers, task)
     draws = rng.integers(0, 500, (400, 500))
     plain = [
-        tables.goal_value(truth[rows], ours[rows], task) - tables.goal_value(truth[rows], peers[rows], task)
+        comparison.goal_value(truth[rows], ours[rows], task) - comparison.goal_value(truth[rows], peers[rows], task)
         for rows in draws
     ]
     assert low < apart < high
     assert high - low == pytest.approx(np.subtract(*np.quantile(plain, [0.975, 0.025])), rel=0.25)
-    assert tables.difference(truth, ours, ours, task) == (0.0, 0.0, 0.0)
+    assert comparison.difference(truth, ours, ours, task) == (0.0, 0.0, 0.0)
 
 
 def test_answers_are_kept_until_asked_again(data, tmp_path, monkeypatch, capsys):
@@ -176,12 +173,12 @@ def test_answers_are_kept_until_asked_again(data, tmp_path, monkeypatch, capsys)
         asked.append(method)
         return {"failed": "no memory"} if method == "EasyEnsemble" else real(table, method, *how)
 
-    real = tables._run
-    monkeypatch.setattr(tables, "_run", run)
+    real = comparison._run
+    monkeypatch.setattr(comparison, "_run", run)
     words = ["--data", str(data), "--cache", str(tmp_path), "--tables", "one", "--threads", "1"]
     words += ["--methods", "logistic balanced", "EasyEnsemble"]
-    assert tables.main([*words, "--write", str(tmp_path)]) == 0
-    assert tables.main([*words, "--again", "EasyEnsemble"]) == 0
+    assert comparison.main([*words, "--write", str(tmp_path)]) == 0
+    assert comparison.main([*words, "--again", "EasyEnsemble"]) == 0
     assert asked == ["logistic balanced", "EasyEnsemble", "EasyEnsemble"]
     text = (tmp_path / "RESULTS.md").read_text()
     assert text.startswith("# Tables\n") and "- one, 0, EasyEnsemble: no memory" in text
@@ -195,26 +192,26 @@ def test_what_is_claimed_is_judged():
     def given(wrong):
         decision = truth.copy()
         decision[-wrong:] = 0
-        return tables.Answer(probability=np.eye(2)[decision], decision=decision)
+        return comparison.Answer(probability=np.eye(2)[decision], decision=decision)
 
     answers = {"counterpoise": given(10), "LightGBM": given(9), "EasyEnsemble": given(15)}
-    scores = {name: tables.score(truth, one, task) for name, one in answers.items()}
-    measured = [tables.Measured(task, 0, truth, answers, scores)]
+    scores = {name: comparison.score(truth, one, task) for name, one in answers.items()}
+    measured = [comparison.Measured(task, 0, truth, answers, scores)]
     assert measured[0].best_required() == "LightGBM"
-    said = list(tables.verdict(measured, list(answers)))
+    said = list(comparison.verdict(measured, list(answers)))
     assert "| no worse |" in said[2] and "on 1 of 1 (100 %)" in said[-1]
-    assert tables.ranks(measured, list(answers)) == {"counterpoise": 2.0, "LightGBM": 1.0, "EasyEnsemble": 3.0}
+    assert comparison.ranks(measured, list(answers)) == {"counterpoise": 2.0, "LightGBM": 1.0, "EasyEnsemble": 3.0}
 
 
 def test_no_tables_is_said(tmp_path, capsys):
-    assert tables.main(["--data", str(tmp_path / "none")]) == 0
+    assert comparison.main(["--data", str(tmp_path / "none")]) == 0
     assert "nothing is measured" in capsys.readouterr().out
 
 
 @pytest.fixture(scope="module")
 def studied(data, tmp_path_factory):
     cache = tmp_path_factory.mktemp("studied")
-    facts = table_data.catalogue(data)["one"]
+    facts = tables_data.catalogue(data)["one"]
     return which_loss.compared(facts, data, cache, ["logistic"]), cache
 
 
@@ -223,7 +220,7 @@ def test_the_study_reads_what_compare_found(data, studied, capsys):
     assert set(lines["loss"]) == {"plain-cross-entropy", "weighted", "weighted-square-root", "focal"}
     whole = pl.read_parquet(cache / "one" / "seed0" / "train.parquet")["target"]
     assert set(lines["rarest"]) == {int((whole == "yes").sum())} and set(lines["rows"]) == {len(whole)}
-    again = which_loss.compared(table_data.catalogue(data)["one"], data, cache, ["logistic"])
+    again = which_loss.compared(tables_data.catalogue(data)["one"], data, cache, ["logistic"])
     assert again.equals(lines) and capsys.readouterr().err == ""  # from the cache
 
 
@@ -267,7 +264,7 @@ def test_the_study_without_tables(tmp_path, data, capsys):
 
 
 def test_what_is_not_in_the_cache_is_not_asked(data, tmp_path, capsys):
-    assert tables.main(["--data", str(data), "--cache", str(tmp_path), "--tables", "one", "--cached"]) == 0
+    assert comparison.main(["--data", str(data), "--cache", str(tmp_path), "--tables", "one", "--cached"]) == 0
     said = capsys.readouterr().out
-    assert all(f"- one, 0, {method}: not asked" in said for method in tables.METHODS)
+    assert all(f"- one, 0, {method}: not asked" in said for method in comparison.METHODS)
     assert "Of all" not in said

@@ -2,15 +2,13 @@
 
 import argparse
 from collections.abc import Sequence
-from pathlib import Path
 
-from benchmarks import picture, results
-from benchmarks.measure import Pair, Settings, SkipRow, isolated, samples_of
-from benchmarks.results import Result, result_of
+from benchmarks.results import FOLDER, may_write
+from benchmarks.speed import picture, results
+from benchmarks.speed.measure import Pair, Settings, SkipRow, isolated, samples_of
+from benchmarks.speed.results import Result, result_of
 
 PARTS = ("torch", "tensorflow", "jax", "boosters", "linear", "roofline", "import", "peers")
-HERE = Path(__file__).parent
-PICTURE = HERE.parent / "docs" / "images" / "ratios.svg"
 
 
 def main(rows: Sequence[Pair], arguments: Sequence[str] | None = None) -> int:
@@ -29,7 +27,7 @@ def main(rows: Sequence[Pair], arguments: Sequence[str] | None = None) -> int:
         print(measured[-1], flush=True)
         if asked.write is not None:  # after each row, so that a run that is stopped keeps what it has
             kept = results.write(measured, [(r.part, r.shape, r.loss) for r in rows], asked.write)
-            picture.write(kept, PICTURE if asked.write == HERE else asked.write / PICTURE.name)
+            picture.write(kept, picture.PICTURE if asked.write == FOLDER else asked.write / picture.PICTURE.name)
     missed = [result for result in measured if result.met is False or result.failed]
     print(summary(measured))
     return 1 if asked.check and missed else 0
@@ -82,12 +80,5 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--pairs", type=int, help="samples of each side at most (20)")
     parser.add_argument("--quick", action="store_true", help="5 pairs and 3 seconds a row at most")
     parser.add_argument("--check", action="store_true", help="exit with 1 where a bar is missed or a row fails")
-    parser.add_argument(
-        "--write",
-        nargs="?",
-        type=Path,
-        const=HERE,
-        metavar="FOLDER",
-        help="write RESULTS.md, results.json and the picture; rows not measured now keep their last result",
-    )
+    may_write(parser, "write RESULTS.md, results.json and the picture; rows not measured now keep their last result")
     return parser

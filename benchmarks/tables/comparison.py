@@ -26,11 +26,10 @@ from scipy.stats import rankdata
 from sklearn.metrics import average_precision_score
 
 from benchmarks import results
-from benchmarks.table_data import Task, catalogue, chosen, codes_of, prepare
+from benchmarks.tables.data import DATA, Task, catalogue, chosen, codes_of, prepare
 
-HERE = Path(__file__).parent
-DATA = HERE.parents[1] / "shared" / "data"
-CACHE = HERE.parent / "build" / "tables"
+ROOT = results.FOLDER.parent
+CACHE = ROOT / "build" / "tables"
 
 OURS = "counterpoise"
 REQUIRED = (
@@ -98,10 +97,10 @@ def answer(table: Path, method: str, seed: int, how: Running, *, again: bool) ->
 
 
 def _run(table: Path, method: str, out: Path, seed: int, how: Running) -> dict[str, Any]:
-    words = [how.interpreters.get(method, sys.executable), "-m", "benchmarks.table_peers", table, method, out]
+    words = [how.interpreters.get(method, sys.executable), "-m", "benchmarks.tables.peers", table, method, out]
     options = ["--seed", seed, "--threads", how.threads, "--budget", how.budget]
     environment = dict(os.environ, OMP_NUM_THREADS=str(how.threads), OPENBLAS_NUM_THREADS=str(how.threads))
-    environment["PYTHONPATH"] = os.pathsep.join([str(HERE.parent), environment.get("PYTHONPATH", "")])
+    environment["PYTHONPATH"] = os.pathsep.join([str(ROOT), environment.get("PYTHONPATH", "")])
     start = time.perf_counter()
     process = subprocess.Popen(
         [str(word) for word in (*words, *options)], env=environment, cwd=table, start_new_session=True,
@@ -371,8 +370,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     text = as_markdown(measured, methods, how)
     print(text)
     if asked.write is not None:
-        asked.write.mkdir(parents=True, exist_ok=True)
-        results.write_part(asked.write / "RESULTS.md", text)
+        results.write_part(asked.write, text)
     return 0
 
 
@@ -394,9 +392,5 @@ def _parser() -> argparse.ArgumentParser:
         parser.add_argument(
             f"--{tool.lower()}", metavar="PYTHON", help=f"the interpreter of an environment with {tool}"
         )
-    parser.add_argument("--write", nargs="?", type=Path, const=HERE, metavar="FOLDER", help="write RESULTS.md")
+    results.may_write(parser)
     return parser
-
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -1,6 +1,6 @@
 """Clients that keep their connection and send the next request when the last is answered.
 
-python -m benchmarks.serving_clients PORT PATH BODIES CLIENTS SECONDS    # prints {"seconds": [...], "lasted": ...}
+python -m benchmarks.speed.clients PORT PATH BODIES CLIENTS SECONDS    # prints {"seconds": [...], "lasted": ...}
 """
 
 import asyncio

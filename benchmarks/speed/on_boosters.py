@@ -6,8 +6,8 @@ from collections.abc import Callable
 from types import SimpleNamespace
 from typing import Any
 
-from benchmarks.measure import THREADS, Side, Step
-from benchmarks.problem import Table
+from benchmarks.speed.measure import THREADS, Side, Step
+from benchmarks.speed.problem import Table
 
 # both sides start from log odds 0: only the objective shall differ
 _LIGHTGBM = {"num_threads": THREADS, "verbosity": -1, "boost_from_average": False}

@@ -81,7 +81,7 @@ TABLES = (
 
 
 @dataclass(frozen=True, eq=False)
-class Rows:
+class Samples:
     """Features, the first `numeric` of them numbers, the others codes of categories, and 0 or 1 for each row."""
 
     features: NDArray[np.float64]
@@ -89,7 +89,7 @@ class Rows:
     target: NDArray[np.int64]
 
 
-def read(table: Table, folder: Path) -> Rows:
+def read(table: Table, folder: Path) -> Samples:
     """A table, without exact duplicates: a row shall not lie on both sides of a split."""
     frame = pl.read_parquet(folder / f"{table.name}.parquet").unique(maintain_order=True)
     if table.one_row_per is not None:
@@ -102,7 +102,7 @@ def read(table: Table, folder: Path) -> Rows:
         *(pl.col(name).cast(pl.Categorical).to_physical().cast(pl.Float64).fill_null(-1) for name in codes),
     )
     target = (frame["target"].cast(pl.String) == str(table.positive)).to_numpy().astype(np.int64)
-    return Rows(as_numbers.to_numpy(), len(numbers), target)
+    return Samples(as_numbers.to_numpy(), len(numbers), target)
 
 
 def logistic(numeric: int, columns: int, class_weight: str | None) -> Any:
@@ -136,7 +136,7 @@ MODELS = {"logistic": logistic, "LightGBM": lightgbm}
 class Fits:
     """The models of one estimator on rows of one table, each fitted once: the goals share them."""
 
-    rows: Rows
+    rows: Samples
     make: Callable[[], Any]
     models: dict[bytes, Any] = field(default_factory=dict, repr=False)
     scores: dict[tuple[bytes, bytes], NDArray[np.float64]] = field(default_factory=dict, repr=False)

@@ -29,7 +29,7 @@ def _plain(column: pl.Series) -> bool:
     return column.dtype.is_numeric() or column.dtype.is_temporal()
 
 
-class Encoding:
+class TableEncoding:
     """Numbers, codes of categories and text of a table, told apart by type and by what the catalogue calls text."""
 
     def __init__(self, train: pl.DataFrame, text: Sequence[str]) -> None:

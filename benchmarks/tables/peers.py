@@ -26,7 +26,7 @@ from sklearn.base import clone
 from sklearn.model_selection import StratifiedKFold, TunedThresholdClassifierCV
 
 from benchmarks.tables.data import Task, codes_of
-from benchmarks.tables.encoding import Encoding, as_pandas
+from benchmarks.tables.encoding import TableEncoding, as_pandas
 
 Answer = tuple[NDArray[np.float64], NDArray[np.int64]]
 
@@ -133,7 +133,7 @@ def encoded(folder: Path, task: Task, encoding: str) -> tuple[Any, Any, list[str
     """Training and test rows, and the columns that hold codes of categories."""
     train, test = (pl.read_parquet(folder / f"{side}.parquet") for side in ("train", "test"))
     train = train.drop(task.targets)
-    how = Encoding(train, task.text)
+    how = TableEncoding(train, task.text)
     if encoding == "columns":
         return *how.for_linear(train, test), []
     first, second, coded = how.for_trees(train, test)

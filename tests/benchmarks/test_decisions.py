@@ -57,7 +57,7 @@ def test_a_table_is_read_without_what_leaks_and_what_repeats(folder):
 
 def test_fits_by_row_number_are_the_models_own(folder):
     rows = read(TABLE, folder)
-    rows = decisions.Rows(np.nan_to_num(rows.features), rows.numeric, rows.target)
+    rows = decisions.Samples(np.nan_to_num(rows.features), rows.numeric, rows.target)
     by_number = OnRowNumbers(Fits(rows, LogisticRegression))
     learn = np.arange(0, 1500, 2)
     found = cross_val_predict(by_number, learn[:, None], rows.target[learn], cv=3, method="predict_proba")

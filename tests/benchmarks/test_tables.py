@@ -12,7 +12,7 @@ from benchmarks import which_loss
 from benchmarks.tables import comparison, peers
 from benchmarks.tables import data as tables_data
 from benchmarks.tables.data import Task, codes_of
-from benchmarks.tables.encoding import Encoding
+from benchmarks.tables.encoding import TableEncoding
 
 needs("lightgbm", "pandas")
 
@@ -87,7 +87,7 @@ def test_encodings_agree_on_rows_and_know_only_the_training_categories(data, tmp
     task = _prepared(data, "one", tmp_path)
     train, test = (pl.read_parquet(tmp_path / f"{side}.parquet") for side in ("train", "test"))
     new = test.with_columns(kind=pl.Series(["never seen"] * test.height))
-    how = Encoding(train.drop("target"), task.text)
+    how = TableEncoding(train.drop("target"), task.text)
     first, second, coded = how.for_trees(train.drop("target"), new)
     assert list(first.columns) == list(second.columns) and len(coded) == 1
     assert set(first[coded[0]]) == {0, 1, 2} and set(second[coded[0]]) == {-1}

@@ -24,7 +24,7 @@ from counterpoise.table.features.cells import usable
 from counterpoise.table.features.schema import Column, Schema
 from counterpoise.table.reading import delimited
 from counterpoise.table.reading.frames import table_of
-from counterpoise.table.reading.numbers import Figures
+from counterpoise.table.reading.numbers import NumberFormat
 from counterpoise.table.reading.table import Table, with_numbers
 from counterpoise.table.using.json_rows import table_of_rows
 from counterpoise.table.using.row_reader import RowReader
@@ -92,7 +92,7 @@ def model(tmp_path_factory):
     return place / "model"
 
 
-Rows = list[dict[str, Any]]
+JsonRows = list[dict[str, Any]]
 Answers = list[float | None]
 
 
@@ -101,24 +101,24 @@ def predicted(model: Path, path: Path, out: Path) -> Answers:
     return pl.read_parquet(out)["probability_yes"].to_list()
 
 
-def by_csv(model: Path, rows: Rows, place: Path) -> Answers:
+def by_csv(model: Path, rows: JsonRows, place: Path) -> Answers:
     pl.DataFrame(rows, infer_schema_length=None).write_csv(place / "t.csv", separator=";")
     return predicted(model, place / "t.csv", place / "p.parquet")
 
 
-def by_command(model: Path, rows: Rows, place: Path) -> Answers:
+def by_command(model: Path, rows: JsonRows, place: Path) -> Answers:
     pl.DataFrame(rows, infer_schema_length=None).write_csv(place / "t.csv", quote_style="always")
     if main(["predict", str(model), str(place / "t.csv"), "-o", str(place / "p.parquet")]):
         raise UserError("the command")
     return pl.read_parquet(place / "p.parquet")["probability_yes"].to_list()
 
 
-def by_parquet(model: Path, rows: Rows, place: Path) -> Answers:
+def by_parquet(model: Path, rows: JsonRows, place: Path) -> Answers:
     pl.DataFrame(rows, infer_schema_length=None).write_parquet(place / "t.parquet")
     return predicted(model, place / "t.parquet", place / "p.parquet")
 
 
-def by_folder(model: Path, rows: Rows, place: Path) -> Answers:
+def by_folder(model: Path, rows: JsonRows, place: Path) -> Answers:
     (place / "parts").mkdir()
     for part in range(4):
         pl.DataFrame(rows[part::4]).write_parquet(place / "parts" / f"{part}.parquet")
@@ -127,8 +127,8 @@ def by_folder(model: Path, rows: Rows, place: Path) -> Answers:
     return [value for _, value in sorted(zip(order, found, strict=True))]
 
 
-def by_frame(make: Callable[[Rows], Any]) -> Callable[[Path, Rows, Path], Answers]:
-    def door(model: Path, rows: Rows, _: Path) -> Answers:
+def by_frame(make: Callable[[JsonRows], Any]) -> Callable[[Path, JsonRows, Path], Answers]:
+    def door(model: Path, rows: JsonRows, _: Path) -> Answers:
         loaded, left = load(model), list(range(len(rows)))
         while left:  # a frame answers all of its rows, or names one that it cannot
             try:
@@ -143,7 +143,7 @@ def by_frame(make: Callable[[Rows], Any]) -> Callable[[Path, Rows, Path], Answer
     return door
 
 
-def by_request(model: Path, rows: Rows, _: Path) -> Answers:
+def by_request(model: Path, rows: JsonRows, _: Path) -> Answers:
     found, loaded = [], load(model)
     for row in rows:
         reply = answer(loaded, json.dumps({"rows": [row]}).encode(), 100)
@@ -301,7 +301,7 @@ def test_a_cell_of_another_type_means_what_its_text_means(door, column, cell, tw
     assert found == pytest.approx(expected, rel=1e-5)
 
 
-def generated(count: int) -> Rows:
+def generated(count: int) -> JsonRows:
     """Rows as JSON may hold them, up to three of whose cells are odd."""
     rng = random.Random(0)
     sent = [(column, cell) for column, cell, _ in CELLS] + [
@@ -312,7 +312,7 @@ def generated(count: int) -> Rows:
     return [PLAIN | dict(rng.choices(sent, k=rng.randint(0, 3))) for _ in range(count)]
 
 
-def spelled(rows: Rows) -> Rows:
+def spelled(rows: JsonRows) -> JsonRows:
     """The same as text, for a file."""
     return [
         {name: cell if cell is None or isinstance(cell, str) else json.dumps(cell) for name, cell in row.items()}
@@ -382,7 +382,7 @@ def test_the_first_number_over_a_thousand_may_come_later(held, later, number):
 @pytest.mark.parametrize("cell", [1.125, -2.591, 12.5, 3.0, 1e-7])
 def test_a_number_beside_text_is_never_another_number(cell):
     """1.125 in a request, or in a column of objects, is not text that may be 1125."""
-    schema = Schema((Column("x", "number", figures=Figures(",", ".")),))
+    schema = Schema((Column("x", "number", figures=NumberFormat(",", ".")),))
     found = table_of_rows([{"x": cell}, {"x": "2.591,5"}], schema).frame["x"]
     assert found.to_list() == pytest.approx([cell, 2591.5])
     frame = table_of(pd.DataFrame({"x": [cell, "2.591,5"]}))

@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from counterpoise.decide.rows import one_number, real_numbers
+from counterpoise.decide.rows import real_number, real_numbers
 from counterpoise.errors import UserError
 
 POWER = 0.8
@@ -78,7 +78,7 @@ def rows_needed(share: float, bound: float, confidence: float = 0.95) -> int | N
     (158, 82, 29, None)
     """
     level = 1 - checked_confidence(confidence)
-    share, bound = one_number("share", share), one_number("bound", bound)
+    share, bound = real_number("share", share), real_number("bound", bound)
     for name, value in (("share", share), ("bound", bound)):
         if not 0 <= value <= 1:
             raise UserError(f"{name} is {value}; it must lie between 0 and 1")

@@ -36,7 +36,7 @@ from counterpoise.decide.multiclass import (
     positive_per_class,
     summary,
 )
-from counterpoise.decide.rows import checked_rows, decide, one_number, whole_number
+from counterpoise.decide.rows import checked_rows, decide, real_number, whole_number
 from counterpoise.goals import Confusion, Goal
 from counterpoise.ties import last_of_each
 
@@ -214,7 +214,7 @@ def measure_binary(
     goal = goals.goal(goal)
     goal.check_served("measure_binary")
     truth, scores, _ = checked_rows(target, probability)
-    cut = one_number("threshold", threshold)
+    cut = real_number("threshold", threshold)
     found = rates_of(decide(truth, scores, cut), goal, seed=seed)
     ones = np.ones((1, len(truth)))
     ranked = np.append(scores, [-1.0, 2.0])  # the ends, below all and above all; no row lies there

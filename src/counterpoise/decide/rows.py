@@ -143,12 +143,12 @@ def real_numbers(name: str, values: ArrayLike) -> NDArray[np.float64]:
         raise _no_numbers(name, array) from None
 
 
-def one_number(name: str, value: Any) -> float:
+def real_number(name: str, value: Any) -> float:
     """A single number, not NaN, or `UserError`.
 
     Examples
     --------
-    >>> one_number("share", [0.5])
+    >>> real_number("share", [0.5])
     Traceback (most recent call last):
     ...
     counterpoise.errors.UserError: share is [0.5]; it must be a number

@@ -1,13 +1,13 @@
 """The sigmoid family as one function of the logit, for every framework."""
 
 from counterpoise.losses.arguments import Arguments
-from counterpoise.losses.softmax import Rows, class_weight_of, weighed
+from counterpoise.losses.softmax import Unreduced, class_weight_of, weighed
 from counterpoise.recipes import SigmoidRecipe
 from counterpoise.recipes.odds import shifted_logit
 from counterpoise.recipes.shape import chances
 
 
-def sigmoid_elements(arguments: Arguments, recipe: SigmoidRecipe) -> Rows:
+def sigmoid_elements(arguments: Arguments, recipe: SigmoidRecipe) -> Unreduced:
     """Loss and class weight of each element, before sample weights and reduction.
 
     Parameters
@@ -19,7 +19,7 @@ def sigmoid_elements(arguments: Arguments, recipe: SigmoidRecipe) -> Rows:
 
     Returns
     -------
-    Rows
+    Unreduced
         `loss` and `weight`, of the logits' shape.
     """
     xp, z, t = arguments.xp, arguments.logits, arguments.target
@@ -31,4 +31,4 @@ def sigmoid_elements(arguments: Arguments, recipe: SigmoidRecipe) -> Rows:
     at = chances(xp, u)
     loss = weighed(xp, positive, recipe.positive_shape.value(xp, at.swapped()))
     loss = loss + weighed(xp, negative, recipe.negative_shape.value(xp, at))
-    return Rows(loss, t * positive_weight + (1 - t) * negative_weight)
+    return Unreduced(loss, t * positive_weight + (1 - t) * negative_weight)

@@ -17,14 +17,14 @@ from counterpoise.recipes.odds import Odds, at, differences, margined_difference
 from counterpoise.recipes.shape import chances
 
 
-class Rows(NamedTuple):
+class Unreduced(NamedTuple):
     """The unreduced loss, and the weight that a weighted mean divides by."""
 
     loss: Array
     weight: Array
 
 
-def softmax_rows(arguments: Arguments, recipe: SoftmaxRecipe) -> Rows:
+def softmax_rows(arguments: Arguments, recipe: SoftmaxRecipe) -> Unreduced:
     """Loss and class weight of each row, before sample weights and reduction.
 
     Parameters
@@ -36,14 +36,14 @@ def softmax_rows(arguments: Arguments, recipe: SoftmaxRecipe) -> Rows:
 
     Returns
     -------
-    Rows
+    Unreduced
         `loss` and `weight`, both (...).
     """
     xp, z = arguments.xp, arguments.logits
     if arguments.hard and recipe.smoothing == 0 and not recipe.adds_expected_cost:
         row_weight = _weight_of_true(arguments, recipe)
         loss = weighed(xp, row_weight, recipe.shape.value(xp, chances(xp, _odds_against_true(arguments, recipe))))
-        return Rows(xp.where(_is_class(arguments), loss, float("nan")), row_weight)
+        return Unreduced(xp.where(_is_class(arguments), loss, float("nan")), row_weight)
     target = _soft_target(arguments, recipe)
     odds = odds_against_all(
         xp,
@@ -68,7 +68,7 @@ def softmax_rows(arguments: Arguments, recipe: SoftmaxRecipe) -> Rows:
         row_weight = xp.sum(arguments.target * by_class, -1)
     if costs_only:
         row_weight = row_weight + 1.0  # an expected cost has no class weight: each row counts alike
-    return Rows(loss, row_weight)
+    return Unreduced(loss, row_weight)
 
 
 def weighed(xp: Namespace, weight: Array, values: Array) -> Array:

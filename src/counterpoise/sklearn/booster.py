@@ -128,11 +128,11 @@ class BoosterClassifier(RecipeClassifier):
         parts = [eval_set] if isinstance(eval_set, tuple) else list(eval_set or [])
         held_out = [self._held_out(*part) for part in parts]
         self.estimator_ = clone(self.estimator)
-        _FIT[host](self.estimator_, objective, Rows(X, places, weight), held_out, start, fit_params)
+        _FIT[host](self.estimator_, objective, Samples(X, places, weight), held_out, start, fit_params)
         adapter.bake_start(self.estimator_, start)
         return self
 
-    def _held_out(self, X: Any, y: Any, sample_weight: Any = None) -> "Rows":  # noqa: N803
+    def _held_out(self, X: Any, y: Any, sample_weight: Any = None) -> "Samples":  # noqa: N803
         X, y = self._checked(X, y, reset=False)  # noqa: N806
         places = np.searchsorted(self.classes_, y).clip(max=len(self.classes_) - 1)
         unknown = self.classes_[places] != y
@@ -141,7 +141,7 @@ class BoosterClassifier(RecipeClassifier):
                 f"eval_set holds class {y[unknown].tolist()[0]!r}, which is not among the training labels "
                 f"{self.classes_[:10].tolist()}; leave its rows out"
             )
-        return Rows(X, places, None if sample_weight is None else np.asarray(sample_weight, np.float64))
+        return Samples(X, places, None if sample_weight is None else np.asarray(sample_weight, np.float64))
 
     def _checked(self, X: Any, y: Any = "no_validation", *, reset: bool) -> Any:  # noqa: N803
         """Features and labels after scikit-learn's checks; of a data frame only the names and sizes are looked at."""
@@ -173,7 +173,7 @@ class BoosterClassifier(RecipeClassifier):
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Rows:
+class Samples:
     """Features, class places and weights."""
 
     X: Any
@@ -236,7 +236,12 @@ def host_of(estimator: Any) -> str:
 
 
 def _fit_lightgbm(
-    model: Any, objective: Any, rows: Rows, held_out: list[Rows], start: NDArray[np.float64], extra: dict[str, Any]
+    model: Any,
+    objective: Any,
+    rows: Samples,
+    held_out: list[Samples],
+    start: NDArray[np.float64],
+    extra: dict[str, Any],
 ) -> None:
     # a feature that cannot be split at all is an error under a custom objective, and harmless otherwise
     model.set_params(**{"feature_pre_filter": False} | model.get_params() | {"objective": objective, "metric": "None"})
@@ -255,7 +260,12 @@ def _fit_lightgbm(
 
 
 def _fit_xgboost(
-    model: Any, objective: Any, rows: Rows, held_out: list[Rows], start: NDArray[np.float64], extra: dict[str, Any]
+    model: Any,
+    objective: Any,
+    rows: Samples,
+    held_out: list[Samples],
+    start: NDArray[np.float64],
+    extra: dict[str, Any],
 ) -> None:
     model.set_params(objective=objective, eval_metric=objective.metric, disable_default_eval_metric=True)
     if held_out:
@@ -272,12 +282,17 @@ def _fit_xgboost(
 
 
 def _fit_catboost(
-    model: Any, objective: Any, rows: Rows, held_out: list[Rows], start: NDArray[np.float64], extra: dict[str, Any]
+    model: Any,
+    objective: Any,
+    rows: Samples,
+    held_out: list[Samples],
+    start: NDArray[np.float64],
+    extra: dict[str, Any],
 ) -> None:
     pool = importlib.import_module("catboost").Pool
     columns = {"cat_features": extra.pop("cat_features", None)}
 
-    def pooled(part: Rows) -> Any:
+    def pooled(part: Samples) -> Any:
         return pool(part.X, part.places, weight=part.weight, baseline=part.start(start), **columns)
 
     # the start is given, and CatBoost refuses to look for one where it does not know the loss

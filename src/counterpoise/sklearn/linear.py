@@ -131,8 +131,8 @@ class LinearClassifier(RecipeClassifier):
         X, y = validate_data(self, X, y, accept_sparse="csr", dtype=[np.float64, np.float32])  # noqa: N806
         places, weight = self._learn_classes(X, y, sample_weight)
         total = float(len(places) if weight is None else weight.sum())
-        scores = Scores(self.recipe_, places, weight, total, score_columns(self.classes_))
-        objective = Objective(X, scores, penalty / total, self.fit_intercept)
+        scores = MeanLoss(self.recipe_, places, weight, total, score_columns(self.classes_))
+        objective = PenalizedLoss(X, scores, penalty / total, self.fit_intercept)
         start = best_constant(self.recipe_, self.counts_) if self.fit_intercept else np.zeros(1)
         found = minimise(objective, objective.start(start), most=most, tol=tol)
         self.n_iter_ = int(found.nit)
@@ -162,7 +162,7 @@ class LinearClassifier(RecipeClassifier):
         return tags
 
 
-class Scores:
+class MeanLoss:
     """The mean loss and its derivatives by the scores.
 
     Parameters
@@ -181,7 +181,7 @@ class Scores:
     Examples
     --------
     >>> from counterpoise.recipes import sigmoid
-    >>> value, slope = Scores(sigmoid.focal(gamma=0.0), np.array([0, 1]), None, 2.0, 1).loss(np.zeros((2, 1)))
+    >>> value, slope = MeanLoss(sigmoid.focal(gamma=0.0), np.array([0, 1]), None, 2.0, 1).loss(np.zeros((2, 1)))
     >>> round(value, 3), slope.tolist()
     (0.693, [[0.25], [-0.25]])
     """
@@ -211,7 +211,7 @@ class Scores:
         return loss_and_gradient(logits, self.places, self.recipe, self.weight, "sum", curvature=curvature)
 
 
-class Objective:
+class PenalizedLoss:
     """What L-BFGS minimises, a function of the scaled variables (K, D + 1).
 
     Parameters
@@ -229,13 +229,13 @@ class Objective:
     --------
     >>> from counterpoise.recipes import sigmoid
     >>> rows, places = np.array([[0.0], [1.0]]), np.array([0, 1])
-    >>> objective = Objective(rows, Scores(sigmoid.binary_cross_entropy(), places, None, 2.0, 1), 0.1, True)
+    >>> objective = PenalizedLoss(rows, MeanLoss(sigmoid.binary_cross_entropy(), places, None, 2.0, 1), 0.1, True)
     >>> found = minimise(objective, objective.start(np.zeros(1)), most=100, tol=1e-6)
     >>> [part.round(3).tolist() for part in objective.model(found.x)]
     [[[1.568]], [-0.784]]
     """
 
-    def __init__(self, X: Any, scores: Scores, penalty: float, fit_intercept: bool) -> None:  # noqa: N803
+    def __init__(self, X: Any, scores: MeanLoss, penalty: float, fit_intercept: bool) -> None:  # noqa: N803
         self.X, self.scores, self.penalty, self.fit_intercept = X, scores, penalty, fit_intercept
         moments = StandardScaler(with_mean=False).fit(X, sample_weight=scores.weight)
         self.variance = moments.var_
@@ -279,7 +279,7 @@ class Objective:
         return value + self.penalty / 2 * float((coefficients**2).sum()), gradient.ravel()
 
 
-def minimise(objective: Objective, start: Float64Array, *, most: int, tol: float) -> Any:
+def minimise(objective: PenalizedLoss, start: Float64Array, *, most: int, tol: float) -> Any:
     """What SciPy's L-BFGS finds from there, in at most so many iterations.
 
     Examples

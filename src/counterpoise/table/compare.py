@@ -31,7 +31,7 @@ from counterpoise.table.files import refuse_existing
 from counterpoise.table.learners import LEARNERS, Rows
 from counterpoise.table.learners.losses import PLAIN
 from counterpoise.table.model import bundle
-from counterpoise.table.racing.entries import Candidate, Entry, Progress, Race, silent
+from counterpoise.table.racing.entries import Candidate, Entry, ProgressCallback, Race, silent
 from counterpoise.table.racing.race import candidates, entered, how_many_folds
 from counterpoise.table.racing.scoring import standard_error
 from counterpoise.table.racing.trials import Trials
@@ -164,7 +164,7 @@ def compare_table(
     thousands: str | None = None,
     as_of: Any = None,
     seed: int = 0,
-    progress: Progress = silent,
+    progress: ProgressCallback = silent,
 ) -> Comparison:
     """Compare losses and learners on one table, and write comparison.csv and comparison.svg.
 
@@ -303,7 +303,7 @@ def _columns(name: str, found: Interval | None) -> dict[str, float | None]:
     return dict(zip((name, f"{name}_low", f"{name}_high"), ends, strict=True))
 
 
-def _course(path: Path, asked: Asked, progress: Progress) -> tuple[Race, int]:
+def _course(path: Path, asked: Asked, progress: ProgressCallback) -> tuple[Race, int]:
     """The common settings of all contestants, and the number of rows of the table."""
     table = read_table(path, spelled=True, ignore=asked.ignore)
     refuse_ignored(table.ignored, asked.named_columns)

@@ -17,7 +17,7 @@ from counterpoise.table.asked import DEFAULT_BUDGET, DEFAULT_LEARNERS, Asked, cl
 from counterpoise.table.features.novelty import REFUSE
 from counterpoise.table.files import refuse_existing
 from counterpoise.table.model import bundle
-from counterpoise.table.racing.entries import Progress, silent
+from counterpoise.table.racing.entries import ProgressCallback, silent
 from counterpoise.table.racing.trials import Trials, Unfinished
 from counterpoise.table.reading.date_columns import with_dates
 from counterpoise.table.reading.frames import table_of
@@ -131,7 +131,7 @@ def train(
     absolute_time: bool = False,
     budget: float = DEFAULT_BUDGET,
     seed: int = 0,
-    progress: Progress = silent,
+    progress: ProgressCallback = silent,
 ) -> Training | MultilabelTraining:
     """Train, compare and decide on a data frame.
 
@@ -235,7 +235,7 @@ def train_table(
     target: str,
     out: Path | None = None,
     resume: bool = False,
-    progress: Progress = silent,
+    progress: ProgressCallback = silent,
     **asked: Any,
 ) -> Training | MultilabelTraining:
     """Train, compare and decide on one table, and write the directory `out`.
@@ -297,7 +297,7 @@ def _content(table: Table) -> bytes:
 
 
 def _trained(
-    table: Table, asked: Asked, out: Path | None, trials: Trials, progress: Progress
+    table: Table, asked: Asked, out: Path | None, trials: Trials, progress: ProgressCallback
 ) -> Training | MultilabelTraining:
     refuse_ignored(table.ignored, asked.named_columns)
     refuse_to_learn(table.path, *table.frame.shape)

@@ -17,7 +17,7 @@ from counterpoise.weights.counts import ClassCounts, LabelCounts, as_class_count
 from counterpoise.weights.labels import count
 
 
-def one_number(name: str, value: Any) -> float:
+def finite_number(name: str, value: Any) -> float:
     """A parameter as a finite number."""
     try:
         number = float(value)
@@ -147,7 +147,7 @@ def class_weights(
         if name not in own or name == "n":
             raise UserError(f"scheme {scheme!r} does not take {name}")
     n = counts.n.astype(np.float64)
-    weights = SCHEMES[scheme](n, **{name: one_number(name, value) for name, value in params.items()})
+    weights = SCHEMES[scheme](n, **{name: finite_number(name, value) for name, value in params.items()})
     if not np.isfinite(weights).all():
         raise UserError(f"scheme {scheme!r} gives weights beyond the range of numbers here; choose other parameters")
     divisor = NORMALIZATIONS[normalize](weights, n)

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from counterpoise.table.learners.forest import WORTH_READING, Forest, Node
-from counterpoise.table.learners.lightgbm import Trees
+from counterpoise.table.learners.lightgbm import LightGBMTrees
 from instruction_sets import computed_by, every_instruction_set
 
 
@@ -105,7 +105,7 @@ def test_what_lightgbm_takes_for_zero(value):
 
 
 def test_it_is_copied_after_it_has_scored():
-    trees = Trees(any_booster(True), np.float64(0.25))
+    trees = LightGBMTrees(any_booster(True), np.float64(0.25))
     many = rows(WORTH_READING)
     found = trees.logits(many)
     for other in (pickle.loads(pickle.dumps(trees)), copy.deepcopy(trees)):
@@ -167,13 +167,13 @@ def test_the_first_rounds(rounds):
 def test_trees_of_another_kind_are_left_to_lightgbm(settings):
     booster = grown(rows(2000), **settings)
     assert Forest.read(booster.model_to_string()) is None
-    logits = Trees(booster, np.zeros(())).logits(rows(WORTH_READING))
+    logits = LightGBMTrees(booster, np.zeros(())).logits(rows(WORTH_READING))
     assert np.array_equal(logits, booster.predict(rows(WORTH_READING), raw_score=True))
 
 
 def test_a_model_takes_it_for_many_rows(monkeypatch):
     booster = grown(rows(2000))
-    trees, asked = Trees(booster, np.float64(0.25)), []
+    trees, asked = LightGBMTrees(booster, np.float64(0.25)), []
 
     def sums(_, matrix, rounds):
         asked.append((len(matrix), rounds))

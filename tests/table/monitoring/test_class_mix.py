@@ -11,7 +11,7 @@ import counterpoise as cp
 from counterpoise.errors import UserError
 from counterpoise.table import predict_table
 from counterpoise.table.monitoring.class_mix import ClassMix, class_histograms, distinct_share
-from counterpoise.table.monitoring.shift import Columns, Scores, column_facts, shown_apart
+from counterpoise.table.monitoring.shift import ColumnStatistics, ProbabilitySample, column_facts, shown_apart
 
 ROWS = 1500
 FN, FP = 20, 1
@@ -144,7 +144,7 @@ def test_an_estimate_far_from_the_training_is_refused(tmp_path):
     assert "of the rows are True, and 0.1" in why and "too far apart to be plausible. Give the shares if" in why
     _, said = scored(tmp_path / "m", frame, tmp_path)
     assert "too far apart to be plausible. Label some of these rows" in said and "--prior" not in said
-    scores = Scores(3)
+    scores = ProbabilitySample(3)
     scores.add(np.tile([[0.8, 0.1, 0.1]], (1000, 1)))
     prior = np.array([0.8, 0.1, 0.1])
     assert scores.far_off(np.array([0.85, 0.1, 0.05]), prior) is None
@@ -191,7 +191,7 @@ def test_a_column_beyond_all_that_was_learned_is_told_with_its_range():
     names = ["year", "day of birth", "size"]
     learned = np.stack([rng.integers(2019, 2024, 500), rng.integers(0, 9000, 500), rng.normal(size=500)], axis=1)
     before = column_facts(learned, names)
-    now = Columns(names)
+    now = ColumnStatistics(names)
     now.add(np.stack([np.full(200, 2025), np.full(200, 20_000), rng.normal(size=200)], axis=1))
     year, born = now.drift(before, days=frozenset(["day of birth"]))
     assert (

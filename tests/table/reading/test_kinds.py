@@ -11,11 +11,11 @@ from counterpoise.table import load, predict_table, train_table
 from counterpoise.table.reading.kinds import read_text
 from counterpoise.table.reading.marks import Marks
 from counterpoise.table.reading.missing import MISSING, MISSING_NUMBER
-from counterpoise.table.reading.numbers import PLAIN, Figures
+from counterpoise.table.reading.numbers import PLAIN, NumberFormat
 
 DOUBT = "doubt"
 POINT, COMMA = ["0.5", "1.25"], ["0,5", "1,25"]
-GERMAN, AMERICAN = Figures(",", "."), Figures(".", ",")
+GERMAN, AMERICAN = NumberFormat(",", "."), NumberFormat(".", ",")
 
 
 def read(cells, beside=(), separator=None, typed=False, **marks):
@@ -42,8 +42,8 @@ def read(cells, beside=(), separator=None, typed=False, **marks):
         (["2,591"], (), "|", DOUBT),
         (["2,591"], (), None, DOUBT),
         (["2,591"], POINT, "\t", AMERICAN),
-        (["2,591"], COMMA, "\t", Figures(",")),
-        (["2,591"], (), ";", Figures(",")),
+        (["2,591"], COMMA, "\t", NumberFormat(",")),
+        (["2,591"], (), ";", NumberFormat(",")),
         (["688", "2,591"], (), ";", DOUBT),
         (["688", "2,590", "1,240"], (), "\t", AMERICAN),
         (["2,591", "1.234"], COMMA, ";", GERMAN),
@@ -53,17 +53,17 @@ def read(cells, beside=(), separator=None, typed=False, **marks):
         (["2.591", "1.234,5"], (), ",", GERMAN),
         (["2.591", "1.234.567"], (), ",", GERMAN),
         (["12,34,567", "5"], (), "\t", AMERICAN),
-        (["1 234", "5"], (), ";", Figures(".", " ")),
-        (["1\u202f234", "5"], COMMA, ";", Figures(",", " ")),
-        (["1'234.5"], (), ";", Figures(".", "'")),
-        (["1,5"], (), ",", Figures(",")),
-        (["688"], COMMA, ";", Figures(",")),  # so that a later 2.591 is no fraction
+        (["1 234", "5"], (), ";", NumberFormat(".", " ")),
+        (["1\u202f234", "5"], COMMA, ";", NumberFormat(",", " ")),
+        (["1'234.5"], (), ";", NumberFormat(".", "'")),
+        (["1,5"], (), ",", NumberFormat(",")),
+        (["688"], COMMA, ";", NumberFormat(",")),  # so that a later 2.591 is no fraction
         (["688"], POINT, ",", PLAIN),
-        (["$2,590.87", "$5"], (), ",", Figures(".", ",", "$")),
-        (["$2,591", "$5", "7"], POINT, ",", Figures(".", ",", "$")),
-        (["22.7%", "3%", "0"], (), ",", Figures(unit="%")),
-        (["22,7 %", "3 %"], (), ";", Figures(",", unit="%")),
-        (["1.234 \u20ac", "900 \u20ac"], COMMA, ";", Figures(",", ".", "\u20ac")),
+        (["$2,590.87", "$5"], (), ",", NumberFormat(".", ",", "$")),
+        (["$2,591", "$5", "7"], POINT, ",", NumberFormat(".", ",", "$")),
+        (["22.7%", "3%", "0"], (), ",", NumberFormat(unit="%")),
+        (["22,7 %", "3 %"], (), ";", NumberFormat(",", unit="%")),
+        (["1.234 \u20ac", "900 \u20ac"], COMMA, ";", NumberFormat(",", ".", "\u20ac")),
         (["(1,234.50)", "12-"], (), ",", AMERICAN),
         (["22.7%", "0.3"], (), ",", DOUBT),
         (["$5", "\u20ac6"], (), ",", DOUBT),

@@ -5,10 +5,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from counterpoise.table.reading.numbers import PLAIN, READINGS, Figures, meanings, read_figures
+from counterpoise.table.reading.numbers import PLAIN, READINGS, NumberFormat, meanings, read_figures
 
-COMMAS, DOTS = Figures(".", ","), Figures(",", ".")
-BLANKS, MARKS = Figures(",", " "), Figures(".", "'")
+COMMAS, DOTS = NumberFormat(".", ","), NumberFormat(",", ".")
+BLANKS, MARKS = NumberFormat(",", " "), NumberFormat(".", "'")
 
 
 @pytest.mark.parametrize(
@@ -43,25 +43,31 @@ BLANKS, MARKS = Figures(",", " "), Figures(".", "'")
         (BLANKS, {"1 234,5": 1234.5, "1\u202f234": 1234.0, "1\u00a0234\u2009567": 1234567.0, "12 34": None}),
         (MARKS, {"1'234.50": 1234.5, "1\u2019234": 1234.0, "1`234": 1234.0, "1'23": None}),
         (
-            Figures(".", ",", "$"),
+            NumberFormat(".", ",", "$"),
             {
                 "$2,590.87": 2590.87, "2,590.87": 2590.87, "USD 5": 5.0, "5 usd": 5.0, "US$5": 5.0, "-$5": -5.0,
                 "$-5": -5.0, "$5-": -5.0, "($5)": -5.0, "$(5)": -5.0, "$.50": 0.5,
                 "\u20ac5": None, "A$5": None, "$": None, "$5%": None, "CAD 5": None,
             },
         ),
-        (Figures(",", ".", "\u20ac"), {"1.234,50 \u20ac": 1234.5, "\u20ac 5": 5.0, "EUR5": 5.0, "5,- \u20ac": 5.0}),
-        (Figures(",", " ", "kr"), {"1 234,50 kr": 1234.5, "kr. 5": 5.0, "12,-": 12.0, "-5 kr": -5.0, "5 kr-": -5.0}),
-        (Figures(".", "'", "Fr."), {"CHF 1'234.50": 1234.5, "Fr. 5.-": 5.0, "5 SFr.": 5.0, "-5.\u2013": -5.0}),
-        (Figures(".", ",", "\u20b9"), {"\u20b9 12,34,567.89": 1234567.89, "Rs. 5": 5.0, "Rs 1,00,000": 100000.0}),
         (
-            Figures(unit="%"),
+            NumberFormat(",", ".", "\u20ac"),
+            {"1.234,50 \u20ac": 1234.5, "\u20ac 5": 5.0, "EUR5": 5.0, "5,- \u20ac": 5.0},
+        ),
+        (
+            NumberFormat(",", " ", "kr"),
+            {"1 234,50 kr": 1234.5, "kr. 5": 5.0, "12,-": 12.0, "-5 kr": -5.0, "5 kr-": -5.0},
+        ),
+        (NumberFormat(".", "'", "Fr."), {"CHF 1'234.50": 1234.5, "Fr. 5.-": 5.0, "5 SFr.": 5.0, "-5.\u2013": -5.0}),
+        (NumberFormat(".", ",", "\u20b9"), {"\u20b9 12,34,567.89": 1234567.89, "Rs. 5": 5.0, "Rs 1,00,000": 100000.0}),
+        (
+            NumberFormat(unit="%"),
             {"22.7%": 0.227, "100 %": 1.0, "-3%": -0.03, "%5": 0.05, "0": 0.0, "0.227": None, "5": None},
         ),
-        (Figures(",", unit="%"), {"22,7 %": 0.227, "(3%)": -0.03, "22.7%": None}),
-        (Figures(unit="\u2030"), {"5\u2030": 0.005, "5%": None}),
+        (NumberFormat(",", unit="%"), {"22,7 %": 0.227, "(3%)": -0.03, "22.7%": None}),
+        (NumberFormat(unit="\u2030"), {"5\u2030": 0.005, "5%": None}),
     ],
-    ids=lambda one: one.in_words if isinstance(one, Figures) else "",
+    ids=lambda one: one.in_words if isinstance(one, NumberFormat) else "",
 )  # fmt: skip
 def test_a_cell_is_the_number_that_its_column_says(how, cells):
     assert dict(zip(cells, read_figures(pl.Series(list(cells)), how), strict=True)) == cells
@@ -83,7 +89,7 @@ def test_what_is_written_is_read_back(value, how, sign, unit):
     text = f"{value:,.2f}".translate({ord(","): how.thousands, ord("."): how.decimal})
     cell = sign.format(pattern.format(text))
     expected = float(value) * (1 if sign == "{}" else -1)
-    (found,) = read_figures(pl.Series([cell]), Figures(how.decimal, how.thousands, name))
+    (found,) = read_figures(pl.Series([cell]), NumberFormat(how.decimal, how.thousands, name))
     assert found == float(f"{expected!r}e-2") if name == "%" else found == expected
 
 
@@ -101,4 +107,4 @@ def test_a_plain_column_reads_no_cell_that_may_be_two_numbers(cell):
 
 def test_words_for_the_reader():
     assert DOTS.in_words == "numbers with thousands dots and decimal commas"
-    assert Figures(".", "'", "Fr.").in_words == "Fr. amounts with thousands apostrophes"
+    assert NumberFormat(".", "'", "Fr.").in_words == "Fr. amounts with thousands apostrophes"

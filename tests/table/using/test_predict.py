@@ -11,7 +11,7 @@ from counterpoise.decide import adjust_prior, estimate_prior
 from counterpoise.errors import UserError
 from counterpoise.table import load, predict_table, train_table
 from counterpoise.table.features.schema import Column, Schema
-from counterpoise.table.monitoring.shift import Columns, Scores, column_facts
+from counterpoise.table.monitoring.shift import ColumnStatistics, ProbabilitySample, column_facts
 from counterpoise.table.reading import delimited
 from counterpoise.table.reading.table import read_table
 from counterpoise.table.using import stream
@@ -216,7 +216,7 @@ def test_other_class_shares_are_told():
         odds = np.exp(2 * x - 2) * prior[1] / prior[0]
         return np.stack([1 / (1 + odds), odds / (1 + odds)], axis=1)
 
-    same, other = Scores(2), Scores(2)
+    same, other = ProbabilitySample(2), ProbabilitySample(2)
     for _ in range(3):
         same.add(rows(0.1))
         other.add(rows(0.4))
@@ -229,7 +229,7 @@ def test_a_sample_of_scores_is_even(monkeypatch):
     from counterpoise.table.monitoring import shift
 
     monkeypatch.setattr(shift, "_MOST_CELLS", 200)
-    scores = Scores(2)
+    scores = ProbabilitySample(2)
     for start in range(0, 1000, 37):
         block = np.arange(start, min(start + 37, 1000)) / 1000
         scores.add(np.stack([1 - block, block], axis=1))
@@ -244,7 +244,7 @@ def test_columns_in_blocks_are_numpys_mean_and_deviation():
     matrix = rng.normal(size=(300, 3)) * [1, 5, 0.1] + [0, 100, -3]
     matrix[rng.random((300, 3)) < 0.2] = np.nan
     matrix[:, 2] = np.nan
-    seen = Columns(["a", "b", "c"])
+    seen = ColumnStatistics(["a", "b", "c"])
     for start in range(0, 300, 41):
         seen.add(matrix[start : start + 41])
     found = seen.facts()
@@ -275,7 +275,7 @@ def test_drift_is_told():
     before = column_facts(rng.normal(size=(500, 3)), ["a", "b", "c"])
     now = rng.normal(size=(500, 3)) + np.array([1.0, 0.0, 0.0])
     now[:200, 1] = np.nan
-    seen = Columns(["a", "b", "c"])
+    seen = ColumnStatistics(["a", "b", "c"])
     seen.add(now)
     first, second = seen.drift(before)
     assert first.startswith("column 'a' has mean")
@@ -289,7 +289,7 @@ def test_a_model_that_is_badly_calibrated_raises_no_false_alarm(sharpness):
     log_odds = rng.normal(-3.5, 1.0, size=20_000)
     positive = 1 / (1 + np.exp(-(log_odds.mean() + sharpness * (log_odds - log_odds.mean()))))
     share = np.array([1 - positive.mean(), positive.mean()])
-    scores = Scores(2)
+    scores = ProbabilitySample(2)
     scores.add(np.stack([1 - positive, positive], axis=1))
     true = 1 / (1 + np.exp(-log_odds))
     estimate = scores.shares(np.array([1 - true.mean(), true.mean()]))[1]

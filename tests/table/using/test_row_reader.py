@@ -13,7 +13,7 @@ from counterpoise.table.features.matrix import to_matrix
 from counterpoise.table.features.reference_day import SIZES, Reference
 from counterpoise.table.features.schema import Column, Schema
 from counterpoise.table.features.text import Text
-from counterpoise.table.reading.numbers import Figures
+from counterpoise.table.reading.numbers import NumberFormat
 from counterpoise.table.using import row_reader
 from counterpoise.table.using.json_rows import RefusedError, table_of_rows
 from counterpoise.table.using.row_reader import RowReader
@@ -27,8 +27,8 @@ SAID = Text.learn(
 )
 COLUMNS = {
     "size": Column("size", "number"),
-    "share": Column("share", "number", figures=Figures(unit="%")),
-    "amount": Column("amount", "number", figures=Figures(",", ".")),
+    "share": Column("share", "number", figures=NumberFormat(unit="%")),
+    "amount": Column("amount", "number", figures=NumberFormat(",", ".")),
     "wet": Column("wet", "flag"),
     "kind": Column("kind", "category", ("007", "12", "7", "Elm", "True", "oak", "x y")),
     "said": Column("said", "text", unit="words", found=SAID.names),

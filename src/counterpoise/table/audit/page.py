@@ -15,7 +15,7 @@ _MOST_COLUMNS = 12
 
 
 @dataclass(frozen=True, slots=True)
-class Bar:
+class PeriodBar:
     """A period of the picture of class shares over time; lengths in percent of the longest."""
 
     first: str
@@ -110,10 +110,10 @@ def _place(audit: Audit) -> int:
     return names.index(moved if moved is not None else audit.smallest_effect.of_class)
 
 
-def _bars(periods: tuple[Period, ...], place: int) -> tuple[Bar, ...]:
+def _bars(periods: tuple[Period, ...], place: int) -> tuple[PeriodBar, ...]:
     longest = max(max(one.shares[place] for one in periods), 1e-12)
     return tuple(
-        Bar(
+        PeriodBar(
             one.first,
             one.last,
             f"{one.rows:,}",

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from counterpoise.table.features.ages import SINCE
 from counterpoise.table.features.reference_day import Reference
 from counterpoise.table.features.text import Text
-from counterpoise.table.reading.numbers import PLAIN, Figures
+from counterpoise.table.reading.numbers import PLAIN, NumberFormat
 
 IGNORED = "ignored on request"
 NUMBER, FLAG, DATE, DATETIME, CATEGORY, TEXT = "number", "flag", "date", "datetime", "category", "text"
@@ -64,7 +64,7 @@ class Column:
     found: tuple[str, ...] = ()
     form: str = ""
     zone: str = ""
-    figures: Figures = PLAIN
+    figures: NumberFormat = PLAIN
     dated: tuple[str, ...] = ()
 
     @property
@@ -191,7 +191,7 @@ class Schema:
         """The schema that `to_dict` and `arrays` described."""
         lists = ("categories", "found", "dated")
         columns = tuple(
-            Column(**one | {name: tuple(one[name]) for name in lists} | {"figures": Figures(**one["figures"])})
+            Column(**one | {name: tuple(one[name]) for name in lists} | {"figures": NumberFormat(**one["figures"])})
             for one in data["columns"]
         )
         held: dict[str, dict[str, NDArray[Any]]] = {}

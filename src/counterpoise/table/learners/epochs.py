@@ -29,7 +29,7 @@ _AGEING = 0.7
 
 
 @dataclass(frozen=True, slots=True)
-class Plan:
+class Hyperparameters:
     """How a network is trained.
 
     Parameters
@@ -51,8 +51,8 @@ class Plan:
     dropout: float = 0.1
 
 
-def plan(job: Job, width: int) -> Plan:
-    """A plan for the size of the table; `Job.settings` may overrule it.
+def hyperparameters(job: Job, width: int) -> Hyperparameters:
+    """Hyperparameters for the size of the table; `Job.settings` may overrule them.
 
     A batch is large enough for four rows of the rarest class where that leaves some dozens of steps per epoch.
 
@@ -64,7 +64,7 @@ def plan(job: Job, width: int) -> Plan:
     >>> from counterpoise.weights import ClassCounts
     >>> counts = ClassCounts([99_000, 1_000])
     >>> rows = Rows(np.zeros((100_000, 1)), np.repeat([0, 1], counts.n))
-    >>> found = plan(Job(rows, Schema(()), sigmoid.focal(), counts), width=50)
+    >>> found = hyperparameters(Job(rows, Schema(()), sigmoid.focal(), counts), width=50)
     >>> found.batch, found.epochs
     (512, 120)
     """
@@ -73,7 +73,7 @@ def plan(job: Job, width: int) -> Plan:
     wanted = max(256, 4 / float(share[share > 0].min()))
     batch = int(np.clip(2 ** np.ceil(np.log2(min(wanted, rows / _STEPS))), _SMALLEST, _LARGEST))
     epochs = int(np.clip(_CELLS / (rows * (width + HIDDEN[1])), _FEWEST_EPOCHS, _MOST_EPOCHS))
-    return Plan(**{"batch": batch, "epochs": epochs} | dict(job.settings))
+    return Hyperparameters(**{"batch": batch, "epochs": epochs} | dict(job.settings))
 
 
 def initial_layers(width: int, start: NDArray[np.float64], rng: np.random.Generator) -> Layers:

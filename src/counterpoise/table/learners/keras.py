@@ -7,7 +7,7 @@ import numpy as np
 
 from counterpoise.recipes import SoftmaxRecipe
 from counterpoise.table.features.encoding import Encoding
-from counterpoise.table.learners.epochs import HIDDEN, Epochs, batches, initial_layers, mean_one, plan
+from counterpoise.table.learners.epochs import HIDDEN, Epochs, batches, hyperparameters, initial_layers, mean_one
 from counterpoise.table.learners.learner import Followed, Job, Learner
 from counterpoise.table.learners.losses import for_networks
 from counterpoise.table.learners.network import FILES, Layers, constant_fit, load
@@ -24,7 +24,7 @@ def fit(job: Job) -> Followed:
     if encoding.width == 0:
         return constant_fit(job, encoding)
     rows, rng = len(job.rows.codes), np.random.default_rng(job.seed)
-    planned = plan(job, encoding.width)
+    planned = hyperparameters(job, encoding.width)
     encoded = encoding.apply(job.rows.matrix)
     several = isinstance(job.recipe, SoftmaxRecipe)
     target = job.rows.codes.astype(np.int32) if several else job.rows.codes.astype(np.float32)[:, None]

@@ -91,7 +91,7 @@ def most_rounds(counts: ClassCounts) -> int:
 
 
 @dataclass(frozen=True, eq=False)
-class Trees:
+class LightGBMTrees:
     """LightGBM's booster, and the constant that its raw scores lack.
 
     Parameters
@@ -190,11 +190,11 @@ def fit(job: Job) -> Followed:
         )
     except lightgbm.basic.LightGBMError as error:
         raise UserError(f"LightGBM cannot learn from this table: {str(error).splitlines()[0]}") from None
-    return Followed(Trees(booster, start), curve.values)
+    return Followed(LightGBMTrees(booster, start), curve.values)
 
 
-def load(files: Mapping[str, bytes], schema: Schema, outputs: int) -> Trees:
-    """Read what `Trees.files` gave.
+def load(files: Mapping[str, bytes], schema: Schema, outputs: int) -> LightGBMTrees:
+    """Read what `LightGBMTrees.files` gave.
 
     Raises
     ------
@@ -210,7 +210,7 @@ def load(files: Mapping[str, bytes], schema: Schema, outputs: int) -> Trees:
     split = np.unique(grown.feature[grown.kind & CATEGORICAL == CATEGORICAL])
     if not set(split.tolist()) <= set(schema.categorical):
         raise UserError(f"{MODEL} splits a column on categories that has none; train again")
-    return Trees(library().Booster(model_str=grown.text), np.zeros(()))
+    return LightGBMTrees(library().Booster(model_str=grown.text), np.zeros(()))
 
 
 LIGHTGBM = Learner(

@@ -43,15 +43,15 @@ def fit(job: Job) -> Followed:
 
 
 def _path(job: Job, encoding: Encoding, most: int) -> Iterator[Layers]:
-    from counterpoise.sklearn.linear import Objective, Scores, minimise
+    from counterpoise.sklearn.linear import MeanLoss, PenalizedLoss, minimise
 
     start = np.asarray(job.recipe.initial_logits(job.counts), np.float64)
     intercepts = np.atleast_1d(start)
     coefficients = np.zeros((len(intercepts), encoding.width))
     rows = thinned(job.rows, int(MOST_CELLS / len(intercepts) ** 0.5 / encoding.width), seed=job.seed)
     total = float(len(rows.codes) if rows.weight is None else rows.weight.sum())
-    scores = Scores(job.recipe, rows.codes, rows.weight, total, len(intercepts))
-    objective = Objective(encoding.apply(rows.matrix), scores, 0.0, True)
+    scores = MeanLoss(job.recipe, rows.codes, rows.weight, total, len(intercepts))
+    objective = PenalizedLoss(encoding.apply(rows.matrix), scores, 0.0, True)
     scale = plain_scale(job.recipe, start, job.counts)
     for strength in PATH[:most]:
         objective.penalty = 1 / (float(strength) * scale * total)

@@ -54,7 +54,7 @@ def parameters(rows: int, features: int, seed: int) -> dict[str, Any]:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Trees:
+class XGBoostTrees:
     """XGBoost's booster, and what its columns are.
 
     Parameters
@@ -120,11 +120,11 @@ def fit(job: Job) -> Followed:
         )
     except xgboost.core.XGBoostError as error:
         raise UserError(f"XGBoost cannot learn from this table: {str(error).splitlines()[0]}") from None
-    return Followed(Trees(booster, job.schema), curve.values)
+    return Followed(XGBoostTrees(booster, job.schema), curve.values)
 
 
-def load(files: Mapping[str, bytes], schema: Schema, outputs: int) -> Trees:
-    """Read what `Trees.files` gave.
+def load(files: Mapping[str, bytes], schema: Schema, outputs: int) -> XGBoostTrees:
+    """Read what `XGBoostTrees.files` gave.
 
     Raises
     ------
@@ -133,7 +133,7 @@ def load(files: Mapping[str, bytes], schema: Schema, outputs: int) -> Trees:
     """
     booster = installed("xgboost", "XGBoost").Booster()
     booster.load_model(bytearray(checked(files[MODEL], schema, outputs, MODEL)))
-    return Trees(booster, schema)
+    return XGBoostTrees(booster, schema)
 
 
 def _matrix(matrix: NDArray[np.float64], schema: Schema, rows: Rows | None = None) -> Any:

@@ -12,7 +12,7 @@ from counterpoise.table.features.ages import DAY
 from counterpoise.table.features.novelty import REFUSE, Categories
 from counterpoise.table.features.schema import Schema
 from counterpoise.table.monitoring.class_mix import ClassMix
-from counterpoise.table.monitoring.shift import Columns, Scores
+from counterpoise.table.monitoring.shift import ColumnStatistics, ProbabilitySample
 from counterpoise.table.reading.table import Table
 from counterpoise.wording import listed
 
@@ -42,10 +42,10 @@ class Remarks:
     ) -> None:
         self._schema, self._facts, self._classes, self._shares = schema, facts, tuple(classes), shares
         self._categories = Categories(schema, facts.get("importance"), unknown)
-        self._columns = Columns(schema.features)
+        self._columns = ColumnStatistics(schema.features)
         kept = facts.get("columns", {})
         self._mix = ClassMix({name: kept[name]["parts"] for name in schema.features if "parts" in kept.get(name, {})})
-        self._scores = None if shares is None else Scores(len(classes))
+        self._scores = None if shares is None else ProbabilitySample(len(classes))
 
     def add(self, table: Table, matrix: NDArray[np.float64], probability: NDArray[np.float64]) -> None:
         """Look at rows that `usable` gave, with their features (N, F), and at the probabilities of those scored.

@@ -45,7 +45,7 @@ def column_facts(matrix: Floats, features: list[str], categorical: Collection[in
     >>> column_facts(np.array([[1.0], [3.0], [3.0], [np.nan]]), ["size"])["size"]["typical"]
     3.0
     """
-    seen = Columns(features)
+    seen = ColumnStatistics(features)
     seen.add(matrix)
     found: dict[str, dict[str, Any]] = {name: dict(one) for name, one in seen.facts().items()}
     for place, name in enumerate(features):
@@ -58,14 +58,14 @@ def column_facts(matrix: Floats, features: list[str], categorical: Collection[in
     return found
 
 
-class Columns:
+class ColumnStatistics:
     """The same of rows that come in blocks, and how they differ from those of the training.
 
     Examples
     --------
     >>> rng = np.random.default_rng(0)
     >>> before = column_facts(rng.normal(size=(500, 2)), ["size", "wind"])
-    >>> now = Columns(["size", "wind"])
+    >>> now = ColumnStatistics(["size", "wind"])
     >>> now.add(rng.normal(size=(500, 2)) + [2.0, 0.0])
     >>> now.drift(before)
     ["column 'size' has mean 2.03; in training it was -0.0878 (2.1 standard deviations)"]
@@ -172,7 +172,7 @@ def shown_apart(values: list[float], is_day: bool = False) -> list[str]:
     return shown
 
 
-class Scores:
+class ProbabilitySample:
     """An even sample of the probabilities of rows that come in blocks, large enough for their class shares.
 
     Parameters
@@ -182,7 +182,7 @@ class Scores:
 
     Examples
     --------
-    >>> scores = Scores(2)
+    >>> scores = ProbabilitySample(2)
     >>> scores.add(np.tile([[0.9, 0.1]], (300, 1)))
     >>> scores.add(np.tile([[0.1, 0.9]], (100, 1)))
     >>> scores.shares([0.5, 0.5]).round(3)
@@ -262,7 +262,7 @@ class Scores:
 
         Examples
         --------
-        >>> scores = Scores(2)
+        >>> scores = ProbabilitySample(2)
         >>> scores.add(np.tile([[0.9, 0.1]], (300, 1)))
         >>> scores.far_off(np.array([0.999, 0.001]), np.array([0.9, 0.1]))
         1

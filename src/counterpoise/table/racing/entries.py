@@ -17,7 +17,7 @@ from counterpoise.table.racing.scoring import fold_scores, standard_error
 from counterpoise.table.racing.trials import Trials
 from counterpoise.weights import ClassCounts
 
-Progress = Callable[[str, float], None]
+ProgressCallback = Callable[[str, float], None]
 BLEND = "blend"
 
 
@@ -172,7 +172,7 @@ class Race:
     seed: int
     trials: Trials
     deadline: float
-    progress: Progress
+    progress: ProgressCallback
 
     @property
     def folds(self) -> int:

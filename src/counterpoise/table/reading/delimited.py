@@ -21,7 +21,7 @@ from counterpoise.table.reading.memory import Room
 from counterpoise.table.reading.named_columns import ignored_columns
 from counterpoise.table.reading.quoting import (
     OpenQuoteError,
-    Rows,
+    SplitRows,
     end_of_rows,
     outside_quotes,
     quotes_are_pairs,
@@ -138,12 +138,12 @@ class Source:
             If a row has more cells than the header, or a quote is never closed.
         """
         for part, line in self._parts():
-            yield self._split(part, line) if isinstance(part, Rows) else self._parsed(part, line, figures)
+            yield self._split(part, line) if isinstance(part, SplitRows) else self._parsed(part, line, figures)
 
     def _with_line_ends(self, text: bytes) -> bytes:
         return text.replace(b"\r", b"\n") if self._macintosh else text
 
-    def _parts(self) -> Iterator[tuple[bytes | Rows, int]]:
+    def _parts(self) -> Iterator[tuple[bytes | SplitRows, int]]:
         """Whole rows in UTF-8, or split where quotes and line ends do not come as they should; and their first line."""
         rest, quoted, line = b"", False, self._dialect.line
         more = ((self._with_line_ends(text), last) for text, last in self._pieces)
@@ -175,7 +175,7 @@ class Source:
             what = "a quote is never closed" if quoted else "no line ends"
             raise UserError(f"{self._path}, line {line}: {what} within {len(rest):,} bytes; is this a table?")
 
-    def _split_off(self, rest: bytes, line: int, *, last: bool) -> tuple[Rows, int]:
+    def _split_off(self, rest: bytes, line: int, *, last: bool) -> tuple[SplitRows, int]:
         """The whole rows of some text, split, and how many bytes these are."""
         known = rest if last else rest[: rest.rfind(b"\n") + 1]
         text = self._letters.in_utf8(known, line).decode()
@@ -202,7 +202,7 @@ class Source:
             return frame
         return self._split(split(text.decode(), self.separator, whole=True), line)
 
-    def _split(self, rows: Rows, line: int) -> pl.DataFrame:
+    def _split(self, rows: SplitRows, line: int) -> pl.DataFrame:
         wide, short, found = len(self.names), [], []
         for row, place in zip(rows.cells, rows.lines, strict=True):
             if wide > 1 and not row:

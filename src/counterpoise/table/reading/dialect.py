@@ -12,7 +12,7 @@ from itertools import takewhile
 from pathlib import Path
 
 from counterpoise.errors import UserError
-from counterpoise.table.reading.quoting import OpenQuoteError, Rows, split
+from counterpoise.table.reading.quoting import OpenQuoteError, SplitRows, split
 from counterpoise.wording import listed, quoted
 
 _SEPARATORS = ",;\t|"
@@ -113,7 +113,7 @@ def _separator(tried: "dict[str, _Beginning]") -> str:
 class _Beginning:
     """The first rows by one separator."""
 
-    def __init__(self, rows: Rows) -> None:
+    def __init__(self, rows: SplitRows) -> None:
         self.rows = rows
         self.filled = [place for place, row in enumerate(rows.cells) if any(cell.strip() for cell in row)]
         widths = Counter(len(rows.cells[place]) for place in self.filled)

@@ -13,7 +13,7 @@ import polars as pl
 from counterpoise.table.reading.marks import SAID_NOTHING, Marks
 from counterpoise.table.reading.missing import MISSING
 from counterpoise.table.reading.number_columns import CODE, LOOKED_AT, Example, looked_at
-from counterpoise.table.reading.numbers import PLAIN, Figures
+from counterpoise.table.reading.numbers import PLAIN, NumberFormat
 from counterpoise.wording import listed, plural, quoted
 
 _WHOLE = r"^[+-]?[0-9]+$"
@@ -43,7 +43,7 @@ class Read:
     """
 
     frame: pl.DataFrame
-    figures: Mapping[str, Figures]
+    figures: Mapping[str, NumberFormat]
     doubts: Mapping[str, str]
     said: tuple[str, ...]
 
@@ -80,7 +80,7 @@ def read_text(
     >>> frame = pl.DataFrame({"amount": ["688", "2,591"], "share": ["0.5", "n/a"], "kind": [" a", "?"]})
     >>> read = read_text(frame, separator=",")
     >>> read.frame.rows(), read.figures
-    ([(688, 0.5, 'a'), (2591, None, None)], {'amount': Figures(decimal='.', thousands=',', unit='')})
+    ([(688, 0.5, 'a'), (2591, None, None)], {'amount': NumberFormat(decimal='.', thousands=',', unit='')})
     >>> read_text(pl.DataFrame({"amount": ["2,591", "1,234"]})).doubts["amount"].partition("; give")[0]
     "column 'amount' holds '2,591' in data row 1, which is 2591 or 2.591"
     """
@@ -100,7 +100,7 @@ def read_text(
         columns[name] = plain[name] if name in plain else _flags(held[name])
     proved = {*proofs.points, *(one.proves for one in looked.values() if one.proves is not None)}
     habit = marks.decimal or (proved.pop() if len(proved) == 1 else None)
-    figures: dict[str, Figures] = {}
+    figures: dict[str, NumberFormat] = {}
     examples: dict[tuple[str, str], list[Example]] = {}
     for name, one in looked.items():
         how, why = one.decided(habit, separator, marks)
@@ -114,7 +114,7 @@ def read_text(
         if how != PLAIN:
             figures[name] = how
     if habit == ",":  # 2.591 in a later file is no fraction either
-        figures |= {name: Figures(",") for name in proofs.whole if name not in figures}
+        figures |= {name: NumberFormat(",") for name in proofs.whole if name not in figures}
     said = [_sentence(*said, found) for said, found in examples.items()]
     measured = (_measure(column) for column in columns.values() if column.dtype == pl.String)
     said += [sentence for sentence in measured if sentence is not None]

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from counterpoise.errors import UserError
-from counterpoise.table.reading.numbers import MARKS, Figures
+from counterpoise.table.reading.numbers import MARKS, NumberFormat
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +32,7 @@ class Marks:
         if self.decimal is not None and self.decimal == self.thousands:
             raise UserError(f"decimal and thousands are both {self.decimal!r}; a mark has one meaning")
 
-    def allow(self, how: Figures) -> bool:
+    def allow(self, how: NumberFormat) -> bool:
         """Whether numbers may be written so."""
         if self.decimal not in (None, how.decimal):
             return False

@@ -16,7 +16,7 @@ from counterpoise.table.reading.numbers import (
     SCALES,
     THOUSANDS,
     WORDS,
-    Figures,
+    NumberFormat,
     read_exactly,
     read_figures,
     unit_of,
@@ -49,7 +49,7 @@ class Looked:
     """
 
     cells: pl.Series
-    readings: tuple[Figures, ...]
+    readings: tuple[NumberFormat, ...]
     pointed: bool
     short: bool
     long: bool
@@ -60,7 +60,7 @@ class Looked:
         """The mark that stands before fractions, if the column leaves no doubt about it."""
         return self.readings[0].decimal if len(self.readings) == 1 and self.pointed else None
 
-    def decided(self, habit: str | None, separator: str | None, marks: Marks) -> tuple[Figures | None, str]:
+    def decided(self, habit: str | None, separator: str | None, marks: Marks) -> tuple[NumberFormat | None, str]:
         """How the numbers are written, and why where that is not plain to see; None where it is in doubt.
 
         Parameters
@@ -109,7 +109,7 @@ class Looked:
             f"--decimal {self.readings[1].decimal} makes it {other} (in Python decimal=)"
         )
 
-    def read(self, how: Figures) -> tuple[pl.Series, "Example | None"]:
+    def read(self, how: NumberFormat) -> tuple[pl.Series, "Example | None"]:
         """The numbers, whole ones as such; and a cell that is not as plain as 2591."""
         values = read_figures(self.cells, how)
         odd = (self.cells.cast(pl.Float64, strict=False) != values).fill_null(True) & values.is_not_null()
@@ -160,10 +160,10 @@ def looked_at(text: pl.Series) -> Looked | str | None:
 
 def _readings(
     cells: pl.Series, times: NDArray[np.int64], units: list[str], digits: pl.Series
-) -> list[tuple[Figures, pl.Series]]:
+) -> list[tuple[NumberFormat, pl.Series]]:
     """The ways to write numbers under which most cells are some, with these; one way for the same numbers."""
     present = [mark for mark, spelled in THOUSANDS.items() if digits.str.contains(spelled).any()]
-    found: list[tuple[int, Figures, pl.Series]] = []
+    found: list[tuple[int, NumberFormat, pl.Series]] = []
     for how in READINGS:
         if how.thousands not in ("", *present) or (how.decimal == "," and not set(MARKS) & set(present)):
             continue
@@ -171,7 +171,7 @@ def _readings(
         values = pl.select(pl.coalesce(parts)).to_series()
         found.append((int(times[values.is_not_null().to_numpy()].sum()), how, values))
     most = max(held for held, _, _ in found)
-    best: list[tuple[Figures, pl.Series]] = []
+    best: list[tuple[NumberFormat, pl.Series]] = []
     for held, how, values in found:
         if held == most and not any(values.equals(other) for _, other in best):
             best.append((how, values))

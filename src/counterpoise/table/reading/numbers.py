@@ -57,7 +57,7 @@ MINUS = "[\u2010-\u2013\u2212\ufe63\uff0d]"
 
 
 @dataclass(frozen=True, slots=True)
-class Figures:
+class NumberFormat:
     """How the numbers of a column are written; by default plainly.
 
     Parameters
@@ -80,7 +80,7 @@ class Figures:
 
         Examples
         --------
-        >>> Figures(".", ",", "$").in_words, Figures(",").in_words, Figures(unit="%").in_words
+        >>> NumberFormat(".", ",", "$").in_words, NumberFormat(",").in_words, NumberFormat(unit="%").in_words
         ('$ amounts with thousands commas', 'numbers with decimal commas', 'percentages')
         """
         what = {"": "numbers", PERCENT: "percentages", PER_MILLE: "per mille"}.get(self.unit, f"{self.unit} amounts")
@@ -89,14 +89,14 @@ class Figures:
         return what + (f" with {' and '.join(marks)}" if marks else "")
 
 
-PLAIN = Figures()
+PLAIN = NumberFormat()
 READINGS = tuple(
-    Figures(decimal, thousands) for decimal in MARKS for thousands in ("", *THOUSANDS) if thousands != decimal
+    NumberFormat(decimal, thousands) for decimal in MARKS for thousands in ("", *THOUSANDS) if thousands != decimal
 )
 """All ways to write a number without a unit."""
 
 
-def read_figures(text: pl.Series, how: Figures = PLAIN) -> pl.Series:
+def read_figures(text: pl.Series, how: NumberFormat = PLAIN) -> pl.Series:
     """Text as numbers; null where a cell is none, or is not written as `how` says.
 
     Where thousands are not set apart, a cell that is not written so is still read if only one number can be meant: the
@@ -111,13 +111,13 @@ def read_figures(text: pl.Series, how: Figures = PLAIN) -> pl.Series:
 
     Examples
     --------
-    >>> read_figures(pl.Series(["2,591.5", "(12)", "2.591.000"]), Figures(".", ",")).to_list()
+    >>> read_figures(pl.Series(["2,591.5", "(12)", "2.591.000"]), NumberFormat(".", ",")).to_list()
     [2591.5, -12.0, None]
-    >>> read_figures(pl.Series(["22.7%", "0.227"]), Figures(unit="%")).to_list()
+    >>> read_figures(pl.Series(["22.7%", "0.227"]), NumberFormat(unit="%")).to_list()
     [0.227, None]
     >>> read_figures(pl.Series(["1.5", "0,5", "1,234", "1,234,567"])).to_list()
     [1.5, 0.5, None, 1234567.0]
-    >>> read_figures(pl.Series(["0,5", "1.0", "1.200,50", "2.591"]), Figures(",")).to_list()
+    >>> read_figures(pl.Series(["0,5", "1.0", "1.200,50", "2.591"]), NumberFormat(",")).to_list()
     [0.5, 1.0, 1200.5, None]
     """
     plain = text.cast(pl.Float64, strict=False).fill_nan(None)
@@ -137,7 +137,7 @@ def read_figures(text: pl.Series, how: Figures = PLAIN) -> pl.Series:
     return plain.scatter(left.arg_true(), values).alias(text.name)
 
 
-def read_exactly(text: pl.Series, how: Figures) -> pl.Series:
+def read_exactly(text: pl.Series, how: NumberFormat) -> pl.Series:
     """Cells that are written exactly so."""
     simple, decorated, negative = _patterns(how)
     bare = text.str.replace_all(THOUSANDS[how.thousands], "") if how.thousands else text
@@ -156,12 +156,12 @@ def read_exactly(text: pl.Series, how: Figures) -> pl.Series:
     return figures.scatter(odd.arg_true(), (-values).zip_with(cells.str.contains(negative), values))
 
 
-def _with_points(text: pl.Series, how: Figures) -> pl.Series:
+def _with_points(text: pl.Series, how: NumberFormat) -> pl.Series:
     return text if how.decimal == "." else text.str.replace(how.decimal, ".", literal=True)
 
 
 @lru_cache
-def _patterns(how: Figures) -> tuple[str, str, str]:
+def _patterns(how: NumberFormat) -> tuple[str, str, str]:
     """What matches numbers with a sign and an exponent at most; with a unit, brackets or a sign elsewhere; below 0."""
     whole, point = r"[0-9]+", re.escape(how.decimal)
     if how.thousands:

@@ -22,7 +22,7 @@ class OpenQuoteError(ValueError):
 
 
 @dataclass(frozen=True, slots=True)
-class Rows:
+class SplitRows:
     """Rows that were split one by one.
 
     Parameters
@@ -129,7 +129,7 @@ def end_of_rows(text: bytes, quoted: bool = False) -> tuple[int, bool]:
     return (int(ends[-1]) + 1 if len(ends) else 0), open_at_last
 
 
-def split(text: str, separator: str, *, whole: bool, most: int | None = None) -> Rows:
+def split(text: str, separator: str, *, whole: bool, most: int | None = None) -> SplitRows:
     r"""Split rows cell by cell, as Python's csv module does.
 
     Parameters
@@ -177,7 +177,7 @@ def split(text: str, separator: str, *, whole: bool, most: int | None = None) ->
         cells.append([] if len(row) == 1 and quoted is None and not plain.strip(" \t") else row)
         lines.append(begun)
         row, used, begun = [], place, line
-    return Rows(cells, lines, used)
+    return SplitRows(cells, lines, used)
 
 
 @lru_cache

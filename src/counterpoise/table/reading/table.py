@@ -15,7 +15,7 @@ from counterpoise.table.reading.kinds import read_text
 from counterpoise.table.reading.marks import SAID_NOTHING, Marks
 from counterpoise.table.reading.memory import refuse_too_many_cells
 from counterpoise.table.reading.named_columns import ignored_columns
-from counterpoise.table.reading.numbers import Figures
+from counterpoise.table.reading.numbers import NumberFormat
 from counterpoise.table.reading.unpacked import PACKED, SUFFIXES, first_line
 from counterpoise.table.reading.words import as_words
 from counterpoise.wording import data_rows, listed, quoted
@@ -61,7 +61,7 @@ class Table:
     ignored: tuple[str, ...] = ()
     declared: frozenset[str] = frozenset()
     separator: str | None = None
-    figures: Mapping[str, Figures] = field(default_factory=dict)
+    figures: Mapping[str, NumberFormat] = field(default_factory=dict)
     doubts: Mapping[str, str] = field(default_factory=dict)
     said: tuple[str, ...] = ()
 

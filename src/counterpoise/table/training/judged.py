@@ -14,7 +14,7 @@ from counterpoise.weights import ClassCounts
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Judged:
+class Evaluation:
     """The chosen model on rows that it has not seen.
 
     Parameters
@@ -63,7 +63,7 @@ def judge(
     goal: Goal,
     seed: int,
     weight_held: NDArray[np.float64] | None = None,
-) -> Judged:
+) -> Evaluation:
     """Choose the threshold on the rows reserved for it, and measure it on the test rows."""
     truth, (scores, plain) = labels.codes[test], tested
     if labels.positive is None:
@@ -71,15 +71,15 @@ def judge(
         cut = several.threshold
         metrics, recall, precision = measure_multiclass(truth, scores, cut, goal, seed=seed)
         matrix = confusion_matrix(truth, decide_classes(scores, cut), len(labels.classes))
-        return Judged(None, cut, True, several.reason, truth, scores, plain, metrics, recall, precision, matrix)
+        return Evaluation(None, cut, True, several.reason, truth, scores, plain, metrics, recall, precision, matrix)
     decision = choose_threshold(truth_held, scores_held, goal, sample_weight=weight_held)
     metrics = measure_binary(truth, scores, decision.threshold, goal, seed=seed)
     matrix = confusion_matrix(truth, scores >= decision.threshold, 2)
     at = (decision, decision.threshold, decision.met, decision.reason)
-    return Judged(*at, truth, scores, plain, metrics, [], [], matrix)
+    return Evaluation(*at, truth, scores, plain, metrics, [], [], matrix)
 
 
-def without_promise(judged: Judged, goal: Goal, group: NDArray[np.int64]) -> Judged:
+def without_promise(judged: Evaluation, goal: Goal, group: NDArray[np.int64]) -> Evaluation:
     """The same threshold, and nothing promised where calibration rows share a group: they are not independent."""
     assert judged.decision is not None
     sizes = np.bincount(group)[1:]  # rows without a group belong to nobody

@@ -16,7 +16,7 @@ from counterpoise.table.features.schema import Schema
 from counterpoise.table.learners import Rows
 from counterpoise.table.monitoring.class_mix import class_histograms, distinct_share
 from counterpoise.table.monitoring.shift import column_facts
-from counterpoise.table.racing.entries import Progress
+from counterpoise.table.racing.entries import ProgressCallback
 from counterpoise.table.racing.trials import Trials
 from counterpoise.table.reading.table import Table, check_columns
 from counterpoise.table.reading.target import Labels, read_labels
@@ -38,7 +38,7 @@ _MOST_SCORES = 250_000
 _MOST_CELLS = 10_000_000
 
 
-def learn_one(table: Table, asked: Asked, trials: Trials, progress: Progress) -> Outcome:
+def learn_one(table: Table, asked: Asked, trials: Trials, progress: ProgressCallback) -> Outcome:
     """Train, compare and decide for the target column `asked.target`.
 
     Raises

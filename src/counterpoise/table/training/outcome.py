@@ -17,7 +17,7 @@ from counterpoise.table.reading.labels import ManyLabels
 from counterpoise.table.reading.target import Labels
 from counterpoise.table.rows.split import Split
 from counterpoise.table.training.importance import Importance
-from counterpoise.table.training.judged import Judged
+from counterpoise.table.training.judged import Evaluation
 from counterpoise.table.training.slices import Slice
 from counterpoise.weights import ClassCounts
 
@@ -73,7 +73,7 @@ class Outcome:
     split: Split
     schema: Schema
     verdict: Verdict
-    judged: Judged
+    judged: Evaluation
     fitted: tuple[Member, ...]
     notes: tuple[str, ...]
     command: str

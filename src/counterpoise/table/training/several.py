@@ -21,7 +21,7 @@ from counterpoise.table.asked import DEFAULT_LEARNERS, Asked, command_of, versio
 from counterpoise.table.learners import Rows
 from counterpoise.table.learners.thinning import thinned
 from counterpoise.table.monitoring.shift import column_facts
-from counterpoise.table.racing.entries import Progress, silent
+from counterpoise.table.racing.entries import ProgressCallback, silent
 from counterpoise.table.racing.trials import Part, Trials
 from counterpoise.table.reading.labels import ManyLabels, read_many_labels
 from counterpoise.table.reading.table import Table, check_columns
@@ -114,7 +114,7 @@ def pace_of(budget: float, labels: int, rows: int, features: int, learners: int)
     return Pace(every_loss, raced, grown, folds, again)
 
 
-def learn_several(table: Table, asked: Asked, trials: Trials, progress: Progress) -> Outcomes:
+def learn_several(table: Table, asked: Asked, trials: Trials, progress: ProgressCallback) -> Outcomes:
     """Train, compare and decide for each label of `asked.targets`.
 
     Raises

@@ -20,7 +20,7 @@ from counterpoise.table.features.matrix import to_matrix
 from counterpoise.table.features.schema import Schema
 from counterpoise.table.learners import LEARNERS, Job, Rows
 from counterpoise.table.model.one import Member, Ruling, naive, posterior
-from counterpoise.table.racing.entries import Progress, Race, Verdict
+from counterpoise.table.racing.entries import ProgressCallback, Race, Verdict
 from counterpoise.table.racing.race import candidates, how_many_folds, race
 from counterpoise.table.racing.trials import Trials
 from counterpoise.table.reading.table import Table
@@ -28,7 +28,7 @@ from counterpoise.table.reading.target import Labels
 from counterpoise.table.rows.enough import counts_of
 from counterpoise.table.rows.split import Split, folds_of
 from counterpoise.table.training.importance import Importance, importance_of
-from counterpoise.table.training.judged import Judged, judge, without_promise
+from counterpoise.table.training.judged import Evaluation, judge, without_promise
 from counterpoise.table.training.outcome import Outcome
 from counterpoise.table.training.prepared import Prepared
 from counterpoise.table.training.slices import Slice, slices_of
@@ -103,7 +103,7 @@ def folds_for(ready: Prepared, labels: Labels, rows: NDArray[np.int64], most: in
     )
 
 
-def learn_target(ready: Prepared, task: Task, trials: Trials, progress: Progress) -> Outcome:
+def learn_target(ready: Prepared, task: Task, trials: Trials, progress: ProgressCallback) -> Outcome:
     """Learn one target of a prepared table.
 
     Returns
@@ -159,7 +159,9 @@ def learn_target(ready: Prepared, task: Task, trials: Trials, progress: Progress
     )
 
 
-def _judged(ready: Prepared, task: Task, verdict: Verdict, members: tuple[Member, ...], learned: ClassCounts) -> Judged:
+def _judged(
+    ready: Prepared, task: Task, verdict: Verdict, members: tuple[Member, ...], learned: ClassCounts
+) -> Evaluation:
     """The threshold, from rows that are new to the model that scored them, and what it does on the test rows."""
     split, codes, group = task.split, task.labels.codes, ready.circumstances.group
     promises = len(split.calibration) > 0
@@ -179,7 +181,9 @@ def _judged(ready: Prepared, task: Task, verdict: Verdict, members: tuple[Member
     return found
 
 
-def _importance(ready: Prepared, split: Split, members: tuple[Member, ...], judged: Judged) -> tuple[Importance, ...]:
+def _importance(
+    ready: Prepared, split: Split, members: tuple[Member, ...], judged: Evaluation
+) -> tuple[Importance, ...]:
     table, schema = ready.table, ready.schema
     return importance_of(
         lambda frame: posterior(members, to_matrix(Table(frame, table.path, table.typed), schema, schema.day)),
@@ -197,7 +201,7 @@ def _words_first(schema: Schema) -> list[str]:
     return sorted((one.name for one in schema.columns), key=lambda name: name not in words)
 
 
-def _slices(ready: Prepared, labels: Labels, split: Split, judged: Judged) -> tuple[Slice, ...]:
+def _slices(ready: Prepared, labels: Labels, split: Split, judged: Evaluation) -> tuple[Slice, ...]:
     if ready.asked.slice is None:
         return ()
     return slices_of(
@@ -210,7 +214,7 @@ def _slices(ready: Prepared, labels: Labels, split: Split, judged: Judged) -> tu
 
 
 def grower(
-    verdict: Verdict, schema: Schema, asked: Asked, progress: Progress
+    verdict: Verdict, schema: Schema, asked: Asked, progress: ProgressCallback
 ) -> Callable[[Rows, ClassCounts, str], tuple[Member, ...]]:
     """What fits the members of the winner on some rows."""
 
@@ -237,5 +241,5 @@ def grower(
     return grow
 
 
-def _part_done(progress: Progress, step: str, done: int, parts: int, part: float) -> None:
+def _part_done(progress: ProgressCallback, step: str, done: int, parts: int, part: float) -> None:
     progress(step, (done + min(1.0, part)) / parts)

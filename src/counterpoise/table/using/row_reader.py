@@ -30,7 +30,7 @@ _UNKNOWN = (None, False)
 _LARGEST = float(np.finfo(np.float64).max)
 
 Features = Sequence[float]
-Rows = Sequence[Mapping[str, Any]]
+JsonRows = Sequence[Mapping[str, Any]]
 
 
 class RowReader:
@@ -95,7 +95,7 @@ class RowReader:
         return found, table_of_rows(list(rows), self._schema) if any(told) else None
 
     def _learn(
-        self, readers: Sequence["_Cells | _Dates"], found: NDArray[np.float64], rows: Rows, day: date
+        self, readers: Sequence["_Cells | _Dates"], found: NDArray[np.float64], rows: JsonRows, day: date
     ) -> list[bool]:
         """Fill in what was not known, by a table of these columns alone; whether each holds a new category."""
         names = {name for reader in readers for name in reader.names}
@@ -142,7 +142,7 @@ class _Cells:
         """Where the features of a column are, if it is this one."""
         return range(self._first, self._last) if column is self._column else range(0)
 
-    def fill(self, found: NDArray[np.float64], rows: Rows, _: date) -> bool | None:
+    def fill(self, found: NDArray[np.float64], rows: JsonRows, _: date) -> bool | None:
         """Write the features of the rows: whether a category is new to the model, or None if not all is known."""
         name, plain, known, new = self.names[0], self._plain, self._known, False
         for place, row in enumerate(rows):
@@ -158,7 +158,7 @@ class _Cells:
             new = new or is_new
         return new
 
-    def remember(self, found: NDArray[np.float64], rows: Rows, _: date, table: Table) -> bool:
+    def remember(self, found: NDArray[np.float64], rows: JsonRows, _: date, table: Table) -> bool:
         """Keep what the reading of tables made of the cells, and tell as `fill` does."""
         own = found[:, self._first : self._last].tolist()
         said = table.frame[self.names[0]].is_not_null().to_list()
@@ -192,7 +192,7 @@ class _Dates:
             begun += len(one.parts)
         return []
 
-    def fill(self, found: NDArray[np.float64], rows: Rows, day: date) -> bool | None:
+    def fill(self, found: NDArray[np.float64], rows: JsonRows, day: date) -> bool | None:
         """Write the features of the rows; None if not all dates are known."""
         keys = self._keys(rows)
         if keys is None:
@@ -213,7 +213,7 @@ class _Dates:
         self._keep(found, keys, day)
         return False
 
-    def remember(self, found: NDArray[np.float64], rows: Rows, day: date, table: Table) -> bool:
+    def remember(self, found: NDArray[np.float64], rows: JsonRows, day: date, table: Table) -> bool:
         """Keep what the reading of tables made of the cells; no date is new."""
         keys = self._keys(rows)
         if keys is None:
@@ -226,7 +226,7 @@ class _Dates:
                 memory.add(key[place], value)
         return False
 
-    def _keys(self, rows: Rows) -> list[tuple[Any, ...]] | None:
+    def _keys(self, rows: JsonRows) -> list[tuple[Any, ...]] | None:
         keys = [tuple(_key(row[name]) for name in self.names) for row in rows]
         return None if any(None in key for key in keys) else keys
 

@@ -13,10 +13,10 @@ from numpy.typing import NDArray
 
 from counterpoise.errors import UserError, refuse_missing
 from counterpoise.table.files import refuse_existing, whole_file
-from counterpoise.table.learners.lightgbm import Trees as LightGBMTrees
+from counterpoise.table.learners.lightgbm import LightGBMTrees
 from counterpoise.table.learners.network import Network
 from counterpoise.table.learners.symmetric import Symmetric
-from counterpoise.table.learners.xgboost import Trees as XGBoostTrees
+from counterpoise.table.learners.xgboost import XGBoostTrees
 from counterpoise.table.model.loading import load
 from counterpoise.table.model.one import Member, Model
 from counterpoise.table.model.onnx.graph import TREES, Graph, Value, encoded, network, posterior

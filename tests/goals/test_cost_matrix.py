@@ -33,16 +33,21 @@ UPRIGHT = [
     "actual \\ predicted", "Actual/Predicted", "true vs pred", "y_true \\ y_pred", "actual → predicted",
     "actual -> predicted", "predicted →", "actual ↓ / predicted →", "predicted → / actual ↓",
     "rows: true, columns: predicted", "columns=decided", "reference", "true (rows)", "Observed | Forecast",
+    "predicted ->", "predicted =>", "predicted >", "Predicted ⇒", "predicted -->", "predicted ➡️", "true ⇓",
+    "true => predicted",
 ]  # fmt: skip
 TURNED = [
     "predicted", "Predicted", " PREDICTED ", "prediction", "y_pred", "ŷ", "predicted class", "decided",
     "Predicted as", "predicted \\ actual", "predicted/actual", "Prediction | Reference", "pred vs true",
     "y_hat, y_true", "predicted → actual", "predicted ↓", "true →", "rows: predicted", "columns are true",
     "actual across, predicted down", "decision (rows) / truth (columns)",
+    "actual ->", "true >", "truth ⟶", "predicted ▼", "predicted > true",
 ]  # fmt: skip
 SAYS_NOTHING = [
     "predicted / predicted", "true \\ true", "true predicted true", "rows predicted true",
     "rows: true, rows: predicted", "rows: true, columns: true", "predicted rows and columns",
+    "predicted |", "predicted /", "predicted \\", "<- predicted", "predicted ←", "predicted &rarr;", "true ↑",
+    "true <= predicted",
 ]  # fmt: skip
 
 

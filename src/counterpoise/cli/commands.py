@@ -17,6 +17,7 @@ from counterpoise.cli.export import export
 from counterpoise.cli.number_options import Decimal, Thousands
 from counterpoise.cli.option_values import needs_table_extra, numbers_of, seconds_of, words_of
 from counterpoise.cli.predict import predict
+from counterpoise.cli.repeated import Command
 from counterpoise.cli.serve import serve
 from counterpoise.cli.terminal import say
 from counterpoise.errors import UserError, nearest_name
@@ -71,11 +72,11 @@ def counterpoise(
     """Classifiers for imbalanced classes: train, compare, decide, predict."""
 
 
-app.command()(audit)
-app.command()(compare)
+app.command(cls=Command)(audit)
+app.command(cls=Command)(compare)
 
 
-@app.command()
+@app.command(cls=Command)
 def train(
     table: TablePath,
     target: Annotated[str, typer.Option(help="The column with the classes; labels: y_a,y_b or 'y_*'.")],
@@ -161,12 +162,12 @@ def train(
         training.track(mlflow)
 
 
-app.command()(predict)
-app.command()(serve)
-app.command()(export)
+app.command(cls=Command)(predict)
+app.command(cls=Command)(serve)
+app.command(cls=Command)(export)
 
 
-@app.command()
+@app.command(cls=Command)
 def repair(
     table: TablePath,
     out: Annotated[Path, typer.Option("--out", "-o", help="A new .parquet or .csv file.")],
@@ -211,7 +212,7 @@ def repair(
 
 
 # unknown options are taken as values, so that a negative count reaches the check that explains it
-@app.command(context_settings={"ignore_unknown_options": True})
+@app.command(cls=Command, context_settings={"ignore_unknown_options": True})
 def weights(
     counts: Annotated[list[str], typer.Argument(metavar="N...", help="Samples of each class.")],
     scheme: Annotated[str | None, typer.Option(help="Default: all. " + ", ".join(SCHEMES))] = None,
@@ -257,7 +258,7 @@ def weights(
         say(f"–: {reason}")
 
 
-@app.command()
+@app.command(cls=Command)
 def losses() -> None:
     """List the losses, by name."""
     grid = Grid("name", "what", "source", box=None, pad_edge=False, padding=(0, 2, 0, 0))

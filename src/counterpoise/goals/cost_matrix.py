@@ -185,20 +185,29 @@ _WORDS = {
 _MEANING = {word: meaning for meaning, words in _WORDS.items() for word in words.split()}
 
 
+_RIGHT = re.compile("[-=~\u2013\u2014]*>+|[→⇒⇨⟶⟹➔➙➜➝➞➡⮕►▶»]")
+_DOWN = re.compile("[↓⇓⇩⬇▼▾]")
+_BETWEEN_TWO = r"/\\|,;&+×"
+_NEUTRAL = r"\s\w().:#*'" + r'"‘’“”\ufe0f\u2010-\u2014=→↓\[\]-'
+
+
 def _lines_are_decisions(cell: str, path: str | Path) -> bool:
     """Whether the first cell of a file says that its lines are decisions, or its columns true classes.
 
-    A single word is the heading of its own column, as pandas writes the name of an index. Two are lines and columns,
-    as in the corner of a table, unless they say which they are.
+    A single word is the heading of its own column, as pandas writes the name of an index, unless an arrow shows where
+    its classes are. Two are lines and columns, as in the corner of a table, unless they say which they are.
     """
-    said = [_MEANING[word] for word in re.findall(r"[^\W_]+|[↓→]", cell.lower()) if word in _MEANING]
+    plain = _DOWN.sub("↓", _RIGHT.sub("→", cell.lower()))
+    said = [_MEANING[word] for word in re.findall(r"[^\W_]+|[↓→]", plain) if word in _MEANING]
     classes = [one for one in said if one in (_DECIDED, _TRUE)]
     sides = [one for one in said if one in (_LINES, _COLUMNS)]
-    if len(classes) == 2 and "→" in cell and "↓" not in cell:
+    if len(classes) == 2 and "→" in plain and "↓" not in plain:
         sides = []  # an arrow from one to the other
     placed = dict(zip(sides or [_LINES, _COLUMNS], classes, strict=False))
     repeated = len(set(placed.values())) < len(classes) or len(set(sides)) < len(sides)
-    if repeated or (classes and sides and len(classes) != len(sides)):
+    allowed = (_BETWEEN_TWO if len(classes) == 2 else "") + _NEUTRAL
+    unclear = re.search(f"[^{allowed}]", plain) is not None  # such as ← or a single /
+    if repeated or (classes and (unclear or (sides and len(classes) != len(sides)))):
         raise UserError(
             f"the cost matrix {str(path)!r}: the first cell, {cell!r}, does not show what the lines are; write 'true' "
             "or 'predicted' there, or leave it empty: then lines are true classes and columns decided ones"

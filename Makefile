@@ -5,7 +5,7 @@ PIP_INSTALL = -m pip install --quiet --constraint constraints.txt
 # What the tests may lack (tests/absent.py): nothing but the real tables, which are no part of the repository.
 export COUNTERPOISE_TESTS_WITHOUT ?= $(if $(wildcard ../shared/data/.),,tables)
 
-.PHONY: demo test format tidy sanitize clean
+.PHONY: demo test quick format tidy sanitize clean
 
 .venv/test/ready: pyproject.toml constraints.txt CMakeLists.txt $(wildcard native/*)
 	$(PYTHON) -m venv .venv/test
@@ -26,6 +26,11 @@ test: .venv/test/ready
 	.venv/test/bin/lint-imports
 	.venv/test/bin/clang-format --dry-run --Werror native/*.h native/*.cpp
 	.venv/test/bin/python -m pytest --numprocesses 2
+
+# While working: without what trains, starts processes or compiles, and with few examples of each property.
+quick: .venv/test/ready
+	.venv/test/bin/ruff check .
+	.venv/test/bin/python -m pytest --numprocesses 2 -m "not slow" --hypothesis-profile quick tests
 
 format: .venv/test/ready
 	.venv/test/bin/ruff check --fix .

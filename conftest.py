@@ -12,6 +12,7 @@ from xdist.scheduler import LoadScopeScheduling
 
 # a busy machine is slow, and no test may fail for that
 settings.register_profile("any machine", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.register_profile("quick", settings.get_profile("any machine"), max_examples=10)
 settings.load_profile("any machine")
 
 # scripts that tests start in a process of their own: looking for doctests would run them in this one
@@ -20,6 +21,14 @@ collect_ignore_glob = ["*_session.py"]
 pytest_plugins = ["absent"]  # tests/absent.py
 
 pytest_collect_file = Sybil(parsers=[PythonCodeBlockParser()], patterns=["README.md", "docs/*.md"]).pytest()
+
+
+def pytest_collection_modifyitems(items):
+    """What a framework compiles is slow; so are the documents, which train models."""
+    for item in items:
+        framework = getattr(item, "callspec", None) and item.callspec.params.get("framework")
+        if getattr(framework, "compiles", False) or item.path.suffix == ".md":
+            item.add_marker("slow")
 
 
 class DocumentsWhole(LoadScopeScheduling):

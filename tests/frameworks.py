@@ -16,6 +16,7 @@ class Framework:
     """A framework as NumPy in, NumPy out."""
 
     name = "numpy"
+    compiles = False
 
     def __str__(self):
         return self.name
@@ -126,11 +127,13 @@ class TensorFlow(Framework):
 
 class TensorFlowXla(TensorFlow):
     name = "tensorflow-xla"
+    compiles = True
     jit = True
 
 
 class Jax(Framework):
     name = "jax"
+    compiles = True
 
     @cached_property
     def jax(self):

@@ -9,6 +9,8 @@ import pytest
 
 import counterpoise._kernels as _kernels
 
+pytestmark = pytest.mark.slow
+
 NATIVE = Path(__file__).parents[1] / "native"
 FLAGS = {
     "baseline": [],

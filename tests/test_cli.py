@@ -16,6 +16,8 @@ from counterpoise.cli import main
 
 needs("lightgbm", "typer")
 
+pytestmark = pytest.mark.slow
+
 
 def rows(n=60):
     rng = np.random.default_rng(0)

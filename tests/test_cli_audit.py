@@ -10,6 +10,8 @@ from counterpoise.cli import main
 
 needs("typer")
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def loans(tmp_path):

@@ -11,6 +11,8 @@ from counterpoise.decide import adjust_prior, undo_sampling, undo_weights
 
 needs("lightgbm", "typer")
 
+pytestmark = pytest.mark.slow
+
 SCORES = pl.DataFrame({"id": ["007", "8", "NA"], "probability": [0.5, 0.95, 0.1], "note": ["a,b", " x ", ""]})
 
 

@@ -18,6 +18,8 @@ from counterpoise.errors import UserError, printable
 
 needs("lightgbm", "typer")
 
+pytestmark = pytest.mark.slow
+
 EVIL = {
     "title of the window": "\x1b]0;pwn\x07",
     "colour": "\x1b[31mred\x1b[0m",

@@ -14,7 +14,10 @@ from counterpoise.errors import UserError
 from counterpoise.recipes import sigmoid, softmax
 from counterpoise.sklearn import BoosterClassifier
 
-pytestmark = pytest.mark.filterwarnings("ignore:Failed to import numba", "ignore:Can't optimze method")
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.filterwarnings("ignore:Failed to import numba", "ignore:Can't optimze method"),
+]
 QUIET = {"iterations": 8, "verbose": False, "thread_count": 1, "allow_writing_files": False, "depth": 3}
 PLAIN = {2: sigmoid.binary_cross_entropy(), 3: softmax.cross_entropy()}
 FOCAL = {2: sigmoid.focal(), 3: softmax.focal()}

@@ -17,6 +17,8 @@ from sklearn.utils.estimator_checks import parametrize_with_checks
 import counterpoise as cp
 from counterpoise.sklearn import GoalClassifier
 
+pytestmark = pytest.mark.slow
+
 PRECISE = "recall where precision >= 0.5"
 
 

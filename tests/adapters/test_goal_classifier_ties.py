@@ -20,6 +20,8 @@ import counterpoise as cp
 from counterpoise.sklearn import GoalClassifier, LinearClassifier
 from instruction_sets import HERE
 
+pytestmark = pytest.mark.slow
+
 TWO = [
     "f1",
     "mcc",

@@ -14,6 +14,8 @@ from cases import COUNTS, RECIPES, SIGMOID, SOFTMAX, name_of
 from counterpoise.jax import loss
 from counterpoise.losses.definition import composed
 
+pytestmark = pytest.mark.slow
+
 EVERYTHING = next(recipe for recipe in SOFTMAX if recipe.name == "everything by pair")
 LOGITS = np.random.default_rng(1).normal(size=(6, 4)).astype(np.float32)
 TARGET = np.array([0, 1, 2, 3, 1, 2])

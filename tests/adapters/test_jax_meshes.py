@@ -5,9 +5,13 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 from absent import needs
 
 needs("jax")
+
+pytestmark = pytest.mark.slow
 
 SCRIPT = Path(__file__).with_name("jax_mesh_session.py")
 

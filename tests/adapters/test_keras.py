@@ -9,6 +9,8 @@ import pytest
 
 from absent import needs
 
+pytestmark = pytest.mark.slow
+
 HERE = Path(__file__).parent
 
 

@@ -13,6 +13,8 @@ from counterpoise.errors import UserError
 from counterpoise.lightgbm import Objective, bake_start, slopes
 from counterpoise.recipes import sigmoid, softmax
 
+pytestmark = pytest.mark.slow
+
 QUIET = {"verbosity": -1, "num_threads": 1, "deterministic": True, "force_row_wise": True}
 PLAIN = {2: sigmoid.binary_cross_entropy(), 3: softmax.cross_entropy()}
 FOCAL = {2: sigmoid.focal(), 3: softmax.focal()}

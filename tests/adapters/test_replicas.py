@@ -6,9 +6,13 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 from absent import needs
 
 needs("keras", "tensorflow", "jax")
+
+pytestmark = pytest.mark.slow
 
 HERE = Path(__file__).parent
 

@@ -26,6 +26,8 @@ from xgboost import XGBClassifier
 import counterpoise as cp
 from counterpoise.sklearn import BoosterClassifier, LinearClassifier
 
+pytestmark = pytest.mark.slow
+
 LIGHTGBM = LGBMClassifier(n_estimators=10, verbosity=-1, n_jobs=1)
 XGBOOST = XGBClassifier(n_estimators=10, n_jobs=1)
 hosts = pytest.mark.parametrize("host", [LIGHTGBM, XGBOOST], ids=["lightgbm", "xgboost"])

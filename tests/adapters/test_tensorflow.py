@@ -8,6 +8,8 @@ import counterpoise as cp
 from cases import SIGMOID, SOFTMAX, batches, name_of
 from counterpoise.tensorflow import loss
 
+pytestmark = pytest.mark.slow
+
 NAMES = (
     "softmax.cross_entropy",
     "softmax.ldam",

@@ -8,6 +8,8 @@ import counterpoise as cp
 from counterpoise.recipes import SigmoidRecipe, SoftmaxRecipe
 from counterpoise.torch import GoalLoss, LinearLoss, Loss, RateLoss
 
+pytestmark = pytest.mark.slow
+
 GENERATOR = torch.Generator().manual_seed(5)
 LOGITS = torch.randn(6, 4, generator=GENERATOR)
 TARGET = torch.tensor([0, 1, 2, 3, 1, 2])

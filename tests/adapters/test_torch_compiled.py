@@ -8,6 +8,8 @@ import counterpoise as cp
 from cases import RECIPES, SIGMOID, SOFTMAX, name_of
 from counterpoise.torch import Loss
 
+pytestmark = pytest.mark.slow
+
 SOME = [
     *(recipe for recipe in RECIPES if recipe.name in ("softmax.focal", "everything by pair", "sigmoid.asymmetric")),
 ]

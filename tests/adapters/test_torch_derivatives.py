@@ -10,6 +10,8 @@ from cases import RECIPES, name_of
 from counterpoise.losses.definition import composed
 from counterpoise.torch import GoalLoss, LinearLoss, Loss, RateLoss
 
+pytestmark = pytest.mark.slow
+
 GENERATOR = torch.Generator().manual_seed(11)
 LOGITS = torch.randn(6, 4, generator=GENERATOR, dtype=torch.float64)
 DIRECTION = torch.randn(6, 4, generator=GENERATOR, dtype=torch.float64)

@@ -11,6 +11,8 @@ from absent import needs
 
 needs("torch")
 
+pytestmark = pytest.mark.slow
+
 SESSION = Path(__file__).with_name("device_session.py")
 KNOWN = {
     "made on the device": {},

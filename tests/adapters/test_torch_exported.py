@@ -11,6 +11,8 @@ import counterpoise as cp
 from cases import RECIPES, name_of
 from counterpoise.torch import GoalLoss, LinearLoss, Loss, RateLoss
 
+pytestmark = pytest.mark.slow
+
 GENERATOR = torch.Generator().manual_seed(9)
 SOME = [
     *(recipe for recipe in RECIPES if recipe.name in ("softmax.weighted", "softmax.ldam", "sigmoid.asymmetric")),

@@ -9,6 +9,8 @@ from counterpoise.errors import UserError
 from counterpoise.losses.definition import composed
 from counterpoise.recipes import SoftmaxRecipe
 
+pytestmark = pytest.mark.slow
+
 FOCAL, BINARY = cp.softmax.focal(), cp.sigmoid.focal()
 
 

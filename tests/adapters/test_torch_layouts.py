@@ -12,6 +12,8 @@ from counterpoise.torch import Loss
 from far_apart import BEYOND, far_apart, needs_lazy_memory
 from layouts import ACCURACY, calls, close_to
 
+pytestmark = pytest.mark.slow
+
 GRADIENT_ACCURACY = {**ACCURACY, "float16": 2e-3, "bfloat16": 8e-3}  # it has the logits' dtype
 KINDS = {
     "softmax": ["plain", "one", "each", "smooth", "predicted", "cost"],

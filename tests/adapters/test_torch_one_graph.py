@@ -7,6 +7,8 @@ import torch
 import counterpoise as cp
 from counterpoise.torch import GoalLoss, LinearLoss, Loss, RateLoss
 
+pytestmark = pytest.mark.slow
+
 GENERATOR = torch.Generator().manual_seed(13)
 LAYER, BIAS = torch.randn(4, 3, generator=GENERATOR), torch.randn(4, generator=GENERATOR)
 RECIPE = cp.softmax.ldam([1, 2, 3, 4], weight="inverse")

@@ -10,6 +10,8 @@ import counterpoise as cp
 from cases import RECIPES, name_of
 from counterpoise.torch import Loss
 
+pytestmark = pytest.mark.slow
+
 every_recipe = pytest.mark.parametrize("recipe", RECIPES, ids=name_of)
 FOCAL = cp.softmax.focal()
 

@@ -12,6 +12,8 @@ import counterpoise as cp
 from counterpoise.errors import ClassWeightWarning
 from counterpoise.torch import GoalLoss, LinearLoss, Loss, RateLoss
 
+pytestmark = pytest.mark.slow
+
 COUNTS = [198, 436, 710, 272]
 GENERATOR = torch.Generator().manual_seed(7)
 LOGITS, TARGET = torch.randn(6, 4, generator=GENERATOR), torch.tensor([0, 1, 2, 3, 1, 2])

@@ -14,6 +14,8 @@ from counterpoise.errors import UserError
 from counterpoise.recipes import sigmoid, softmax
 from counterpoise.xgboost import Objective, bake_start
 
+pytestmark = pytest.mark.slow
+
 QUIET = {"nthread": 1, "eta": 0.3, "max_depth": 4}
 PLAIN = {2: sigmoid.binary_cross_entropy(), 3: softmax.cross_entropy()}
 FOCAL = {2: sigmoid.focal(), 3: softmax.focal()}

@@ -26,6 +26,8 @@ from counterpoise.goals import Constraint
 
 needs("lightgbm")
 
+pytestmark = pytest.mark.slow
+
 TABLE = Table("made", "yes", ("answer",))
 
 

@@ -22,6 +22,8 @@ from benchmarks.speed.measure import Pair, Samples, Settings, Side, SkipRow, Ste
 from benchmarks.speed.problem import Layer, Problem, Table  # noqa: E402
 from benchmarks.speed.results import result_of  # noqa: E402
 
+pytestmark = pytest.mark.slow
+
 TINY = {1: (24,), 2: (24, 5), 4: (2, 3, 4, 5)}
 ONCE = Settings(pairs=1, seconds=1.0, least=1)
 

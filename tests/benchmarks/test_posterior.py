@@ -9,6 +9,8 @@ from benchmarks.results import write_part
 
 needs("sklearn")
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def found():

@@ -20,6 +20,8 @@ from counterpoise.table.using.serve import application
 
 needs("fastapi", "lightgbm", "uvicorn")
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module", params=servers.MODELS)
 def place(request, tmp_path_factory):

@@ -16,6 +16,8 @@ from benchmarks.tables.encoding import TableEncoding
 
 needs("lightgbm", "pandas")
 
+pytestmark = pytest.mark.slow
+
 ROWS = 400
 
 

@@ -18,6 +18,8 @@ from counterpoise.torch import GoalLoss, KeepBest, Loss
 ROOT = Path(__file__).parents[2]
 from benchmarks.goal_training import BAND_GOAL, Part, band, linear, train  # noqa: E402
 
+pytestmark = pytest.mark.slow
+
 GOAL, COUNTS = "recall where precision >= 0.5", cp.ClassCounts([70, 30])
 RNG = np.random.default_rng(0)
 LOGITS = RNG.normal(size=(40, 1)).astype(np.float32)

@@ -14,6 +14,8 @@ from counterpoise.goals import Confusion, Constraint, Goal
 from counterpoise.lagrangian import GoalState, Lagrangian, goal_loss, judged, judged_at_best
 from counterpoise.lagrangian.lagrangian import BOUND, DAMPING
 
+pytestmark = pytest.mark.slow
+
 shares = st.floats(0.02, 0.98)
 
 

@@ -10,6 +10,8 @@ from counterpoise.losses.kernel import Layout, layout
 from far_apart import BEYOND, far_apart, needs_lazy_memory
 from instruction_sets import computed_by, every_instruction_set
 
+pytestmark = pytest.mark.slow
+
 
 def example(classes, dtype):
     rng = np.random.default_rng(1)

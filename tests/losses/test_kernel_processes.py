@@ -15,6 +15,8 @@ import counterpoise._kernels as _kernels
 from counterpoise.losses.kernel import threads_here
 from instruction_sets import HERE
 
+pytestmark = pytest.mark.slow
+
 needs_fork = pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
 PREPARED = """
     import os, sys, threading, traceback

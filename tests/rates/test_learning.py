@@ -7,6 +7,8 @@ from torch.utils.checkpoint import checkpoint
 
 from counterpoise.torch import GoalLoss, RateLoss
 
+pytestmark = pytest.mark.slow
+
 LOGITS = torch.linspace(-2, 2, 12, requires_grad=True)
 TARGET = torch.arange(12) % 2
 CRITERIA = {"rate": lambda: RateLoss("dice", memory=0.9), "goal": lambda: GoalLoss("f1", [6, 6])}

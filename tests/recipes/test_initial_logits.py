@@ -8,6 +8,8 @@ from cases import COST, COUNTS, LABELS, PAIRS, SIGMOID, SOFTMAX, name_of
 from counterpoise.recipes import SigmoidRecipe, SoftmaxRecipe
 from minimise import expected_loss, minimum
 
+pytestmark = pytest.mark.slow
+
 WITHOUT = ("softmax.recall", "softmax.expected_cost", "cost added", "zero weight", "sigmoid.recall")
 WITH = [
     recipe

@@ -13,6 +13,8 @@ from counterpoise.table.compare import as_csv, compare_table, interval
 from counterpoise.table.learners import LEARNERS
 from counterpoise.table.racing.scoring import standard_error
 
+pytestmark = pytest.mark.slow
+
 WEIGHTED = ["weighted", "focal"]
 
 

@@ -30,6 +30,8 @@ from counterpoise.table.using.json_rows import table_of_rows
 from counterpoise.table.using.row_reader import RowReader
 from counterpoise.table.using.serve import answer
 
+pytestmark = pytest.mark.slow
+
 ROWS = 600
 PLAIN = {
     "size": "0.25",

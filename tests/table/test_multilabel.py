@@ -27,6 +27,8 @@ from counterpoise.table.rows.split import split_labels
 from counterpoise.table.training.macro import drawn_measures, macro
 from counterpoise.table.training.several import pace_of
 
+pytestmark = pytest.mark.slow
+
 FAST = {"learners": ["logistic"], "budget": 3.0}
 ODD = "y_<script>alert(1)</script>"
 

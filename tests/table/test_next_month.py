@@ -14,6 +14,8 @@ from counterpoise.table.asked import Asked
 from counterpoise.table.features.reference_day import NewestDay, Reference, day_of, few_rows, odd_day, reference_of
 from counterpoise.table.using.serve import answer
 
+pytestmark = pytest.mark.slow
+
 NOW, LATER = dt.date(2024, 3, 31), dt.date(2024, 7, 2)  # a Sunday and a Tuesday
 
 

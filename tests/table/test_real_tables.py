@@ -13,6 +13,8 @@ from counterpoise.decide.measured import ranking
 from counterpoise.goals import Goal
 from counterpoise.table import train_table
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.mark.parametrize(
     "name, leak, lowest", [("mine_injuries", "NUM_INJURIES", 0.5), ("oil_spill", "patch_id", 0.35)]

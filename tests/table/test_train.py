@@ -28,6 +28,8 @@ from counterpoise.table.reading.table import read_table
 from counterpoise.table.report.sentences import headline
 from counterpoise.weights import ClassCounts
 
+pytestmark = pytest.mark.slow
+
 
 def test_decision_json_holds_what_was_promised(trained):
     out, facts = trained

@@ -10,6 +10,8 @@ from counterpoise.errors import UserError
 
 needs("lightgbm")
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def trained_frame(imbalanced):

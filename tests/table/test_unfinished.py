@@ -15,6 +15,8 @@ from counterpoise.table.model import bundle
 
 needs("lightgbm")
 
+pytestmark = pytest.mark.slow
+
 
 def left(directory):
     return sorted(one.name for one in directory.iterdir() if one.name.startswith(".counterpoise-"))

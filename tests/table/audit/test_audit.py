@@ -24,6 +24,8 @@ from counterpoise.table.reading.target import read_labels
 from counterpoise.table.rows.split import Split
 from counterpoise.table.train import train_table
 
+pytestmark = pytest.mark.slow
+
 
 def audited(frame, target="y", split=None, **options):
     table = Table(frame, Path("t.parquet"), typed=True)

@@ -10,6 +10,8 @@ from counterpoise.table.audit.leaks import find_late_times, find_leak
 from counterpoise.table.features.identifiers import find_identifier
 from counterpoise.table.features.signal import FOLDS, cells_of, signal
 
+pytestmark = pytest.mark.slow
+
 ROWS = 3000
 RNG = np.random.default_rng(1)
 CODES = (RNG.random(ROWS) < 0.03).astype(np.int64)

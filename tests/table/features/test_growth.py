@@ -10,6 +10,8 @@ import counterpoise as cp
 from counterpoise.table.audit.audit import audit_table
 from counterpoise.table.features.growth import growing_columns
 
+pytestmark = pytest.mark.slow
+
 ROWS = 600
 RNG = np.random.default_rng(0)
 AT = [dt.datetime(2023, 1, 1) + dt.timedelta(hours=12 * int(k)) for k in RNG.permutation(ROWS)]

@@ -17,6 +17,8 @@ from counterpoise.table.reading.table import Table
 
 needs("lightgbm")
 
+pytestmark = pytest.mark.slow
+
 ROWS = 600
 RNG = np.random.default_rng(7)
 RARE = (RNG.random(ROWS) < 0.2).astype(np.int64)

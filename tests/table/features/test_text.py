@@ -10,6 +10,8 @@ import counterpoise as cp
 from counterpoise.table.features import text as module
 from counterpoise.table.features.text import CHARACTERS, WORDS, Text, text_unit
 
+pytestmark = pytest.mark.slow
+
 
 def drawn(n: int, *, seed: int = 0, length: int = 6) -> list[str]:
     rng = np.random.default_rng(seed)

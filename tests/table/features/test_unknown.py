@@ -17,6 +17,8 @@ from counterpoise.table.using.serve import answer, application
 
 needs("lightgbm")
 
+pytestmark = pytest.mark.slow
+
 ROWS = 1200
 SAID = [
     "good and quick to me now",

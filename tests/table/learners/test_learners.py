@@ -25,6 +25,8 @@ from counterpoise.weights import ClassCounts
 
 needs("polars")
 
+pytestmark = pytest.mark.slow
+
 SCHEMA = Schema(
     (Column("size", "number"), Column("wind [m/s]", "number"), Column("kind", "category", ("elm", "fir", "oak", "yew")))
 )

@@ -13,6 +13,8 @@ from counterpoise.table.learners.symmetric import MODEL, Symmetric, load
 from counterpoise.table.tensors import arrays_of, bytes_of
 from counterpoise.weights import ClassCounts
 
+pytestmark = pytest.mark.slow
+
 MANY, FEW = tuple(f"m{place}" for place in range(40)), tuple("abcdef")
 SCHEMA = Schema(
     (

@@ -26,6 +26,8 @@ from mutations import cut, damaged, flipped
 
 needs("lightgbm")
 
+pytestmark = pytest.mark.slow
+
 ROWS = 120
 
 

@@ -21,6 +21,8 @@ from counterpoise.table import load
 from counterpoise.table.model import bundle, directory
 from counterpoise.table.tensors import arrays_of, bytes_of
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def saved(blended):

@@ -14,6 +14,8 @@ from counterpoise.table.model.one import Member, posterior
 
 needs("lightgbm")
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def result(imbalanced):

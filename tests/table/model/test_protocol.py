@@ -12,6 +12,8 @@ from counterpoise.table import load, predict_table
 from counterpoise.table.model.onnx.export import export_onnx
 from counterpoise.table.using import serve
 
+pytestmark = pytest.mark.slow
+
 TARGETS = {
     "text": (lambda at: {"y": np.where(at["x"] > 1.2, "yes", "no")}, "y"),
     "flag": (lambda at: {"y": at["x"] > 1.2}, "y"),

@@ -13,6 +13,8 @@ from counterpoise.table import predict_table
 from counterpoise.table.monitoring.class_mix import ClassMix, class_histograms, distinct_share
 from counterpoise.table.monitoring.shift import ColumnStatistics, ProbabilitySample, column_facts, shown_apart
 
+pytestmark = pytest.mark.slow
+
 ROWS = 1500
 FN, FP = 20, 1
 

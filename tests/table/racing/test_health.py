@@ -10,6 +10,8 @@ from counterpoise.table.racing.health import probe
 
 needs("lightgbm")
 
+pytestmark = pytest.mark.slow
+
 ROWS = 4000
 SCHEMA = Schema((Column("x", "number"),))
 

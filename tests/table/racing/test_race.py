@@ -18,6 +18,8 @@ from counterpoise.table.racing.trials import Trials
 from counterpoise.table.racing.verdict import verdict_of
 from counterpoise.weights import ClassCounts
 
+pytestmark = pytest.mark.slow
+
 COUNTS = ClassCounts([80, 20])
 LOSSES = [
     (PLAIN, sigmoid.binary_cross_entropy(COUNTS)),

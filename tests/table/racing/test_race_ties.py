@@ -20,6 +20,8 @@ from counterpoise.table.racing.verdict import verdict_of
 from counterpoise.table.training.importance import importance_of
 from counterpoise.weights import ClassCounts
 
+pytestmark = pytest.mark.slow
+
 COUNTS = ClassCounts([30, 10])
 CODES = np.repeat([0, 1], [30, 10])
 FOLD = np.arange(40) % 5

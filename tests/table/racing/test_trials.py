@@ -22,6 +22,8 @@ from counterpoise.table.racing.trials import Unfinished
 
 needs("lightgbm")
 
+pytestmark = pytest.mark.slow
+
 COMMAND = "import sys; from counterpoise.cli import main; sys.exit(main())"
 
 

@@ -13,6 +13,8 @@ from counterpoise.table.reading.marks import Marks
 from counterpoise.table.reading.missing import MISSING, MISSING_NUMBER
 from counterpoise.table.reading.numbers import PLAIN, NumberFormat
 
+pytestmark = pytest.mark.slow
+
 DOUBT = "doubt"
 POINT, COMMA = ["0.5", "1.25"], ["0,5", "1,25"]
 GERMAN, AMERICAN = NumberFormat(",", "."), NumberFormat(".", ",")

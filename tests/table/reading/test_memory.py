@@ -20,6 +20,8 @@ from counterpoise.table.reading.table import read_table
 
 needs("lightgbm")
 
+pytestmark = pytest.mark.slow
+
 ROWS = b"1,2,a\n3,4,b\n"
 TOO_LARGE = r"is too large for this machine: .* takes [\d.]+ [MG]B of memory or more, and .* is available"
 

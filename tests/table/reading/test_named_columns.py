@@ -17,6 +17,8 @@ from counterpoise.table.reading.named_columns import ignored_columns, joined, ma
 
 needs("lightgbm")
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.mark.parametrize("names", [["a"], ["a", "b"], ["a,b", "c"], ['say "x"', "y"], ["*", "[x]"], ["a\nb", "c"]])
 def test_what_is_joined_is_taken_apart_again(names):

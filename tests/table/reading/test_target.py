@@ -14,6 +14,8 @@ from counterpoise.table.compare import compare_table
 from counterpoise.table.reading.table import Table, read_table, with_numbers, without_empty_rows
 from counterpoise.table.reading.target import alike_names, read_labels
 
+pytestmark = pytest.mark.slow
+
 ROWS = 200
 SIZE = np.round(np.random.default_rng(0).normal(size=ROWS), 3)
 BAD = SIZE > 0.7

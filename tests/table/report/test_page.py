@@ -22,6 +22,8 @@ from counterpoise.table.report.page import heart, render
 from counterpoise.table.report.sections import sections_of
 from counterpoise.table.training.slices import slices_of
 
+pytestmark = pytest.mark.slow
+
 NASTY = "<script>alert(1)</script><img src=x onerror=alert(1)> \" ' & $x$"
 VOID = {"meta", "input", "br", "img", "link", "hr"}
 

@@ -15,6 +15,8 @@ from counterpoise.table.report.stops import stops_of
 
 needs("matplotlib")
 
+pytestmark = pytest.mark.slow
+
 NASTY = '<b x="y">& $x$ \\fr{罕'
 
 

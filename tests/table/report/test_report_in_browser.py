@@ -17,7 +17,7 @@ from counterpoise.table.report.page import heart, render
 from counterpoise.table.training.slices import slices_of
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no Chromium on this machine")
+pytestmark = [pytest.mark.slow, pytest.mark.skipif(CHROMIUM is None, reason="no Chromium on this machine")]
 
 DESKTOP, PHONE = (1280, 900), (390, 844)
 

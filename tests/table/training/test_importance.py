@@ -10,6 +10,8 @@ from counterpoise.errors import UserError
 from counterpoise.goals import Goal
 from counterpoise.table.training.importance import importance_of
 
+pytestmark = pytest.mark.slow
+
 
 def _fitted(seed: int = 0, rows: int = 1500, classes: int = 2):
     rng = np.random.default_rng(seed)

@@ -13,6 +13,8 @@ from sklearn import metrics
 from counterpoise.errors import UserError
 from counterpoise.table.training.slices import slices_of
 
+pytestmark = pytest.mark.slow
+
 
 def _rows(seed: int, rows: int = 600) -> tuple[pl.DataFrame, np.ndarray, np.ndarray]:
     rng = np.random.default_rng(seed)

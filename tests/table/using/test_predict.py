@@ -17,6 +17,8 @@ from counterpoise.table.reading.table import read_table
 from counterpoise.table.using import stream
 from counterpoise.table.using.stream import blocks
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def quick(tmp_path_factory, imbalanced):

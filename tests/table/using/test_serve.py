@@ -23,6 +23,8 @@ from counterpoise.table.features.schema import Column, Schema
 from counterpoise.table.using import serve as service
 from counterpoise.table.using.json_rows import row_schema
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def quick(tmp_path_factory, imbalanced):

@@ -26,6 +26,8 @@ from counterpoise.table.using.json_rows import TooLargeError, request_of, table_
 
 needs("uvicorn")
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def saved(tmp_path_factory):

@@ -24,6 +24,8 @@ from counterpoise.table.model.onnx.trees import LESS, LESS_OR_EQUAL, MEMBER, of_
 from counterpoise.table.reading.table import Table
 from counterpoise.weights import ClassCounts
 
+pytestmark = pytest.mark.slow
+
 
 def table(rows, classes, seed=0):
     """Numbers with a long tail, flags, dates, categories of which some are rare, and empty cells."""

@@ -404,12 +404,13 @@ def one_constant(start: ArrayLike, classes: int) -> NDArray[np.float64]:
     rows = given.reshape(1, classes) if whole else given.reshape(-1, 1) if given.ndim == 1 and classes == 1 else given
     if rows.ndim != 2 or rows.shape[1] != classes or not len(rows):
         raise UserError(
-            f"the start has shape {given.shape}, but the model has {classes} score(s) per row; pass what "
-            "objective.start(label) gave"
+            f"the start has shape {given.shape}, but the model has {classes} score(s) per row; pass the result "
+            "of objective.start(label)"
         )
     if (rows != rows[0]).any():
         raise UserError(
-            "the start differs between rows, and a model holds one constant only; pass what objective.start(label) gave"
+            "the start differs between rows, and a model holds one constant only; pass the result of "
+            "objective.start(label)"
         )
     constant: NDArray[np.float64] = rows[0]
     return constant

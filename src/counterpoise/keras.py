@@ -14,7 +14,7 @@ try:
     import keras
 except ImportError as missing:
     raise ImportError(
-        "counterpoise.keras needs Keras 3: pip install 'counterpoise[tensorflow]', or keras beside JAX or PyTorch"
+        "counterpoise.keras needs Keras 3: pip install 'counterpoise[tensorflow]', or keras with JAX or PyTorch"
     ) from missing
 
 from counterpoise.lagrangian.on_keras import GoalLoss, KeepBest

@@ -249,9 +249,9 @@ def test_an_estimate_is_no_end_of_its_interval_without_a_reason(counts, goal):
     if counts[0] == 5 and counts[1] == 0:
         assert found["recall"].why == "all of 5 rows"
         assert found["mcc"].why == found["macro_f1" if goal == "macro_f1" else "g_mean"].why
-        assert found["mcc"].why == "the most that there can be"
+        assert found["mcc"].why == "the largest possible value"
     if goal == "cost fn=9 fp=1" and counts == (5, 0, 0, 90):
-        assert found["cost"].value == found["cost"].low == 0 and found["cost"].why == "the least that there can be"
+        assert found["cost"].value == found["cost"].low == 0 and found["cost"].why == "the smallest possible value"
 
 
 @pytest.mark.parametrize("positives", [1, 2, 7])
@@ -267,9 +267,9 @@ def test_rankings_of_few_positives_are_explained(positives, ranked):
     found = measure_binary(target, score, 0.5, "average_precision")
     assert all(explained(one) for one in found.values())
     if ranked == "first":
-        assert found["average_precision"].why == found["roc_auc"].why == "the most that there can be"
+        assert found["average_precision"].why == found["roc_auc"].why == "the largest possible value"
     if ranked == "last":
-        assert found["roc_auc"].why == "the least that there can be" and not found["average_precision"].why
+        assert found["roc_auc"].why == "the smallest possible value" and not found["average_precision"].why
 
 
 def several(classes, rows, right, seed=0):
@@ -297,7 +297,7 @@ def test_an_absent_class_and_a_perfect_log_loss_are_explained():
     found, recall, precision = measure_multiclass(target, np.eye(3)[target], np.full(3, 1 / 3), "macro_f1")
     assert all(explained(one) for one in (*found.values(), *recall, *precision))
     assert recall[2].why == precision[2].why == "no rows, so it may be anything"
-    assert found["log_loss"].why == "the least that there can be"
+    assert found["log_loss"].why == "the smallest possible value"
 
 
 def test_the_interval_of_many_tiny_classes_holds_the_truth():

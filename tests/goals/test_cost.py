@@ -67,7 +67,7 @@ def test_bad_columns(columns, message):
         (lambda: Cost(fn=1, fp=1, tn=1), "a wrong decision must cost more than the right one (fp= and tn=)"),
         (lambda: Cost(fn=1, fp=1, tp=2), "(fn= and tp=)"),
         (lambda: Cost(fn="amount", fp=1, tp="amount"), "(fn= and tp=)"),
-        (lambda: Cost(fn="amount", fp=1).numbers(), "'cost fn=amount fp=1' is another cost in every row"),
+        (lambda: Cost(fn="amount", fp=1).numbers(), "'cost fn=amount fp=1' is a different cost in each row"),
     ],
 )
 def test_what_is_made_by_hand_is_checked(make, message):

@@ -80,7 +80,7 @@ def test_what_a_goal_needs_must_be_served(text, needs):
 @pytest.mark.parametrize(
     "text, message",
     [
-        ("cost fn=amount fp=10", "another cost in every row"),
+        ("cost fn=amount fp=10", "a different cost in each row"),
         ("cost a as b=1 b as a=2", "do not determine the value"),
         ("precision >= 0.9 and recall >= 0.8", "do not determine the value"),
     ],

@@ -15,7 +15,7 @@ ROWS, FOUR = np.array([0, 1, 2]), np.zeros((3, 4), np.float32)
 ELEMENTS = np.zeros((3, 4), np.float32)
 
 SHAPES_AND_DTYPES = [
-    (PLAIN, FOUR, np.array([0, 1]), {}, r"logits \(3, 4\) .* want an integer target \(3,\) or a soft target \(3, 4\)"),
+    (PLAIN, FOUR, np.array([0, 1]), {}, r"logits \(3, 4\) .* need an integer target \(3,\) or a soft target \(3, 4\)"),
     (PLAIN, FOUR, np.zeros((3, 5), np.float32), {}, r"found \(3, 5\) of dtype"),
     (PLAIN, FOUR, np.zeros(3, np.float32), {}, "Class indices must be integers"),
     (

@@ -266,7 +266,7 @@ def test_predict_in_blocks_leaves_rows_empty_and_tells_drift(directory, frame, t
 @pytest.mark.parametrize("prior", ["auto", "0.2", "0.2,0.3,0.5"])
 def test_a_prior_is_for_one_target(directory, path, tmp_path, prior, capsys):
     assert main(["predict", str(directory), str(path), "-o", str(tmp_path / "p.csv"), "--prior", prior]) == 2
-    assert "the model decides on 3 labels, each with a share of its own; omit it" in capsys.readouterr().err
+    assert "the model decides on 3 labels, each with its own share; omit it" in capsys.readouterr().err
     assert list(tmp_path.iterdir()) == []
 
 
@@ -369,7 +369,7 @@ def test_which_columns_a_target_names(path, target, named):
         ({"target": "y_tall,kind"}, "label 'kind' holds 'fir' in data row .*, and labels '0' and '1'"),
         (
             {"target": "y_*", "goal": "recall of tall where precision of tall >= 0.5"},
-            "each label has a goal of its own",
+            "each label has its own goal",
         ),
         ({"target": "y_*", "positive": "yes"}, "no label is ever 'yes'; their values: 0, 1"),
         ({"target": "y_f*"}, "no label can be learned; 'y_few': 2 rows have it"),

@@ -154,7 +154,7 @@ NAMED = cp.ClassCounts([90, 10], classes=["no", "yes"])
 REFUSED = [
     (
         lambda: cp.ClassCounts({"low": 5, "high": 3}),
-        "'low', 'high', in an order that may mean nothing; pass ClassCounts",
+        "'low', 'high', in an order that may have no meaning; pass ClassCounts",
     ),
     (lambda: cp.ClassCounts({0: 5, 1: 3, 255: 9}), "counts hold 255, but none from 2 to 254 .* leave out its entry"),
     (lambda: cp.ClassCounts(Counter([0, -100])), "counts hold -100, but class indices start at 0"),
@@ -175,7 +175,7 @@ REFUSED = [
     (lambda: cp.softmax.weighted({1: 90, 2: 10}, weight={0: 1, 1: 9}), "weight names 0 and has no entry for class 2"),
     (lambda: cp.softmax.weighted([5, 3, 2], weight={0: 1, 1: 9}), "weight has no entry for class 2"),
     (lambda: cp.softmax.weighted(weight={}), "weight has no entries"),
-    (lambda: cp.sigmoid.weighted([90, 10], pos_weight={0: 1.0, 1: 9.0}), "pos_weight has keys, but .* want one number"),
+    (lambda: cp.sigmoid.weighted([90, 10], pos_weight={0: 1.0, 1: 9.0}), "pos_weight has keys, but .* need one number"),
     (lambda: SoftmaxRecipe(margin={0: 1, 2: 9}), "margin has the keys 0, 2"),
     (lambda: adjust_prior([0.5], NAMED, to={"no": 0.5, "yes": 0.5}), "to names 'no' and has no entry for class 0"),
     (lambda: undo_weights([0.5], pd.Series([1, 2, 3])), "weights names 2"),

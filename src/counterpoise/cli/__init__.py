@@ -35,7 +35,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     0
     """
     words = list(sys.argv[1:] if arguments is None else arguments)
-    # GNU's OpenMP threads wait for each other spinning: beside other work LightGBM took 50 times as long
+    # GNU's OpenMP threads wait for each other spinning: with other work LightGBM took 50 times as long
     os.environ.setdefault("GOMP_SPINCOUNT", "10000")
     try:
         with running(), native_messages(), warnings.catch_warnings():

@@ -12,7 +12,9 @@ from counterpoise.cli.number_options import Decimal, Thousands
 from counterpoise.cli.option_values import needs_table_extra
 from counterpoise.cli.terminal import say
 
-TablePath = Annotated[Path, typer.Argument(metavar="TABLE", help="A .csv or .parquet file, or a folder of the latter.")]
+TablePath = Annotated[
+    Path, typer.Argument(metavar="TABLE", help="A .csv or .parquet file, or a folder of .parquet files.")
+]
 
 
 def audit(
@@ -35,8 +37,12 @@ def audit(
     ] = None,
     decimal: Decimal = None,
     thousands: Thousands = None,
-    to_json: Annotated[Path | None, typer.Option("--json", metavar="FILE", help="A new .json file: the facts.")] = None,
-    to_html: Annotated[Path | None, typer.Option("--html", metavar="FILE", help="A new .html file: the page.")] = None,
+    to_json: Annotated[
+        Path | None, typer.Option("--json", metavar="FILE", help="A new .json file for the facts.")
+    ] = None,
+    to_html: Annotated[
+        Path | None, typer.Option("--html", metavar="FILE", help="A new .html file for the page.")
+    ] = None,
 ) -> None:
     """Check a table before training: what it can show, and what would mislead."""
     needs_table_extra()

@@ -85,14 +85,14 @@ def train(
     ] = None,
     goal: Annotated[
         str | None,
-        typer.Option(help='Such as f1, mcc, "recall where precision >= 0.5", "cost fn=500 fp=10".'),
+        typer.Option(help='For example f1, mcc, "recall where precision >= 0.5", "cost fn=500 fp=10".'),
     ] = None,
     out: Annotated[
         Path | None, typer.Option(help="A new directory. Default: counterpoise-<name of the table>.")
     ] = None,
     learner: Annotated[
         str | None,
-        typer.Option(metavar="L,L,...", help="Of lightgbm, logistic, xgboost, catboost, mlp, keras."),
+        typer.Option(metavar="L,L,...", help="Some of lightgbm, logistic, xgboost, catboost, mlp, keras."),
     ] = None,
     time: Annotated[
         str | None, typer.Option(metavar="C", help="The column that orders the rows: the latest are the test.")
@@ -117,7 +117,7 @@ def train(
         str | None, typer.Option("--slice", metavar="C", help="Show every rate by this column in the report.")
     ] = None,
     budget: Annotated[str, typer.Option(help="Approximate time limit: 90s, 5m, 1h.")] = "5m",
-    seed: Annotated[int, typer.Option(help="Same seed, same files.")] = 0,
+    seed: Annotated[int, typer.Option(help="Seed; the same seed gives the same files.")] = 0,
     resume: Annotated[bool, typer.Option("--resume", help="Continue an interrupted run with the same --out.")] = False,
     mlflow: Annotated[
         str | None, typer.Option(metavar="URI", help="Log the run to this MLflow tracking server or folder.")
@@ -173,20 +173,22 @@ def repair(
     out: Annotated[Path, typer.Option("--out", "-o", help="A new .parquet or .csv file.")],
     weights: Annotated[
         str | None,
-        typer.Option(metavar="W,W,...", help="The class weights of the training; one number: scale_pos_weight."),
+        typer.Option(metavar="W,W,...", help="Class weights of the training, or one number: scale_pos_weight."),
     ] = None,
     rates: Annotated[
         str | None, typer.Option(metavar="R,R,...", help="Share of each class's rows that was kept in training.")
     ] = None,
     prior: Annotated[
-        str | None, typer.Option(metavar="P,P,...", help="Class shares of the training data, to go with --to.")
+        str | None, typer.Option(metavar="P,P,...", help="Class shares of the training data, needed with --to.")
     ] = None,
     to: Annotated[
-        str | None, typer.Option(metavar="P,P,...|estimate", help="Class shares of these rows, or: estimate them.")
+        str | None, typer.Option(metavar="P,P,...|estimate", help="Class shares of these rows; 'estimate' finds them.")
     ] = None,
     columns: Annotated[
         str | None,
-        typer.Option(metavar="NAME,...", help="Of the positive class, or one per class. Default: probability..."),
+        typer.Option(
+            metavar="NAME,...", help="Columns with probabilities: one, or one per class. Default: probability..."
+        ),
     ] = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace an existing file.")] = False,
 ) -> None:

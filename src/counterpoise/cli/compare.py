@@ -21,7 +21,7 @@ TablePath = Annotated[Path, typer.Argument(metavar="TABLE", help="A .csv, .tsv, 
 def compare(
     table: TablePath,
     target: Annotated[str, typer.Option(help="The column with the classes.")],
-    out: Annotated[Path, typer.Option(metavar="DIR", help="A new directory: comparison.csv and comparison.svg.")],
+    out: Annotated[Path, typer.Option(metavar="DIR", help="A new directory for comparison.csv and comparison.svg.")],
     learner: Annotated[str | None, typer.Option(metavar="L,L,...", help="Default: all that are installed.")] = None,
     recipe: Annotated[
         str | None, typer.Option(metavar="R,R,...", help="Losses such as weighted,focal. Default: all.")
@@ -35,7 +35,7 @@ def compare(
     decimal: Decimal = None,
     thousands: Thousands = None,
     as_of: AsOf = None,
-    seed: Annotated[int, typer.Option(help="Same seed, same folds.")] = 0,
+    seed: Annotated[int, typer.Option(help="Seed; the same seed gives the same folds.")] = 0,
 ) -> None:
     """Compare all losses and learners on one table, on the same folds."""
     needs_table_extra()

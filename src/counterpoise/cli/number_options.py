@@ -6,9 +6,9 @@ import typer
 
 Decimal = Annotated[
     str | None,
-    typer.Option(metavar="MARK", help="Decimal mark, . or , for columns that leave it open."),
+    typer.Option(metavar="MARK", help="Decimal mark, . or , for columns that do not show it."),
 ]
 Thousands = Annotated[
     str | None,
-    typer.Option(metavar="MARK", help="Mark between groups of digits, such as , or . for columns that leave it open."),
+    typer.Option(metavar="MARK", help="Mark between groups of digits, such as , or . for columns that do not show it."),
 ]

@@ -13,7 +13,9 @@ from counterpoise.errors import UserError
 
 def predict(
     directory: Annotated[Path, typer.Argument(metavar="DIR", help="A directory that counterpoise train wrote.")],
-    table: Annotated[Path, typer.Argument(metavar="TABLE", help="A .csv or .parquet file, or a folder of the latter.")],
+    table: Annotated[
+        Path, typer.Argument(metavar="TABLE", help="A .csv or .parquet file, or a folder of .parquet files.")
+    ],
     out: Annotated[Path, typer.Option("--out", "-o", help="A new .parquet or .csv file.")],
     prior: Annotated[
         str | None,

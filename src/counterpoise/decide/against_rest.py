@@ -65,7 +65,7 @@ class AgainstRest(NamedTuple):
         check_class_probability(scores)
         bad = np.flatnonzero(~np.isin(codes, (-1, 0, 1)))
         if len(bad):
-            raise UserError(f"decided is {codes[bad[0]]:g} in row {bad[0]}; pass what apply of a decision gave")
+            raise UserError(f"decided is {codes[bad[0]]:g} in row {bad[0]}; pass the result of a decision's apply")
         others = scores.copy()
         others[:, self.place] = -1.0
         most = first_largest(others, HAIR * others.max(axis=1, keepdims=True))
@@ -112,8 +112,7 @@ def for_class(goal: Goal | str, classes: Sequence[object], target: ArrayLike, pr
     name = wanted.class_of_interest
     if name is None:
         raise UserError(
-            f"goal {str(wanted)!r} does not speak of one class alone; "
-            "write 'recall of fraud where precision of fraud >= 0.5'"
+            f"goal {str(wanted)!r} is not about one class only; write 'recall of fraud where precision of fraud >= 0.5'"
         )
     if name not in names:
         raise nearest_name("class", name, names)

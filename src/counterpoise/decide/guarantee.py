@@ -35,7 +35,7 @@ stays exact, and the sequence was checked by simulation (`benchmarks/guarantee.p
 Where to start. A sequence must start where its first tests will pass, and most of the level belongs there. If the
 scores are honest probabilities, rows whose odds are at least 1.5 times those of the bound have more precision than it
 asks for. This one threshold is a fixed number, so it disturbs nothing above; it gets two thirds of the level. The
-rest is spread over the ranks that double, for scores that are no probabilities. Steps of 3 % are fine enough to lose
+rest is spread over the ranks that double, for scores that are not probabilities. Steps of 3 % are fine enough to lose
 little, and coarse enough not to stop at a run of bad luck.
 
 Precision joined with specificity, FPR or alerts is an intersection-union test: a threshold's p-value is the largest of

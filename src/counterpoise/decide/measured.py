@@ -108,11 +108,11 @@ def within(value: float, low: float, high: float, least: float, most: float) -> 
     Examples
     --------
     >>> within(1.0, 0.6, 1.2, 0.0, 1.0)
-    Measured(value=1.0, low=0.6, high=1.0, why='the most that there can be')
+    Measured(value=1.0, low=0.6, high=1.0, why='the largest possible value')
     """
     low, high = max(low, min(least, value)), min(high, max(most, value))
-    ends = ["the least"] * (value <= low) + ["the most"] * (value >= high)
-    return Measured(value, low, high, f"{' and '.join(ends)} that there can be" if ends else "")
+    ends = ["smallest"] * (value <= low) + ["largest"] * (value >= high)
+    return Measured(value, low, high, f"the {' and '.join(ends)} possible value" if ends else "")
 
 
 def mean_share(shares: list[Measured]) -> Measured:

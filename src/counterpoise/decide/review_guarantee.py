@@ -60,7 +60,7 @@ class Limits:
 
 
 def certified_limits(rows: Sweep, goal: Goal, confidence: float) -> list[Limits]:
-    """The ends of the bands that keep every bound on new rows, with this confidence, for rows that count alike.
+    """The ends of the bands that keep every bound on new rows, with this confidence, for rows that count equally.
 
     Examples
     --------

@@ -26,7 +26,7 @@ def ratio(part: Count, whole: Count) -> NDArray[np.float64]:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Confusion:
-    """Found, falsely flagged, missed and rightly passed.
+    """Found, falsely flagged, missed and correctly passed.
 
     Parameters
     ----------

@@ -75,7 +75,7 @@ class Cost:
         {'fn': 500.0, 'fp': 10.0, 'tp': 0.0, 'tn': 0.0}
         """
         if self.columns:
-            raise UserError(f"{str(self)!r} is another cost in every row; per_row gives them")
+            raise UserError(f"{str(self)!r} is a different cost in each row; per_row gives them")
         return {name: float(getattr(self, name)) for name in OUTCOMES}
 
     @property

@@ -64,7 +64,7 @@ class GoalLoss(KerasLoss):
         if keras.backend.backend() not in ("tensorflow", "torch"):
             raise UserError(
                 f"on Keras's {keras.backend.backend()} backend a loss can keep no state from batch to batch; write the "
-                "training step with counterpoise.jax.goal_loss, which hands the state over"
+                "training step with counterpoise.jax.goal_loss, which takes and returns the state"
             )
         self.lagrangian = Lagrangian(goal, counts, robustness, warm_up)
         if state is not None:

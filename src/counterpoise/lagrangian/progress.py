@@ -1,4 +1,4 @@
-"""How a goal stands on decisions that were counted."""
+"""The progress of a goal on counted decisions."""
 
 from dataclasses import dataclass
 
@@ -11,7 +11,7 @@ from counterpoise.ties import ROUNDING
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Progress:
-    """How a goal stands on decisions that were counted.
+    """The progress of a goal on counted decisions.
 
     Parameters
     ----------

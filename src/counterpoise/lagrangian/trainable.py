@@ -58,7 +58,7 @@ def check_same_goal(goal: Goal, saved: str | None) -> None:
 or start without the state
     """
     if saved != str(goal):
-        known = "no goal that it names" if saved is None else f"goal {saved!r}"
+        known = "an unnamed goal" if saved is None else f"goal {saved!r}"
         raise UserError(
             f"this state was learned for {known}, not {str(goal)!r}; make the criterion with that goal, or start "
             "without the state"

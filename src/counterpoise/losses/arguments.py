@@ -234,7 +234,7 @@ def _target_shape_problem(xp: Namespace, y: Array, z: Array, class_axis: int) ->
     given = moved.copy()
     given.insert(class_axis % (len(moved) + 1), classes)
     problem = (
-        f"logits {shape_text(tuple(given))} with class_axis={class_axis} want an integer target "
+        f"logits {shape_text(tuple(given))} with class_axis={class_axis} need an integer target "
         f"{shape_text(tuple(moved))} or a soft target {shape_text(tuple(given))}; found {shape_text(y_shape)} "
         f"of dtype {y.dtype}"
     )
@@ -284,7 +284,7 @@ def sigmoid_arguments(
         y = xp.reshape(y, shape)
     if not same_shape(xp.shape(y), shape):
         raise UserError(
-            f"a sigmoid loss wants a target of the logits' shape {shape_text(xp.shape(logits))}; "
+            f"a sigmoid loss needs a target of the logits' shape {shape_text(xp.shape(logits))}; "
             f"found {shape_text(y_shape)}"
         )
     y = xp.pinned(xp.astype(y, z.dtype), shape)

@@ -99,7 +99,7 @@ def kernel_loss(
         if overwrite and sloped:
             raise UserError(
                 "logits, target or sample_weight hold NaN or another value that has no loss, and the logits are "
-                "overwritten; overwrite_logits=False says which value it is"
+                "overwritten; overwrite_logits=False shows which value it is"
             )
     given = (logits, target, recipe, sample_weight, reduction, normalizer, ignore_index, class_axis)
     value: torch.Tensor = _composed(*given, class_weight)

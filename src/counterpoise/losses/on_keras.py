@@ -52,7 +52,7 @@ class KerasLoss(keras.losses.Loss):  # type: ignore[misc]  # Keras has no types
             kind = type(self).__name__
             also = ", or change it between epochs with RecipeSchedule" if name == "recipe" else ""
             raise UserError(
-                f"{name} of a {kind} cannot be assigned: a model goes on with the loss that it was compiled with. Make "
+                f"{name} of a {kind} cannot be assigned: a model keeps the loss that it was compiled with. Make "
                 f"a new {kind} and pass it to model.compile{also}"
             )
         super().__setattr__(name, value)
@@ -173,7 +173,7 @@ class _Distributed(Replicas):
                 raise UserError(
                     f"{what} adds up what the {self._count} replicas hold, but each was given the same target, as "
                     "train_on_batch and test_on_batch do: every row would count once for each replica. Use fit or "
-                    "evaluate; in a loop of your own, give each replica its part with "
+                    "evaluate; in your own loop, give each replica its part with "
                     "strategy.experimental_distribute_dataset"
                 )
 

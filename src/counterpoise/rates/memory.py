@@ -1,4 +1,4 @@
-"""Soft counts that fade: what past batches held, beside the batch at hand.
+"""Soft counts that fade: those of past batches, added to the present batch.
 
 The mean over small batches of a ratio of counts is not the ratio of the mean counts: with one positive in a batch,
 precision is nearly 0 or nearly 1. So the counts of past batches are kept, each step worth `decay` of the step after

@@ -17,7 +17,7 @@ _ARGUMENTS = """
     logits
         Raw scores, floating; -inf masks a class. One score per row, (N,), (N, 1) or a class axis of size 1: binary, the
         score of the positive class. Else (N, C), (N, ..., C), or the class axis where `class_axis` says, as in
-        (N, C, H, W); all rows and pixels count alike.
+        (N, C, H, W); all rows and pixels count equally.
     target
         Binary and multilabel: 0 to 1, of the logits' shape. Exclusive classes: integers (N, ...), or one-hot or soft
         targets of the logits' shape.

@@ -60,7 +60,7 @@ def chances(xp: Namespace, odds: Array) -> Chances:
 
 
 class _Clipped(NamedTuple):
-    """What is left of a sample once the clip is taken off its probability of being wrong."""
+    """The rest of a sample after the clip is subtracted from its probability of being wrong."""
 
     counted: Array
     wrong: Array

@@ -80,7 +80,7 @@ def weighted(counts: Counts | None = None, *, pos_weight: Any = None) -> Sigmoid
             pos_weight = in_class_order("pos_weight", pos_weight, counts.labels)
         elif keyed("pos_weight", pos_weight) is not None:
             raise UserError(
-                "pos_weight has keys, but counts of two classes want one number: the weight of class 1 over that of "
+                "pos_weight has keys, but counts of two classes need one number: the weight of class 1 over that of "
                 "class 0"
             )
         given, share = per_class("pos_weight", pos_weight, low=0.0), positive_share(counts)

@@ -115,9 +115,9 @@ class SigmoidRecipe(Parameters):
         if self.robustness == 1:
             return "at robustness 1 (1 - p) the best answer is 0 or 1, whatever p(y | x) is"
         if not (self.positive_shape.invertible and self.negative_shape.invertible):
-            return f"at poly {self.poly:g} the loss has no slope at some scores, so they do not tell p(y | x)"
+            return f"at poly {self.poly:g} the loss has no slope at some scores, so they do not determine p(y | x)"
         if not (self.pos_weight.all() and self.neg_weight.all()):
-            return "a side of weight 0 is never learned, so the scores say nothing"
+            return "a side of weight 0 is never learned, so the scores carry no information"
         return None
 
     def _posterior_logit(self, xp: Namespace, u: Array, like: Array) -> Array:

@@ -133,11 +133,11 @@ class SoftmaxRecipe(Parameters):
         if self.robustness == 1:
             return "at robustness 1 (1 - p) the best answer is all probability on one class, whatever p(y | x) is"
         if not self.shape.invertible:
-            return f"at poly {self.poly:g} the loss has no slope at some scores, so they do not tell p(y | x)"
+            return f"at poly {self.poly:g} the loss has no slope at some scores, so they do not determine p(y | x)"
         if self.weight_by != "pair" and (self.weight == 0).any():
-            return "a class of weight 0 is never learned, so its scores say nothing"
+            return "a class of weight 0 is never learned, so its scores carry no information"
         if self.weight_by == "pair" and (self.cost == 0).any():
-            return "pairs of weight 0 are never learned, so their scores say nothing"
+            return "pairs of weight 0 are never learned, so their scores carry no information"
         return None
 
     def posterior(self, logits: Array, prior: Any = None, *, class_axis: int = -1) -> Array:

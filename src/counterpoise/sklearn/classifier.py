@@ -172,7 +172,7 @@ def best_constant(recipe: Recipe, counts: ClassCounts) -> NDArray[np.float64]:
 
 
 def _counts(places: NDArray[np.intp], weight: NDArray[np.float64] | None, classes: NDArray[Any]) -> ClassCounts:
-    """Samples per class. Whole weights repeat their rows; others say only how much rows count beside each other."""
+    """Samples per class. Whole weights repeat their rows; others are only relative."""
     total = np.bincount(places, weights=weight, minlength=len(classes))
     if weight is not None and (weight != np.floor(weight)).any():
         scaled = total * (len(places) / total.sum())

@@ -39,8 +39,8 @@ from counterpoise.goals.goal import MULTICLASS
 from counterpoise.ties import reaching
 
 _CROSS_FITTED = (
-    "nothing is promised of the model that all rows trained, since the scores are cross-fitted (cv=0.3 sets rows aside "
-    "and promises); were they its own"
+    "nothing is promised, because the scores are cross-fitted and not those of the final model (cv=0.3 sets rows aside "
+    "for a promise); if they were its own"
 )
 
 

@@ -247,7 +247,9 @@ def ordered_names(names: Sequence[Hashable], of: Origin) -> list[Hashable]:
             f"convert them to integers, or {of.remedy}"
         )
     if list(names) != order and not sort and as_numbers is None:
-        raise UserError(f"{of.title} name the classes {shown(names)}, in an order that may mean nothing; {of.remedy}")
+        raise UserError(
+            f"{of.title} name the classes {shown(names)}, in an order that may have no meaning; {of.remedy}"
+        )
     return order
 
 

@@ -1,7 +1,7 @@
 """Class weights from class counts.
 
 A weight multiplies the loss of every sample of its class. Inverse frequency makes each class
-count alike; the other schemes lie between that and no weights at all.
+count equally; the other schemes lie between that and no weights at all.
 """
 
 import inspect

@@ -120,7 +120,7 @@ def test_the_audit_says_what_ages_count_to(tmp_path):
     assert said["told"].startswith(
         "Ages of dates are counted up to 2024-03-31, the newest date of 'seen'; in another table up to the"
     )
-    assert "adds nothing about the target" in said["chance"]
+    assert "add nothing to the prediction of the target" in said["chance"]
     assert said["asked"].startswith(
         "Ages of dates are counted up to 2024-04-02, as asked; in another table up to --as-of (as_of), or up to 2"
     )

@@ -121,10 +121,10 @@ def test_rows_from_the_end():
 @pytest.mark.parametrize(
     ("nodes", "leaves", "message"),
     [
-        ([Node(2, 0.5, 2, True)], [0.0, 1.0], "a column that there is not among 2"),
-        ([Node(-1, 0.5, 2, True)], [0.0, 1.0], "a column that there is not among 2"),
-        ([Node(0, 0.5, 2, True)], [], "a tree has a leaf, and 64 at most"),
-        ([Node(0, 0.5, 2, True)], [0.0] * 65, "64 at most"),
+        ([Node(2, 0.5, 2, True)], [0.0, 1.0], "a column that is not among the 2"),
+        ([Node(-1, 0.5, 2, True)], [0.0, 1.0], "a column that is not among the 2"),
+        ([Node(0, 0.5, 2, True)], [], "a tree needs 1 to 64 leaves"),
+        ([Node(0, 0.5, 2, True)], [0.0] * 65, "a tree needs 1 to 64 leaves"),
         ([Node(0, 0.5, 2, True)], [0.0] * 3, "leaves no leaf"),
         ([Node(0, 0.5, 1, True)], [0.0, 1.0], "leaves no leaf"),
         ([Node(0, 0.5, 1, True, b"\1\1")], [0.0, 1.0], "leaves no leaf"),

@@ -177,7 +177,7 @@ def test_a_place_that_takes_no_files_is_not_called_taken():
     if not Path("/proc/self").is_dir():
         pytest.skip("needs a directory that takes no files whoever asks")
     with (
-        pytest.raises(UserError, match="cannot write beside /proc/x"),
+        pytest.raises(UserError, match="cannot write next to /proc/x"),
         Unfinished(Path("/proc/x"), {}, resume=False),
     ):
         pass

@@ -316,12 +316,12 @@ def test_why_an_estimate_is_an_end_of_its_interval_stands_with_it(tmp_path):
     tested = json.loads((tmp_path / "out" / "decision.json").read_text())["metrics"]["test"]
     page, card = ((tmp_path / "out" / name).read_text() for name in ("report.html", "model_card.md"))
     assert tested["macro_f1"]["value"] == tested["macro_f1"]["high"] == 1.0
-    assert tested["macro_f1"]["why"] == "the most that there can be"
+    assert tested["macro_f1"]["why"] == "the largest possible value"
     assert tested["recall"]["2"]["why"] == f"all of {int((made.judged.target == 2).sum())} rows"
     for found in (tested, tested["recall"], tested["precision"]):
         for one in found.values():
             if "value" in one:
                 assert (one["low"] < one["value"] < one["high"]) == ("why" not in one)
-    assert page.count("(the most that there can be)") >= 3
+    assert page.count("(the largest possible value)") >= 3
     assert tested["recall"]["2"]["why"] in page
-    assert "| macro f1 | 1 |" in card and "| the most that there can be |" in card
+    assert "| macro f1 | 1 |" in card and "| the largest possible value |" in card

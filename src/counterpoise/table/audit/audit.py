@@ -1,7 +1,8 @@
-"""What a table can show and what it would only pretend to: looked at before anything is learned.
+"""What a table can show and what would mislead, found before anything is learned.
 
-Nothing here needs a model. Counts, missing cells and copies come from the table itself; leaks and drift from what
-one column alone says (`signal.py`), out of fold; what the test part could tell from exact binomial tests.
+Nothing here needs a model. Counts, missing cells and copies come from the table itself. Leaks and drift come from the
+out-of-fold signal of one column alone (`signal.py`). Exact binomial tests give the smallest effect that the test part
+can show.
 """
 
 import shlex
@@ -55,7 +56,7 @@ def audit_table(
     as_of: Any = None,
     seed: int = 0,
 ) -> Audit:
-    r"""Look at a table before anything is learned from it.
+    r"""Check a table before anything is learned from it.
 
     Parameters
     ----------
@@ -120,7 +121,7 @@ def audit(
     refused: tuple[str, ...] = (),
     as_of: date | None = None,
 ) -> Audit:
-    """The same of a table that was read already, and perhaps split.
+    """The audit of a table that was already read, and perhaps split.
 
     Parameters
     ----------
@@ -206,7 +207,7 @@ def _growing(
 
 
 def _identifiers(frame: pl.DataFrame, codes: NDArray[np.int64], learned: NDArray[np.int64]) -> list[Identifier]:
-    """The columns that name rows; training, which sees its own rows only, takes the same for such."""
+    """The columns that identify rows; training sees only its own rows, and finds the same ones."""
     found = []
     for column in frame:
         tells = partial(lambda one: tells_classes(one.gather(learned), codes[learned]), column)
@@ -267,7 +268,7 @@ def _looked_at(
     places: NDArray[np.int64] | None,
     seed: int,
 ) -> tuple[list[Leak], list[Moved]]:
-    """What gives the class away, and how well each column alone tells later rows from earlier ones."""
+    """Columns that give the class away, and how well each column alone separates later rows from earlier ones."""
     rows = sample_rows(codes, _MOST_ROWS, seed=seed, least=_LEAST_OF_CLASS)
     if len(rows) < frame.height:
         frame, codes, places = frame[rows], codes[rows], None if places is None else places[rows]

@@ -1,7 +1,7 @@
 """What changes over time: the share of each class, and the columns.
 
-A random split deals the same days to learning and to testing; new rows come after both. How much later rows differ
-is seen by letting one column alone say which rows are the later ones.
+A random split puts the same days into training and test; new rows come after both. The difference of later rows is
+measured by how well one column alone separates them from the earlier ones.
 """
 
 from dataclasses import dataclass

@@ -103,7 +103,7 @@ class ClassFacts:
 
 @dataclass(frozen=True, slots=True)
 class SmallestEffect:
-    """What the test rows of the rarest class could tell about its recall.
+    """What the test rows of the rarest class can show about its recall.
 
     Parameters
     ----------

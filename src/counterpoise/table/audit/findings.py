@@ -1,4 +1,4 @@
-"""What an audit says: its facts as sentences, each with what to do about it."""
+"""The findings of an audit: its facts as sentences, each with advice."""
 
 import shlex
 from collections.abc import Iterable, Sequence
@@ -19,7 +19,7 @@ _SHOWN = 5
 
 
 def findings_of(audit: Audit) -> tuple[Finding, ...]:
-    """All that is worth saying, the gravest first."""
+    """All findings, the most serious first."""
     found = [
         *_refused(audit),
         *_leaks(audit),
@@ -80,7 +80,7 @@ def _reasons(found: Sequence[Leak | Identifier | Growing | LateDates]) -> str:
 
 
 def _first(sentences: Sequence[str]) -> str:
-    """The first sentences, and how many there are besides."""
+    """The first sentences, and the number of further ones."""
     left = len(sentences) - _SHOWN
     return " ".join(sentences[:_SHOWN]) + (f" And {left:,} more." if left > 0 else "")
 
@@ -111,7 +111,7 @@ def _leaks(audit: Audit) -> list[Finding]:
 
 
 def _refused(audit: Audit) -> list[Finding]:
-    """What training would not take."""
+    """Data that training refuses."""
     found = []
     scarce = min(audit.classes, key=lambda one: one.rows)
     if len(audit.classes) == 2 and scarce.rows < LEAST_OF_TWO:
@@ -162,7 +162,7 @@ def _few(audit: Audit) -> list[Finding]:
 
 
 def sentence_of_effect(audit: Audit) -> str:
-    """What the test part could tell, in words."""
+    """The smallest effect that the test part can show, in words."""
     effect = audit.smallest_effect
     if effect.rows < 2:
         return f"The test part has {effect.rows or 'no'} row of {effect.of_class!r}: its recall cannot be measured."

@@ -1,9 +1,8 @@
-"""Columns that a model should not be shown: they give the class away.
+"""Columns that a model should not see: they give the class away.
 
-A leak is a column that was written down after the class was known. Its signs are that it alone tells the classes
-apart, that it is missing exactly for one class, that one of its values never occurs without the class, or that its
-dates lie after the time of the row. A strong column may be an honest one: `Leak.certain` says where that is hard
-to believe.
+A leak is a column that was recorded after the class was known. Its signs are that it alone separates the classes, that
+it is missing exactly for one class, that one of its values never occurs without the class, or that its dates lie after
+the time of the row. A strong column may be an honest one; `Leak.certain` marks columns where that is unlikely.
 """
 
 from datetime import date
@@ -116,7 +115,7 @@ def _tells(auc: float, whom: str, wrong: int) -> str:
 
 
 def late_dates(frame: pl.DataFrame, names: list[str], day: date | None) -> tuple[LateDates, ...]:
-    """The columns with dates after a day, if one is given: what is dated later was not known then, or is a plan.
+    """The columns with dates after a day, if one is given: a later date was not known then, or is planned.
 
     Examples
     --------

@@ -1,4 +1,4 @@
-"""The two faces of an audit: a screen of text, and one self-contained page."""
+"""The two forms of an audit: text for a terminal, and one self-contained page."""
 
 import textwrap
 from dataclasses import dataclass
@@ -26,7 +26,7 @@ class PeriodBar:
 
 
 def screen(audit: Audit, width: int = 100) -> str:
-    """What the command says: the classes, what was found and what to do, and the verdict.
+    """The output of the command: the classes, the findings with advice, and the verdict.
 
     Parameters
     ----------

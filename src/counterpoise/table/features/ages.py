@@ -350,8 +350,8 @@ def _said(
             said.append(f"Ages of dates are counted up to the row's own {reference.column!r}.")
     elif not used:
         said.append(
-            "Dates are used by month, weekday, hour and distance from each other: how long before "
-            f"{reference.day} (the newest date of {reference.column!r}) they lie adds nothing about the target."
+            "Dates are used by month, weekday, hour and distance from each other: their ages up to "
+            f"{reference.day} (the newest date of {reference.column!r}) add nothing to the prediction of the target."
         )
     elif as_of is None:
         said.append(

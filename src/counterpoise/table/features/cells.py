@@ -135,7 +135,7 @@ def _reason(cell: object, column: Column) -> str:
         if how != PLAIN:
             return f"{spelled} is not written as in training: {how.in_words}"
         if len(meant := meanings(str(cell))) > 1:
-            return f"{spelled} is {' or '.join(f'{one:.15g}' for one in meant)}; nobody can tell which"
+            return f"{spelled} is {' or '.join(f'{one:.15g}' for one in meant)}; it is not clear which"
     return f"{spelled} is not a {kind_in_words(column.kind)}"
 
 

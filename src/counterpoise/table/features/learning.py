@@ -159,7 +159,7 @@ def _with_parts(columns: list[Column], dated: Dated, dropped: list[tuple[str, st
     kept = []
     for one in columns:
         if one.kind in DATES and not dated.parts[one.name] and one.name not in needed:
-            dropped.append((one.name, "dates that tell nothing but when it was"))
+            dropped.append((one.name, "dates without information beyond their time"))
         else:
             kept.append(replace(one, dated=dated.parts[one.name]) if one.kind in DATES else one)
     return kept

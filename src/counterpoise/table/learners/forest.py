@@ -79,9 +79,9 @@ class Forest:
         self, features: int, outputs: int, trees: Sequence[tuple[Sequence[Node], Sequence[float]]], zero: float = 0.0
     ) -> None:
         if any(not 0 <= node.column < features for of_tree, _ in trees for node in of_tree):
-            raise ValueError(f"a node splits on a column that there is not among {features}")
+            raise ValueError(f"a node splits on a column that is not among the {features} of a row")
         if any(not 1 <= len(of_leaves) <= MOST_LEAVES for _, of_leaves in trees):
-            raise ValueError(f"a tree has a leaf, and {MOST_LEAVES} at most")
+            raise ValueError(f"a tree needs 1 to {MOST_LEAVES} leaves")
         self.features, self.outputs, self._count = features, outputs, len(trees)
         nodes: list[Node] = []
         values: list[float] = []

@@ -192,7 +192,7 @@ def _check(held: Mapping[str, NDArray[Any]], schema: Schema) -> None:
     wanted = of_columns[column]
     found = np.where(asked == _NO_SET, 0, np.append(codes, 0)[asked])
     if (wanted != found).any():
-        raise UserError(f"{MODEL}: a split does not fit its column: of categories it asks for a set of all codes")
+        raise UserError(f"{MODEL}: a split does not fit its column: a split on categories needs a set of all codes")
     checks = {
         "border": ~np.isfinite(held["border"]),
         "missing": held["missing"] > 1,

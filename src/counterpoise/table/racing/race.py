@@ -165,7 +165,7 @@ def _posterior(
 
 
 def _screened(course: Race, contestants: Sequence[Candidate], left_out: list[str]) -> list[Candidate]:
-    """Those besides the references that are worth running on all folds; of many the better half of all on the first."""
+    """The contestants, without references, that run on all folds; if many, the better half on the first fold."""
     others = [one for one in contestants if not one.leads]
     rarest = int(np.bincount(course.rows.codes[course.fold == 0], minlength=len(course.counts.classes)).min())
     alone = len(course.counts.classes) == 2 and rarest < _LEAST_SCREENED

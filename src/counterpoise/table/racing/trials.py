@@ -1,6 +1,6 @@
-"""Finished fits of a race, kept on disk beside the result, so that an interrupted run loses none of them.
+"""Finished fits of a race, kept on disk next to the result, so that an interrupted run loses none of them.
 
-While a run works towards `out` it owns `out`.unfinished: `run.json` says what was asked, `trials/` holds a file per
+While a run works towards `out` it owns `out`.unfinished. There, `run.json` holds the request, and `trials/` a file per
 finished fit, written at once or not at all. The lock on it goes with the process, however that ends.
 """
 
@@ -103,12 +103,12 @@ class Unfinished(Trials):
             self._lock.acquire(blocking=False)
         except Timeout:
             if not Path(self._lock.lock_file).exists():  # a place that takes no files looks like one that is taken
-                raise UserError(f"cannot write beside {self.place}: no file can be made there") from None
+                raise UserError(f"cannot write next to {self.place}: no file can be made there") from None
             raise UserError(
                 f"another run is writing {self.place.with_suffix('')}; wait for it, or name another --out"
             ) from None
         except OSError as error:
-            raise UserError(f"cannot write beside {self.place}: {error.strerror or error}") from None
+            raise UserError(f"cannot write next to {self.place}: {error.strerror or error}") from None
         try:
             self._begin()
         except BaseException:
@@ -126,7 +126,7 @@ class Unfinished(Trials):
             _write(facts, json.dumps(self._asked, indent=2).encode())
             return
         if not self._resume:
-            raise UserError(f"{self.place} was left by an interrupted run; add --resume to go on, or remove it")
+            raise UserError(f"{self.place} was left by an interrupted run; add --resume to continue, or remove it")
         try:
             found = dict(json.loads(facts.read_bytes()))
         except (OSError, ValueError, TypeError) as error:
@@ -184,7 +184,7 @@ class Unfinished(Trials):
         except OSError as error:
             partial.unlink(missing_ok=True)
             raise UserError(
-                f"cannot write {place}: {error.strerror or error}; --resume goes on with the trials that are finished"
+                f"cannot write {place}: {error.strerror or error}; --resume continues from the finished trials"
             ) from None
 
     def _file(self, key: str) -> Path:

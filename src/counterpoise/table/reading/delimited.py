@@ -237,7 +237,7 @@ class Source:
             more = f" and {len(short) - 1:,} other lines" if len(short) > 1 else ""
             warnings.warn(
                 f"{self._path}, line {short[0][0]}{more}: {short[0][1]} fields where the header has {len(self.names)}; "
-                "the others count as missing. Is the file whole?",
+                "the others count as missing. Is the file complete?",
                 stacklevel=2,
             )
 

@@ -190,7 +190,7 @@ def _odd_one(cells: Sequence[Any]) -> int:
 
 
 def _spelled(cell: Any) -> str | None:
-    """250 beside "V57" is the code "250", whether an empty cell elsewhere made it 250.0 or not."""
+    """250 next to "V57" is the code "250", whether an empty cell elsewhere made it 250.0 or not."""
     if cell is None:
         return None
     if isinstance(cell, (float, np.floating)) and float(cell).is_integer():

@@ -190,7 +190,7 @@ def _strays(text: pl.Series, stray: pl.Series, values: pl.Series, times: NDArray
     row = int(text.is_in(stray.implode()).fill_null(False).arg_max() or 0)
     return (
         f"column {text.name!r} holds numbers, but data row {row + 1} holds {quoted(text[row])}"
-        + (f" (and {strays - 1} other cells are no numbers)" if strays > 1 else "")
+        + (f" (and {strays - 1} other cells are not numbers)" if strays > 1 else "")
         + "; correct it, or leave it empty if it is missing"
     )
 

@@ -68,7 +68,7 @@ def quotes_are_pairs(text: bytes, separator: str, *, open_at_end: bool = False) 
 
 @lru_cache
 def _around(separator: str) -> bytes:
-    """For `translate`: a line end for what may stand beside a quote, and 0 for the rest."""
+    """For `translate`: a line end for what may stand next to a quote, and 0 for the rest."""
     return bytes(ord("\n") if chr(one) in (separator, "\n", "\r", '"') else 0 for one in range(256))
 
 

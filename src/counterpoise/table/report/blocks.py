@@ -1,4 +1,4 @@
-"""What a page is built of: a section is a title and some blocks, and a block is plain data.
+"""The parts of a page: a section is a title and some blocks, and a block is plain data.
 
 `blocks.html.j2` shows each kind; a new section needs no new HTML.
 """

@@ -1,4 +1,4 @@
-"""The model card: what the model is, for whom it is meant and what it is worth, as Markdown."""
+"""The model card: the model, its use and its figures, as Markdown."""
 
 import re
 
@@ -35,7 +35,7 @@ def model_card(training: Outcome) -> str:
         "",
         "## Figures on the test rows, with 95% intervals",
         "",
-        "| measure | value | from | to | why the value is an end |",
+        "| measure | value | from | to | why the value is an end of its interval |",
         "| --- | ---: | ---: | ---: | --- |",
         *(
             f"| {name.replace('_', ' ')} | {one.value:.4g} | {one.low:.4g} | {one.high:.4g} | {one.why} |"

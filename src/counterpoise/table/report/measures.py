@@ -18,7 +18,7 @@ MEANING = {
     "mcc": "correlation of truth and decision",
     "g_mean": "geometric mean of the classes' recalls",
     "cost": "per row, in your units",
-    "accuracy": "of the rows are decided rightly",
+    "accuracy": "of the rows are decided correctly",
 }
 
 

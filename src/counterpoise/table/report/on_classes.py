@@ -36,7 +36,7 @@ def classes_section(training: Outcome) -> Section:
         for k, name in enumerate(names)
     )
     grid = Grid("Rows of each class", ("class", "rows", "share", "train", "calibration", "test"), rows)
-    said = Paragraph(f"{counts.imbalance_ratio:.3g} rows of the most frequent class for each of the rarest.")
+    said = Paragraph(f"{counts.imbalance_ratio:.3g} rows of the most frequent class per row of the rarest.")
     if training.binary:
         return Section("The classes", "classes", (said, grid))
     return Section(
@@ -73,7 +73,7 @@ def _class_bars(
         )
         for k in np.argsort(-rows, kind="stable").tolist()
     ]
-    caption = "Recall of each class with its 95% interval. Upright stroke: with the most probable class instead."
+    caption = "Recall of each class with its 95% interval. Vertical line: if the most probable class were chosen."
     shown: list[Any] = [Bars(caption, ("class", "recall"), tuple(bars[:_MOST_ROWS]))]
     if len(bars) > _MOST_ROWS:
         rest = Bars(caption, ("class", "recall"), tuple(bars[_MOST_ROWS:]))
@@ -83,7 +83,9 @@ def _class_bars(
 
 def _class_precision(names: list[str], precision: Sequence[Measured]) -> Grid:
     rows = tuple((name, interval(one)) for name, one in zip(names, precision, strict=True))
-    return Grid("Of the rows decided as a class, the share that are", ("class", "precision"), rows)
+    return Grid(
+        "Precision: of the rows assigned to each class, the share that belong to it", ("class", "precision"), rows
+    )
 
 
 def _class_scores(training: Outcome, names: list[str]) -> tuple[Bars]:
@@ -120,5 +122,7 @@ def mistakes_section(training: Outcome) -> Section | None:
         f"Confusion matrix of {len(names)} classes; {percent(float(np.trace(matrix) / matrix.sum()))} "
         "of the test rows lie on its diagonal. The table of the most frequent mistakes gives more detail.",
     )
-    table = Grid("The most frequent mistakes", ("true class", "decided", "test rows", "of the class"), rows, left=(1,))
+    table = Grid(
+        "The most frequent mistakes", ("true class", "decided", "test rows", "share of the class"), rows, left=(1,)
+    )
     return Section("Which classes are confused", "mistakes", (Columns((Figures((picture,)), table)),))

@@ -98,7 +98,7 @@ def _rankings(training: Outcome, stops: Stops, names: list[str]) -> tuple[Pictur
         titled(
             "How the two classes score",
             pictures.scores(target, probability, stops, names),
-            "What lies right of the line is flagged.",
+            "Rows to the right of the line are flagged.",
             f"Histograms of the probabilities of {names[0]} and {names[1]} on the test rows: median "
             f"{np.median(probability[target == 0]):.2g} and {np.median(probability[target == 1]):.2g}.",
         ),

@@ -58,7 +58,7 @@ def _penalty(goal: Goal) -> str:
     if not goal.constraints:
         return ""
     unit = "" if goal.costs is None else ", in units of the largest cost"
-    return f", {'plus' if goal.minimise else 'less'} twice the shortfall of a constraint{unit}"
+    return f", {'plus' if goal.minimise else 'minus'} twice the shortfall of a constraint{unit}"
 
 
 def blend_section(training: Outcome) -> Section | None:

@@ -22,9 +22,9 @@ def calibration_section(training: Outcome) -> Section:
     if np.allclose(judged.naive, judged.probability, rtol=1e-6, atol=1e-12):
         before = None
     target, after, early = judged.target, judged.probability, before
-    said, seen = f"probability of {training.labels.positive!s}", "share of positives seen"
+    said, seen = f"probability of {training.labels.positive!s}", "observed share of positives"
     if not training.binary:
-        said, seen = "probability of the decided class", "share that are right"
+        said, seen = "probability of the decided class", "observed share of right decisions"
         sure = judged.probability.argmax(axis=1)
         target = (sure == judged.target).astype(np.int64)
         after = judged.probability.max(axis=1)
@@ -64,7 +64,7 @@ def slices_section(training: Outcome) -> Section | None:
     blocks.append(
         Paragraph(
             "Intervals are exact, at 95%, one at a time. A group is called worse only if that holds after "
-            "correction for all the rates examined (Bonferroni). In at most one table of twenty is any warning false.",
+            "correction for all the rates examined (Bonferroni). At most one table in twenty has a false warning.",
             "muted",
         )
     )
@@ -105,7 +105,7 @@ def _rate_bars(found: Slice, place: int) -> Bars:
     middle = overall.part / overall.whole if overall.whole else None
     highest = max((one.high for one in bars), default=1.0)
     top = 1.0 if overall.name not in ("alerts", "fpr") else min(1.0, 1.1 * highest)
-    whole = "" if middle is None else f" Over all rows {percent(middle)}."
+    whole = "" if middle is None else f" Over all rows: {percent(middle)}."
     name = {"fpr": "false alerts"}.get(overall.name, overall.name)
     caption = f"{name[0].upper()}{name[1:]}: {MEANING[overall.name]}.{whole}"
     return Bars(caption, ("group", name), tuple(bars), high=top, reference=middle)

@@ -1,4 +1,4 @@
-"""The sections on the data: what columns matter, what was learned from, how to repeat it."""
+"""The sections on the data: the columns that matter, the rows, and how to repeat the training."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""One page that says what was found: sections here, their HTML in the templates beside this file."""
+"""The report as one page: the sections are made here, their HTML is in the templates of this folder."""
 
 from typing import Any
 

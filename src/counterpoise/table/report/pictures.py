@@ -1,7 +1,7 @@
 """The pictures of the report: SVG text, the same bytes for the same numbers.
 
 Matplotlib draws; the letters stay letters, so that the browser's font sets them and they can be searched and read
-aloud. What moves with the threshold slider is drawn beside it: a mark that knows its place at each stop.
+aloud. Marks that move with the threshold slider know their place at each stop.
 """
 
 import html

@@ -1,4 +1,4 @@
-"""The sections of the report: each takes what was found and says it in blocks, or has nothing to say."""
+"""The sections of the report: each turns an outcome into blocks, or is absent."""
 
 from counterpoise.table.report.blocks import Section
 from counterpoise.table.report.on_classes import classes_section, mistakes_section

@@ -1,4 +1,4 @@
-"""What was found, in words: each sentence says no more than its rows allow."""
+"""The results in words: each sentence claims no more than its rows allow."""
 
 import numpy as np
 
@@ -68,7 +68,7 @@ def not_promised(training: Outcome) -> tuple[str, ...]:
         said.insert(
             0,
             "That a bound of the goal holds on new rows: the threshold was set on the calibration rows, and "
-            "the table above shows how it did on the test rows.",
+            "the table above shows its rates on the test rows.",
         )
     return tuple(said)
 
@@ -104,18 +104,18 @@ def _alerts(right: int, alerts: int) -> str:
 
 
 def _of_100(rows: str, done: str, part: int, whole: int, found: Measured) -> str:
-    """What a share means for 100 rows; with few test rows behind it first of all how few.
+    """What a share means for 100 rows; if few test rows support it, their number.
 
     Examples
     --------
     >>> _of_100("alerts", "are right", 4, 4, Measured(1.0, 0.398, 1.0))
-    'Of 100 alerts likely between 40 and 100 are right: of the 4 among the test rows 4 are.'
+    'Of 100 alerts, likely between 40 and 100 are right: 4 of the 4 in the test rows are.'
     >>> _of_100("alerts", "are right", 40, 50, Measured(0.8, 0.663, 0.9))
     'Of 100 alerts, about 80 are right (likely between 66 and 90).'
     """
     ends = f"likely between {100 * found.low:.0f} and {100 * found.high:.0f}"
     if whole < _FEW:
-        return f"Of 100 {rows} {ends} {done}: of the {whole} among the test rows {part} {'is' if part == 1 else 'are'}."
+        return f"Of 100 {rows}, {ends} {done}: {part} of the {whole} in the test rows {'is' if part == 1 else 'are'}."
     return f"Of 100 {rows}, about {100 * found.value:.0f} {done} ({ends})."
 
 
@@ -128,4 +128,4 @@ def _weakest(training: Outcome) -> tuple[str, ...]:
         return ("All test rows of every class were found.",)
     order = tested[np.argsort((np.diagonal(matrix) / np.maximum(true, 1))[tested], kind="stable")][:3]
     worst = ", ".join(f"{classes[k]!s} ({matrix[k, k]} of {true[k]} test rows)" for k in order)
-    return (f"Found worst: {worst}.",)
+    return (f"Lowest recall: {worst}.",)

@@ -1,4 +1,4 @@
-"""What a training of several labels says: the page, the card, and the lines in the terminal."""
+"""The reports of a training of several labels: the page, the card, and the lines in the terminal."""
 
 from collections import Counter
 from pathlib import Path
@@ -114,7 +114,7 @@ def card(training: Outcomes) -> str:
         "",
         "## Data",
         "",
-        f"- {len(training.labels.codes):,} rows; a row whose label is missing takes no part in that label",
+        f"- {len(training.labels.codes):,} rows; a row whose label is missing is not used for that label",
         f"- Learned from {len(split.train):,}, thresholds on {len(split.calibration) or len(split.train):,}, tested on "
         f"{len(split.test):,} rows; split {split.how}",
         f"- Columns used: {', '.join(plain(one.name) for one in first.schema.columns)}",
@@ -205,7 +205,7 @@ def _expectations(training: Outcomes) -> Section:
         for name, one in training.metrics.items()
     )
     said = [
-        f"{name}: of the {int(one.judged.target.sum())} test rows that have it {int(one.judged.confusion[1, 1])} are "
+        f"{name}: {int(one.judged.confusion[1, 1])} of the {int(one.judged.target.sum())} test rows that have it are "
         f"found, with {int(one.judged.confusion[0, 1])} false alerts."
         for name, one in _worst_first(training)[:3]
     ]
@@ -216,7 +216,7 @@ def _expectations(training: Outcomes) -> Section:
             Bullets(tuple(f"{name}: {why}." for name, why in training.not_learned.items())),
         ]
     blocks += [
-        Paragraph("Found worst:"),
+        Paragraph("The labels with the lowest F1:"),
         Bullets(tuple(said)),
         Paragraph(
             "All labels are measured on the same rows, so their errors are correlated. The intervals of the means "

@@ -1,4 +1,4 @@
-"""What every page of the report has: its templates, its style and its one script."""
+"""The common part of every page of the report: templates, style and the one script."""
 
 import base64
 import hashlib

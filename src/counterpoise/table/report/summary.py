@@ -1,4 +1,4 @@
-"""The terminal's face of the report: what `counterpoise train` says at the end."""
+"""The report in the terminal: the last lines of `counterpoise train`."""
 
 import shlex
 from pathlib import Path
@@ -10,7 +10,7 @@ from counterpoise.wording import listed, percent
 
 
 def summary_lines(training: Outcome) -> list[tuple[str, str]]:
-    """What the command says at the end, in five lines."""
+    """The last lines of the command, five in all."""
     counts, judged, metrics = training.counts, training.judged, training.judged.metrics
     classes = (
         f"{name} {n:,} ({percent(float(share))})"

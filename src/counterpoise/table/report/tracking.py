@@ -46,7 +46,7 @@ class Run:
 
 
 def check_tracking() -> None:
-    """Raise `UserError` if MLflow is not there: said before the work, not after it."""
+    """Raise `UserError` if MLflow is not installed, before the work and not after it."""
     refuse_missing(("mlflow",), "mlflow")
 
 

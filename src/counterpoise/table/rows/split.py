@@ -182,7 +182,7 @@ def _by_time(time: NDArray[np.generic], calibration: float, test: float, group: 
         last = np.zeros(int(group.max()) + 1, np.int64)
         np.maximum.at(last, group, part)
         part = np.where(part == last[group], part, -1)
-        how += "; groups that go on into a later part are left out of the earlier ones"
+        how += "; groups that continue into a later part are omitted from the earlier ones"
     found = Split(np.flatnonzero(part == 0), np.flatnonzero(part == 1), np.flatnonzero(part == 2), how)
     if not len(found.train) or not len(found.test) or (calibration and not len(found.calibration)):
         raise UserError(

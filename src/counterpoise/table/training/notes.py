@@ -1,4 +1,4 @@
-"""What the reader of a training should know besides its figures."""
+"""Notes for the reader of a training, in addition to its figures."""
 
 import numpy as np
 import polars as pl

@@ -142,7 +142,7 @@ def learn_several(table: Table, asked: Asked, trials: Trials, progress: Progress
     learned = [place for place, name in enumerate(labels.names) if name not in not_learned]
     if not learned:
         first, reason = next(iter(not_learned.items()))
-        more = f"; and so on for {len(not_learned) - 1} more" if len(not_learned) > 1 else ""
+        more = f"; and {len(not_learned) - 1} more" if len(not_learned) > 1 else ""
         raise UserError(f"no label can be learned; {first!r}: {reason}{more}")
     ready = prepared(table, asked, goal, labels.names, split, circumstances)
     progress("reading the table", 1.0)
@@ -207,7 +207,7 @@ def _goal_of_each(goal: Goal | None) -> Goal:
     found = goal or Goal("f1")
     if "class" in found.needs:
         raise UserError(
-            f"goal {str(found)!r} names a class, but each label has a goal of its own, about the rows that have it; "
+            f"goal {str(found)!r} names a class, but each label has its own goal, about the rows that have it; "
             "omit 'of' and the name"
         )
     found.check_served("several labels")

@@ -256,8 +256,8 @@ def _shares(
     before = model.training_shares
     if before is None:
         raise UserError(
-            f"prior is for one target, but the model decides on {len(model.classes)} labels, each with a share of its "
-            "own; omit it"
+            f"prior is for one target, but the model decides on {len(model.classes)} labels, each with its own "
+            "share; omit it"
         )
     if isinstance(prior, str) and prior == AUTO:
         scoring = Scoring(model, table, day=day, unknown=unknown)

@@ -29,6 +29,11 @@ FURTHEST_STEP = 5.0
 LEAST_CURVATURE = 1e-16
 """What keeps the curvature of rows that are surely right above 0 in float32; it changes no tree."""
 
+CONTAINS_A_START = (
+    "the model contains a start already, and a second one would be added to it; call bake_start once for each "
+    "training, and train again if the first start was wrong"
+)
+
 _PARTS_OF_ALL = 10**12
 
 

@@ -18,11 +18,19 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from counterpoise.boosting import RecipeObjective, newton, one_constant, probabilities, target_of
+from counterpoise.boosting import (
+    CONTAINS_A_START,
+    RecipeObjective,
+    newton,
+    one_constant,
+    probabilities,
+    target_of,
+)
 from counterpoise.errors import UserError
 from counterpoise.losses import loss
 from counterpoise.recipes import Recipe, SigmoidRecipe, SoftmaxRecipe
 
+_MARK = "counterpoise_start"
 _SEVERAL = 'where there are three classes or more, give CatBoost custom_metric=["MultiClass"] too'
 
 
@@ -240,7 +248,8 @@ def _of_class(value: NDArray[np.float64], place: int) -> float:
 def bake_start(model: Any, start: ArrayLike) -> None:
     """Add the constant that training started from to the model's bias.
 
-    CatBoost forgets a pool's baseline: without this, the model's scores lack the constant. Call it once.
+    CatBoost forgets a pool's baseline: without this, the model's scores lack the constant. It marks the model in its
+    metadata, also when it is saved; a model that trains on from it (`init_model`) has no mark.
 
     Parameters
     ----------
@@ -252,7 +261,7 @@ def bake_start(model: Any, start: ArrayLike) -> None:
     Raises
     ------
     UserError
-        If the start differs between rows, or is not of the model's shape.
+        If the model contains a start already; if the start differs between rows, or is not of the model's shape.
 
     Examples
     --------
@@ -266,4 +275,8 @@ def bake_start(model: Any, start: ArrayLike) -> None:
     """
     scale, bias = model.get_scale_and_bias()
     constant = np.atleast_1d(bias) + one_constant(start, np.size(bias))
+    metadata = model.get_metadata()
+    if _MARK in metadata.keys():  # noqa: SIM118  # CatBoost's metadata have no other way to ask
+        raise UserError(CONTAINS_A_START)
     model.set_scale_and_bias(scale, constant.tolist())
+    metadata[_MARK] = "in the bias"

@@ -9,12 +9,14 @@
 LightGBM forgets the start of a custom objective, so the model must be given it: that is `bake_start`.
 """
 
+import re
 from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from counterpoise.boosting import (
+    CONTAINS_A_START,
     RecipeObjective,
     installed,
     mean_loss,
@@ -24,6 +26,7 @@ from counterpoise.boosting import (
     target_of,
     threads_of,
 )
+from counterpoise.errors import UserError
 from counterpoise.recipes import Recipe
 
 _SEVERAL = "give LightGBM the parameter num_class"
@@ -173,21 +176,24 @@ def slopes(
 
 
 def bake_start(model: Any, start: ArrayLike) -> None:
-    """Add the constant that training started from to the leaves of the first trees.
+    """Add the constant that training started from to the leaves of the first trees, also of linear ones.
 
-    LightGBM forgets a dataset's `init_score`: without this, the model's scores lack the constant. Call it once.
+    LightGBM forgets a dataset's `init_score`: without this, the model's scores lack the constant. It marks the trees
+    that contain it (shrinkage 1.00001), also in a saved model.
 
     Parameters
     ----------
     model
-        A trained `Booster`, or a fitted scikit-learn estimator; changed in place.
+        A trained `Booster`, or a fitted scikit-learn estimator; changed in place. A booster that was kept for more
+        training (`keep_training_booster=True`) cannot be trained on afterwards, except as an `init_model`.
     start
         The result of `Objective.start`, or the constant itself: one number, or one per class.
 
     Raises
     ------
     UserError
-        If the start differs between rows, or is not of the model's shape.
+        If the model contains a start already, has no tree, or is a random forest; if the start differs between rows,
+        or is not of the model's shape.
 
     Examples
     --------
@@ -201,8 +207,33 @@ def bake_start(model: Any, start: ArrayLike) -> None:
     True
     """
     booster = getattr(model, "booster_", model)
-    constants = one_constant(start, booster.num_model_per_iteration())
-    leaves = [tree["num_leaves"] for tree in booster.dump_model(num_iteration=1)["tree_info"]]
-    for tree, constant in enumerate(constants):
-        for leaf in range(max(1, leaves[tree])):
-            booster.set_leaf_output(tree, leaf, booster.get_leaf_output(tree, leaf) + constant)
+    each = booster.num_model_per_iteration()
+    constants = one_constant(start, each)
+    head, *trees = _TREE.split(booster.model_to_string(num_iteration=-1))
+    if not trees:
+        raise UserError("the model has no tree, so nothing can contain the start; train at least one round")
+    if any(_MARK in tree for tree in trees):
+        raise UserError(CONTAINS_A_START)
+    if "\naverage_output\n" in head:
+        raise UserError("a random forest averages its trees and starts from nothing; bake_start is for boosted trees")
+    for place, constant in enumerate(constants):
+        trees[place] = _shifted(trees[place], float(constant))
+    head = re.sub(r"^tree_sizes=.*\n", "", head, flags=re.MULTILINE)  # LightGBM finds trees without their sizes, too
+    booster.model_from_string("".join((head, *trees)))
+    booster.free_dataset()
+
+
+_TREE = re.compile(r"^(?=Tree=\d+$)", re.MULTILINE)
+_LEAVES = re.compile(r"^(leaf_value|leaf_const)=(.*)$", re.MULTILINE)  # of a linear leaf the constant is one of its own
+_SHRINKAGE = re.compile(r"^shrinkage=.*$", re.MULTILINE)
+_MARK = "\nshrinkage=1.00001\n"
+"""LightGBM gives trees that contain its own start the shrinkage 1, which serves nothing but `refit`."""
+
+
+def _shifted(tree: str, constant: float) -> str:
+    """The text of a tree whose leaves are moved by a constant, marked."""
+
+    def moved(found: re.Match[str]) -> str:
+        return f"{found[1]}={' '.join(repr(float(value) + constant) for value in found[2].split())}"
+
+    return _SHRINKAGE.sub(_MARK.strip(), _LEAVES.sub(moved, tree), count=1)

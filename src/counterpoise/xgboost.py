@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from counterpoise.boosting import (
+    CONTAINS_A_START,
     RecipeObjective,
     installed,
     is_plain,
@@ -31,6 +32,7 @@ from counterpoise.recipes import SoftmaxRecipe
 _OWN_SHARE = 1e-6
 """What XGBoost adds to the share of each class before it takes the log, to start from."""
 
+_MARK = "counterpoise_start"
 _SEVERAL = "give XGBoost the parameter num_class"
 
 
@@ -177,7 +179,7 @@ def bake_start(model: Any, start: ArrayLike) -> None:
     """Make the constant that training started from the model's `base_score`.
 
     XGBoost forgets a data set's `base_margin`: without this, the model's scores lack the constant. A model that was
-    trained with `base_score` needs nothing.
+    trained with `base_score` needs nothing. The model's attribute `counterpoise_start` marks what was done.
 
     Parameters
     ----------
@@ -189,8 +191,8 @@ def bake_start(model: Any, start: ArrayLike) -> None:
     Raises
     ------
     UserError
-        If the start differs between rows, is not of the model's shape, or is too large for the float32 probability
-        in which XGBoost keeps it where the model is a logistic one.
+        If the model contains a start already; if the start differs between rows, is not of the model's shape, or is
+        too large for the float32 probability in which XGBoost keeps it where the model is a logistic one.
 
     Examples
     --------
@@ -211,6 +213,8 @@ def bake_start(model: Any, start: ArrayLike) -> None:
     learner = saved["learner"]
     shape = learner["learner_model_param"]
     constant = one_constant(start, max(1, int(shape["num_class"]), int(shape["num_target"])))
+    if booster.attr(_MARK) is not None:
+        raise UserError(CONTAINS_A_START)
     if learner["objective"]["name"] in ("binary:logistic", "binary:logitraw", "reg:logistic"):
         constant = (1 / (1 + np.exp(-constant))).astype(np.float32).astype(np.float64)
         if not ((constant > 0) & (constant < 1)).all():
@@ -218,5 +222,11 @@ def bake_start(model: Any, start: ArrayLike) -> None:
                 f"XGBoost cannot keep a start of {np.asarray(start).flat[0]:.4g} as a float32 probability; train with "
                 "xgboost.train, which takes it as base_score"
             )
+    if learner["gradient_booster"]["name"] == "gblinear" and len(constant) > 1:
+        # a linear model gives every class the base score of the first one; its biases come last
+        weights = learner["gradient_booster"]["model"]["weights"]
+        weights[-len(constant) :] = (np.array(weights[-len(constant) :]) + constant).tolist()
+        constant = np.zeros_like(constant)
     shape["base_score"] = f"[{','.join(f'{value:.9g}' for value in constant)}]"
+    learner["attributes"][_MARK] = "baked"
     booster.load_model(bytearray(json.dumps(saved), "utf-8"))

@@ -106,6 +106,23 @@ def test_a_saved_model_holds_the_start(classes, tmp_path):
 
 
 @pytest.mark.parametrize("classes", [2, 3])
+@pytest.mark.parametrize("grown", ["SymmetricTree", "Depthwise", "Lossguide"])
+def test_any_kind_of_tree_contains_the_start_once(grown, classes, tmp_path):
+    matrix, label, _ = rows(classes)
+    objective = Objective(FOCAL[classes])
+    start = objective.start(label)
+    model = classifier(objective, classes, grow_policy=grown).fit(matrix, label, baseline=start)
+    expected = raw(model, matrix) + start
+    bake_start(model, start)
+    model.save_model(tmp_path / "model.json", format="json")
+    saved = catboost.CatBoostClassifier().load_model(tmp_path / "model.json", format="json")
+    for one in (model, saved, model.copy(), pickle.loads(pickle.dumps(model))):
+        np.testing.assert_allclose(raw(one, matrix), expected, atol=1e-6)
+        with pytest.raises(UserError, match="contains a start already"):
+            bake_start(one, start)
+
+
+@pytest.mark.parametrize("classes", [2, 3])
 def test_the_metric_is_the_mean_loss_and_stops_early(classes):
     matrix, label, weight = rows(classes)
     objective = Objective(FOCAL[classes])

@@ -304,6 +304,61 @@ def test_the_start_is_baked_into_the_model(least):
         bake_start(booster, [1.0, 2.0])
 
 
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"linear_trees": True},
+        {"linear_tree": True, "min_gain_to_split": 1e9},
+        {"linear_tree": True, "boosting": "dart", "drop_rate": 0.5},
+        {"linear_tree": True, "data_sample_strategy": "goss", "learning_rate": 1.0},
+        {"boosting": "dart", "extra_trees": True},
+        {"path_smooth": 5.0, "boost_from_average": True},
+    ],
+    ids=str,
+)
+@pytest.mark.parametrize("classes", [2, 3])
+def test_any_kind_of_tree_contains_the_start(settings, classes, tmp_path):
+    matrix, label, _ = rows(classes)
+    matrix[::7, 0] = np.nan  # for which a linear leaf has a value apart
+    objective = Objective(FOCAL[classes])
+    start = objective.start(label)
+    data = lightgbm.Dataset(matrix, label, init_score=start)
+    booster = lightgbm.train(settings_for(classes, objective=objective, **settings), data, 5)
+    before = booster.predict(matrix)
+    bake_start(booster, start)
+    booster.save_model(tmp_path / "model.txt")
+    for one in (booster, lightgbm.Booster(model_file=tmp_path / "model.txt"), pickle.loads(pickle.dumps(booster))):
+        np.testing.assert_allclose(one.predict(matrix), before + start, rtol=1e-12, atol=1e-12)
+        with pytest.raises(UserError, match="contains a start already"):
+            bake_start(one, start)
+
+
+def test_a_start_is_baked_once_also_where_training_went_on():
+    matrix, label, _ = rows(2)
+    objective = Objective(FOCAL[2])
+    start = objective.start(label)
+    model = lightgbm.LGBMClassifier(objective=objective, n_estimators=5, **QUIET).fit(matrix, label, init_score=start)
+    bake_start(model, start)
+    longer = lightgbm.train(
+        {**QUIET, "objective": objective}, lightgbm.Dataset(matrix, label), 2, init_model=model.booster_
+    )
+    for one in (model, model.booster_, longer):
+        before = one.predict(matrix, raw_score=True)
+        with pytest.raises(UserError, match="contains a start already"):
+            bake_start(one, start)
+        np.testing.assert_array_equal(one.predict(matrix, raw_score=True), before)
+    assert cp.loss(longer.predict(matrix), label, FOCAL[2]) < cp.loss(model.predict(matrix), label, FOCAL[2])
+
+
+def test_models_that_cannot_contain_a_start():
+    booster = lightgbm.Booster({**QUIET, "objective": "binary"}, lightgbm.Dataset(*rows(2)[:2]))
+    with pytest.raises(UserError, match="has no tree"):
+        bake_start(booster, 1.0)
+    settings = {**QUIET, "objective": "binary", "boosting": "rf", "bagging_freq": 1, "bagging_fraction": 0.5}
+    with pytest.raises(UserError, match="a random forest averages its trees"):
+        bake_start(lightgbm.train(settings, lightgbm.Dataset(*rows(2)[:2]), 4), 1.0)
+
+
 def test_the_start_counts_weights_and_soft_labels():
     assert Objective(PLAIN[2]).initial_logits([0, 1], [3.0, 1.0]) == pytest.approx(-np.log(3))
     assert Objective(PLAIN[2]).initial_logits([0.25, 0.25, 0.5, 0.0]) == pytest.approx(-np.log(3))

@@ -116,6 +116,31 @@ def test_a_saved_model_holds_the_start(classes, way, tmp_path):
         bake_start(booster, np.arange(2.0 * start[:1].size).reshape(2, *start.shape[1:]))
 
 
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"booster": "gblinear"},
+        {"booster": "dart", "rate_drop": 0.3},
+        {"multi_strategy": "multi_output_tree"},
+        {"num_parallel_tree": 3},
+        {"base_score": 0.3},
+    ],
+    ids=str,
+)
+@pytest.mark.parametrize("classes", [2, 3])
+def test_any_kind_of_model_contains_the_start_once(settings, classes):
+    matrix, label, _ = rows(classes)
+    start = Objective(FOCAL[classes]).start(label)
+    data = xgboost.DMatrix(matrix, label, base_margin=start)
+    booster = xgboost.train(settings_for(classes, **settings), data, 5, obj=Objective(FOCAL[classes]))
+    expected = margin(booster, matrix, base_margin=start)
+    bake_start(booster, start)
+    for one in (booster, pickle.loads(pickle.dumps(booster))):
+        np.testing.assert_allclose(margin(one, matrix), expected, atol=2e-6)
+        with pytest.raises(UserError, match="contains a start already"):
+            bake_start(one, start)
+
+
 def test_a_logistic_model_cannot_hold_a_huge_start():
     matrix, label, _ = rows(2)
     model = xgboost.XGBClassifier(objective=Objective(FOCAL[2]), n_estimators=1, n_jobs=1).fit(matrix, label)

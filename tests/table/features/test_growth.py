@@ -24,7 +24,7 @@ GROWING = {
         "years",
     ),
     "epoch": (HOURS * 3600, "it grows with 'at'"),
-    "Excel's days": (HOURS / 24 + 25_569, "it grows with 'at'"),
+    "Excel's days": (HOURS / 24 + 25_569, "it may hold days as Excel counts them, such as 45"),
     "a running number with gaps": (HOURS * 7 + RNG.integers(0, 7, ROWS), "it grows with 'at'"),
     "a counter that is read with an error": (HOURS + RNG.normal(0, 50, ROWS), "it grows with 'at'"),
     "times of no name": (RNG.integers(1_600_000_000, 1_700_000_000, ROWS), "it may hold times in seconds since 1970"),

@@ -29,6 +29,7 @@ from counterpoise.table.features.columns import refused_cells
 from counterpoise.table.features.growth import Growing, growing_columns, row_order
 from counterpoise.table.features.identifiers import Identifier, find_identifier, tells_classes
 from counterpoise.table.features.reference_day import day_of
+from counterpoise.table.features.seeming_dates import read_as_text
 from counterpoise.table.features.signal import FOLDS, cells_of, signal
 from counterpoise.table.reading.date_columns import dates_of
 from counterpoise.table.reading.frames import FRAME
@@ -180,6 +181,7 @@ def audit(
         growing=_growing(frame, looked, time, identifiers),
         late=late_dates(frame, looked, as_of),
         dates=_dates(frame.select(looked), labels, parts.train, time, as_of) if split is None else (),
+        seeming=read_as_text(frame.select(looked)) if split is None else (),
     )
     certain = [leak.column for leak in found.leaks if leak.certain]
     if certain and table.path != FRAME:

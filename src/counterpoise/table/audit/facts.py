@@ -217,6 +217,8 @@ class Audit:
         How dates are learned, in sentences; in training the notes report it.
     readings
         Sentences on text that was read as numbers or dates, and on omitted rows.
+    seeming
+        Sentences on columns of text that seem to hold dates or times of day.
     alike
         Sentences on classes that differ only by capital letters or blanks.
     ignored
@@ -249,6 +251,7 @@ class Audit:
     growing: tuple[Growing, ...] = ()
     late: tuple[LateDates, ...] = ()
     dates: tuple[str, ...] = ()
+    seeming: tuple[str, ...] = ()
     alike: tuple[str, ...] = ()
     ignored: tuple[str, ...] = ()
     command: str | None = None

@@ -296,6 +296,9 @@ def _growing(audit: Audit) -> list[Finding]:
             f"age or a date (2024-01-31) instead: {_ignoring(audit, audit.growing)}"
         )
         found.append(Finding(LOOK, title, _reasons(audit.growing), ask))
+    if audit.seeming:
+        title = _columns(len(audit.seeming), "seems to hold dates or times", "seem to hold dates or times")
+        found.append(Finding(LOOK, title, _first(audit.seeming), ""))
     if audit.late:
         title = _columns(
             len(audit.late), "has dates after the day of the table", "have dates after the day of the table"

@@ -12,6 +12,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
+from counterpoise.table.features.seeming_dates import time_in_numbers, time_in_text
 from counterpoise.table.reading.epochs import epoch_unit
 
 _CLOSELY = 0.95
@@ -20,10 +21,6 @@ _FEWEST_YEARS = 3
 _MOST_ROWS = 20_000
 _YEARS = (1900, 2100)
 _YEARLY = re.compile(r"year|(^|[^a-z])yr", re.IGNORECASE)
-_MOST_PERIODS = 1_000
-_PERIOD = (
-    r"(?i)^(?:FY|CY|Q[1-4]|H[12]|[KC]?W\d\d?|S[12])?[ _/.'-]?(?:19|20)\d\d[ _/.-]?(?:Q[1-4]|H[12]|[KC]?W\d\d?|S[12])?$"
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,10 +33,13 @@ class Growing:
         Name of the column.
     why
         The evidence, in words.
+    seems
+        Whether its cells seem to be dates or periods in a form that is not read as dates.
     """
 
     column: str
     why: str
+    seems: bool = False
 
 
 def growing_columns(frame: pl.DataFrame, names: Iterable[str], time: str | None = None) -> tuple[Growing, ...]:
@@ -69,7 +69,8 @@ def growing_columns(frame: pl.DataFrame, names: Iterable[str], time: str | None 
     for name in names:
         column = few[name]
         if column.dtype in (pl.String, pl.Categorical, pl.Enum) and name != time:
-            found += _periods(column.cast(pl.String))
+            meant = time_in_text(column.cast(pl.String))
+            found += [] if meant is None else [Growing(name, meant, seems=True)]
         if not column.dtype.is_numeric() or name == time:
             continue
         values = column.cast(pl.Float64).to_numpy()
@@ -80,6 +81,8 @@ def growing_columns(frame: pl.DataFrame, names: Iterable[str], time: str | None 
             and _whole(distinct)
         ):
             found.append(Growing(name, f"years {distinct[0]:.0f} to {distinct[-1]:.0f}"))
+        elif (meant := time_in_numbers(name, distinct)) is not None:
+            found.append(Growing(name, meant, seems=True))
         elif len(distinct) >= _FEWEST_VALUES:
             ranks = _ranks(column)
             clock = next((one for one, when in clocks.items() if _alike(ranks, when) >= _CLOSELY), None)
@@ -88,7 +91,7 @@ def growing_columns(frame: pl.DataFrame, names: Iterable[str], time: str | None 
             elif _alike(ranks, order) >= _CLOSELY and _whole(distinct) and _counts(distinct, len(values)):
                 found.append(Growing(name, "it grows from row to row"))
             elif (unit := epoch_unit(values)) is not None:
-                found.append(Growing(name, f"it may hold times in {unit} since 1970"))
+                found.append(Growing(name, f"it may hold times in {unit} since 1970", seems=True))
     return tuple(found)
 
 
@@ -115,14 +118,6 @@ def row_order(frame: pl.DataFrame, names: Iterable[str]) -> tuple[str, ...]:
 def _counts(distinct: NDArray[np.float64], rows: int) -> bool:
     """Whether numbers in order are a count: hardly one repeats, or hardly one is left out."""
     return len(distinct) > rows / 2 or len(distinct) > _CLOSELY * (distinct[-1] - distinct[0] + 1)
-
-
-def _periods(text: pl.Series) -> list[Growing]:
-    """A column of text such as 2023Q4 or FY2024, which are new names in a new period."""
-    held = text.drop_nulls().unique().sort()
-    if len(held) < _FEWEST_YEARS or len(held) > _MOST_PERIODS or not held.str.contains(_PERIOD).all():
-        return []
-    return [Growing(text.name, f"periods such as {held[-1]}")]
 
 
 def _whole(values: NDArray[np.float64]) -> bool:

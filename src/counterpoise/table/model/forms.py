@@ -36,7 +36,7 @@ from counterpoise.table.plain_data import (
     text,
     whole,
 )
-from counterpoise.table.reading.dates import DIGITS, MONTHS, ORDERS, UTC
+from counterpoise.table.reading.dates import DIGITS, MONTH_YEARS, MONTHS, ORDERS, UTC
 from counterpoise.table.reading.epochs import EPOCHS
 from counterpoise.table.reading.numbers import MARKS, THOUSANDS, UNITS
 from counterpoise.table.tensors import Arrays, check_array
@@ -77,7 +77,7 @@ COLUMN: dict[str, Check] = {  # a field of `features.Column` each
     "rare": number(low=0, high=1),
     "unit": text(one_of=("", WORDS, CHARACTERS)),
     "found": _names,
-    "form": text(one_of=("", *ORDERS, DIGITS, MONTHS, *EPOCHS)),
+    "form": text(one_of=("", *ORDERS, DIGITS, MONTHS, MONTH_YEARS, *EPOCHS)),
     "zone": _zone,
     "dated": list_of(text(form=PARTS), distinct=True),
     "figures": record(

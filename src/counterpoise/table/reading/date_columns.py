@@ -16,6 +16,7 @@ from counterpoise.table.reading.dates import (
     DAY_FIRST,
     DIGITS,
     MONTH_FIRST,
+    MONTH_YEARS,
     MONTHS,
     ORDERS,
     UTC,
@@ -40,10 +41,13 @@ _WITH = {
     **{unit: f" in {unit} since 1970" for unit in EPOCHS},
 }
 _SLASHED = r"^(?P<one>\d{1,2})[-/_ ](?P<two>\d{1,2})[-/_ ](?P<year>\d{4})"
-_HAS_A_YEAR = r"\d{4}"
+_MONTH_AND_YEAR = r"^[A-Za-z]{3,9}\.?[-/ ]?['’]?(?:(?:19|20)\d\d|(?P<short>\d\d))$"
+_HAS_A_YEAR = r"\d{4}|^[A-Za-z]{3,9}\.?[-/ ]?['’]?\d\d$"
+_MOST_SHORT_YEARS, _MOST_DAYS = 12, 31
 _WHOLE_LIKE = {
     DIGITS: r"^(?:19|20)\d{6}(?:[T ]\d{4}|$)",
     MONTHS: r"^(?:(?:19|20)\d\d[-/]?\d\d|(?:\d{1,2}[-/]|[A-Za-z]{3,9}[- ])(?:19|20)\d\d)$",
+    MONTH_YEARS: _MONTH_AND_YEAR,
 }
 
 
@@ -105,8 +109,10 @@ def dates_of(table: Table, leave_out: Collection[str], order: str | None = None)
             continue
         changed.append(values.alias(name))
         said += more
-        if forms[name] in (DIGITS, MONTHS):
-            said.append(f"Column {name!r} was read as dates: all of its cells look like {texts[name].drop_nulls()[0]}.")
+        if forms[name] in (DIGITS, MONTHS, MONTH_YEARS):
+            cell, day = texts[name].drop_nulls()[0], values.drop_nulls()[0]
+            meant = f"; {cell} is {day}" if forms[name] == MONTH_YEARS else ""
+            said.append(f"Column {name!r} was read as dates: all of its cells look like {cell}{meant}.")
         elif forms[name] in EPOCHS:
             cell, time = texts[name].drop_nulls()[0], values.drop_nulls()[0]
             said.append(f"Column {name!r} was read as times in {forms[name]} since 1970: {cell} is {time} (UTC).")
@@ -233,7 +239,7 @@ def _form_of(text: pl.Series) -> str | None:
             return unit
     for form, like in _WHOLE_LIKE.items():
         if few.str.contains(like).all():
-            enough = held.n_unique() >= _FEWEST_DISTINCT
+            enough = held.n_unique() >= _FEWEST_DISTINCT and (form != MONTH_YEARS or _are_years(held))
             return form if enough and moments(held, form).local.null_count() == 0 else None
     if moments(few, DAY_FIRST).local.null_count() > 0.7 * len(few) < moments(few, MONTH_FIRST).local.null_count():
         return None
@@ -249,6 +255,19 @@ def _form_of(text: pl.Series) -> str | None:
     if by_day == by_month == 0:
         return _first_days(slashed)
     return DAY_FIRST if by_day > by_month else MONTH_FIRST
+
+
+def _are_years(text: pl.Series) -> bool:
+    """Whether the numbers of Jan-24, Feb-24 … are years: no days, or a few in a row, each with several months."""
+    cells = text.unique()
+    short = cells.str.extract(_MONTH_AND_YEAR).cast(pl.Int32, strict=False)
+    numbers = short.drop_nulls().unique().sort()
+    if numbers.is_empty() or short.null_count():
+        return True
+    if numbers[0] == 0 or numbers[-1] > _MOST_DAYS:
+        return True
+    in_a_row = numbers[-1] - numbers[0] + 1 == len(numbers) <= _MOST_SHORT_YEARS
+    return in_a_row and len(cells) >= 2 * len(numbers)
 
 
 def _first_days(slashed: pl.Series) -> str:

@@ -13,7 +13,7 @@ from counterpoise.table.reading.epochs import EPOCHS, from_epoch, without_never
 
 DAY_FIRST, MONTH_FIRST = "day-first", "month-first"
 ORDERS = (DAY_FIRST, MONTH_FIRST)
-DIGITS, MONTHS = "digits", "months"
+DIGITS, MONTHS, MONTH_YEARS = "digits", "months", "month-years"
 UTC = "UTC"
 NO_ZONE = "has no time zone, and {} one; write it as {}"
 SOME_ZONE = "has a time zone, and {} none; write it without"
@@ -43,6 +43,8 @@ _SURE = (
     ),
     rf"{_WEEKDAY}{_WORD} +(?P<day>\d{{1,2}}) +{_TIME}{_ZONE} {_YEAR}$",
 )
+_THIS_CENTURY = 69
+"""Years of two digits below it are of this century, as in POSIX."""
 _CENTURY = r"(?P<year>(?:19|20)\d\d)"
 _ORDERED = {
     DAY_FIRST: rf"{_WEEKDAY}(?P<day>\d{{1,2}})[-/_ ](?P<month>\d{{1,2}})[-/_ ]{_YEAR}{_CLOCK}",
@@ -58,6 +60,7 @@ _WHOLE = {
         rf"^(?P<month>\d{{1,2}})[-/]{_CENTURY}$",
         rf"^{_WORD}[- ]{_CENTURY}$",
     ),
+    MONTH_YEARS: (rf"^{_WORD}\.?[-/ ]?['’]?(?P<short>\d\d)$", rf"^{_WORD}\.?[-/ ]?{_CENTURY}$"),
 }
 _NEVER = (
     r"^(?:0000[-/.]00[-/.]00|00[-/.]00[-/.]0000|1/0/1900|0/1/1900|1900-01-00)"
@@ -66,7 +69,7 @@ _NEVER = (
 _MARKS = ("-", "--", ".", "N.A.", "n.a.", "n/a", "na", "None", "none", "#N/A", "unknown", "missing")
 _QUICK = (r"^\d{4}-\d\d-\d\d(?:[ T]\d\d:\d\d:\d\d(?:Z|[+-]\d\d(?::?\d\d)?)?)?$",)
 _LOOKED_AT = 1000
-_PARTS = ("year", "month", "word", "day", "hour", "minute", "second", "fraction", "half", "utc", "offset")
+_PARTS = ("year", "short", "month", "word", "day", "hour", "minute", "second", "fraction", "half", "utc", "offset")
 _LOCAL = pl.Datetime("us")
 
 
@@ -122,8 +125,8 @@ def moments(text: pl.Series, form: str = "") -> Moments:
     text
         Cells, stripped of blanks.
     form
-        "day-first" or "month-first" for 03/04/2024; "digits" for 20240131 and "months" for 2024-01, which are then
-        dates as well; "seconds" (milliseconds, …) for numbers since 1970; "" for none of these.
+        "day-first" or "month-first" for 03/04/2024; "digits" for 20240131, "months" for 2024-01 and "month-years" for
+        Jan-24, which are then dates as well; "seconds" (milliseconds, …) for numbers since 1970; "" for none of these.
 
     Examples
     --------
@@ -252,7 +255,9 @@ def _parsed(text: pl.Series, shape: str) -> Moments:
     hour, half = pl.col("hour").cast(pl.Int32, strict=False), pl.col("half").str.to_lowercase()
     word = pl.col("word").str.to_lowercase().replace_strict(_MONTHS, default=None, return_dtype=pl.String)
     noon = hour % 12 + pl.when(half == "p").then(12).otherwise(0)
+    century = pl.when(pl.col("short").cast(pl.Int32) < _THIS_CENTURY).then(pl.lit("20")).otherwise(pl.lit("19"))
     parts = parts.with_columns(
+        year=pl.coalesce("year", century + pl.col("short")),
         month=pl.coalesce("month", word),
         day=pl.col("day").fill_null("1"),
         hour=pl.when(half.is_null()).then(hour).when(hour.is_between(1, 12)).then(noon).cast(pl.String),

@@ -14,6 +14,8 @@ _LIKELY = (631_152_000, 2_208_988_800)
 """1990 to 2040: numbers are taken for times if nearly all of them lie there."""
 _POSSIBLE = (157_766_400, 253_402_300_800)
 """1975 to the end of 9999: what a cell may hold; in another unit a time of our days lies far outside."""
+_TICKS = (6.31e17, 6.45e17)
+"""2001 to 2044 as .NET counts time since the year 1; as nanoseconds they would be months of 1990."""
 _MOSTLY = 0.9
 _NEVER = (0.0, -1.0)
 _TIME_WORDS = {
@@ -38,7 +40,7 @@ def epoch_unit(values: NDArray[np.float64]) -> str | None:
         return None
     middle = float(np.median(times))
     unit = next((name for name, one in EPOCHS.items() if _LIKELY[0] * one <= middle < _LIKELY[1] * one), None)
-    if unit is None:
+    if unit is None or _TICKS[0] <= middle < _TICKS[1]:
         return None
     likely = (times >= _LIKELY[0] * EPOCHS[unit]) & (times < _LIKELY[1] * EPOCHS[unit])
     parts = unit != "seconds" and bool((times % 1 != 0).any())

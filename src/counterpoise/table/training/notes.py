@@ -1,20 +1,16 @@
 """Notes for the reader of a training, in addition to its figures."""
 
 import numpy as np
-import polars as pl
 
+from counterpoise.errors import warn_user
 from counterpoise.table.asked import Asked
 from counterpoise.table.features.growth import growing_columns, row_order
 from counterpoise.table.features.schema import CATEGORY, DATES, NUMBER, TEXT, Schema
+from counterpoise.table.features.seeming_dates import INSTEAD, read_as_text
 from counterpoise.table.reading.table import Table
 from counterpoise.table.rows.enough import counts_of
 from counterpoise.table.training.outcome import Outcome
 from counterpoise.table.training.prepared import Prepared
-from counterpoise.wording import quoted
-
-_LIKE_A_DATE = r"^\s*\d{1,4}[-/. ](\d{1,2}|[A-Za-z]{3,9})[-/., ]+\d{2,4}(T|\b)"
-_LIKE_A_TIME = r"^\s*\d{1,2}:\d\d(:\d\d(\.\d+)?)?( ?[AaPp]\.?[Mm]\.?)?\s*$"
-_LOOKED_AT = 100
 
 
 def notes_of(ready: Prepared, found: Outcome, raced: int) -> tuple[str, ...]:
@@ -23,7 +19,7 @@ def notes_of(ready: Prepared, found: Outcome, raced: int) -> tuple[str, ...]:
     labels, split, verdict, judged = found.labels, found.split, found.verdict, found.judged
     learned = counts_of(labels, split.train)
     notes = [] if verdict.health is None or not verdict.health.broken else [verdict.health.sentence]
-    notes += [*weight_notes(asked), *table.said, *date_notes(table, schema), *growth_notes(table, schema, asked.time)]
+    notes += [*weight_notes(asked), *table.said, *date_notes(table, schema, asked.time)]
     notes += [f"Target {asked.target!r}: {one}." for one in labels.alike]
     if verdict.left_out:
         notes.append(f"The budget had no time for: {', '.join(verdict.left_out)}.")
@@ -84,54 +80,33 @@ def columns_not_used(schema: Schema, most: int | None = 10) -> str:
     return ", ".join(f"{', '.join(names)} ({why})" for why, names in shown.items()) + more
 
 
-def date_notes(table: Table, schema: Schema) -> list[str]:
-    """Columns that seem to hold dates, but cannot be read as dates without doubt.
+def date_notes(table: Table, schema: Schema, time: str | None) -> list[str]:
+    """How dates are learned, and which columns only grow with time; warns of those that seem to hold dates.
 
     Examples
     --------
     >>> from pathlib import Path
-    >>> from counterpoise.table.features.schema import Column
-    >>> table = Table(pl.DataFrame({"when": ["03/04/24", "11/07/24"]}), Path("t.csv"), typed=False)
-    >>> date_notes(table, Schema((Column("when", "category", ("03/04/24",)),)))
-    ["Column 'when' seems to hold dates, such as '03/04/24', but is read as text; write dates as 2024-01-31."]
-    """
-    notes = list(schema.said)
-    for name in [one.name for one in schema.columns if one.kind in (CATEGORY, TEXT)] + [
-        one for one, _ in schema.dropped if one not in table.ignored
-    ]:
-        column = table.frame[name].drop_nulls().head(_LOOKED_AT)
-        if column.dtype != pl.String or column.is_empty():
-            continue
-        for like, what, plain in (
-            (_LIKE_A_DATE, "dates", "dates as 2024-01-31"),
-            (_LIKE_A_TIME, "times of day", "9:30 as hours (9.5)"),
-        ):
-            if column.str.contains(like).sum() > 0.9 * len(column):
-                notes.append(
-                    f"Column {name!r} seems to hold {what}, such as {quoted(column[0])}, but is read as text; "
-                    f"write {plain}."
-                )
-    return notes
-
-
-def growth_notes(table: Table, schema: Schema, time: str | None) -> list[str]:
-    """Which columns of the model only grow with time, and which dates may be the time of each row.
-
-    Examples
-    --------
-    >>> from pathlib import Path
+    >>> import polars as pl
     >>> from counterpoise.table.features.schema import Column
     >>> table = Table(pl.DataFrame({"year": [2021, 2022, 2023]}), Path("t.csv"), typed=False)
-    >>> growth_notes(table, Schema((Column("year", "number"),)), None)
+    >>> date_notes(table, Schema((Column("year", "number"),)), None)
     ["Column 'year' seems to grow with time (years 2021 to 2023): later rows would lie outside the training range."]
     """
+    words = [one.name for one in schema.columns if one.kind in (CATEGORY, TEXT)]
+    words += [name for name, _ in schema.dropped if name not in table.ignored]
+    seeming = list(read_as_text(table.frame[name] for name in words))
+    others = list(schema.said)
     names = [one.name for one in schema.columns if one.kind in (NUMBER, CATEGORY)]
+    for one in growing_columns(table.frame, names, time):
+        end = f"; {INSTEAD}." if one.seems else "."
+        (seeming if one.seems else others).append(
+            f"Column {one.column!r} seems to grow with time ({one.why}): later rows would lie outside the training "
+            f"range{end}"
+        )
     dated = [one.name for one in schema.columns if one.kind in DATES] if time is None else []
-    growing = (
-        f"Column {one.column!r} seems to grow with time ({one.why}): later rows would lie outside the training range."
-        for one in growing_columns(table.frame, names, time)
-    )
-    return [*growing, *row_order(table.frame, dated)]
+    for sentence in seeming:
+        warn_user(sentence)
+    return [*seeming, *others, *row_order(table.frame, dated)]
 
 
 def weight_notes(asked: Asked) -> list[str]:

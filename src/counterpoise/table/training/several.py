@@ -29,7 +29,7 @@ from counterpoise.table.reading.target import Labels
 from counterpoise.table.rows.split import Split, split_labels
 from counterpoise.table.training.facts import facts_of_one, facts_of_several
 from counterpoise.table.training.macro import drawn_measures, macro
-from counterpoise.table.training.notes import columns_not_used, date_notes, growth_notes, weight_notes
+from counterpoise.table.training.notes import columns_not_used, date_notes, weight_notes
 from counterpoise.table.training.one import CALIBRATED, SHARE_FOR_RACE
 from counterpoise.table.training.outcome import Outcome, Outcomes
 from counterpoise.table.training.prepared import Circumstances, Prepared, prepared
@@ -267,8 +267,7 @@ def _cut(training: Outcome) -> float:
 
 def _notes(ready: Prepared, pace: Pace, trainings: Mapping[str, Outcome]) -> tuple[str, ...]:
     table, schema, split = ready.table, ready.schema, ready.split
-    found = [*weight_notes(ready.asked), *table.said, *date_notes(table, schema)]
-    found += growth_notes(table, schema, ready.asked.time)
+    found = [*weight_notes(ready.asked), *table.said, *date_notes(table, schema, ready.asked.time)]
     if not pace.every_loss:
         found.append("The budget had time for plain cross-entropy only; a larger one lets other losses take part.")
     most = max(len(one.split.train) for one in trainings.values())

@@ -17,10 +17,11 @@ from counterpoise.table.learners import LEARNERS, installed
 from counterpoise.table.reading.date_columns import check_order
 from counterpoise.table.reading.frames import FRAME
 from counterpoise.table.reading.marks import Marks
-from counterpoise.table.reading.named_columns import joined
+from counterpoise.table.reading.named_columns import joined, option_words
 
 DEFAULT_LEARNERS = ("lightgbm", "logistic", "catboost")
 DEFAULT_BUDGET = 300.0
+_OF_THE_TABLE = ("time", "group", "weight", "slice", "ignore", "dates", "decimal", "thousands", "as_of")
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,25 +156,33 @@ def command_of(path: Path, asked: Asked, positive: str | None, goal: Goal) -> st
         chosen |= {"budget": None if asked.budget == DEFAULT_BUDGET else asked.budget, "seed": asked.seed}
         said = ", ".join(f"{name}={value!r}" for name, value in chosen.items() if value is not None)
         return f"counterpoise.train(frame, {said})"
-    words = ["counterpoise", "train", str(path), "--target", asked.target]
+    words = ["counterpoise", "train", str(path), *option_words("target", asked.target)]
     if positive is not None:
-        words += ["--positive", positive]
+        words += option_words("positive", positive)
     words += ["--goal", str(goal), "--learner", ",".join(asked.learners)]
-    for name in ("time", "group", "weight", "slice"):
-        if getattr(asked, name) is not None:
-            words += [f"--{name}", getattr(asked, name)]
-    if asked.ignore:
-        words += ["--ignore", joined(asked.ignore)]
-    for name in ("dates", "decimal", "thousands"):
-        if getattr(asked, name) is not None:
-            words += [f"--{name}", getattr(asked, name)]
-    if asked.as_of is not None:
-        words += ["--as-of", asked.as_of]
+    words += words_of(**{name: getattr(asked, name) for name in _OF_THE_TABLE})
     if asked.absolute_time:
         words.append("--absolute-time")
     if asked.budget != DEFAULT_BUDGET:
         words += ["--budget", f"{asked.budget:g}s"]
     return shlex.join([*words, "--seed", str(asked.seed)])
+
+
+def words_of(*, ignore: Sequence[str] = (), **options: str | None) -> list[str]:
+    """The options of a command by which a table is read and split, those that are given, as words of a shell.
+
+    Examples
+    --------
+    >>> words_of(time="day", group=None, ignore=["a", "b,c"], decimal=",")
+    ['--time', 'day', '--decimal', ',', '--ignore', 'a,"b,c"']
+    """
+    given = options | {"ignore": joined(ignore) if ignore else None}
+    return [
+        word
+        for name, value in given.items()
+        if value is not None
+        for word in option_words(name.replace("_", "-"), value)
+    ]
 
 
 def versions_of(learners: Sequence[str]) -> dict[str, str]:

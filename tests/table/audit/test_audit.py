@@ -3,6 +3,7 @@
 import json
 import math
 import re
+import shlex
 import warnings
 from datetime import datetime, timedelta
 from datetime import time as clock
@@ -19,6 +20,7 @@ from absent import DATA, real_table
 from counterpoise.errors import UserError
 from counterpoise.table.audit.audit import _gain, audit, audit_table
 from counterpoise.table.audit.page import page, screen
+from counterpoise.table.reading.named_columns import parts_of
 from counterpoise.table.reading.table import Table
 from counterpoise.table.reading.target import read_labels
 from counterpoise.table.rows.split import Split
@@ -368,3 +370,48 @@ def test_real_tables(name):
     if not identifiers:  # the catalogue counts copies with them
         assert found.copies.rows == facts["duplicate_rows"]
     assert certain | possible <= set(facts["leaking_columns"]) | {"elevation"}
+
+
+GIVEN = {
+    "decimal": {"decimal": ",", "thousands": "."},
+    "a day": {"as_of": "31 Jan 2024"},
+    "order of dates": {"dates": "day-first"},
+    "columns with odd names": {"group": "-unit no", "time": "it's day"},
+    "ignored columns": {"ignore": ["b", "a,b"]},
+}
+
+
+@pytest.mark.parametrize("given", GIVEN.values(), ids=GIVEN)
+def test_the_advised_command_reads_the_table_as_the_audit_did(given, tmp_path):
+    """Its words, taken apart as a shell and the command do, are the options that the audit was given."""
+    frame, rng = clean(400)
+    days = pl.Series([f"{k % 27 + 1:02d}/{k // 100 + 1:02d}/2024" for k in range(400)])
+    amounts = [f"{n:,}".replace(",", ".") + ",5" for n in rng.integers(1000, 9000, 400)]
+    odd = {"it's day": days, "-unit no": rng.integers(0, 90, 400), "a,b": rng.normal(size=400), "amount": amounts}
+    frame = frame.with_columns(leak="y", **{name: pl.Series(values) for name, values in odd.items()})
+    frame.write_csv(tmp_path / "t.csv")
+    found = audit_table(tmp_path / "t.csv", target="y", **{"dates": "day-first", "decimal": ",", **given})
+    assert [leak.column for leak in found.leaks if leak.certain] == ["leak"]
+    words = shlex.split(found.command)
+    assert words[:5] == ["counterpoise", "train", str(tmp_path / "t.csv"), "--target", "y"]
+    said = {}
+    for place, word in enumerate(words):
+        if word.startswith("--"):
+            name, _, value = word.partition("=")
+            said[name.removeprefix("--").replace("-", "_")] = value or words[place + 1]
+    expected = {"target": "y", "dates": "day-first", "decimal": ",", **given}
+    expected |= {"as_of": "2024-01-31"} if "as_of" in given else {}
+    ignored = [*given.get("ignore", ()), "leak"]
+    assert parts_of("ignore", said.pop("ignore")) == tuple(ignored)
+    expected.pop("ignore", None)
+    assert said == expected
+
+
+@pytest.mark.parametrize("name", ["unit no", "it's", "-unit"])
+def test_advice_that_names_a_column_is_quoted_for_a_shell(name):
+    frame, rng = clean(600)
+    units = pl.Series(name, [f"AX-{k % 580:05d}" for k in rng.permutation(600)])
+    found = audited(frame.with_columns(units))
+    (do,) = [one.do for one in found.findings if one.title == f"rows may belong together by {name!r}"]
+    words = shlex.split(do.partition("learned: ")[2].removesuffix("."))
+    assert words in (["--group", name], [f"--group={name}"])

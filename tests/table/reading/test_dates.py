@@ -577,3 +577,45 @@ def test_a_cell_that_is_no_time_since_1970_is_named():
 def test_other_numbers_in_a_column_that_is_named_a_time_stay_numbers(values):
     table = Table(pl.DataFrame({"cpu_time": values}), Path("t.parquet"), typed=True)
     assert with_dates(table, []).frame["cpu_time"].dtype.is_numeric()
+
+
+@pytest.mark.parametrize("zone", ["UTC", "Etc/GMT+5", "Etc/GMT-14", "Africa/Cairo", "Pacific/Apia", ""])
+def test_a_cell_becomes_a_time_that_python_has_or_comes_with_a_reason(zone):
+    """Each cell that is not empty is a value or has a reason, and never both."""
+    cells = [
+        *("9999-12-31T23:59:59-05:00", "0001-01-01T00:00:00Z", "9999-12-31", "0001-01-01", "0000-05-05", "2024-04-26"),
+        *("2011-12-30", "9999-12-31 23:59:59 -14:00", "01.01.0001 00:30 +02:00", "2024-01-31T10:00:00+99:99"),
+    ]
+    values, why = as_learned(pl.Series("at", cells), timed=True, zone=zone)
+    assert [(value is None) == (reason is not None) for value, reason in zip(values.to_list(), why, strict=True)] == [
+        True
+    ] * len(cells)
+
+
+def test_a_time_outside_the_calendar_of_utc_or_of_the_zone_is_refused_with_the_zone():
+    cells = pl.Series(["9999-12-31T23:59:59-05:00", "0001-01-01T00:00:00Z", "0001-01-01T09:00:00Z"])
+    values, why = as_learned(cells, timed=True, zone="Etc/GMT+5")
+    outside = "lies outside the years 1 to 9999 in UTC or in the time zone Etc/GMT+5"
+    assert values.is_null().to_list() == [True, True, False]
+    assert why.to_list() == [outside, outside, None]
+
+
+@pytest.mark.parametrize("dtype", ["ms", "us"])
+def test_a_typed_time_outside_the_calendar_of_its_own_zone_is_refused(dtype):
+    last = pl.Series([dt.datetime(9999, 12, 31, 23)]).cast(pl.Datetime(dtype)).dt.replace_time_zone("UTC")
+    values, why = as_learned(last.dt.convert_time_zone("Asia/Tokyo"), timed=True, zone="UTC")
+    assert values.to_list() == [None]
+    assert why.to_list() == ["is not a datetime"]
+
+
+def test_a_day_begins_an_hour_late_where_clocks_skip_midnight():
+    """Egypt put its clocks forward at midnight of 2024-04-26 (tz database)."""
+    values, why = as_learned(pl.Series(["2024-04-26", "2024-04-27"]), timed=True, zone="Africa/Cairo")
+    assert values.dt.replace_time_zone(None).to_list() == [dt.datetime(2024, 4, 26, 1), dt.datetime(2024, 4, 27)]
+    assert why.to_list() == [None, None]
+
+
+@pytest.mark.parametrize("offset", ["+99:99", "+02:75", "-19:00", "+2460"])
+def test_an_offset_that_no_zone_has_is_no_time(offset):
+    values, why = as_learned(pl.Series([f"2024-01-31T10:00:00{offset}"]), timed=True, zone="UTC")
+    assert (values.to_list(), why.to_list()) == ([None], ["is not a datetime"])

@@ -18,7 +18,7 @@ from starlette import testclient
 
 from counterpoise.cli import main
 from counterpoise.errors import UserError
-from counterpoise.table import load
+from counterpoise.table import load, predict_table
 from counterpoise.table.features.schema import Column, Schema
 from counterpoise.table.using import serve as service
 from counterpoise.table.using.json_rows import row_schema
@@ -255,3 +255,55 @@ def test_what_is_not_installed_is_named(quick, monkeypatch):
     )
     with pytest.raises(UserError, match=r"uvicorn is not installed: pip install 'counterpoise\[serve\]'"):
         service.serve(quick)
+
+
+@pytest.fixture(scope="module")
+def zoned(tmp_path_factory):
+    """A model whose column `at` holds times five hours behind UTC."""
+    import counterpoise as cp
+
+    rng = np.random.default_rng(0)
+    x, hours = rng.normal(size=400), rng.integers(0, 24, 400)
+    at = [f"2024-0{k % 3 + 1}-{k % 27 + 1:02d}T{hour:02d}:15:00-05:00" for k, hour in enumerate(hours)]
+    frame = pl.DataFrame({"at": at, "x": x, "y": np.where(x + (hours > 11) > 1, "yes", "no")})
+    out = tmp_path_factory.mktemp("zoned") / "model"
+    cp.train(frame, target="y", learners=("logistic",), budget=5.0).save(out)
+    return out
+
+
+ODD_TIMES = [
+    *("9999-12-31T23:59:59-05:00", "0001-01-01T00:00:00Z", "0001-01-01T04:59:59+00:00", "0000-01-01T00:00:00Z"),
+    *("9999-12-31 19:00:00 -05:00", "01.01.0001 00:30 +02:00", "2024-01-31T10:00:00+99:00"),
+]
+
+
+@pytest.mark.parametrize("odd", ODD_TIMES)
+@pytest.mark.parametrize("count", [1, 40])
+def test_a_time_outside_the_calendar_is_the_clients_mistake(zoned, odd, count):
+    some = [{"at": "2024-02-01T10:00:00-05:00", "x": 0.1}] * (count - 1) + [{"at": odd, "x": 0.2}]
+    reply = service.answer(load(zoned), json.dumps({"rows": some}).encode(), 100)
+    assert reply.status == 422
+    (one,) = json.loads(reply.body)["detail"]
+    assert one["loc"] == ["body", "rows", count - 1, "at"]
+    assert one["msg"].startswith(f"row {count}, column 'at': {odd!r} ")
+
+
+@pytest.mark.parametrize("odd", ODD_TIMES)
+def test_a_time_outside_the_calendar_costs_its_row_alone(zoned, odd, tmp_path):
+    at = ["2024-02-01T10:00:00-05:00"] * 20
+    at[7] = odd
+    pl.DataFrame({"at": at, "x": np.linspace(-1, 1, 20)}).write_csv(tmp_path / "new.csv")
+    done = predict_table(zoned, tmp_path / "new.csv", tmp_path / "out.csv")
+    assert done.unscored == 1
+    assert pl.read_csv(tmp_path / "out.csv")["decision"].is_null().arg_true().to_list() == [7]
+    assert odd in done.problems.read_text()
+
+
+@pytest.mark.parametrize("error", [UserError("no"), ValueError("no"), OverflowError("no")])
+def test_whatever_trips_in_reading_the_rows_is_no_failure_of_the_service(quick, error):
+    class Tripping:
+        def read(self, *_):
+            raise error
+
+    reply = service.answer(load(quick), json.dumps({"rows": [GOOD]}).encode(), 100, reader=Tripping())
+    assert (reply.status, json.loads(reply.body)["detail"][0]["msg"]) == (422, "no")

@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 from counterpoise.decide.binomial import POWER, least_right, p_value
 from counterpoise.decide.measured import share
 from counterpoise.errors import UserError
+from counterpoise.table.asked import words_of
 from counterpoise.table.audit.drift import Drift, Moved, late_rows, most_moved_class, periods_of, spelled, time_places
 from counterpoise.table.audit.facts import Audit, ClassFacts, Copies, Groups, Leak, MissingCells, SmallestEffect
 from counterpoise.table.audit.findings import findings_of, verdict_of
@@ -32,9 +33,8 @@ from counterpoise.table.features.reference_day import day_of
 from counterpoise.table.features.seeming_dates import read_as_text
 from counterpoise.table.features.signal import FOLDS, cells_of, signal
 from counterpoise.table.reading.date_columns import dates_of
-from counterpoise.table.reading.frames import FRAME
 from counterpoise.table.reading.marks import Marks
-from counterpoise.table.reading.named_columns import joined, parts_of, refuse_ignored
+from counterpoise.table.reading.named_columns import option_words, parts_of, refuse_ignored
 from counterpoise.table.reading.table import Table, check_columns, read_table, with_numbers, without_empty_rows
 from counterpoise.table.reading.target import Labels, read_labels
 from counterpoise.table.rows.split import Split, folds_of, sample_rows, split_rows
@@ -107,7 +107,14 @@ def audit_table(
         raise UserError(f"{table.path}: {refused[time]}")
     labels = read_labels(table, target)
     why, day = tuple(refused.values()), day_of(as_of)
-    return audit(table, labels, None, target=target, time=time, group=group, seed=seed, refused=why, as_of=day)
+    found = audit(table, labels, None, target=target, time=time, group=group, seed=seed, refused=why, as_of=day)
+    certain = [leak.column for leak in found.leaks if leak.certain]
+    if not certain:
+        return found
+    read = {"dates": dates, "decimal": decimal, "thousands": thousands, "as_of": None if day is None else str(day)}
+    words = words_of(time=time, group=group, **read, ignore=[*table.ignored, *certain])
+    words = ["counterpoise", "train", str(table.path), *option_words("target", target), *words]
+    return replace(found, command=shlex.join(words))
 
 
 def audit(
@@ -183,9 +190,6 @@ def audit(
         dates=_dates(frame.select(looked), labels, parts.train, time, as_of) if split is None else (),
         seeming=read_as_text(frame.select(looked)) if split is None else (),
     )
-    certain = [leak.column for leak in found.leaks if leak.certain]
-    if certain and table.path != FRAME:
-        found = replace(found, command=_command(table, target, time, group, certain))
     found = replace(found, readings=table.said, alike=labels.alike)
     found = replace(found, findings=findings_of(found))
     return replace(found, verdict=verdict_of(found))
@@ -215,13 +219,6 @@ def _identifiers(frame: pl.DataFrame, codes: NDArray[np.int64], learned: NDArray
         tells = partial(lambda one: tells_classes(one.gather(learned), codes[learned]), column)
         found.append(find_identifier(column, tells))
     return [one for one in found if one is not None]
-
-
-def _command(table: Table, target: str, time: str | None, group: str | None, certain: Sequence[str]) -> str:
-    words = ["counterpoise", "train", str(table.path), "--target", target]
-    for option, name in (("--time", time), ("--group", group)):
-        words += [] if name is None else [option, name]
-    return shlex.join([*words, "--ignore", joined([*table.ignored, *certain])])
 
 
 def _parts(codes: NDArray[np.int64], places: NDArray[np.int64] | None, seed: int) -> Split:

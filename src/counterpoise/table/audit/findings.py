@@ -3,11 +3,12 @@
 import shlex
 from collections.abc import Iterable, Sequence
 
+from counterpoise.table.asked import words_of
 from counterpoise.table.audit.facts import Audit, Finding, LateDates, Leak
 from counterpoise.table.features.growth import Growing
 from counterpoise.table.features.identifiers import Identifier
 from counterpoise.table.reading.frames import FRAME
-from counterpoise.table.reading.named_columns import joined
+from counterpoise.table.reading.named_columns import option_words
 from counterpoise.table.rows.enough import LEAST_OF_TWO
 from counterpoise.wording import listed, percent, plural
 
@@ -62,9 +63,12 @@ def _joined(titles: list[str]) -> str:
 def _ignoring(audit: Audit, found: Sequence[Leak | Identifier | Growing | LateDates]) -> str:
     """The option of the command that leaves columns out, or of the call."""
     names = [*audit.ignored, *(one.column for one in found)]
-    if audit.table == str(FRAME):
-        return f"ignore={names!r}"
-    return f"--ignore {shlex.quote(joined(names))}"
+    return f"ignore={names!r}" if audit.table == str(FRAME) else shlex.join(words_of(ignore=names))
+
+
+def _naming(audit: Audit, option: str, name: str) -> str:
+    """The option of the command that names a column, or that of the call."""
+    return f"{option}={name!r}" if audit.table == str(FRAME) else shlex.join(option_words(option, name))
 
 
 def _columns(number: int, one: str, many: str) -> str:
@@ -218,7 +222,7 @@ def _groups(audit: Audit) -> list[Finding]:
                 f"rows may belong together by {named[0]!r}",
                 f"{_names(named)} {'looks like an identifier' if len(named) == 1 else 'look like identifiers'} "
                 "shared by several rows.",
-                f"Keep them together, or the test will see what was learned: --group {named[0]}.",
+                f"Keep them together, or the test will see what was learned: {_naming(audit, 'group', named[0])}.",
             )
         ]
     tested = sum(one.test for one in audit.classes)
@@ -247,7 +251,7 @@ def _drift(audit: Audit) -> list[Finding]:
                 f"the share of {drift.class_moved!r} changes over time",
                 f"Over the periods of {drift.time!r} the share of {drift.class_moved!r} ranges from "
                 f"{percent(drift.lowest)} to {percent(drift.highest)}.",
-                f"Split by time (--time {drift.time}), and set the threshold on recent rows.",
+                f"Split by time ({_naming(audit, 'time', drift.time)}), and set the threshold on recent rows.",
             )
         )
     if drift.moved:
@@ -259,7 +263,8 @@ def _drift(audit: Audit) -> list[Finding]:
                 f"Alone {'it separates' if len(drift.moved) == 1 else 'they separate'} rows since {drift.since} "
                 "from earlier "
                 f"ones: {moved}.",
-                f"Split by time (--time {drift.time}): what was learned from such a column may not hold tomorrow.",
+                f"Split by time ({_naming(audit, 'time', drift.time)}): what was learned from such a column may "
+                "not hold tomorrow.",
             )
         )
     if not found:

@@ -21,9 +21,11 @@ from counterpoise.table.reading.dates import (
     ORDERS,
     UTC,
     Moments,
+    beyond_calendar,
     fixed_zone,
     in_zone,
     moments,
+    within_calendar,
     without_date_marks,
 )
 from counterpoise.table.reading.epochs import EPOCHS, epoch_unit, is_named_a_time
@@ -32,7 +34,6 @@ from counterpoise.table.reading.table import Table
 from counterpoise.wording import quoted
 
 _LOOKED_AT = 200
-_FIRST_DAY, _LAST_DAY = -719_162, 2_932_896  # of the years 1 and 9999, since 1970
 _FEWEST_DISTINCT = 6
 _UNDECIDED = "undecided"
 _WITH = {
@@ -118,22 +119,6 @@ def dates_of(table: Table, leave_out: Collection[str], order: str | None = None)
             said.append(f"Column {name!r} was read as times in {forms[name]} since 1970: {cell} is {time} (UTC).")
     read = {name: form for name, form in forms.items() if name not in refused}
     return replace(table, frame=table.frame.with_columns(changed), forms=read, said=(*table.said, *said)), refused
-
-
-def beyond_calendar(column: pl.Series) -> pl.Series | None:
-    """Which days or times lie before the year 1 or after 9999, which Python cannot say; None if it holds no such thing.
-
-    Examples
-    --------
-    >>> beyond_calendar(pl.Series([0, 2_932_896, 2_932_897], dtype=pl.Int32).cast(pl.Date)).to_list()
-    [False, False, True]
-    """
-    if column.dtype not in (pl.Date, pl.Datetime):
-        return None
-    unit = getattr(column.dtype, "time_unit", None)
-    in_a_day = 1 if unit is None else 86_400 * {"ms": 10**3, "us": 10**6, "ns": 10**9}[unit]
-    plain = column.to_physical().cast(pl.Float64)
-    return (plain < _FIRST_DAY * float(in_a_day)) | (plain >= (_LAST_DAY + 1) * float(in_a_day))
 
 
 def cell_of(column: pl.Series, row: int) -> object:
@@ -337,9 +322,7 @@ def _moments_of(cells: pl.Series, form: str) -> tuple[Moments, pl.Series]:
 
 
 def _of_typed(cells: pl.Series) -> Moments:
-    beyond = beyond_calendar(cells)
-    if beyond is not None and beyond.any():
-        cells = cells.set(beyond.fill_null(False), None)
+    cells = within_calendar(cells)
     clock = pl.Series([cells.dtype == pl.Datetime]).new_from_index(0, len(cells))
     zone = getattr(cells.dtype, "time_zone", None)
     local = cells.dt.replace_time_zone(None) if zone else cells

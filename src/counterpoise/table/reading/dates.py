@@ -6,6 +6,7 @@ cells of the column are. A year has four digits.
 """
 
 from dataclasses import dataclass
+from datetime import timedelta
 
 import polars as pl
 
@@ -15,6 +16,8 @@ DAY_FIRST, MONTH_FIRST = "day-first", "month-first"
 ORDERS = (DAY_FIRST, MONTH_FIRST)
 DIGITS, MONTHS, MONTH_YEARS = "digits", "months", "month-years"
 UTC = "UTC"
+OUTSIDE = "lies outside the years 1 to 9999 in UTC or in the time zone {}"
+NO_INSTANT = "is a day that the time zone {} skips"
 NO_ZONE = "has no time zone, and {} one; write it as {}"
 SOME_ZONE = "has a time zone, and {} none; write it without"
 
@@ -69,6 +72,8 @@ _NEVER = (
 _MARKS = ("-", "--", ".", "N.A.", "n.a.", "n/a", "na", "None", "none", "#N/A", "unknown", "missing")
 _QUICK = (r"^\d{4}-\d\d-\d\d(?:[ T]\d\d:\d\d:\d\d(?:Z|[+-]\d\d(?::?\d\d)?)?)?$",)
 _LOOKED_AT = 1000
+_FARTHEST_OFFSET = 18 * 60
+_FIRST_DAY, _LAST_DAY = -719_162, 2_932_896  # of the years 1 and 9999, since 1970
 _PARTS = ("year", "short", "month", "word", "day", "hour", "minute", "second", "fraction", "half", "utc", "offset")
 _LOCAL = pl.Datetime("us")
 
@@ -168,7 +173,43 @@ def _read(text: pl.Series, form: str) -> Moments:
         times = from_epoch(text.gather(left), form)
         local.scatter(left, times)
         clock.scatter(left, times.is_not_null())
-    return Moments(local, offset, clock)
+    impossible = (offset.abs() > _FARTHEST_OFFSET).fill_null(False)
+    return Moments(within_calendar(local).set(impossible, None), offset.set(impossible, None), clock)
+
+
+def beyond_calendar(column: pl.Series) -> pl.Series | None:
+    """Which days or times lie before the year 1 or after 9999, in UTC or as clocks show them; Python has none of these.
+
+    None if the column holds neither days nor times.
+
+    Examples
+    --------
+    >>> beyond_calendar(pl.Series([0, 2_932_896, 2_932_897], dtype=pl.Int32).cast(pl.Date)).to_list()
+    [False, False, True]
+    >>> from datetime import datetime
+    >>> last = pl.Series([datetime(9999, 12, 31, 23)]).dt.replace_time_zone("UTC")
+    >>> beyond_calendar(last.dt.convert_time_zone("Asia/Tokyo")).to_list()
+    [True]
+    """
+    if column.dtype not in (pl.Date, pl.Datetime):
+        return None
+    beyond = _beyond(column)
+    if getattr(column.dtype, "time_zone", None) is None:
+        return beyond
+    return beyond | _beyond(column.set(beyond, None).dt.replace_time_zone(None)).fill_null(False)
+
+
+def _beyond(column: pl.Series) -> pl.Series:
+    unit = getattr(column.dtype, "time_unit", None)
+    in_a_day = 1 if unit is None else 86_400 * {"ms": 10**3, "us": 10**6, "ns": 10**9}[unit]
+    plain = column.to_physical().cast(pl.Float64)
+    return (plain < _FIRST_DAY * float(in_a_day)) | (plain >= (_LAST_DAY + 1) * float(in_a_day))
+
+
+def within_calendar(column: pl.Series) -> pl.Series:
+    """The same days or times; null where they lie outside the years 1 to 9999."""
+    beyond = beyond_calendar(column)
+    return column if beyond is None or not beyond.any() else column.set(beyond.fill_null(False), None)
 
 
 def fixed_zone(minutes: int) -> str:
@@ -209,18 +250,33 @@ def in_zone(found: Moments, zone: str, whose: str) -> tuple[pl.Series, pl.Series
     if not zone:
         bad = offset.is_not_null()
         return local.set(bad, None), _reasons(bad, SOME_ZONE.format(whose)).alias(name)
-    bad = local.is_not_null() & found.clock & offset.is_null()
+    bare = local.is_not_null() & found.clock & offset.is_null()
     instants = (
         local - pl.Series(name, offset.cast(pl.Int64) * 60_000_000).cast(pl.Duration("us"))
     ).dt.replace_time_zone(UTC)
-    times = instants.dt.convert_time_zone(zone)
     days = local.set(found.clock | offset.is_not_null(), None)
-    if days.null_count() < len(days):
-        midnight = days.dt.replace_time_zone(zone, ambiguous="earliest", non_existent="null")
-        times = times.zip_with(midnight.is_null(), midnight)
-    written = local.dt.strftime("%Y-%m-%d %H:%M:%S").filter(bad).head(1)
+    midnights = _midnights(days, zone)
+    every = instants.dt.convert_time_zone(zone)
+    every = every.zip_with(midnights.is_null(), midnights)
+    times = within_calendar(every)
+    written = local.dt.strftime("%Y-%m-%d %H:%M:%S").filter(bare).head(1)
     example = f"{written[0]}+00:00" if len(written) else ""
-    return times, _reasons(bad, NO_ZONE.format(whose, example)).alias(name)
+    why = _reasons(bare, NO_ZONE.format(whose, example))
+    for bad, reason in (
+        (every.is_not_null() & times.is_null(), OUTSIDE),
+        (days.is_not_null() & midnights.is_null(), NO_INSTANT),
+    ):
+        why = why.zip_with(~bad, _reasons(bad, reason.format(zone)))
+    return times, why.alias(name)
+
+
+def _midnights(days: pl.Series, zone: str) -> pl.Series:
+    """The beginning of days in a zone: an hour late where clocks skip midnight; null where they skip the whole day."""
+    if days.null_count() == len(days):
+        return days.dt.replace_time_zone(zone)
+    found = days.dt.replace_time_zone(zone, ambiguous="earliest", non_existent="null")
+    later = (days + timedelta(hours=1)).dt.replace_time_zone(zone, ambiguous="earliest", non_existent="null")
+    return found.zip_with(found.is_not_null(), later)
 
 
 def _reasons(bad: pl.Series, why: str) -> pl.Series:
@@ -241,10 +297,11 @@ def _quickly(text: pl.Series) -> Moments:
 
 
 def _minutes(offset: pl.Series) -> pl.Series:
-    """Of +02:00, +0200 or +02."""
+    """Of +02:00, +0200 or +02; too many of +02:75."""
     digits = offset.str.replace(":", "", literal=True)
-    ahead = digits.str.slice(1, 2).cast(pl.Int32, strict=False) * 60
-    ahead += digits.str.slice(3, 2).replace("", "0").cast(pl.Int32, strict=False)
+    minutes = digits.str.slice(3, 2).replace("", "0").cast(pl.Int32, strict=False)
+    ahead = digits.str.slice(1, 2).cast(pl.Int32, strict=False) * 60 + minutes
+    ahead = ahead.set((minutes > 59).fill_null(False), 2 * _FARTHEST_OFFSET)
     return ahead.zip_with(~digits.str.contains("^[-−]"), -ahead)
 
 

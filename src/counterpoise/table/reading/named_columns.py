@@ -63,6 +63,17 @@ def joined(names: Sequence[str]) -> str:
     return line.getvalue()[:-1]
 
 
+def option_words(option: str, value: str) -> list[str]:
+    """An option of a command with its value, as words of a shell; a value such as -x must not look like an option.
+
+    Examples
+    --------
+    >>> option_words("group", "unit"), option_words("group", "-x")
+    (['--group', 'unit'], ['--group=-x'])
+    """
+    return [f"--{option}={value}"] if value.startswith("-") else [f"--{option}", value]
+
+
 def matched(columns: Sequence[str], part: str, option: str, path: Path) -> list[str]:
     """The columns that a name or a pattern means; a name that exists is no pattern.
 

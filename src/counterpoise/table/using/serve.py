@@ -5,7 +5,7 @@ It runs in one process. Every mistake in a request is reported with its row and 
 
 import json
 from collections.abc import Callable
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from http import HTTPStatus
 from pathlib import Path
 from typing import Any
@@ -98,7 +98,7 @@ def answer(
     try:
         rows, as_of = request_of(body, most_rows)
         day = as_of or datetime.now(UTC).date()
-        matrix, table = (reader or RowReader(model.schema)).read(rows, day)
+        matrix, table = _read(reader or RowReader(model.schema), rows, day)
         told = [] if table is None else _new_to(model, table, matrix, unknown)
         found: dict[str, Any] = {"predictions": predictions(model, matrix)}
         found |= {"as_of": day.isoformat()} if model.schema.needs_day else {}
@@ -108,6 +108,14 @@ def answer(
     except RefusedError as refused:
         mistakes = {"detail": [_detail(one) for one in refused.mistakes]}
         return _as_json(mistakes, HTTPStatus.UNPROCESSABLE_ENTITY)
+
+
+def _read(reader: RowReader, rows: list[Any], day: date) -> tuple[NDArray[np.float64], Table | None]:
+    """As `RowReader.read`; rows that cannot be read are the client's mistake, never a failure of the service."""
+    try:
+        return reader.read(rows, day)
+    except (ValueError, OverflowError) as error:
+        raise RefusedError([Mistake(("rows",), str(error))]) from None
 
 
 def _new_to(model: TrainedModel, table: Table, matrix: NDArray[Any], unknown: str) -> list[str]:

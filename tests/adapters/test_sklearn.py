@@ -318,12 +318,41 @@ def test_data_frames_keep_their_categories(host):
         (LogisticRegression(), "estimator is LogisticRegression; BoosterClassifier takes an LGBMClassifier"),
         (LGBMClassifier(class_weight="balanced"), "class_weight='balanced', but the recipe weighs the classes"),
         (LGBMClassifier(is_unbalance=True), "is_unbalance=True"),
+        (LGBMClassifier(unbalance=True), "unbalance=True"),
+        (LGBMClassifier(unbalanced_sets=True), "unbalanced_sets=True"),
+        (LGBMClassifier(pos_subsample=0.5), "pos_subsample=0.5"),
+        (LGBMClassifier(neg_bagging=0.5), "neg_bagging=0.5"),
+        (LGBMClassifier(num_classes=3), "num_classes=3, but the classes are those of y"),
+        (XGBClassifier(num_class=3), "num_class=3, but the classes are those of y"),
         (XGBClassifier(scale_pos_weight=9), "scale_pos_weight=9"),
     ],
 )
 def test_estimators_that_do_not_fit_a_recipe(estimator, message):
     with pytest.raises(cp.UserError, match=message):
         BoosterClassifier(estimator).fit(*rows())
+
+
+@pytest.mark.parametrize("spelled", ["objective", "loss", "app", "application", "objective_type"])
+def test_the_recipe_replaces_the_objective_however_it_is_spelled(spelled):
+    features, label = rows()
+    plain = BoosterClassifier(LIGHTGBM, "sigmoid.focal").fit(features, label)
+    host = clone(LIGHTGBM).set_params(**{spelled: "binary", "metric_types": "auc", "is_unbalance": False})
+    model = BoosterClassifier(host, "sigmoid.focal").fit(features, label, eval_set=(features, label))
+    assert_allclose(model.predict_proba(features), plain.predict_proba(features), rtol=1e-12)
+    assert list(model.estimator_.evals_result_["valid_0"]) == ["loss"]
+    assert host.get_params()[spelled] == "binary"  # the user's own estimator is unchanged
+
+
+@pytest.mark.filterwarnings("ignore:Failed to import numba")
+@pytest.mark.parametrize("spelled", ["objective", "loss_function"])
+def test_the_recipe_replaces_catboosts_loss_however_it_is_spelled(spelled):
+    import catboost
+
+    features, label = rows()
+    quiet = {"iterations": 5, "learning_rate": 0.3, "verbose": False, "allow_writing_files": False, "thread_count": 1}
+    hosts = (catboost.CatBoostClassifier(**quiet, **more) for more in ({}, {spelled: "Logloss"}))
+    plain, model = (BoosterClassifier(host, "sigmoid.focal").fit(features, label) for host in hosts)
+    assert_allclose(model.predict_proba(features), plain.predict_proba(features), rtol=1e-12)
 
 
 @hosts

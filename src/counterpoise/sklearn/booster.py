@@ -25,7 +25,16 @@ from counterpoise.errors import UserError
 from counterpoise.recipes import SoftmaxRecipe
 from counterpoise.sklearn.classifier import RecipeChoice, RecipeClassifier, best_constant, fine_counts, logits_of
 
-_OWN_WEIGHTS = ("class_weight", "is_unbalance", "scale_pos_weight", "class_weights", "auto_class_weights")
+_OWN_WEIGHTS: dict[str, tuple[Any, ...]] = {
+    "class_weight": (),
+    "is_unbalance": (False,),
+    "scale_pos_weight": (1,),
+    "pos_bagging_fraction": (1,),
+    "neg_bagging_fraction": (1,),
+    "class_weights": (),
+    "auto_class_weights": ("None",),
+}
+"""The hosts' parameters that weigh or thin out classes, with the values that do not."""
 
 
 class BoosterClassifier(RecipeClassifier):
@@ -225,14 +234,26 @@ def host_of(estimator: Any) -> str:
             f"estimator is {type(estimator).__name__}; BoosterClassifier takes an LGBMClassifier, an "
             "XGBClassifier or a CatBoostClassifier. For a linear model there is LinearClassifier"
         )
-    for name in _OWN_WEIGHTS:
-        value = estimator.get_params().get(name)
-        if value is not None and value is not False and not (name == "scale_pos_weight" and value == 1):
-            raise UserError(
-                f"estimator has {name}={value!r}, but the recipe weighs the classes; leave {name} out and take "
-                "recipe='softmax.weighted'"
-            )
+    for name, neutral in _OWN_WEIGHTS.items():
+        for spelled, value in _given(estimator, found[0], name).items():
+            if not any(value == one for one in neutral):
+                raise UserError(
+                    f"estimator has {spelled}={value!r}, but the recipe weighs the classes; leave {spelled} out and "
+                    "take recipe='softmax.weighted'"
+                )
+    for spelled, value in _given(estimator, found[0], "num_class").items():
+        raise UserError(f"estimator has {spelled}={value!r}, but the classes are those of y; leave {spelled} out")
     return found[0]
+
+
+def _given(estimator: Any, host: str, name: str) -> dict[str, Any]:
+    """A parameter that the user set, by each spelling of it that the host knows."""
+    spellings = {name}
+    if host == "lightgbm":
+        spellings = importlib.import_module("lightgbm.basic")._ConfigAliases.get(name)  # the only list there is
+    elif name == "loss_function":
+        spellings = {"loss_function", "objective"}  # of CatBoost, in which the second one wins
+    return {key: value for key, value in estimator.get_params().items() if key in spellings and value is not None}
 
 
 def _fit_lightgbm(
@@ -244,7 +265,10 @@ def _fit_lightgbm(
     extra: dict[str, Any],
 ) -> None:
     # a feature that cannot be split at all is an error under a custom objective, and harmless otherwise
-    model.set_params(**{"feature_pre_filter": False} | model.get_params() | {"objective": objective, "metric": "None"})
+    given = {"feature_pre_filter": False} | model.get_params()
+    for name, value in (("objective", objective), ("metric", "None")):
+        given |= dict.fromkeys((name, *_given(model, "lightgbm", name)), value)
+    model.set_params(**given)
     if held_out:
         features, labels = tuple(part.X for part in held_out), tuple(part.places for part in held_out)
         if "eval_X" in inspect.signature(model.fit).parameters:  # since 4.7 LightGBM wants them apart
@@ -296,7 +320,8 @@ def _fit_catboost(
         return pool(part.X, part.places, weight=part.weight, baseline=part.start(start), **columns)
 
     # the start is given, and CatBoost refuses to look for one where it does not know the loss
-    model.set_params(loss_function=objective, eval_metric=objective.metric, boost_from_average=False)
+    losses = dict.fromkeys(("loss_function", *_given(model, "catboost", "loss_function")), objective)
+    model.set_params(**losses, eval_metric=objective.metric, boost_from_average=False)
     if len(start) > 1:
         model.set_params(classes_count=len(start))  # CatBoost looks at a custom objective's labels too late
     model.fit(pooled(rows), eval_set=[pooled(part) for part in held_out] or None, **extra)

@@ -11,7 +11,11 @@ import counterpoise as cp
 from counterpoise.errors import UserError
 from counterpoise.table import predict_table, train_table
 from counterpoise.table.asked import Asked
+from counterpoise.table.audit.audit import audit_table
 from counterpoise.table.features.reference_day import NewestDay, Reference, day_of, few_rows, odd_day, reference_of
+from counterpoise.table.features.schema import Column, Schema
+from counterpoise.table.using import serve as service
+from counterpoise.table.using.row_reader import RowReader
 from counterpoise.table.using.serve import answer
 
 pytestmark = pytest.mark.slow
@@ -202,6 +206,95 @@ def test_a_day_that_the_rows_contradict_is_told(aged, tmp_path):
         predict_table(aged, tmp_path / "t.parquet", tmp_path / "p.parquet", as_of=NOW)
 
 
+FAR = ["2034-01-01", "1999-01-01", "0001-01-01", "9999-12-31"]
+
+
+@pytest.mark.parametrize("day", FAR)
+def test_every_door_warns_of_a_day_that_the_rows_contradict(aged, day, tmp_path):
+    model = cp.load(aged)
+    rows = two_dates(LATER, 40, 5)[0].drop("gone")
+    said = f"as_of is {day}, but the newest date of 'last_seen' is 2024-0"
+    for of_frame in (model.predict_proba, model.predict, model.explain):
+        with pytest.warns(UserWarning, match=said):
+            of_frame(rows, as_of=day)
+    rows.write_csv(tmp_path / "t.csv")
+    with pytest.warns(UserWarning, match=said):
+        predict_table(aged, tmp_path / "t.csv", tmp_path / "p.csv", as_of=day)
+    for some in (rows, rows[:9]):  # by a table, and cell by cell
+        answered = cp_json(answer(model, f'{{"rows": {some.write_json()}, "as_of": "{day}"}}'.encode(), 100))
+        assert answered["warnings"][0].startswith(said)
+
+
+@pytest.mark.parametrize("count", [1, 9, 40])
+def test_a_service_without_a_day_warns_of_rows_far_from_today(aged, count):
+    model, reader = cp.load(aged), RowReader(cp.load(aged).schema)
+    for day in (dt.date(2024, 7, 2), dt.date(2199, 7, 2)):
+        rows = two_dates(day, count, 5)[0].drop("gone")
+        for _ in range(2):  # the second time from memory
+            answered = cp_json(answer(model, f'{{"rows": {rows.write_json()}}}'.encode(), 100, reader=reader))
+            (said,) = answered["warnings"]
+            assert said.startswith(f"ages are counted up to today, {answered['as_of']}, but the newest date of")
+            assert said.endswith(": give as_of")
+
+
+def test_a_service_is_silent_about_rows_of_today(aged):
+    rows = two_dates(dt.datetime.now(dt.UTC).date(), 9, 5)[0].drop("gone")
+    assert "warnings" not in cp_json(answer(cp.load(aged), f'{{"rows": {rows.write_json()}}}'.encode(), 100))
+
+
+def test_the_services_today_is_that_of_the_columns_zone(monkeypatch):
+    class Late(dt.datetime):
+        @classmethod
+        def now(cls, tz=None):
+            return dt.datetime(2024, 1, 31, 23, 30, tzinfo=tz)
+
+    monkeypatch.setattr(service, "datetime", Late)
+    days = {"": "2024-01-31", "UTC": "2024-01-31", "Etc/GMT-2": "2024-02-01", "America/New_York": "2024-01-31"}
+    for zone, day in days.items():
+        column = Column("at", "datetime", zone=zone, dated=(" age",))
+        assert str(service._today(Schema((column,), reference=Reference("at", day="2024-01-01")))) == day
+
+
+def test_training_and_audit_tell_of_a_day_far_from_the_dates(tmp_path):
+    frame = two_dates(NOW, 600, 1)[0]
+    frame.write_csv(tmp_path / "t.csv")
+    for day, apart in (("2014-01-01", "before"), ("2044-01-01", "after")):
+        notes = cp.train(frame, target="gone", learners=["logistic"], budget=2, as_of=day).notes
+        for said in (notes, audit_table(tmp_path / "t.csv", target="gone", as_of=day).dates):
+            assert any(f"days {apart} the newest date of 'last_seen' there" in one for one in said)
+            assert any(one.startswith(f"Check the day: as_of is {day}, but the newest date") for one in said)
+            assert not any("-" in one.partition("or up to ")[2] for one in said)
+    near = audit_table(tmp_path / "t.csv", target="gone", as_of=NOW).dates
+    assert not any("Check the day" in one for one in near)
+
+
+def test_a_day_beyond_the_calendar_is_refused():
+    newest = NewestDay()
+    newest.add(days(T))
+    with pytest.raises(UserError, match="ages are counted up to 3,999,999 days after it, where there is no calendar"):
+        Reference("seen", day="2024-01-01", ahead=3_999_999).day_from(newest)
+
+
+@pytest.mark.parametrize("bad", ["first", "last", "spread"])
+@pytest.mark.parametrize("share", [0.02, 0.3, 0.5])
+def test_whether_a_column_is_refused_is_the_same_in_any_order_of_the_rows(aged, bad, share, tmp_path, monkeypatch):
+    from counterpoise.table.using import stream
+
+    monkeypatch.setattr(stream, "ROWS", 64)
+    rows = two_dates(LATER, 1000, 5)[0].drop("gone")
+    wrong = round(share * 1000)
+    places = {"first": range(wrong), "last": range(1000 - wrong, 1000), "spread": RNG.permutation(1000)[:wrong]}[bad]
+    seen = rows["last_seen"].cast(pl.String).to_list()
+    for place in places:
+        seen[place] = "soon"
+    rows.with_columns(last_seen=pl.Series(seen)).write_csv(tmp_path / "t.csv")
+    if share < 1 / 3:
+        assert predict_table(aged, tmp_path / "t.csv", tmp_path / "p.csv", as_of=LATER).unscored == wrong
+    else:
+        with pytest.raises(UserError, match="500 of 1,000 cells of the column have this problem"):
+            predict_table(aged, tmp_path / "t.csv", tmp_path / "p.csv", as_of=LATER)
+
+
 def test_folders_and_blocks_have_one_day(aged, tmp_path, monkeypatch):
     from counterpoise.table.using import stream
 
@@ -264,7 +357,11 @@ def test_the_column_whose_dates_lie_closest_to_their_newest_one_tells_the_day():
 
 
 @pytest.mark.parametrize(
-    "as_of", ["2024-01-31", "31.01.2024", "Jan 31, 2024", NOW.replace(month=1), dt.datetime(2024, 1, 31, 5)]
+    "as_of",
+    [
+        *("2024-01-31", "31.01.2024", "Jan 31, 2024", NOW.replace(month=1), dt.datetime(2024, 1, 31, 5)),
+        *(np.datetime64("2024-01-31"), np.datetime64("2024-01-31T23:59:59", "ns"), pd.Timestamp("2024-01-31 05:00")),
+    ],
 )
 def test_a_day_may_be_given_in_many_ways(as_of):
     assert day_of(as_of) == dt.date(2024, 1, 31)
@@ -275,7 +372,7 @@ def test_every_way_to_give_it_is_one_day_of_the_training(as_of):
     assert Asked(target="gone", as_of=as_of) == Asked(target="gone", as_of="2024-04-05")
 
 
-@pytest.mark.parametrize("as_of", ["3/4/2024", "soon", 20240131, 5.0, ["2024-01-31"], ""])
+@pytest.mark.parametrize("as_of", ["3/4/2024", "soon", 20240131, 5.0, ["2024-01-31"], "", pd.NaT, np.datetime64("NaT")])
 def test_what_is_no_day_is_refused(as_of):
     with pytest.raises(UserError, match=r"as_of is .*; write a day such as 2024-01-31"):
         day_of(as_of)

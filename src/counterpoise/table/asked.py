@@ -144,7 +144,7 @@ def command_of(path: Path, asked: Asked, positive: str | None, goal: Goal) -> st
     """The command that repeats the training, or for a frame the call."""
     if path == FRAME:
         chosen: dict[str, Any] = {
-            "target": asked.target,
+            "target": list(asked.targets) if asked.targets and asked.target == joined(asked.targets) else asked.target,
             "positive": positive,
             "goal": str(goal),
             "learners": list(asked.learners),

@@ -306,7 +306,7 @@ def _columns(name: str, found: Interval | None) -> dict[str, float | None]:
 def _course(path: Path, asked: Asked, progress: ProgressCallback) -> tuple[Race, int]:
     """The common settings of all contestants, and the number of rows of the table."""
     table = read_table(path, spelled=True, ignore=asked.ignore)
-    refuse_ignored(table.ignored, asked.named_columns)
+    refuse_ignored(table.ignored, asked.named_columns, table.frame.columns)
     table = with_numbers(table, [asked.target], asked.marks)
     table = without_empty_rows(with_dates(table, [asked.target, *table.ignored], asked.dates))
     positive, goal = (asked.positive, None) if asked.goal is None else class_of_interest(asked.goal, asked.positive)

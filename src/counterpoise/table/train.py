@@ -23,7 +23,7 @@ from counterpoise.table.reading.date_columns import with_dates
 from counterpoise.table.reading.frames import table_of
 from counterpoise.table.reading.labels import named_labels
 from counterpoise.table.reading.memory import refuse_to_learn
-from counterpoise.table.reading.named_columns import parts_of, refuse_ignored
+from counterpoise.table.reading.named_columns import joined, parts_of, refuse_ignored
 from counterpoise.table.reading.table import Table, read_table, with_numbers, without_empty_rows
 from counterpoise.table.report import several
 from counterpoise.table.report.card import model_card
@@ -197,7 +197,7 @@ def train(
     aim = goals.goal(goal) if isinstance(goal, str) else goal
     listed = tuple(_name("target", one) or "" for one in target) if isinstance(target, list | tuple) else ()
     asked = Asked(
-        target=",".join(listed) if listed else _name("target", target) or "",
+        target=joined(listed) if listed else _name("target", target) or "",
         positive=None if positive is None else str(positive),
         goal=aim,
         learners=(learners,) if isinstance(learners, str) else tuple(learners),
@@ -299,7 +299,7 @@ def _content(table: Table) -> bytes:
 def _trained(
     table: Table, asked: Asked, out: Path | None, trials: Trials, progress: ProgressCallback
 ) -> Training | MultilabelTraining:
-    refuse_ignored(table.ignored, asked.named_columns)
+    refuse_ignored(table.ignored, asked.named_columns, table.frame.columns)
     refuse_to_learn(table.path, *table.frame.shape)
     targets = asked.targets or named_labels(table, asked.target)
     names = targets or (asked.target,)

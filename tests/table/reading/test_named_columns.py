@@ -2,6 +2,7 @@
 
 import json
 import shlex
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -12,8 +13,13 @@ import counterpoise as cp
 from absent import needs
 from counterpoise.cli import main
 from counterpoise.errors import UserError
+from counterpoise.goals import Goal
+from counterpoise.table.asked import Asked, command_of
 from counterpoise.table.audit.audit import audit_table
+from counterpoise.table.reading.frames import FRAME
+from counterpoise.table.reading.labels import named_labels
 from counterpoise.table.reading.named_columns import ignored_columns, joined, matched, parts_of, refuse_ignored
+from counterpoise.table.reading.table import Table
 
 needs("lightgbm")
 
@@ -169,3 +175,32 @@ def test_the_audit_names_the_option_and_a_command_that_runs(tmp_path, capsys, mo
 def test_the_audit_of_a_frame_names_the_argument():
     result = cp.train(_table(), target="y", learners="logistic", budget=5)
     assert "ignore=['paid late', 'paid,more']" in result.audit.findings[0].do
+
+
+@pytest.mark.parametrize("ignore", [["y_a"], ["y_*"], ["x", "y_b"]])
+@pytest.mark.parametrize("target", ["y_a,y_b", " y_b , y_a", "y_*", '"y_a",y_b'])
+def test_a_target_that_is_ignored_is_named_as_such_however_targets_are_written(target, ignore):
+    columns = ["x", "y_a", "y_b"]
+    with pytest.raises(
+        UserError, match=r"ignore leaves out 'y_[ab]', which is the target; take it from one of the two"
+    ):
+        refuse_ignored(ignored_columns(columns, ignore, Path("t.csv")), {"target": target}, columns)
+
+
+def test_a_name_with_a_comma_is_that_column_alone():
+    refuse_ignored(["a", "b"], {"target": "a,b", "group": "y*"}, ["a", "b", "a,b", "y*"])
+    with pytest.raises(UserError, match="ignore leaves out 'a,b', which is the target"):
+        refuse_ignored(["a,b"], {"target": ["a,b", "c"]}, ["a", "b", "a,b", "c"])
+
+
+@pytest.mark.parametrize("names", [["a,b", "c"], ["a", 'b"c', "d,"], ["only, one"]])
+def test_a_list_of_targets_and_the_text_of_it_name_the_same_columns(names):
+    target = joined(names)
+    asked = Asked(target, targets=tuple(names))
+    call = command_of(FRAME, asked, None, Goal("f1"))
+    assert f"target={names!r}, " in call
+    words = shlex.split(command_of(Path("t.csv"), asked, None, Goal("f1")))
+    assert parts_of("target", words[words.index("--target") + 1]) == tuple(names)
+    table = Table(pl.DataFrame({name: [0, 1] for name in names}), Path("t.csv"), typed=False)
+    if target not in names:
+        assert named_labels(table, target) == tuple(names)

@@ -100,7 +100,7 @@ def audit_table(
         raise UserError(f"seed is {seed}; it must be 0 or more")
     marks = Marks(decimal, thousands)
     table = read_table(Path(path), spelled=True, ignore=parts_of("ignore", ignore))
-    refuse_ignored(table.ignored, {"target": target, "time": time, "group": group})
+    refuse_ignored(table.ignored, {"target": target, "time": time, "group": group}, table.frame.columns)
     table, refused = dates_of(with_numbers(table, [target], marks), [target, *table.ignored], dates)
     table = without_empty_rows(table)
     if time in refused:

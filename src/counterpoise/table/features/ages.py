@@ -15,7 +15,8 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from counterpoise.table.features.reference_day import Reference, reference_of
+from counterpoise.table.features.reference_day import Reference, far_day, reference_of
+from counterpoise.wording import plural
 
 AGE, DAY, MONTH, WEEKDAY, HOUR, KNOWN, SINCE = " age", " day", " month", " weekday", " hour", " known", " since "
 CALENDAR_PARTS = (MONTH, WEEKDAY, HOUR)
@@ -359,11 +360,13 @@ def _said(
             "another table up to the newest date there, or up to --as-of (as_of)."
         )
     else:
+        apart = plural(abs(reference.ahead), "day") + (" before" if reference.ahead < 0 else " after")
         said.append(
             f"Ages of dates are counted up to {reference.day}, as asked; in another table up to --as-of (as_of), "
-            "or up to "
-            f"{reference.ahead:,} days after the newest date of {reference.column!r} there."
+            f"or up to {apart} the newest date of {reference.column!r} there."
         )
+        far = far_day(reference)
+        said += [] if far is None else [f"Check the day: {far}."]
     if any(DAY in own for own in parts.values()):
         said.append("Dates themselves are features, as asked: those of later rows lie outside the training range.")
     return tuple(said)

@@ -19,7 +19,7 @@ from polars import selectors
 from counterpoise.errors import UserError, warn_user
 from counterpoise.table.features.columns import spans
 from counterpoise.table.features.matrix import to_matrix
-from counterpoise.table.features.reference_day import NewestDay, day_of, few_rows
+from counterpoise.table.features.reference_day import NewestDay, day_of, few_rows, odd_day
 from counterpoise.table.features.schema import CATEGORY, DATE, DATES, FLAG, NUMBER, TEXT, Column, Schema, kind_in_words
 from counterpoise.table.reading.date_columns import as_learned, cell_of
 from counterpoise.table.reading.missing import without_marks
@@ -236,7 +236,8 @@ def read_rows(table: Table, schema: Schema, as_of: Any = None) -> tuple[Table, N
     table, schema
         The rows, and the features that the columns become.
     as_of
-        Day up to which ages of dates are counted; None: the newest date of the rows, with a warning if they are few.
+        Day up to which ages of dates are counted, with a warning if the rows contradict it; None: the newest date of
+        the rows, with a warning if they are few.
 
     Raises
     ------
@@ -247,11 +248,15 @@ def read_rows(table: Table, schema: Schema, as_of: Any = None) -> tuple[Table, N
     if problems:
         first = problems[0]
         raise UserError(f"{table.path}: {first.said(first.row + 1)}, but the model was trained on that")
-    day = day_of(as_of)
-    if day is None and schema.reference is not None and not schema.reference.own:
+    day, reference = day_of(as_of), schema.reference
+    if reference is not None and not reference.own:
         newest = NewestDay()
-        newest.add(read.frame[schema.reference.column])
-        day = schema.reference.day_from(newest)
-        if (said := few_rows(schema.reference, newest.rows, day)) is not None:
+        newest.add(read.frame[reference.column])
+        if day is None:
+            day = reference.day_from(newest)
+            said = few_rows(reference, newest.rows, day)
+        else:
+            said = odd_day(reference, newest, day)
+        if said is not None:
             warn_user(said)
     return read, to_matrix(read, schema, day)

@@ -77,7 +77,13 @@ class Reference:
                 f"column {self.column!r} holds no date, but ages are counted up to its newest one; give the day: "
                 "--as-of 2024-01-31 (as_of)"
             )
-        return newest.day + timedelta(days=self.ahead)
+        try:
+            return newest.day + timedelta(days=self.ahead)
+        except OverflowError:
+            raise UserError(
+                f"the newest date of {self.column!r} is {newest.day}, and ages are counted up to {self.ahead:,} days "
+                "after it, where there is no calendar; give the day: --as-of 2024-01-31 (as_of)"
+            ) from None
 
 
 class NewestDay:
@@ -215,7 +221,7 @@ def reference_of(columns: Mapping[str, pl.Series], as_of: date | None) -> Refere
 
 
 def day_of(as_of: Any) -> date | None:
-    """The given day: a date, a time, or text such as 2024-01-31 or another unambiguous form.
+    """The given day: a date or a time of Python, NumPy or pandas, or text such as 2024-01-31, in any unambiguous form.
 
     Raises
     ------
@@ -224,7 +230,7 @@ def day_of(as_of: Any) -> date | None:
 
     Examples
     --------
-    >>> day_of("31.01.2024"), day_of(datetime(2024, 1, 31, 12))
+    >>> day_of("31.01.2024"), day_of(np.datetime64("2024-01-31T12:00"))
     (datetime.date(2024, 1, 31), datetime.date(2024, 1, 31))
     >>> day_of("soon")
     Traceback (most recent call last):
@@ -233,15 +239,16 @@ def day_of(as_of: Any) -> date | None:
     """
     if as_of is None:
         return None
-    if isinstance(as_of, datetime):
-        return as_of.date()
-    if isinstance(as_of, date):
-        return as_of
+    given = as_of
+    if isinstance(as_of, np.datetime64) and not np.isnat(as_of):
+        as_of = as_of.astype("datetime64[D]").astype(object)
+    if isinstance(as_of, date) and as_of == as_of:  # pandas' NaT is a datetime, and not equal to itself
+        return as_of.date() if isinstance(as_of, datetime) else as_of
     if isinstance(as_of, str):
         values, _ = as_learned(pl.Series([as_of]), timed=False)
         if values[0] is not None:
             return values[0]  # type: ignore[no-any-return]
-    raise UserError(f"as_of is {quoted(as_of)}; write a day such as 2024-01-31")
+    raise UserError(f"as_of is {quoted(given)}; write a day such as 2024-01-31")
 
 
 def few_rows(reference: Reference, rows: int, day: date) -> str | None:
@@ -262,8 +269,19 @@ def few_rows(reference: Reference, rows: int, day: date) -> str | None:
     )
 
 
-def odd_day(reference: Reference, newest: NewestDay, day: date) -> str | None:
-    """A sentence if a given day is surely not that of the rows, judging by their newest date.
+def odd_day(reference: Reference, newest: NewestDay, day: date, *, today: bool = False) -> str | None:
+    """A sentence if the day is surely not that of the rows, judging by their newest date.
+
+    Parameters
+    ----------
+    reference
+        The day that the ages of the model's dates are counted up to.
+    newest
+        The rows' dates in its column.
+    day
+        The day up to which their ages are counted.
+    today
+        Whether nobody gave that day, so today was taken.
 
     Examples
     --------
@@ -274,17 +292,38 @@ def odd_day(reference: Reference, newest: NewestDay, day: date) -> str | None:
     """
     if newest.day is None:
         return None
-    expected = day - timedelta(days=reference.ahead)
-    later = (expected - newest.day).days
-    if (
-        -_NOTABLE * reference.short[0] - 7
-        <= later
-        <= _short(reference, newest.rows) + _NOTABLE * reference.short[0] + 7
-    ):
+    expected = min(max(day.toordinal() - reference.ahead, date.min.toordinal()), date.max.toordinal())
+    later = expected - newest.day.toordinal()
+    margin = _NOTABLE * reference.short[0] + 7
+    rows = newest.rows
+    older = _short(reference, rows) * (2 if rows < _FEWEST_ROWS else 1)  # one honest row in twenty is older than short
+    if -margin <= later <= older + margin:
         return None
+    start = f"ages are counted up to today, {day}" if today else f"as_of is {day}"
+    said = (
+        f"{start}, but the newest date of {reference.column!r} is {newest.day}; by the training rows it should be "
+        f"near {date.fromordinal(expected)}"
+    )
+    return f"{said}: give as_of" if today else said
+
+
+def far_day(reference: Reference) -> str | None:
+    """A sentence if the day that was given for the training table lies far from its dates.
+
+    Examples
+    --------
+    >>> short = (90, 60, 30, 10, 5, 2, 1, 0, 0, 0)
+    >>> print(far_day(Reference("seen", day="2014-01-31", ahead=-3652, short=short)))
+    as_of is 2014-01-31, but the newest date of 'seen' is 2024-01-31, 3,652 days later
+    >>> far_day(Reference("seen", day="2024-02-03", ahead=3, short=short)) is None
+    True
+    """
+    if -_NOTABLE * reference.short[0] - 7 <= reference.ahead <= reference.short[0] + 7:
+        return None
+    newest = date.fromisoformat(reference.day) - timedelta(days=reference.ahead)
     return (
-        f"as_of is {day}, but the newest date of {reference.column!r} is {newest.day}; by the training "
-        f"rows it should be near {expected}"
+        f"as_of is {reference.day}, but the newest date of {reference.column!r} is {newest}, "
+        f"{abs(reference.ahead):,} days {'later' if reference.ahead < 0 else 'earlier'}"
     )
 
 

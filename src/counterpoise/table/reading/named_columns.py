@@ -130,7 +130,9 @@ def ignored_columns(columns: Sequence[str], ignore: Sequence[str], path: Path) -
     return tuple(name for name in columns if name in found)
 
 
-def refuse_ignored(ignored: Collection[str], named: Mapping[str, str | Sequence[str] | None]) -> None:
+def refuse_ignored(
+    ignored: Collection[str], named: Mapping[str, str | Sequence[str] | None], columns: Collection[str] = ()
+) -> None:
     """Refuse to ignore a column that has a part to play.
 
     Parameters
@@ -138,7 +140,9 @@ def refuse_ignored(ignored: Collection[str], named: Mapping[str, str | Sequence[
     ignored
         The omitted columns.
     named
-        For each option the column or columns that it names, including patterns.
+        For each option the column or columns that it names, including patterns and names with commas between them.
+    columns
+        All columns: a text that is the name of one means that one alone.
 
     Examples
     --------
@@ -148,7 +152,12 @@ def refuse_ignored(ignored: Collection[str], named: Mapping[str, str | Sequence[
     counterpoise.errors.UserError: ignore leaves out 'day', which is the time; take it from one of the two
     """
     for option, said in named.items():
-        for part in (said,) if isinstance(said, str) else said or ():
-            for name in ignored:
-                if name == part or (is_list(part) and fnmatchcase(name, part)):
-                    raise UserError(f"ignore leaves out {name!r}, which is the {option}; take it from one of the two")
+        given = (said,) if isinstance(said, str) else said or ()
+        parts = [part for one in given for part in _meant(option, one, {*columns, *ignored})]
+        for name in ignored:
+            if any(name == part or (is_pattern(part) and fnmatchcase(name, part)) for part in parts):
+                raise UserError(f"ignore leaves out {name!r}, which is the {option}; take it from one of the two")
+
+
+def _meant(option: str, text: str, columns: Collection[str]) -> tuple[str, ...]:
+    return parts_of(option, text) if is_list(text) and text not in columns else (text,)

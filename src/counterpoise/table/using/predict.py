@@ -29,7 +29,6 @@ from counterpoise.table.using.table_day import day_of_file
 AUTO = "auto"
 _WRONG_COLUMN = 1 / 3
 """A column with so large a share of cells that cannot be used is wrong as a whole."""
-_ENOUGH_TO_TELL = 10_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -189,7 +188,6 @@ class Scoring:
         self._newest = NewestDay() if given and model.schema.needs_day else None
         compared = model.training_shares if shares is None else None
         self._remarks = Remarks(model.schema, model.facts, model.classes, compared, unknown)
-        self._held: Counter[str] = Counter()
         self._wrong: Counter[str] = Counter()
         self._first: dict[str, str] = {}
 
@@ -213,11 +211,11 @@ class Scoring:
         return frame if scored.all() else frame.select(pl.when(pl.Series(scored)).then(pl.all()))
 
     def check_columns(self) -> None:
-        """Raise `UserError` if a column is wrong as a whole."""
+        """Raise `UserError` if a column is wrong as a whole; asked once all rows are seen, in whatever order."""
         for name, wrong in self._wrong.items():
-            if wrong >= _WRONG_COLUMN * self._held[name]:
+            if wrong >= _WRONG_COLUMN * self.rows:
                 raise UserError(
-                    f"{self._path}: {self._first[name]}; {wrong:,} of {self._held[name]:,} cells of the column "
+                    f"{self._path}: {self._first[name]}; {wrong:,} of {self.rows:,} cells of the column "
                     "have this problem. Write them as in training, or leave them empty"
                 )
 
@@ -238,10 +236,6 @@ class Scoring:
         for problem in block.problems:
             self._wrong[problem.column] += 1
             self._first.setdefault(problem.column, problem.said(block.first + problem.row + 1))
-        for name in self._wrong:
-            self._held[name] += block.table.frame.height
-        if block.first > _ENOUGH_TO_TELL:
-            self.check_columns()
 
 
 def _shares(

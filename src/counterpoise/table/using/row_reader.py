@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from counterpoise.table.features.matrix import to_matrix
 from counterpoise.table.features.novelty import FEWEST_TEXTS
+from counterpoise.table.features.reference_day import NewestDay
 from counterpoise.table.features.schema import CATEGORY, DATES, NUMBER, TEXT, Column, Schema
 from counterpoise.table.reading.numbers import SCALES
 from counterpoise.table.reading.table import Table
@@ -63,8 +64,9 @@ class RowReader:
         dates = tuple(column for column in schema.columns if column.kind in DATES)
         cells = [_Cells(column, places[column.name]) for column in schema.columns if column.kind not in DATES]
         self._readers: list[_Cells | _Dates] = list(cells)
-        if dates:
-            self._readers.append(_Dates(dates, schema, list(chain(*(places[column.name] for column in dates)))))
+        self._dates = _Dates(dates, schema, list(chain(*(places[column.name] for column in dates)))) if dates else None
+        if self._dates is not None:
+            self._readers.append(self._dates)
 
     def read(self, rows: Sequence[Any], day: date) -> tuple[NDArray[np.float64], Table | None]:
         """Features (N, F), as `to_matrix` gives them of a table; and the table, where it may hold what is new.
@@ -93,6 +95,25 @@ class RowReader:
         if unknown:
             told += self._learn(unknown, found, rows, day)
         return found, table_of_rows(list(rows), self._schema) if any(told) else None
+
+    def newest(self, rows: Sequence[Any], table: Table | None) -> NewestDay:
+        """The dates of rows that `read` has read, in the column whose newest one is the day of a table.
+
+        Parameters
+        ----------
+        rows
+            Rows of a request.
+        table
+            The table that `read` gave of them, or None.
+        """
+        reference, newest = self._schema.reference, NewestDay()
+        if reference is not None and self._dates is not None:
+            held = None if table is not None else self._dates.cells(rows, reference.column)
+            if held is None:
+                part = Schema(tuple(one for one in self._schema.columns if one.name == reference.column))
+                held = (table or table_of_rows(list(rows), part)).frame[reference.column]
+            newest.add(held)
+        return newest
 
     def _learn(
         self, readers: Sequence["_Cells | _Dates"], found: NDArray[np.float64], rows: JsonRows, day: date
@@ -225,6 +246,13 @@ class _Dates:
             for key, value in zip(keys, column.to_list(), strict=True):
                 memory.add(key[place], value)
         return False
+
+    def cells(self, rows: JsonRows, name: str) -> pl.Series | None:
+        """The dates of one column, if all of them are remembered."""
+        try:
+            return pl.Series(name, [self._values[name][_key(row[name])] for row in rows], dtype=self._types[name])
+        except KeyError:
+            return None
 
     def _keys(self, rows: JsonRows) -> list[tuple[Any, ...]] | None:
         keys = [tuple(_key(row[name]) for name in self.names) for row in rows]

@@ -11,11 +11,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import polars as pl
 from numpy.typing import NDArray
 
 from counterpoise.errors import UserError
 from counterpoise.table.features.novelty import FEWEST_TEXTS, REFUSE, Categories, check_unknown
-from counterpoise.table.features.schema import TEXT
+from counterpoise.table.features.reference_day import odd_day
+from counterpoise.table.features.schema import TEXT, Schema
 from counterpoise.table.model.bundle import REPORT
 from counterpoise.table.model.directory import read
 from counterpoise.table.model.loading import model_of
@@ -82,7 +84,7 @@ def answer(
     unknown: str = REFUSE,
     reader: RowReader | None = None,
 ) -> Reply:
-    """The answer to a request: predictions, and warnings if a category is new to the model.
+    """The answer to a request: predictions, and warnings if a category is new or the day does not fit the rows.
 
     Parameters
     ----------
@@ -97,9 +99,13 @@ def answer(
     """
     try:
         rows, as_of = request_of(body, most_rows)
-        day = as_of or datetime.now(UTC).date()
-        matrix, table = _read(reader or RowReader(model.schema), rows, day)
+        day = as_of or _today(model.schema)
+        reader = reader or RowReader(model.schema)
+        matrix, table = _read(reader, rows, day)
         told = [] if table is None else _new_to(model, table, matrix, unknown)
+        if model.schema.needs_day and model.schema.reference is not None:
+            odd = odd_day(model.schema.reference, reader.newest(rows, table), day, today=as_of is None)
+            told = [*([] if odd is None else [odd]), *told]
         found: dict[str, Any] = {"predictions": predictions(model, matrix)}
         found |= {"as_of": day.isoformat()} if model.schema.needs_day else {}
         return _as_json(found | ({"warnings": told} if told else {}))
@@ -108,6 +114,16 @@ def answer(
     except RefusedError as refused:
         mistakes = {"detail": [_detail(one) for one in refused.mistakes]}
         return _as_json(mistakes, HTTPStatus.UNPROCESSABLE_ENTITY)
+
+
+def _today(schema: Schema) -> date:
+    """The day where the dates are that ages are counted to: in the time zone of their column, else in UTC."""
+    now = datetime.now(UTC)
+    zone = next(
+        (one.zone for one in schema.columns if schema.reference is not None and one.name == schema.reference.column), ""
+    )
+    today: date = pl.Series([now]).dt.convert_time_zone(zone).dt.date()[0] if zone else now.date()
+    return today
 
 
 def _read(reader: RowReader, rows: list[Any], day: date) -> tuple[NDArray[np.float64], Table | None]:

@@ -1,9 +1,13 @@
 // The only file that knows Python: takes addresses and gives numbers. `losses/kernel.py` and `learners/forest.py` check
 // what they hand over here.
 #include <nanobind/nanobind.h>
+#include <nanobind/stl/array.h>
+#include <nanobind/stl/optional.h>
 #include <nanobind/stl/string.h>
 #include <nanobind/stl/vector.h>
 
+#include <array>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -14,6 +18,7 @@
 #include "xla_call.h"
 
 namespace nb = nanobind;
+using namespace nb::literals;
 using namespace counterpoise;
 
 const Kernels* counterpoise::chosen = nullptr;
@@ -57,6 +62,14 @@ Outcome loss_of(const Work& work, const Sigmoid& recipe, const SigmoidBatch& bat
     return sigmoid_loss(work, recipe.recipe, batch);
 }
 
+// What both families are called with apart from their recipe, where the rows are, and addresses.
+struct Options {
+    Type logits, target, sample_weight, gradient, loss;  // `nothing` for what there is not
+    Reduction reduction;
+    bool fresh;
+    Newton newton;
+};
+
 // A loss of arrays of given types, shapes and strides: all but their addresses.
 template <class Recipe, class Batch>
 struct Call {
@@ -65,19 +78,23 @@ struct Call {
     Work work;
     int64_t elements;
 
-    void set(int logits_type, int target_type, int weight_type, int gradient_type, bool fresh, int loss_type,
-             bool ignores, int reduction, const Newton& newton) {
-        batch.logits_type = Type(logits_type);
-        batch.target_type = Type(target_type);
-        batch.weight_type = Type(weight_type);
-        batch.gradient_type = Type(gradient_type);
-        batch.loss_type = Type(loss_type);
+    Call(const Recipe& recipe_, const Batch& batch_, int64_t elements_, bool ignores, const Options& options)
+        : recipe(recipe_), batch(batch_), work{}, elements(elements_) {
+        batch.logits_type = options.logits;
+        batch.target_type = options.target;
+        batch.weight_type = options.sample_weight;
+        batch.gradient_type = options.gradient;
+        batch.loss_type = options.loss;
+        batch.newton = options.newton;
         batch.ignores = ignores;
-        batch.newton = newton;
-        work.reduction = Reduction(reduction);
-        work.fresh = fresh;
+        work.reduction = options.reduction;
+        work.fresh = options.fresh;
     }
 };
+
+using Steps = std::array<int64_t, 3>;  // outer, inner, along the classes
+
+Strides strides_of(const Steps& steps) { return {steps[0], steps[1], steps[2]}; }
 
 // Zero is the address of what there is not, and of a region where our own threads work.
 template <class Recipe, class Batch>
@@ -100,55 +117,77 @@ nb::tuple computed(const Call<Recipe, Batch>& call, uintptr_t logits, uintptr_t 
     return nb::make_tuple(outcome.loss, outcome.divisor, outcome.odd);
 }
 
+using SoftmaxCall = Call<Softmax, SoftmaxBatch>;
+using SigmoidCall = Call<Sigmoid, SigmoidBatch>;
+
 }  // namespace
 
 NB_MODULE(_kernels, m) {
     nb::set_leak_warnings(false);  // recipes in this form are kept until the process ends
     m.doc() = "Compiled losses: addresses in, numbers out.";
-    nb::class_<Call<Softmax, SoftmaxBatch>>(m, "SoftmaxCall").def("__call__", computed<Softmax, SoftmaxBatch>);
+    nb::enum_<Type>(m, "Type", nb::is_arithmetic())
+        .value("nothing", nothing)
+        .value("float16", float16)
+        .value("bfloat16", bfloat16)
+        .value("float32", float32)
+        .value("float64", float64)
+        .value("int32", int32)
+        .value("int64", int64);
+    nb::enum_<Reduction>(m, "Reduction", nb::is_arithmetic())
+        .value("none", unreduced)
+        .value("sum", sum)
+        .value("mean", mean)
+        .value("weighted_mean", weighted_mean)
+        .value("nonzero_mean", nonzero_mean);
+    nb::class_<Options>(m, "Options")
+        .def(
+            "__init__",
+            [](Options* self, Type logits, Type target, Type sample_weight, Type gradient, Type loss,
+               Reduction reduction, bool fresh, double curvature_factor, double per_gradient, double floor) {
+                const Newton newton{curvature_factor, per_gradient, floor, floor > 0};
+                new (self) Options{logits, target, sample_weight, gradient, loss, reduction, fresh, newton};
+            },
+            nb::kw_only(), "logits"_a, "target"_a, "sample_weight"_a, "gradient"_a, "loss"_a, "reduction"_a, "fresh"_a,
+            "curvature_factor"_a, "per_gradient"_a, "floor"_a);
+    nb::class_<SoftmaxCall>(m, "SoftmaxCall").def("__call__", computed<Softmax, SoftmaxBatch>);
     nb::class_<Softmax>(m, "Softmax")
         .def(nb::init<std::vector<double>, std::vector<double>, std::vector<double>, std::vector<double>,
-                      std::vector<double>, double, double, double, double, int, bool>())
+                      std::vector<double>, double, double, double, double, int, bool>(),
+             nb::kw_only(), "weight"_a, "scale"_a, "offset"_a, "margin"_a, "pair"_a, "focus"_a, "robustness"_a,
+             "poly"_a, "smoothing"_a, "weight_by"_a, "adds_expected_cost"_a)
         .def(
             "call",
-            [](const Softmax& self, int64_t outer, int64_t inner, int64_t outer_stride, int64_t inner_stride,
-               int64_t class_stride, bool hard, int64_t target_outer, int64_t target_inner, int64_t target_class,
-               int64_t gradient_outer, int64_t gradient_inner, int64_t gradient_class, int logits_type, int target_type,
-               int weight_type, int gradient_type, bool fresh, int loss_type, bool ignores, int64_t ignore_index,
-               int reduction, double curvature_factor, double per_gradient, double floor) {
+            [](const Softmax& self, int64_t outer, int64_t inner, const Steps& logits, const Steps& target,
+               const Steps& gradient, bool hard, std::optional<int64_t> ignore_index, const Options& options) {
                 SoftmaxBatch batch{};
                 batch.outer = outer;
                 batch.inner = inner;
-                batch.logits_strides = {outer_stride, inner_stride, class_stride};
-                batch.target_strides = {target_outer, target_inner, target_class};
-                batch.gradient_strides = {gradient_outer, gradient_inner, gradient_class};
+                batch.logits_strides = strides_of(logits);
+                batch.target_strides = strides_of(target);
+                batch.gradient_strides = strides_of(gradient);
                 batch.hard = hard;
-                batch.ignore_index = ignore_index;
-                Call<Softmax, SoftmaxBatch> call{self, batch, {}, outer * inner * self.recipe.classes};
-                call.set(logits_type, target_type, weight_type, gradient_type, fresh, loss_type, ignores, reduction,
-                         {curvature_factor, per_gradient, floor, floor > 0});
-                return call;
+                batch.ignore_index = ignore_index.value_or(0);
+                return SoftmaxCall(self, batch, outer * inner * self.recipe.classes, ignore_index.has_value(), options);
             },
-            nb::keep_alive<0, 1>());
-    nb::class_<Call<Sigmoid, SigmoidBatch>>(m, "SigmoidCall").def("__call__", computed<Sigmoid, SigmoidBatch>);
+            nb::kw_only(), "outer"_a, "inner"_a, "logits"_a, "target"_a, "gradient"_a, "hard"_a,
+            "ignore_index"_a.none(), "options"_a, nb::keep_alive<0, 1>());
+    nb::class_<SigmoidCall>(m, "SigmoidCall").def("__call__", computed<Sigmoid, SigmoidBatch>);
     nb::class_<Sigmoid>(m, "Sigmoid")
         .def(nb::init<std::vector<double>, std::vector<double>, std::vector<double>, std::vector<double>, double,
-                      double, double, double, double, double>())
+                      double, double, double, double, double>(),
+             nb::kw_only(), "pos_weight"_a, "neg_weight"_a, "scale"_a, "offset"_a, "pos_focus"_a, "neg_focus"_a,
+             "clip"_a, "robustness"_a, "poly"_a, "smoothing"_a)
         .def(
             "call",
-            [](const Sigmoid& self, int64_t size, int64_t run, int logits_type, int target_type, int weight_type,
-               int gradient_type, bool fresh, int loss_type, bool ignores, double ignore_value, int reduction,
-               double curvature_factor, double per_gradient, double floor) {
+            [](const Sigmoid& self, int64_t size, int64_t run, std::optional<double> ignore_index,
+               const Options& options) {
                 SigmoidBatch batch{};
                 batch.size = size;
                 batch.run = run;
-                batch.ignore_value = ignore_value;
-                Call<Sigmoid, SigmoidBatch> call{self, batch, {}, size};
-                call.set(logits_type, target_type, weight_type, gradient_type, fresh, loss_type, ignores, reduction,
-                         {curvature_factor, per_gradient, floor, floor > 0});
-                return call;
+                batch.ignore_value = ignore_index.value_or(0);
+                return SigmoidCall(self, batch, size, ignore_index.has_value(), options);
             },
-            nb::keep_alive<0, 1>());
+            nb::kw_only(), "size"_a, "run"_a, "ignore_index"_a.none(), "options"_a, nb::keep_alive<0, 1>());
     nb::class_<OwnedForest>(m, "Forest")
         .def(nb::init<int64_t, int64_t, double, const std::vector<int32_t>&, const std::vector<double>&,
                       const std::vector<uint64_t>&, const std::vector<int32_t>&, const std::vector<int64_t>&,
@@ -169,6 +208,9 @@ NB_MODULE(_kernels, m) {
             return nb::capsule(reinterpret_cast<void*>(softmax ? softmax_of_frame : sigmoid_of_frame));
         },
         "What jax.ffi.register_ffi_target takes.");
+    m.def("xla_settings", xla_settings, "softmax"_a,
+          "Names of what the settings of a call hold, in order.");
+    m.attr("XLA_SETTINGS_VERSION") = xla_settings_version;
     m.def("elementary", [](int function, bool single, uintptr_t in, uintptr_t out, int64_t size) {
         chosen->elementary(function, single, at<const void>(in), at<void>(out), size);
     });

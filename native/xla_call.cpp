@@ -159,8 +159,6 @@ void put_nan(void* array, Type type, int64_t at) {
     }
 }
 
-constexpr double settings_version = 1;  // raise it when their order changes; losses/on_jax.py has the same
-
 // The numbers of the settings, in order.
 class Settings {
  public:
@@ -207,7 +205,7 @@ struct Call {
           gradient(frame.results.count > 1 ? operand(frame.results, 1) : Buffer{}),
           sloped(frame.results.count > 1),
           settings(settings_) {
-        require(settings.next() == settings_version, "the program is from another version of Counterpoise");
+        require(settings.next() == xla_settings_version, "the program is from another version of Counterpoise");
         work.kernels = chosen;
         work.reduction = Reduction(int(settings.next()));
         class_axis = int64_t(settings.next());
@@ -414,6 +412,18 @@ Error* answer(Frame* frame, void (*compute)(Call&)) {
 }
 
 }  // namespace
+
+// The order in which `Call`, `softmax_of_call` and `sigmoid_of_call` read them.
+std::vector<std::string> xla_settings(bool softmax) {
+    std::vector<std::string> names{"version", "reduction", "class_axis", "threads", "ignores", "ignore_index"};
+    const std::vector<std::string> of_softmax{"focus",  "robustness", "poly",   "smoothing", "weight_by", "adds_expected_cost",
+                                              "weight", "scale",      "offset", "margin",    "pair"};
+    const std::vector<std::string> of_sigmoid{"pos_focus", "neg_focus",  "clip",       "robustness", "poly",
+                                              "smoothing", "pos_weight", "neg_weight", "scale",      "offset"};
+    const std::vector<std::string>& of_family = softmax ? of_softmax : of_sigmoid;
+    names.insert(names.end(), of_family.begin(), of_family.end());
+    return names;
+}
 
 Error* softmax_of_frame(Frame* frame) { return answer(frame, softmax_of_call); }
 Error* sigmoid_of_frame(Frame* frame) { return answer(frame, sigmoid_of_call); }

@@ -6,20 +6,20 @@ This is the only file that passes addresses; it holds the arrays until the call 
 import ctypes
 import os
 import re
-from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
 import counterpoise._kernels as _kernels
-from counterpoise.recipes import Recipe, SoftmaxRecipe
+from counterpoise.recipes import Recipe, SigmoidRecipe, SoftmaxRecipe
 
-TYPES = {"float16": 1, "bfloat16": 2, "float32": 3, "float64": 4, "int32": 5, "int64": 6}
-"""The kernel's numbers for the dtypes that it reads."""
+TYPES = {kind.name: kind for kind in _kernels.Type if kind is not _kernels.Type.nothing}
+"""The dtypes that the kernel reads, by name."""
 
-REDUCTIONS = {"none": 0, "sum": 1, "mean": 2, "weighted_mean": 3, "nonzero_mean": 4}
+FLOATING = frozenset(name for name in TYPES if "float" in name)
+WHOLE = frozenset(TYPES) - FLOATING
 AS_IT_IS = (1.0, 0.0, 0.0)
 """A curvature that is not made fit for Newton steps: its factor, its least per gradient, its floor."""
 
@@ -80,84 +80,153 @@ def compiled(recipe: Recipe, classes: int) -> Any:
         if len(kept) >= _MOST_COMPILED or classes + sum(held for _, held in kept) > _MOST_CLASSES:
             _compiled.clear()
         make = _kernels.Softmax if isinstance(recipe, SoftmaxRecipe) else _kernels.Sigmoid
-        found = _compiled[id(recipe), classes] = recipe, make(*parameters(recipe, classes))
+        found = _compiled[id(recipe), classes] = recipe, make(**parameters(recipe, classes))
     return found[1]
 
 
-def parameters(recipe: Recipe, classes: int) -> tuple[Any, ...]:
-    """The numbers of a recipe for so many classes, in the order in which the kernel takes them: lists, then scalars."""
+def parameters(recipe: Recipe, classes: int) -> dict[str, Any]:
+    """The parameters of a recipe for so many classes as the kernel names them: numbers, and lists of one per class.
+
+    Examples
+    --------
+    >>> from counterpoise.recipes import softmax
+    >>> parameters(softmax.focal(gamma=3), 2)["focus"]
+    3.0
+    """
     return _softmax(recipe, classes) if isinstance(recipe, SoftmaxRecipe) else _sigmoid(recipe)
 
 
-def _softmax(recipe: SoftmaxRecipe, classes: int) -> tuple[Any, ...]:
-    def each(value: Any) -> list[float]:
-        numbers: list[float] = np.broadcast_to(value, (classes,)).tolist()
-        return numbers
-
+def _softmax(recipe: SoftmaxRecipe, classes: int) -> dict[str, Any]:
     s = recipe.temperature
-    return (
-        each(recipe.weight),
-        each(s * recipe.scale),
-        each(s * recipe.offset),
-        each(s * recipe.margin),
-        [] if recipe.cost is None else recipe.cost.reshape(-1).tolist(),
-        recipe.focus,
-        recipe.robustness,
-        recipe.poly,
-        recipe.smoothing,
-        ("true", "predicted", "pair").index(recipe.weight_by),
-        recipe.adds_expected_cost,
-    )
+    each = {
+        "weight": recipe.weight,
+        "scale": s * recipe.scale,
+        "offset": s * recipe.offset,
+        "margin": s * recipe.margin,
+    }
+    return {
+        **{name: np.broadcast_to(value, (classes,)).tolist() for name, value in each.items()},
+        "pair": [] if recipe.cost is None else recipe.cost.reshape(-1).tolist(),
+        **{name: getattr(recipe, name) for name in ("focus", "robustness", "poly", "smoothing")},
+        "weight_by": ("true", "predicted", "pair").index(recipe.weight_by),
+        "adds_expected_cost": recipe.adds_expected_cost,
+    }
 
 
-def _sigmoid(recipe: Any) -> tuple[Any, ...]:
-    shape = (recipe.classes or 1,)
-
-    def each(value: Any) -> list[float]:
-        numbers: list[float] = np.broadcast_to(value, shape).tolist()
-        return numbers
-
-    s = recipe.temperature
-    return (
-        each(recipe.pos_weight),
-        each(recipe.neg_weight),
-        each(s * recipe.scale),
-        each(s * recipe.offset),
-        recipe.pos_focus,
-        recipe.neg_focus,
-        recipe.clip,
-        recipe.robustness,
-        recipe.poly,
-        recipe.smoothing,
-    )
+def _sigmoid(recipe: SigmoidRecipe) -> dict[str, Any]:
+    shape, s = (recipe.classes or 1,), recipe.temperature
+    each = {"pos_weight": recipe.pos_weight, "neg_weight": recipe.neg_weight}
+    each |= {"scale": s * recipe.scale, "offset": s * recipe.offset}
+    return {
+        **{name: np.broadcast_to(value, shape).tolist() for name, value in each.items()},
+        **{
+            name: getattr(recipe, name)
+            for name in ("pos_focus", "neg_focus", "clip", "robustness", "poly", "smoothing")
+        },
+    }
 
 
-def types_and_options(
-    dtypes: Sequence[str | None],
-    recipe: Recipe,
-    reduction: str,
-    ignore_index: Any,
+def options(
+    logits: str,
+    target: str,
+    sample_weight: str | None,
+    gradient: str | None,
+    loss: str,
     *,
+    reduction: str,
     fresh: bool = True,
     newton: tuple[float, float, float] = AS_IT_IS,
-) -> tuple[Any, ...]:
-    """The last arguments of `call`, which both families take.
+) -> _kernels.Options:
+    """What a call of either family needs besides its recipe, the places of the rows, and addresses.
 
     Parameters
     ----------
-    dtypes
-        Names of the dtypes of logits, target, sample weight, gradient and loss; None for an absent array.
-    recipe, reduction, ignore_index
+    logits, target, sample_weight, gradient, loss
+        Names of their dtypes; None for an absent array.
+    reduction
         As in `loss`.
     fresh
         Whether the gradient's memory is untouched.
     newton
         Bounds that make a curvature fit for Newton steps.
     """
-    logits, target, weight, gradient, value = (0 if dtype is None else TYPES[dtype] for dtype in dtypes)
-    number = int if isinstance(recipe, SoftmaxRecipe) else float
-    ignored = (False, number(0)) if ignore_index is None else (True, number(ignore_index))
-    return logits, target, weight, gradient, fresh, value, *ignored, REDUCTIONS[reduction], *newton
+    return _kernels.Options(
+        logits=TYPES[logits],
+        target=TYPES[target],
+        sample_weight=_kernels.Type.nothing if sample_weight is None else TYPES[sample_weight],
+        gradient=_kernels.Type.nothing if gradient is None else TYPES[gradient],
+        loss=TYPES[loss],
+        reduction=getattr(_kernels.Reduction, reduction),
+        fresh=fresh,
+        curvature_factor=newton[0],
+        per_gradient=newton[1],
+        floor=newton[2],
+    )
+
+
+class Given(NamedTuple):
+    """Shape of an array, and the name of its dtype, or None for one that the kernel does not know."""
+
+    shape: tuple[int, ...]
+    dtype: str | None
+
+
+def takes(recipe: Recipe, class_axis: Any, logits: Given, target: Given, sample_weight: Given | None) -> bool:
+    """Whether the kernel computes the loss of arrays of such shapes and dtypes without a copy in another form.
+
+    Parameters
+    ----------
+    recipe, class_axis
+        As in `loss`.
+    logits, target, sample_weight
+        Shapes and dtypes of the arrays; None for no weight.
+
+    Examples
+    --------
+    >>> from counterpoise.recipes import softmax
+    >>> takes(softmax.focal(), -1, Given((5, 3), "float32"), Given((5,), "int64"), None)
+    True
+    >>> takes(softmax.focal(), -1, Given((5, 3), "float32"), Given((5,), "float32"), None)
+    False
+    """
+    shape = logits.shape
+    axes = len(shape)
+    if logits.dtype not in FLOATING or axes == 0 or 0 in shape:
+        return False
+    if type(class_axis) is not int or not -axes <= class_axis < axes:
+        return False
+    facts = facts_of(recipe)
+    if facts.classes is not None and facts.classes != (shape[class_axis] if facts.softmax or axes > 1 else 1):
+        return False
+    rows = shape
+    if facts.softmax:
+        axis = class_axis % axes
+        rows = shape[:axis] + shape[axis + 1 :]
+        if target.shape != (rows if target.dtype in WHOLE else shape):
+            return False
+    elif target.shape != shape:
+        return False
+    if target.dtype not in TYPES:
+        return False
+    return sample_weight is None or (sample_weight.shape == rows and sample_weight.dtype in ("float32", "float64"))
+
+
+def can_ignore(recipe: Recipe, target_dtype: str | None, ignore_index: Any) -> bool:
+    """Whether the kernel can look for this value in a target: a class index among integers, any number elsewhere.
+
+    Examples
+    --------
+    >>> from counterpoise.recipes import sigmoid, softmax
+    >>> can_ignore(softmax.focal(), "int64", -100), can_ignore(softmax.focal(), "int64", 0.5)
+    (True, False)
+    >>> can_ignore(sigmoid.focal(), "float32", 0.5)
+    True
+    """
+    if ignore_index is None:
+        return True
+    if not facts_of(recipe).softmax:
+        return type(ignore_index) in (int, float)
+    return type(ignore_index) is int and abs(ignore_index) < 2**63 and target_dtype in WHOLE
 
 
 @dataclass(frozen=True, slots=True)

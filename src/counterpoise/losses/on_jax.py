@@ -20,7 +20,7 @@ from counterpoise.arrays.on_jax import spec_of
 from counterpoise.losses.arguments import arguments_of
 from counterpoise.losses.definition import composed
 from counterpoise.losses.jax_shards import Spread, by_kernel_where_it_runs, spread_of
-from counterpoise.losses.kernel import REDUCTIONS, parameters, threads_here
+from counterpoise.losses.kernel import parameters, threads_here
 from counterpoise.losses.reduction import denominator
 from counterpoise.losses.sigmoid import sigmoid_elements
 from counterpoise.losses.softmax import softmax_rows
@@ -30,9 +30,6 @@ _TARGETS = {True: "counterpoise_softmax", False: "counterpoise_sigmoid"}
 _LOGITS = ("float32", "float64", "bfloat16", "float16")
 _SINGLE = ("float32", "float64")
 _WHOLE = ("int32", "int64")
-_VERSION = 1
-"""Of the settings; native/xla_call.cpp has the same."""
-
 _LARGEST_EXACT = 2**53
 """Whole numbers up to here pass as float64."""
 
@@ -66,14 +63,16 @@ class TracedCall:
 
     def settings(self, classes: int) -> Any:
         """All of it as bytes: a program that holds them means the same in every process."""
-        given = parameters(self.recipe, classes)
-        numbers = [float(value) for value in given if not isinstance(value, list)]
-        arrays = [value for value in given if isinstance(value, list)]
-        ignored = self.ignore_index
-        of_call = (REDUCTIONS[self.reduction], self.class_axis, threads_here(), ignored is not None, ignored or 0)
-        return np.concatenate([np.asarray(part, np.float64) for part in ((_VERSION, *of_call), numbers, *arrays)]).view(
-            np.uint32
-        )
+        named = parameters(self.recipe, classes) | {
+            "version": _kernels.XLA_SETTINGS_VERSION,
+            "reduction": getattr(_kernels.Reduction, self.reduction),
+            "class_axis": self.class_axis,
+            "threads": threads_here(),
+            "ignores": self.ignore_index is not None,
+            "ignore_index": self.ignore_index or 0,
+        }
+        parts = [np.ravel(named[name]).astype(np.float64) for name in _kernels.xla_settings(self.softmax)]
+        return np.concatenate(parts).view(np.uint32)
 
 
 @cache

@@ -1,6 +1,7 @@
 """Loss, gradient and diagonal curvature of NumPy arrays, by the compiled kernels."""
 
 from contextlib import suppress
+from types import NoneType
 from typing import Any
 
 import numpy as np
@@ -8,7 +9,18 @@ import numpy as np
 from counterpoise.arrays import numpy_namespace
 from counterpoise.errors import UserError
 from counterpoise.losses.arguments import Arguments, Call, arguments_of, check_recipe, warn_about_one_weight
-from counterpoise.losses.kernel import AS_IT_IS, OWN_THREADS, TYPES, compiled, layout, threads_here, types_and_options
+from counterpoise.losses.kernel import (
+    AS_IT_IS,
+    OWN_THREADS,
+    TYPES,
+    Given,
+    can_ignore,
+    compiled,
+    layout,
+    options,
+    takes,
+    threads_here,
+)
 from counterpoise.losses.reduction import check_reduction
 from counterpoise.recipes import Recipe, SoftmaxRecipe
 
@@ -185,38 +197,17 @@ def _at_most_double(call: Call) -> Call:
 
 def _in_plain_form(call: Call) -> bool:
     """Whether the kernel can take the arguments as they are; what it finds wrong in them `arguments_of` can explain."""
-    logits, target, recipe, sample_weight, _, _, ignore_index, class_axis = call
-    if type(logits) is not np.ndarray or type(target) is not np.ndarray or logits.dtype.name not in TYPES:
+    logits, target, weight = call.logits, call.target, call.sample_weight
+    if type(logits) is not np.ndarray or type(target) is not np.ndarray or type(weight) not in (np.ndarray, NoneType):
         return False
-    softmax = isinstance(recipe, SoftmaxRecipe)
-    axes = logits.ndim
-    if axes == 0 or logits.size == 0 or type(class_axis) is not int or not -axes <= class_axis < axes:
+    found = [None if array is None else _given(array) for array in (logits, target, weight)]
+    if not takes(call.recipe, call.class_axis, *found):  # type: ignore[arg-type]
         return False
-    if not (logits.dtype.isnative and target.dtype.isnative) or logits.dtype.kind in "iu":
-        return False
-    shape = logits.shape
-    classes = shape[class_axis] if softmax or axes > 1 else 1
-    if recipe.classes not in (None, classes):
-        return False
-    if softmax:
-        axis = class_axis % axes
-        rows = shape[:axis] + shape[axis + 1 :]
-        if target.shape != rows or target.dtype.name not in ("int32", "int64"):
-            return False
-        if ignore_index is not None and not (type(ignore_index) is int and abs(ignore_index) < 2**63):
-            return False
-    else:
-        rows = shape
-        if target.shape != shape or target.dtype.name not in TYPES:
-            return False
-        if ignore_index is not None and type(ignore_index) not in (int, float):
-            return False
-    return sample_weight is None or (
-        type(sample_weight) is np.ndarray
-        and sample_weight.shape == rows
-        and sample_weight.dtype.name in ("float32", "float64")
-        and sample_weight.dtype.isnative
-    )
+    return can_ignore(call.recipe, target.dtype.name, call.ignore_index)
+
+
+def _given(array: Any) -> Given:
+    return Given(array.shape, array.dtype.name if array.dtype.isnative else None)
 
 
 def _in_one_form(call: Call, arguments: Arguments) -> Call:
@@ -268,7 +259,7 @@ def _address(array: Any) -> int:
     return int(array.__array_interface__["data"][0]) if array.dtype.kind != "V" else int(array.ctypes.data)
 
 
-def _dtypes(*arrays: Any) -> list[str | None]:
+def _dtypes(*arrays: Any) -> Any:
     return [None if array is None else array.dtype.name for array in arrays]
 
 
@@ -295,15 +286,14 @@ def _softmax(call: Call, derivatives: list[Any], newton: tuple[float, float, flo
     second = written[1][0] if len(written) > 1 else None
     each = np.empty(rows if reduction == "none" else ())
     kernel = compiled(recipe, where.classes).call(
-        where.outer,
-        where.inner,
-        *where.strides,
-        hard,
-        *spread.strides,
-        *along.strides,
-        *types_and_options(
-            _dtypes(logits, target, sample_weight, gradient, each), recipe, reduction, ignore_index, newton=newton
-        ),
+        outer=where.outer,
+        inner=where.inner,
+        logits=where.strides,
+        target=spread.strides,
+        gradient=along.strides,
+        hard=hard,
+        ignore_index=ignore_index,
+        options=options(*_dtypes(logits, target, sample_weight, gradient, each), reduction=reduction, newton=newton),
     )
     addresses = map(_address, (logits, target, sample_weight, gradient, second, each))
     by = float("nan") if normalizer is None else float(normalizer)
@@ -339,11 +329,10 @@ def _sigmoid(call: Call, derivatives: list[Any], newton: tuple[float, float, flo
     written = [array if array.flags.c_contiguous else np.empty(array.shape, array.dtype) for array in derivatives]
     gradient, second = [*written, None, None][:2]
     kernel = compiled(recipe, recipe.classes or 1).call(
-        logits.size,
-        run,
-        *types_and_options(
-            _dtypes(logits, target, sample_weight, gradient, each), recipe, reduction, ignore_index, newton=newton
-        ),
+        size=logits.size,
+        run=run,
+        ignore_index=ignore_index,
+        options=options(*_dtypes(logits, target, sample_weight, gradient, each), reduction=reduction, newton=newton),
     )
     addresses = map(_address, (logits, target, sample_weight, gradient, second, each))
     by = float("nan") if normalizer is None else float(normalizer)

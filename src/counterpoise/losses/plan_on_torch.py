@@ -10,7 +10,18 @@ from typing import Any
 import torch
 
 from counterpoise.errors import UserError
-from counterpoise.losses.kernel import TYPES, Layout, compiled, facts_of, layout, region_of, types_and_options
+from counterpoise.losses.kernel import (
+    TYPES,
+    Given,
+    Layout,
+    can_ignore,
+    compiled,
+    facts_of,
+    layout,
+    options,
+    region_of,
+    takes,
+)
 from counterpoise.recipes import Recipe
 
 _NAMES = {getattr(torch, name): name for name in TYPES}
@@ -21,7 +32,7 @@ _TENSORS = (torch.Tensor, torch.nn.Parameter)
 
 Tensors = tuple[torch.Tensor, torch.Tensor, torch.Tensor | None]
 """Logits, target and sample weight."""
-Options = tuple[Recipe, str, Any, int, bool]
+Asked = tuple[Recipe, str, Any, int, bool]
 """Recipe, reduction, ignored target, class axis, and whether the gradient takes the place of the logits."""
 
 REGION = region_of(torch._C.__file__)
@@ -147,7 +158,7 @@ def plan_of(
         return plan
     if not kernel_takes(logits, target, sample_weight, recipe, class_axis):
         return None
-    if not _can_ignore(recipe, target, ignore_index):
+    if not can_ignore(recipe, _NAMES.get(target.dtype), ignore_index):
         return None
     make = _softmax_plan if facts_of(recipe).softmax else _sigmoid_plan
     plan = make((logits, target, sample_weight), (recipe, reduction, ignore_index, class_axis, overwrite))
@@ -194,41 +205,17 @@ def is_plain(tensor: Any) -> bool:
 
 def kernel_takes(logits: torch.Tensor, target: Any, sample_weight: Any, recipe: Recipe, class_axis: Any) -> bool:
     """Whether tensors of such devices, dtypes and shapes are ones that the kernels compute."""
-    if not isinstance(target, torch.Tensor):
+    if not isinstance(target, torch.Tensor) or target.requires_grad:
         return False
-    if not (logits.is_cpu and target.is_cpu) or logits.dtype not in _FLOATING or target.requires_grad:
+    arrays = [logits, target]
+    if sample_weight is not None:
+        if not isinstance(sample_weight, torch.Tensor) or sample_weight.requires_grad:
+            return False
+        arrays.append(sample_weight)
+    if not all(array.is_cpu and array.layout is torch.strided for array in arrays):
         return False
-    shape = logits.shape
-    axes = len(shape)
-    if axes == 0 or type(class_axis) is not int or not -axes <= class_axis < axes or 0 in shape:
-        return False
-    if logits.layout is not torch.strided or target.layout is not torch.strided:
-        return False
-    facts = facts_of(recipe)
-    classes = facts.classes
-    if facts.softmax:
-        axis = class_axis % axes
-        rows = shape[:axis] + shape[axis + 1 :]
-        if classes is not None and classes != shape[axis]:
-            return False
-        if target.dtype in _WHOLE:
-            if target.shape != rows:
-                return False
-        elif target.dtype not in _FLOATING or target.shape != shape:
-            return False
-    else:
-        rows = shape
-        if classes is not None and classes != (shape[class_axis] if axes > 1 else 1):
-            return False
-        if target.shape != shape or target.dtype not in _NAMES:
-            return False
-    return sample_weight is None or (
-        isinstance(sample_weight, torch.Tensor)
-        and sample_weight.is_cpu
-        and sample_weight.shape == rows
-        and sample_weight.dtype in (torch.float32, torch.float64)
-        and not sample_weight.requires_grad
-    )
+    given = [Given(array.shape, _NAMES.get(array.dtype)) for array in arrays]
+    return takes(recipe, class_axis, given[0], given[1], given[2] if len(given) > 2 else None)
 
 
 def _is_lazy(tensor: torch.Tensor) -> bool:
@@ -262,13 +249,6 @@ def in_kernel_form(logits: Any, target: Any, sample_weight: Any, recipe: Recipe,
     return target, sample_weight
 
 
-def _can_ignore(recipe: Recipe, target: torch.Tensor, ignore_index: Any) -> bool:
-    """Whether the kernel can look for this value in the target."""
-    if ignore_index is None or not facts_of(recipe).softmax:
-        return True
-    return type(ignore_index) is int and abs(ignore_index) < 2**63 and target.dtype in _WHOLE
-
-
 def _overlaps(tensor: torch.Tensor) -> bool:
     """Whether two places of the tensor may share memory: its steps do not clear what lies within them."""
     reach = 0
@@ -290,9 +270,9 @@ def _overwritten(logits: torch.Tensor) -> torch.Tensor:
     return place
 
 
-def _softmax_plan(tensors: Tensors, options: Options) -> Plan:
+def _softmax_plan(tensors: Tensors, asked: Asked) -> Plan:
     logits, target, _ = tensors
-    class_axis, overwrite = options[3:]
+    class_axis, overwrite = asked[3:]
     shape, axis = logits.shape, class_axis % logits.ndim
     plain = _required(layout(shape, torch.empty(shape, device="meta").stride(), axis))
     # a gradient of its own has the logits' strides only where they leave no gaps
@@ -306,54 +286,64 @@ def _softmax_plan(tensors: Tensors, options: Options) -> Plan:
         copies_target = own is None or (own.outer, own.inner) != (where.outer, where.inner)
         spread = plain if copies_target or own is None else own
     return _plan(
-        options,
+        asked,
         (found is None, copies_target),
         tensors,
         shape[:axis] + shape[axis + 1 :],
         shape[axis],
-        (where.outer, where.inner, *where.strides, hard, *spread.strides, *where.strides),
+        {
+            "outer": where.outer,
+            "inner": where.inner,
+            "logits": where.strides,
+            "target": spread.strides,
+            "gradient": where.strides,
+            "hard": hard,
+        },
     )
 
 
-def _sigmoid_plan(tensors: Tensors, options: Options) -> Plan:
+def _sigmoid_plan(tensors: Tensors, asked: Asked) -> Plan:
     logits, target, _ = tensors
-    recipe, class_axis = options[0], options[3]
+    recipe, class_axis = asked[0], asked[3]
     shape, labels = logits.shape, facts_of(recipe).classes
     run = 1 if labels is None or len(shape) == 1 else prod(shape[class_axis % len(shape) + 1 :])
     return _plan(
-        options,
+        asked,
         (not logits.is_contiguous(), not target.is_contiguous()),
         tensors,
         shape,
         labels or 1,
-        (logits.numel(), run),
+        {"size": logits.numel(), "run": run},
     )
 
 
 def _plan(
-    options: Options,
+    asked: Asked,
     copies: tuple[bool, bool],
     tensors: Tensors,
     rows: Any,
     classes: int,
-    places: tuple[Any, ...],
+    places: dict[str, Any],
 ) -> Plan:
-    recipe, reduction, ignore_index, _, overwrite = options
+    recipe, reduction, ignore_index, _, overwrite = asked
     logits, target, weight = tensors
     copied = (*copies, weight is not None and not weight.is_contiguous())
     dtype = torch.float64 if logits.dtype is torch.float64 else torch.float32
     # half precision would lose small gradients before loss scaling, which the backward pass brings, saves them
     of_gradient = torch.float32 if logits.dtype is torch.float16 and not overwrite else logits.dtype
-    dtypes = [
-        _NAMES.get(one)
-        for one in (logits.dtype, target.dtype, None if weight is None else weight.dtype, of_gradient, dtype)
-    ]
-    run = compiled(recipe, classes).call(
-        *places, *types_and_options(dtypes, recipe, reduction, ignore_index, fresh=not overwrite)
+    described = options(
+        _NAMES[logits.dtype],
+        _NAMES[target.dtype],
+        None if weight is None else _NAMES[weight.dtype],
+        _NAMES[of_gradient],
+        _NAMES[dtype],
+        reduction=reduction,
+        fresh=not overwrite,
     )
+    run = compiled(recipe, classes).call(**places, ignore_index=ignore_index, options=described)
     like = None if reduction == "none" else torch.empty((), dtype=dtype, device=logits.device)
     return Plan(
-        *options,
+        *asked,
         run,
         copied if any(copied) else None,
         like,

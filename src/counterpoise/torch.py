@@ -11,6 +11,7 @@ except ImportError as missing:
     raise ImportError("counterpoise.torch needs PyTorch: pip install 'counterpoise[torch]'") from missing
 
 from counterpoise.lagrangian.on_torch import GoalLoss, KeepBest
+from counterpoise.losses.arguments import Call
 from counterpoise.losses.criterion_on_torch import Criterion
 from counterpoise.losses.kernel_on_torch import kernel_loss
 from counterpoise.losses.linear_on_torch import linear_torch_loss
@@ -85,10 +86,11 @@ class Loss(Criterion):
         else:  # noqa: RET506  (TorchScript leaves this branch out)
             held = self._buffers or self._parameters
             recipe, class_weight = self._current(logits) if held else (self._recipe, None)
-            options = (self.reduction, normalizer, self.ignore_index, self.class_axis, class_weight)
+            options = (self.reduction, normalizer, self.ignore_index, self.class_axis)
+            call = Call(logits, target, recipe, sample_weight, *options)
             if torch.compiler.is_compiling():
-                return torch_loss(logits, target, recipe, sample_weight, *options)
-            return kernel_loss(logits, target, recipe, sample_weight, *options, self.overwrite_logits)
+                return torch_loss(call, class_weight)
+            return kernel_loss(call, class_weight, self.overwrite_logits)
 
 
 class LinearLoss(Criterion):

@@ -12,6 +12,7 @@ import pytest
 import counterpoise as cp
 from cases import COUNTS, RECIPES, SIGMOID, SOFTMAX, name_of
 from counterpoise.jax import loss
+from counterpoise.losses.arguments import Call
 from counterpoise.losses.definition import composed
 
 pytestmark = pytest.mark.slow
@@ -73,8 +74,7 @@ def test_class_out_of_range_is_nan_where_it_cannot_be_seen():
 
 def by_definition(logits, target, recipe, **options):
     """The same loss from operations that JAX differentiates."""
-    plain = {"sample_weight": None, "reduction": "mean", "normalizer": None, "ignore_index": None, "class_axis": -1}
-    return composed(logits, target, recipe, **{**plain, **options})
+    return composed(Call(logits, target, recipe, **options))
 
 
 def kernel_calls(function, *arguments):

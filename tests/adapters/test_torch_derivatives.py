@@ -7,6 +7,7 @@ from torch.autograd.functional import jacobian
 
 import counterpoise as cp
 from cases import RECIPES, name_of
+from counterpoise.losses.arguments import Call
 from counterpoise.losses.definition import composed
 from counterpoise.torch import GoalLoss, LinearLoss, Loss, RateLoss
 
@@ -65,7 +66,7 @@ OUTSIDE = {
 
 
 def definition(recipe):
-    return lambda z: composed(z, TARGET, recipe, None, "mean", None, None, -1)
+    return lambda z: composed(Call(z, TARGET, recipe))
 
 
 def pytorchs(z):

@@ -6,6 +6,7 @@ import torch
 
 import counterpoise as cp
 from counterpoise.errors import UserError
+from counterpoise.losses.arguments import Call
 from counterpoise.losses.definition import composed
 from counterpoise.recipes import SoftmaxRecipe
 
@@ -128,7 +129,7 @@ def test_small_targets_use_the_kernel(recipe, dtype):
         pytest.skip("no class indices")
     value = cp.loss(logits.requires_grad_(), target.to(dtype), recipe)
     assert "Kernel" in value.grad_fn.name()
-    torch.testing.assert_close(value, composed(logits, target, recipe, None, "mean", None, None, -1))
+    torch.testing.assert_close(value, composed(Call(logits, target, recipe)))
 
 
 def test_weights_per_image_use_the_kernel():
@@ -136,7 +137,7 @@ def test_weights_per_image_use_the_kernel():
     weight = torch.tensor([1.0, 5.0])
     value = cp.loss(logits, target, FOCAL, sample_weight=weight, class_axis=1)
     assert "Kernel" in value.grad_fn.name()
-    torch.testing.assert_close(value, composed(logits, target, FOCAL, weight, "mean", None, None, 1))
+    torch.testing.assert_close(value, composed(Call(logits, target, FOCAL, weight, class_axis=1)))
 
 
 @pytest.mark.parametrize("ignored", [0.3, -0.1])

@@ -9,6 +9,7 @@ from torch.utils.checkpoint import checkpoint
 
 import counterpoise as cp
 from cases import CASES, RECIPES, SIGMOID, SOFTMAX, case_id, name_of
+from counterpoise.losses.arguments import Call
 from counterpoise.losses.definition import composed
 from counterpoise.torch import Loss
 
@@ -40,7 +41,7 @@ def definition(
     logits, target, recipe, sample_weight=None, reduction="mean", normalizer=None, ignore_index=None, axis=-1
 ):
     """The loss by its definition, which PyTorch differentiates."""
-    return composed(logits, target, recipe, sample_weight, reduction, normalizer, ignore_index, axis)
+    return composed(Call(logits, target, recipe, sample_weight, reduction, normalizer, ignore_index, axis))
 
 
 def gradient_of(value, logits, upstream=None, **options):

@@ -7,6 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import counterpoise as cp
+from counterpoise.losses.arguments import Call
 from counterpoise.losses.definition import composed
 from counterpoise.torch import Loss
 from far_apart import BEYOND, far_apart, needs_lazy_memory
@@ -26,16 +27,8 @@ def definition(call):
     logits, target, options = call.plain()
     logits = torch.tensor(logits, requires_grad=True)
     weight = options.pop("sample_weight", None)
-    value = composed(
-        logits,
-        torch.tensor(target),
-        call.recipe,
-        None if weight is None else torch.tensor(weight),
-        options["reduction"],
-        None,
-        options.get("ignore_index"),
-        options["class_axis"],
-    )
+    weight = None if weight is None else torch.tensor(weight)
+    value = composed(Call(logits, torch.tensor(target), call.recipe, weight, **options))
     (gradient,) = torch.autograd.grad(value.sum(), logits, allow_unused=True, materialize_grads=True)
     return value.detach().numpy(), gradient.numpy()
 

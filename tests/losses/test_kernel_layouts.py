@@ -6,6 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import counterpoise as cp
+from counterpoise.losses.arguments import Call
 from counterpoise.losses.definition import composed
 from counterpoise.recipes import SoftmaxRecipe
 from instruction_sets import computed_by, every_instruction_set
@@ -19,7 +20,7 @@ either_family = pytest.mark.parametrize("family", list(KINDS))
 
 
 def definition(logits, target, recipe, sample_weight=None, reduction="mean", ignore_index=None, class_axis=-1):
-    return composed(logits, target, recipe, sample_weight, reduction, None, ignore_index, class_axis)
+    return composed(Call(logits, target, recipe, sample_weight, reduction, None, ignore_index, class_axis))
 
 
 @every_instruction_set

@@ -34,6 +34,11 @@ class Call(NamedTuple):
     ignore_index: Any = None
     class_axis: int = -1
 
+    def checked(self, class_weight: Any = None) -> "Arguments":
+        """The arguments in their one form, after an error for what is wrong with them."""
+        given = (self.logits, self.target, self.recipe, self.sample_weight, self.ignore_index, self.class_axis)
+        return arguments_of(*given, class_weight)
+
 
 @dataclass(frozen=True, slots=True)
 class Arguments:

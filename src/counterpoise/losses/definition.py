@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from counterpoise.arrays import Array
-from counterpoise.losses.arguments import Arguments, arguments_of
+from counterpoise.losses.arguments import Arguments, Call
 from counterpoise.losses.reduction import denominator, divided
 from counterpoise.losses.replicas import ALONE, Replicas
 from counterpoise.losses.sigmoid import sigmoid_elements
@@ -14,28 +14,17 @@ from counterpoise.losses.softmax import softmax_rows, weighed
 from counterpoise.recipes import Recipe, SoftmaxRecipe
 
 
-def composed(
-    logits: Any,
-    target: Any,
-    recipe: Recipe,
-    sample_weight: Any,
-    reduction: str,
-    normalizer: Any,
-    ignore_index: float | None,
-    class_axis: int,
-    class_weight: Any = None,
-) -> Array:
+def composed(call: Call, class_weight: Any = None) -> Array:
     """The loss by its definition, from operations that the framework differentiates.
 
     Parameters
     ----------
-    logits, target, recipe, sample_weight, reduction, normalizer, ignore_index, class_axis
-        As in `loss`.
+    call
+        The arguments of `loss`.
     class_weight
         In place of the recipe's `weight` (softmax) or `pos_weight` (sigmoid), an array of the framework or None.
     """
-    arguments = arguments_of(logits, target, recipe, sample_weight, ignore_index, class_axis, class_weight)
-    return reduced(arguments, recipe, reduction, normalizer, class_axis)
+    return reduced(call.checked(class_weight), call.recipe, call.reduction, call.normalizer, call.class_axis)
 
 
 def reduced(

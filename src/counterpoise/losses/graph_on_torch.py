@@ -13,6 +13,7 @@ import torch
 
 from counterpoise.arrays.on_torch import fixed
 from counterpoise.errors import ClassWeightWarning
+from counterpoise.losses.arguments import Call
 from counterpoise.losses.definition import composed
 from counterpoise.losses.kernel_on_torch import is_batched, kernel_loss, with_class_weight
 from counterpoise.losses.plan_on_torch import kernel_takes
@@ -59,9 +60,9 @@ def loss_node(
         varying: Any = normalizer
         normalizer = torch.ones((), dtype=torch.float64, device=logits.device) * varying
     check_reduction(reduction, normalizer)
+    call = Call(logits, target, known, sample_weight, reduction, normalizer, ignore_index, class_axis)
     if _is_watched() or not torch._C._len_torch_dispatch_stack():
-        given = (logits, target, known, sample_weight, reduction, normalizer, ignore_index, class_axis)
-        return kernel_loss(*given, class_weight)
+        return kernel_loss(call, class_weight)
     if (
         not torch.compiler.is_exporting()
         and all(one is None or one.is_cpu for one in (normalizer, class_weight) if isinstance(one, torch.Tensor))
@@ -75,8 +76,7 @@ def loss_node(
         return value
     with warnings.catch_warnings():  # said already when the module ran, or was made; a trace would repeat it
         warnings.simplefilter("ignore", ClassWeightWarning)
-        given = (logits, target, known, sample_weight, reduction, normalizer, ignore_index, class_axis)
-        return composed(*given, class_weight)  # type: ignore[no-any-return]
+        return composed(call, class_weight)  # type: ignore[no-any-return]
 
 
 def _is_watched() -> bool:
@@ -104,10 +104,10 @@ class _Given(NamedTuple):
     ignore_index: str
     class_axis: int
 
-    def options(self, recipe: Recipe) -> tuple[Any, ...]:
-        """What a loss takes after logits and target."""
-        ignored = _ignored(self.ignore_index)
-        return recipe, self.sample_weight, self.reduction, self.normalizer, ignored, self.class_axis
+    def call(self, recipe: Recipe) -> Call:
+        """The same with the recipe, and with the ignored target as a number."""
+        options = (self.reduction, self.normalizer, _ignored(self.ignore_index), self.class_axis)
+        return Call(self.logits, self.target, recipe, self.sample_weight, *options)
 
     def weighted(self) -> Recipe:
         """The recipe, with the class weights if there are any, whose numbers lie in host memory."""
@@ -118,27 +118,26 @@ class _Given(NamedTuple):
 def _definition(*arguments: Any) -> torch.Tensor:
     """The definition that the operation replaces."""
     given = _Given(*arguments)
-    options = given.options(recipe_of(given.recipe))
-    value: torch.Tensor = composed(given.logits, given.target, *(*options, given.class_weight))
+    value: torch.Tensor = composed(given.call(recipe_of(given.recipe)), given.class_weight)
     return value
 
 
 @torch.no_grad()
 def _on_cpu(*arguments: Any) -> torch.Tensor:
     given = _Given(*arguments)
-    return kernel_loss(given.logits, given.target, *given.options(given.weighted()))
+    return kernel_loss(given.call(given.weighted()))
 
 
 def _gradient_on_cpu(upstream: torch.Tensor, *arguments: Any) -> torch.Tensor:
     """The gradient with respect to the logits, computed in the backward pass, so that nothing is kept for it."""
     given = _Given(*arguments)
-    logits, target, options = given.logits, given.target, given.options(given.weighted())
+    logits, call = given.logits, given.call(given.weighted())
     place = torch.empty_like(logits)  # the graph was promised these strides
     with torch.enable_grad():
         leaf = logits.detach().requires_grad_()
-        value = kernel_loss(leaf, target, *options)
+        value = kernel_loss(call._replace(logits=leaf))
     if value.grad_fn is None:  # the definition: inside an operation autograd records nothing, but this does
-        value, pull, *_ = torch.func.vjp(lambda z: composed(z, target, *options), logits.detach())
+        value, pull, *_ = torch.func.vjp(lambda z: composed(call._replace(logits=z)), logits.detach())
         return place.copy_(pull(upstream.to(value.dtype))[0])
     gradient = torch.autograd.grad(value, leaf, upstream.to(value.dtype))[0]
     return gradient if gradient.stride() == place.stride() else place.copy_(gradient)

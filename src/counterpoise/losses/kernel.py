@@ -20,6 +20,9 @@ TYPES = {kind.name: kind for kind in _kernels.Type if kind is not _kernels.Type.
 
 FLOATING = frozenset(name for name in TYPES if "float" in name)
 WHOLE = frozenset(TYPES) - FLOATING
+SINGLE = frozenset({"float32", "float64"})
+"""The dtypes of sample weights, and of every floating array but logits where XLA calls the kernel."""
+
 AS_IT_IS = (1.0, 0.0, 0.0)
 """A curvature that is not made fit for Newton steps: its factor, its least per gradient, its floor."""
 
@@ -208,7 +211,7 @@ def takes(recipe: Recipe, class_axis: Any, logits: Given, target: Given, sample_
         return False
     if target.dtype not in TYPES:
         return False
-    return sample_weight is None or (sample_weight.shape == rows and sample_weight.dtype in ("float32", "float64"))
+    return sample_weight is None or (sample_weight.shape == rows and sample_weight.dtype in SINGLE)
 
 
 def can_ignore(recipe: Recipe, target_dtype: str | None, ignore_index: Any) -> bool:

@@ -14,7 +14,7 @@ import torch
 
 from counterpoise.arrays.on_torch import is_traced
 from counterpoise.errors import UserError
-from counterpoise.losses.arguments import CLASS_WEIGHT, warn_about_one_weight
+from counterpoise.losses.arguments import CLASS_WEIGHT, Call, warn_about_one_weight
 from counterpoise.losses.definition import composed
 from counterpoise.losses.kernel import facts_of
 from counterpoise.losses.plan_on_torch import KernelCall, in_kernel_form, is_plain, is_there, plan_of
@@ -57,52 +57,42 @@ def with_class_weight(recipe: Recipe, weight: torch.Tensor) -> Recipe:
     return found[2]
 
 
-def kernel_loss(
-    logits: torch.Tensor,
-    target: Any,
-    recipe: Recipe,
-    sample_weight: Any = None,
-    reduction: str = "mean",
-    normalizer: Any = None,
-    ignore_index: Any = None,
-    class_axis: int = -1,
-    class_weight: torch.Tensor | None = None,
-    overwrite: bool = False,
-) -> torch.Tensor:
+def kernel_loss(call: Call, class_weight: torch.Tensor | None = None, overwrite: bool = False) -> torch.Tensor:
     """The loss by the kernel where that can compute it, else by its definition.
 
     Parameters
     ----------
-    logits, target, recipe, sample_weight, reduction, normalizer, ignore_index, class_axis
-        As in `counterpoise.loss`.
+    call
+        The arguments of `counterpoise.loss`.
     class_weight
         As in `composed`.
     overwrite
         Whether the gradient may overwrite the logits.
     """
+    logits, target, recipe, sample_weight, reduction, normalizer, ignore_index, class_axis = call
     if normalizer is not None or reduction not in REDUCTIONS:
         check_reduction(reduction, normalizer)
     if logits.layout is not torch.strided:
         raise UserError(f"logits are of layout {logits.layout}; a loss needs every one of them: pass logits.to_dense()")
     if class_weight is not None and logits.is_cpu and is_plain(class_weight) and not is_traced():
         recipe, class_weight = with_class_weight(recipe, class_weight), None
-    call = None
+        call = call._replace(recipe=recipe)
+    planned = None
     if class_weight is None and is_there(logits, target, sample_weight):
-        call = _planned(
+        planned = _planned(
             logits, target, sample_weight, normalizer, (recipe, reduction, ignore_index, class_axis, overwrite)
         )
-    if call is not None:
+    if planned is not None:
         sloped = logits.requires_grad and torch.is_grad_enabled()
-        if call.compute(logits, sloped):
-            computed: Any = _apply(logits, call) if sloped else call.value  # type: ignore[no-untyped-call]
+        if planned.compute(logits, sloped):
+            computed: Any = _apply(logits, planned) if sloped else planned.value  # type: ignore[no-untyped-call]
             return computed  # type: ignore[no-any-return]
         if overwrite and sloped:
             raise UserError(
                 "logits, target or sample_weight hold NaN or another value that has no loss, and the logits are "
                 "overwritten; overwrite_logits=False shows which value it is"
             )
-    given = (logits, target, recipe, sample_weight, reduction, normalizer, ignore_index, class_axis)
-    value: torch.Tensor = _composed(*given, class_weight)
+    value: torch.Tensor = _composed(call, class_weight)
     return value
 
 
@@ -188,6 +178,6 @@ def _differentiable_gradient(logits: torch.Tensor, call: KernelCall, upstream: t
         raise RuntimeError("the logits were overwritten; create_graph=True needs overwrite_logits=False")
     normalizer = None if call.normalizer != call.normalizer else call.normalizer
     options = (plan.reduction, normalizer, plan.ignore_index, plan.class_axis)
-    value = composed(logits, call.target, plan.recipe, call.sample_weight, *options)
+    value = composed(Call(logits, call.target, plan.recipe, call.sample_weight, *options))
     gradient: torch.Tensor = torch.autograd.grad(value, logits, upstream, create_graph=True)[0]
     return gradient

@@ -70,18 +70,18 @@ def loss(
     >>> float(loss(np.array([[0.0, 0.0]]), [1], softmax.cross_entropy()).round(4))
     0.6931
     """
+    call = Call(logits, target, recipe, sample_weight, reduction, normalizer, ignore_index, class_axis)
     if type(logits).__module__.startswith("torch"):
         from counterpoise.losses.on_torch import torch_loss
 
-        return torch_loss(logits, target, recipe, sample_weight, reduction, normalizer, ignore_index, class_axis)
+        return torch_loss(call)
     check_reduction(reduction, normalizer)
-    call = Call(logits, target, recipe, sample_weight, reduction, normalizer, ignore_index, class_axis)
     if isinstance(logits, (np.ndarray, np.generic, list, tuple)):
         return numpy_loss(call)
     if type(logits).__module__.startswith("jax"):
         from counterpoise.losses.on_jax import jax_loss
 
-        value = jax_loss(*call)
+        value = jax_loss(call)
         if value is not None:
             return value
-    return composed(*call)
+    return composed(call)

@@ -17,19 +17,16 @@ from jax.sharding import PartitionSpec
 
 import counterpoise._kernels as _kernels
 from counterpoise.arrays.on_jax import spec_of
-from counterpoise.losses.arguments import arguments_of
+from counterpoise.losses.arguments import Call
 from counterpoise.losses.definition import composed
 from counterpoise.losses.jax_shards import Spread, by_kernel_where_it_runs, spread_of
-from counterpoise.losses.kernel import parameters, threads_here
+from counterpoise.losses.kernel import FLOATING, SINGLE, WHOLE, parameters, threads_here
 from counterpoise.losses.reduction import denominator
 from counterpoise.losses.sigmoid import sigmoid_elements
 from counterpoise.losses.softmax import softmax_rows
 from counterpoise.recipes import Recipe, SoftmaxRecipe
 
 _TARGETS = {True: "counterpoise_softmax", False: "counterpoise_sigmoid"}
-_LOGITS = ("float32", "float64", "bfloat16", "float16")
-_SINGLE = ("float32", "float64")
-_WHOLE = ("int32", "int64")
 _LARGEST_EXACT = 2**53
 """Whole numbers up to here pass as float64."""
 
@@ -47,6 +44,11 @@ class TracedCall:
     def softmax(self) -> bool:
         """Whether the classes exclude each other."""
         return isinstance(self.recipe, SoftmaxRecipe)
+
+    def given(self, logits: Any, target: Any, sample_weight: Any, normalizer: Any = None) -> Call:
+        """The call with the arrays that it is run for."""
+        options = (self.reduction, normalizer, self.ignore_index, self.class_axis)
+        return Call(logits, target, self.recipe, sample_weight, *options)
 
     def rows_of(self, spread: Spread) -> PartitionSpec:
         """The sharding of an array with one number for each row of the unreduced loss."""
@@ -99,22 +101,14 @@ def register_kernels() -> bool:
     return True
 
 
-def jax_loss(
-    logits: Any,
-    target: Any,
-    recipe: Recipe,
-    sample_weight: Any,
-    reduction: str,
-    normalizer: Any,
-    ignore_index: float | None,
-    class_axis: int,
-) -> Any:
-    """The loss through the kernels, or None where the definition must serve; arguments as in `counterpoise.loss`."""
-    if not register_kernels() or logits.dtype.name not in _LOGITS:
+def jax_loss(call: Call) -> Any:
+    """The loss through the kernels, or None where the definition must serve."""
+    logits, target, recipe, sample_weight, reduction, normalizer, ignore_index, class_axis = call
+    if not register_kernels() or logits.dtype.name not in FLOATING:
         return None
     if not all(isinstance(size, int) and size > 0 for size in logits.shape):
         return None
-    arguments = arguments_of(logits, target, recipe, sample_weight, ignore_index, class_axis)
+    arguments = call.checked()
     softmax = isinstance(recipe, SoftmaxRecipe)
     axis = class_axis % logits.ndim if logits.ndim else 0
     rows = logits.shape[:axis] + logits.shape[axis + 1 :] if softmax else logits.shape
@@ -123,40 +117,30 @@ def jax_loss(
         if abs(ignore_index) > _LARGEST_EXACT:
             return None
         ignore_index = int(ignore_index) if softmax else float(ignore_index)
-    if not _is_plain(target, own_target, _WHOLE if arguments.hard else _SINGLE):
+    if not _is_plain(target, own_target, WHOLE if arguments.hard else SINGLE):
         target = arguments.target
         if arguments.keep is not None:
             target, ignore_index = jnp.where(arguments.keep, target, -1), -1
         if not arguments.hard and logits.ndim > 1:
             target = jnp.moveaxis(target, -1, axis)
-    if sample_weight is not None and not _is_plain(sample_weight, rows, _SINGLE):
-        sample_weight = arguments.weight
-        if not softmax and logits.ndim > 1:
-            sample_weight = jnp.moveaxis(sample_weight, -1, axis)
+    if sample_weight is not None and not _is_plain(sample_weight, rows, SINGLE):
+        spread_weight: Any = arguments.weight
+        sample_weight = spread_weight if softmax or logits.ndim < 2 else jnp.moveaxis(spread_weight, -1, axis)
     if normalizer is not None:
         normalizer = jnp.asarray(normalizer, arguments.logits.dtype)
-    call, spread = TracedCall(recipe, reduction, ignore_index, axis), spread_of(logits)
+    traced, spread = TracedCall(recipe, reduction, ignore_index, axis), spread_of(logits)
     if spread is not None:  # a batch lies where its logits do
-        target = spread.put(target, call.target_of(spread, logits, target))
-        sample_weight = None if sample_weight is None else spread.put(sample_weight, call.rows_of(spread))
-    return _loss(call, logits, target, sample_weight, normalizer)
+        target = spread.put(target, traced.target_of(spread, logits, target))
+        sample_weight = None if sample_weight is None else spread.put(sample_weight, traced.rows_of(spread))
+    return _loss(traced, logits, target, sample_weight, normalizer)
 
 
-def _is_plain(array: Any, shape: tuple[int, ...], dtypes: tuple[str, ...]) -> bool:
+def _is_plain(array: Any, shape: tuple[int, ...], dtypes: frozenset[str]) -> bool:
     return isinstance(array, jax.Array) and array.shape == shape and array.dtype.name in dtypes
 
 
 def _definition(call: TracedCall, logits: Any, target: Any, sample_weight: Any, normalizer: Any) -> Any:
-    return composed(
-        logits,
-        target,
-        call.recipe,
-        sample_weight,
-        call.reduction,
-        normalizer,
-        call.ignore_index,
-        call.class_axis,
-    )
+    return composed(call.given(logits, target, sample_weight, normalizer))
 
 
 def _definition_with_gradient(call: TracedCall, logits: Any, *others: Any) -> tuple[Any, Any]:
@@ -217,7 +201,7 @@ def _kernel_on_shards(call: TracedCall, sloped: bool, spread: Spread, *operands:
 
 def _denominator(call: TracedCall, logits: Any, target: Any, sample_weight: Any) -> Any:
     """What a mean over these rows divides by; the compiler drops what else is computed here."""
-    arguments = arguments_of(logits, target, call.recipe, sample_weight, call.ignore_index, call.class_axis)
+    arguments = call.given(logits, target, sample_weight).checked()
     if isinstance(call.recipe, SoftmaxRecipe):
         entries = softmax_rows(arguments, call.recipe)
     else:

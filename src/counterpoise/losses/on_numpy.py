@@ -8,7 +8,7 @@ import numpy as np
 
 from counterpoise.arrays import numpy_namespace
 from counterpoise.errors import UserError
-from counterpoise.losses.arguments import Arguments, Call, arguments_of, check_recipe, warn_about_one_weight
+from counterpoise.losses.arguments import Arguments, Call, check_recipe, warn_about_one_weight
 from counterpoise.losses.kernel import (
     AS_IT_IS,
     OWN_THREADS,
@@ -153,7 +153,7 @@ def _computed(
     run = _softmax if isinstance(call.recipe, SoftmaxRecipe) else _sigmoid
     value, odd = run(call, derivatives, newton, region)
     if odd:
-        _arguments(given)  # says what is wrong, and where
+        given.checked()  # says what is wrong, and where
         if out is not None and np.may_share_memory(out, given.logits):
             raise UserError("logits, target or sample_weight hold NaN or another value that has no loss")
         if dtype == np.float32:  # finite logits whose loss does not fit into single precision on the way
@@ -168,15 +168,10 @@ def _computed(
     return value.astype(dtype)[()], derivatives
 
 
-def _arguments(call: Call) -> Arguments:
-    """The arguments in one form, or an error for the first mistake in them."""
-    return arguments_of(call.logits, call.target, call.recipe, call.sample_weight, call.ignore_index, call.class_axis)
-
-
 def _as_the_kernel_takes(call: Call) -> Call:
     """The call, or the same loss of arrays in the shapes, dtypes and byte order that the kernel reads."""
     if not _in_plain_form(call):
-        call = _in_one_form(call, _arguments(call))
+        call = _in_one_form(call, call.checked())
     elif isinstance(call.recipe, SoftmaxRecipe):
         warn_about_one_weight(call.recipe, call.logits.shape[call.class_axis])
     logits, target, weight = call.logits, call.target, call.sample_weight

@@ -208,8 +208,7 @@ NB_MODULE(_kernels, m) {
             return nb::capsule(reinterpret_cast<void*>(softmax ? softmax_of_frame : sigmoid_of_frame));
         },
         "What jax.ffi.register_ffi_target takes.");
-    m.def("xla_settings", xla_settings, "softmax"_a,
-          "Names of what the settings of a call hold, in order.");
+    m.def("xla_settings", xla_settings, "softmax"_a, "Names of what the settings of a call hold, in order.");
     m.attr("XLA_SETTINGS_VERSION") = xla_settings_version;
     m.def("elementary", [](int function, bool single, uintptr_t in, uintptr_t out, int64_t size) {
         chosen->elementary(function, single, at<const void>(in), at<void>(out), size);

@@ -416,8 +416,9 @@ Error* answer(Frame* frame, void (*compute)(Call&)) {
 // The order in which `Call`, `softmax_of_call` and `sigmoid_of_call` read them.
 std::vector<std::string> xla_settings(bool softmax) {
     std::vector<std::string> names{"version", "reduction", "class_axis", "threads", "ignores", "ignore_index"};
-    const std::vector<std::string> of_softmax{"focus",  "robustness", "poly",   "smoothing", "weight_by", "adds_expected_cost",
-                                              "weight", "scale",      "offset", "margin",    "pair"};
+    const std::vector<std::string> of_softmax{
+        "focus",  "robustness", "poly",   "smoothing", "weight_by", "adds_expected_cost",
+        "weight", "scale",      "offset", "margin",    "pair"};
     const std::vector<std::string> of_sigmoid{"pos_focus", "neg_focus",  "clip",       "robustness", "poly",
                                               "smoothing", "pos_weight", "neg_weight", "scale",      "offset"};
     const std::vector<std::string>& of_family = softmax ? of_softmax : of_sigmoid;

@@ -7,7 +7,7 @@ import ctypes
 import os
 import re
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, lru_cache
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -129,6 +129,7 @@ def _sigmoid(recipe: SigmoidRecipe) -> dict[str, Any]:
     }
 
 
+@lru_cache(_MOST_COMPILED)
 def options(
     logits: str,
     target: str,

@@ -1,6 +1,7 @@
 """Loss, gradient and diagonal curvature of NumPy arrays, by the compiled kernels."""
 
 from contextlib import suppress
+from functools import cache
 from types import NoneType
 from typing import Any
 
@@ -195,14 +196,17 @@ def _in_plain_form(call: Call) -> bool:
     logits, target, weight = call.logits, call.target, call.sample_weight
     if type(logits) is not np.ndarray or type(target) is not np.ndarray or type(weight) not in (np.ndarray, NoneType):
         return False
-    found = [None if array is None else _given(array) for array in (logits, target, weight)]
-    if not takes(call.recipe, call.class_axis, *found):  # type: ignore[arg-type]
-        return False
-    return can_ignore(call.recipe, target.dtype.name, call.ignore_index)
+    of_logits, of_target = Given(logits.shape, _name(logits.dtype)), Given(target.shape, _name(target.dtype))
+    of_weight = None if weight is None else Given(weight.shape, _name(weight.dtype))
+    return takes(call.recipe, call.class_axis, of_logits, of_target, of_weight) and can_ignore(
+        call.recipe, of_target.dtype, call.ignore_index
+    )
 
 
-def _given(array: Any) -> Given:
-    return Given(array.shape, array.dtype.name if array.dtype.isnative else None)
+@cache  # NumPy makes the name anew each time
+def _name(dtype: np.dtype[Any]) -> str | None:
+    """The name of a dtype whose numbers are in the machine's own byte order."""
+    return dtype.name if dtype.isnative else None
 
 
 def _in_one_form(call: Call, arguments: Arguments) -> Call:

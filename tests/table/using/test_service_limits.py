@@ -20,7 +20,7 @@ import pytest
 from absent import needs
 from counterpoise.errors import UserError
 from counterpoise.table import load
-from counterpoise.table.using import asgi, json_rows, listening
+from counterpoise.table.using import asgi, connection, json_rows, listening
 from counterpoise.table.using.asgi import Reply, Service
 from counterpoise.table.using.json_rows import TooLargeError, request_of, table_of_rows
 
@@ -267,9 +267,9 @@ def test_the_first_mistakes_are_told_in_order(saved):
 SERVES = """
 import sys
 from counterpoise.table.using import asgi
-from counterpoise.table.using import listening
+from counterpoise.table.using import connection, listening
 from counterpoise.table.using.serve import serve
-listening.SECONDS_FOR_HEADERS, listening.SECONDS_TO_READ_AN_ANSWER, listening.MOST_CONNECTIONS = 1.0, 1.0, 60
+connection.SECONDS_FOR_HEADERS, connection.SECONDS_TO_READ_AN_ANSWER, connection.MOST_CONNECTIONS = 1.0, 1.0, 60
 asgi.SECONDS_FOR_A_BODY = 2.0
 serve(sys.argv[1], port=0, ready=lambda address: print(address, flush=True))
 """
@@ -347,7 +347,7 @@ class Wire:
 )
 def test_the_head_of_an_answer_goes_with_its_body(writes, pieces):
     wire = Wire()
-    transport = listening._InOnePiece(wire)
+    transport = connection._InOnePiece(wire)
     for one in writes:
         transport.write(one)
     assert not transport.is_closing()

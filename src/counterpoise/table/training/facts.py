@@ -5,6 +5,7 @@ from typing import Any
 
 from counterpoise.table.model import bundle
 from counterpoise.table.model.forms import LABEL, MULTILABEL
+from counterpoise.table.racing.entries import Verdict
 from counterpoise.table.training.importance import Importance
 from counterpoise.table.training.outcome import Outcome, Outcomes
 
@@ -49,28 +50,33 @@ def facts_of_one(outcome: Outcome) -> dict[str, Any]:
         "split": outcome.split.how,
         "seed": outcome.seed,
         "rounds": verdict.winner.rounds,
-        "comparison": [
-            {
-                "loss": entry.label,
-                "learner": entry.learner,
-                "recipe": entry.recipe.to_dict(),
-                "chosen": place == verdict.chosen,
-                "rounds": entry.rounds,
-                "score": entry.score,
-                "standard_error": entry.error,
-                "folds": entry.scores.tolist(),
-                "untuned": float(entry.untuned.mean()),
-                "log_loss": entry.log_loss,
-                "average_precision": entry.average_precision,
-            }
-            for place, entry in enumerate(verdict.entries)
-        ],
+        "comparison": _comparison(verdict),
         "schema": outcome.schema.to_dict(),
         "importance": _plain(outcome.importance),
         "notes": list(outcome.notes),
         "command": outcome.command,
         "versions": outcome.versions,
     }
+
+
+def _comparison(verdict: Verdict) -> list[dict[str, Any]]:
+    """The contestants of the race, and how each did."""
+    return [
+        {
+            "loss": entry.label,
+            "learner": entry.learner,
+            "recipe": entry.recipe.to_dict(),
+            "chosen": place == verdict.chosen,
+            "rounds": entry.rounds,
+            "score": entry.score,
+            "standard_error": entry.error,
+            "folds": entry.scores.tolist(),
+            "untuned": float(entry.untuned.mean()),
+            "log_loss": entry.log_loss,
+            "average_precision": entry.average_precision,
+        }
+        for place, entry in enumerate(verdict.entries)
+    ]
 
 
 def facts_of_several(outcomes: Outcomes) -> dict[str, Any]:

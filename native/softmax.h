@@ -340,6 +340,12 @@ inline Vector<T> cost_of_choices(const SoftmaxRecipe& recipe, const T* share, T*
     return at_top;
 }
 
+// The least numbers whose inverse, and the square of it, are finite, with room for a product.
+template <class T>
+constexpr T invertible = T(sizeof(T) == 4 ? 1e-30 : 1e-290);
+template <class T>
+constexpr T invertible_square = T(sizeof(T) == 4 ? 1e-15 : 1e-140);
+
 // Rows whose target has a share for each class, or that pay an expected cost; `block.logits` becomes the gradient.
 // Each class k contributes T_k(o_k). With r_jk = e_j / (the sum of all e but e_k), its slope by u_j is T_k' r_jk, by
 // u_k -T_k'; sums that leave one class out are taken without subtracting it where it dominates.
@@ -374,6 +380,20 @@ inline void soft_rows(const SoftmaxRecipe& recipe, const Block<T>& block, int64_
     // a plain cross-entropy of class k is the log of the whole sum plus the gap, and its slope a quotient
     const Form& form = recipe.form;
     const bool plain = !form.focused && !form.robust && !form.extra && !recipe.margined;
+    // where the inverse of `rest` (or its square) would overflow, the classes beside the top one get a reference of
+    // their own
+    const Ints<T> faint = rest < all<T>(curved ? invertible_square<T> : invertible<T>);
+    const bool some_faint = !plain && any<T>(faint);
+    Vector<T> nearest = zero, beside_top = rest, top_part = zero, top_square = zero;
+    if (some_faint) {
+        Vector<T> largest_beside = lowest, sum = zero;
+        for (int64_t k = 0; k < classes; ++k)
+            largest_beside = larger(largest_beside, choose(top == Int<T>(k), lowest, -load<Vector<T>>(z + k * pitch)));
+        nearest = choose(faint & (largest_beside != lowest), largest_beside, zero);
+        for (int64_t k = 0; k < classes; ++k)
+            sum += choose(top == Int<T>(k), zero, exponential<T>(-load<Vector<T>>(z + k * pitch) - nearest));
+        beside_top = choose(faint, sum, rest);
+    }
     const Vector<T> inverse_whole = one / (rest + one);
     const Vector<T> log_whole = chances<T>(logarithm<T>(rest)).loss;
     const T kept = T(1 - recipe.smoothing), spread = T(recipe.smoothing / double(classes));
@@ -387,7 +407,8 @@ inline void soft_rows(const SoftmaxRecipe& recipe, const Block<T>& block, int64_
         store(share + k * pitch, smoothed);
         const Ints<T> free = weight == T(0);
         const Vector<T> gap = load<Vector<T>>(z + k * pitch), e = load<Vector<T>>(exponentials + k * pitch);
-        const Vector<T> others = choose(top == Int<T>(k), rest, one + (rest - e));
+        const Ints<T> is_top = top == Int<T>(k);
+        const Vector<T> others = choose(is_top, beside_top, one + (rest - e));
         Phi<T> phi;
         Vector<T> inverse = inverse_whole;
         if (plain) {
@@ -396,7 +417,8 @@ inline void soft_rows(const SoftmaxRecipe& recipe, const Block<T>& block, int64_
             phi.bend = phi.slope * e * inverse_whole;
         } else {
             const Ints<T> alone = others == T(0);
-            const Vector<T> odds = choose(alone, lowest, logarithm<T>(others) + (gap + T(recipe.margin[k])));
+            const Vector<T> apart = gap + choose(is_top, nearest, zero) + T(recipe.margin[k]);
+            const Vector<T> odds = choose(alone, lowest, logarithm<T>(others) + apart);
             phi = shaped<T>(form, chances<T>(odds), curved);
             inverse = one / choose(alone, one, others);
         }
@@ -404,13 +426,22 @@ inline void soft_rows(const SoftmaxRecipe& recipe, const Block<T>& block, int64_
         if (!sloped) continue;
         // of the slope, what a unit of another class's exponential has a share in
         const Vector<T> slope = choose(free, zero, weight * phi.slope);
-        const Vector<T> part = plain ? choose(free, zero, weight * inverse) : slope * inverse;
+        Vector<T> part = plain ? choose(free, zero, weight * inverse) : slope * inverse;
+        const Ints<T> set_apart = faint & is_top;
+        if (some_faint) {
+            top_part = choose(set_apart, part, top_part);
+            part = choose(set_apart, zero, part);
+        }
         by_size.look(part, k);
         store(first + k * pitch, slope);
         store(parts + k * pitch, part);
         if (curved) {
             const Vector<T> bend = choose(free, zero, weight * phi.bend);
-            const Vector<T> square = plain ? -part * inverse : (bend - slope) * inverse * inverse;
+            Vector<T> square = plain ? -part * inverse : (bend - slope) * inverse * inverse;
+            if (some_faint) {
+                top_square = choose(set_apart, square, top_square);
+                square = choose(set_apart, zero, square);
+            }
             by_square.look(square, k);
             store(second + k * pitch, bend);
             store(curvature + k * pitch, square);
@@ -442,10 +473,16 @@ inline void soft_rows(const SoftmaxRecipe& recipe, const Block<T>& block, int64_
     for (int64_t k = 0; k < classes; ++k) {
         const Vector<T> gap = load<Vector<T>>(z + k * pitch), e = load<Vector<T>>(exponentials + k * pitch);
         const Ints<T> hidden = (gap == infinity) | idle;
-        const Vector<T> from_others = e * by_size.without(load<Vector<T>>(parts + k * pitch), k);
+        Vector<T> from_others = e * by_size.without(load<Vector<T>>(parts + k * pitch), k);
+        Vector<T> from_top = zero;
+        if (some_faint) {
+            const Vector<T> beside = choose(faint & (top != Int<T>(k)), exponential<T>(-gap - nearest), zero);
+            from_others += beside * top_part;
+            from_top = beside * beside * top_square;
+        }
         Vector<T> slope = from_others - load<Vector<T>>(first + k * pitch), bend = zero;
         if (curved)
-            bend = e * e * by_square.without(load<Vector<T>>(curvature + k * pitch), k) + from_others +
+            bend = e * e * by_square.without(load<Vector<T>>(curvature + k * pitch), k) + from_top + from_others +
                    load<Vector<T>>(second + k * pitch);
         if (recipe.costs) {
             const Vector<T> p = e * inverse_whole;

@@ -285,7 +285,7 @@ bool mark_impossible(const SoftmaxRecipe& recipe, const SoftmaxBatch& batch, boo
                 possible &= is_weight(number(batch.target, batch.target_type,
                                              outer * steps.outer + inner * steps.inner + k * steps.along));
         }
-        if (possible || weight == 0) continue;
+        if (possible) continue;
         found = true;
         if (!reduced) put_nan(batch.loss, batch.loss_type, row);
         const Strides& steps = batch.gradient_strides;
@@ -301,7 +301,7 @@ bool mark_impossible(const SigmoidRecipe&, const SigmoidBatch& batch, bool reduc
         const double target = number(batch.target, batch.target_type, i);
         const double weight = batch.sample_weight ? number(batch.sample_weight, batch.weight_type, i) : 1;
         const bool nan = target != target && batch.ignore_value != batch.ignore_value;
-        if ((batch.ignores && (target == batch.ignore_value || nan)) || weight == 0) continue;
+        if (batch.ignores && (target == batch.ignore_value || nan)) continue;
         if (is_weight(weight) && target >= 0 && target <= 1) continue;
         found = true;
         if (!reduced) put_nan(batch.loss, batch.loss_type, i);

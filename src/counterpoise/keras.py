@@ -3,7 +3,13 @@
 from typing import Any
 
 from counterpoise.errors import UserError
-from counterpoise.losses.arguments import Arguments, arguments_of, check_recipe
+from counterpoise.losses.arguments import (
+    Arguments,
+    arguments_of,
+    check_recipe,
+    checked_class_axis,
+    checked_ignore_index,
+)
 from counterpoise.losses.definition import reduced, with_mask
 from counterpoise.losses.reduction import check_reduction
 from counterpoise.rates.average import Average
@@ -27,8 +33,9 @@ KERAS_NAMES: dict[str | None, str] = {"sum_over_batch_size": "mean", None: "none
 
 def _as_classes(target: Any, logits: Any, class_axis: int) -> Any:
     """Class indices as integers again: Keras's data pipelines hand them over as floats."""
-    classes = logits.shape[class_axis]
-    sparse = len(target.shape) < len(logits.shape) or (target.shape[-1] == 1 and classes != 1)
+    classes, shape = logits.shape[class_axis], tuple(target.shape)
+    in_a_column = shape[-1:] == (1,) and classes != 1 and shape != tuple(logits.shape)
+    sparse = len(shape) < len(logits.shape) or in_a_column
     if sparse and keras.backend.is_float_dtype(keras.backend.standardize_dtype(target.dtype)):
         # what is not a class becomes one out of range: an error, or NaN where values cannot be seen
         whole = keras.ops.equal(target, keras.ops.floor(target))
@@ -88,7 +95,9 @@ class Loss(KerasLoss):
         check_recipe(self.recipe)
         self.reduction = KERAS_NAMES.get(reduction, str(reduction))
         check_reduction(self.reduction, None)
-        self.ignore_index, self.class_axis = ignore_index, class_axis
+        whole = isinstance(self.recipe, SoftmaxRecipe)
+        self.ignore_index = checked_ignore_index(ignore_index, whole=whole)
+        self.class_axis = checked_class_axis(class_axis)
         self._fix()
 
     def __call__(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> Any:

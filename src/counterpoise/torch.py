@@ -62,6 +62,8 @@ class Loss(Criterion):
     1.2039...
     """
 
+    _settings = ("reduction", "ignore_index", "class_axis")
+
     def __init__(
         self,
         recipe: Recipe,

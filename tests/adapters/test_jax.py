@@ -185,9 +185,10 @@ def test_only_rows_that_cannot_be_are_nan():
     logits[1, 2], logits[2, 0] = np.nan, np.inf
     weight[3], weight[4], weight[5] = -1, np.inf, 0
     target = np.array([0, 1, 2, 3, 1, 17])
-    assert np.isnan(each(logits, target, weight)).tolist() == [False, True, True, True, True, False]
+    # a class that does not exist is NaN also where its row has weight 0, as under vmap and in other frameworks
+    assert np.isnan(each(logits, target, weight)).tolist() == [False, True, True, True, True, True]
     gradient = jax.jit(jax.grad(lambda z: loss(z, target, EVERYTHING, sample_weight=weight)))(logits)
-    assert np.isnan(gradient).any(axis=1).tolist() == [False, True, True, True, True, False]
+    assert np.isnan(gradient).any(axis=1).tolist() == [False, True, True, True, True, True]
     assert np.isnan(jax.jit(lambda by: loss(jnp.asarray(LOGITS), TARGET, EVERYTHING, normalizer=by))(-1.0))
 
 
@@ -216,3 +217,35 @@ def test_an_exported_program_holds_its_recipe():
     np.testing.assert_allclose(jax.export.deserialize(saved).call(LOGITS)[0], step(LOGITS)[0])
     elsewhere = jax.export.export(step, platforms=["cuda"])(LOGITS)
     assert "@counterpoise_softmax" not in str(elsewhere.mlir_module())
+
+
+@pytest.mark.parametrize(
+    ("target", "ignored"),
+    [
+        pytest.param(np.array([[0], [-1]]), 255, id="a column"),
+        pytest.param(np.array([0, -1], np.int8), 100, id="int8"),
+        pytest.param(np.array([[0], [3]]), 255, id="beyond the classes"),
+        pytest.param(np.array([[255], [-7]]), 255, id="beside an ignored one"),
+    ],
+)
+def test_what_is_no_class_is_never_ignored(target, ignored):
+    focal = cp.softmax.focal()
+    assert np.isnan(jax.jit(lambda z, y: loss(z, y, focal, ignore_index=ignored))(jnp.zeros((2, 3)), jnp.array(target)))
+
+
+@pytest.mark.parametrize("recipe", [cp.softmax.focal(), cp.sigmoid.focal()], ids=["softmax", "sigmoid"])
+def test_an_impossible_target_is_nan_whatever_its_weight(recipe):
+    logits = jnp.zeros((2, 3)) if recipe.family == "softmax" else jnp.zeros(2)
+    target = jnp.array([0, 7]) if recipe.family == "softmax" else jnp.array([0.0, 7.0])
+    found = jax.jit(lambda z, y, w: loss(z, y, recipe, sample_weight=w))(logits, target, jnp.array([1.0, 0.0]))
+    assert np.isnan(found)
+
+
+def test_nan_as_the_ignored_target_compiles_once():
+    from counterpoise.losses import on_jax
+
+    def once():
+        loss(jnp.zeros(3), jnp.array([0.0, 1.0, np.nan]), cp.sigmoid.focal(), ignore_index=float("nan"))
+        return on_jax._computed._cache_size()
+
+    assert once() == once() == once()

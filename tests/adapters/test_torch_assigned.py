@@ -255,3 +255,19 @@ def test_a_sigmoid_recipe_has_its_own_names():
     assert set(SigmoidRecipe().to_dict()) == {"family"}
     with pytest.raises(AttributeError):
         _ = Loss(cp.sigmoid.focal()).weight
+
+
+def test_class_weights_may_be_learned_after_the_first_call():
+    logits, target = torch.zeros(2, 2, requires_grad=True), torch.tensor([0, 1])
+    criterion = Loss(cp.softmax.weighted([90, 10]))
+    criterion(logits, target)
+    criterion.weight.requires_grad_()
+    criterion(logits, target).backward()
+    torch.testing.assert_close(criterion.weight.grad, torch.full((2,), 0.5 * np.log(2.0), dtype=torch.float64))
+
+
+@pytest.mark.parametrize(("name", "value"), [("class_axis", 1), ("class_axis", 0)])
+def test_a_setting_that_a_linear_loss_does_not_have_is_refused(name, value):
+    criterion = LinearLoss(cp.softmax.focal())
+    with pytest.raises(cp.UserError, match=f"LinearLoss has no {name} to assign"):
+        setattr(criterion, name, value)

@@ -270,3 +270,14 @@ def test_what_is_no_tensor_and_no_goal_loss_is_said():
         criterion(np.zeros(2), torch.tensor([0, 1]))
     with pytest.raises(cp.UserError, match="BCEWithLogitsLoss, which judges no goal"):
         KeepBest(torch.nn.Linear(2, 1), torch.nn.BCEWithLogitsLoss())
+
+
+def test_restoring_twice_moves_a_bias_outside_the_model_once():
+    model, bias = torch.nn.Linear(2, 1, bias=False), torch.nn.Parameter(torch.tensor([0.5]))
+    keep = KeepBest(model, GoalLoss("recall where precision >= 0.5", [900, 100]), bias=bias)
+    keep.update(torch.tensor([-1.0, -2.0]), torch.tensor([1, 0]))
+    with torch.no_grad():
+        bias += 3.0  # a later epoch
+    keep.restore()
+    keep.restore()
+    assert bias.item() == 0.5 - keep.threshold

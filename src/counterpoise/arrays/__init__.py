@@ -385,6 +385,6 @@ def namespace(array: Any) -> Namespace:
     if jax is not None and isinstance(array, jax.Array):
         return _loaded("jax")
     raise UserError(
-        f"logits are of type {type(array).__module__}.{type(array).__qualname__}; "
+        f"found an array of type {type(array).__module__}.{type(array).__qualname__}; "
         "pass an array of NumPy, PyTorch, TensorFlow or JAX"
     )

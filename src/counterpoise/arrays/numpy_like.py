@@ -11,8 +11,6 @@ Array = Any
 class NumPyLike:
     """The functions of a module with NumPy's names."""
 
-    """NumPy, and everything that follows its names."""
-
     name = "numpy"
 
     def __init__(self, xp: Any) -> None:

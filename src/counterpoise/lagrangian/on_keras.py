@@ -168,21 +168,24 @@ class KeepBest(keras.callbacks.Callback):  # type: ignore[misc]
         self.best: Progress | None = None
         self.threshold = 0.0
         self._kept: list[Any] = []
+        self._kept_bias: Any = None
 
     def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:  # noqa: ARG002
         """Keep the weights if no epoch before was better."""
         found = self._judged()
         if found.progress.better_than(self.best):
             self.best, self.threshold = found
+            bias = self._output_bias()
             self._kept = self.model.get_weights()
+            self._kept_bias = None if bias is None else keras.ops.convert_to_numpy(bias)
 
     def on_train_end(self, logs: dict[str, Any] | None = None) -> None:  # noqa: ARG002
         """Restore the weights, with the threshold subtracted from the bias."""
         if self._kept:
             self.model.set_weights(self._kept)
             bias = self._output_bias()
-            if bias is not None:
-                bias.assign(bias - self.threshold)
+            if bias is not None and self._kept_bias is not None:  # it need not be one of the model's
+                bias.assign(self._kept_bias - self.threshold)
 
     def _judged(self) -> Judged:
         if self.validation_data is None:

@@ -229,7 +229,7 @@ class KeepBest:
         self.model, self.criterion, self.bias = model, criterion, bias
         self.best: Progress | None = None
         self.threshold = 0.0
-        self._kept: dict[str, Any] = {}
+        self._kept: tuple[dict[str, Any], torch.Tensor | None] = {}, None
 
     def update(self, logits: torch.Tensor | None = None, target: torch.Tensor | None = None) -> bool:
         """Keep the model's weights if no epoch before was better; judged on these rows, else on the last batches."""
@@ -242,18 +242,20 @@ class KeepBest:
         better = found.progress.better_than(self.best)
         if better:
             self.best, self.threshold = found
-            self._kept = copy.deepcopy(self.model.state_dict())
+            bias = self._output_bias()
+            self._kept = copy.deepcopy(self.model.state_dict()), None if bias is None else bias.detach().clone()
         return better
 
     def restore(self) -> None:
         """Load the kept weights, with the threshold subtracted from the bias."""
         if self.best is None:
             raise UserError("nothing was kept: call update() after each epoch, and restore() after the last")
-        self.model.load_state_dict(self._kept)
+        weights, kept = self._kept
+        self.model.load_state_dict(weights)
         bias = self._output_bias()
-        if bias is not None:
+        if bias is not None and kept is not None:  # it need not be one of the model's
             with torch.no_grad():
-                bias -= self.threshold
+                bias.copy_(kept - self.threshold)
 
     def _output_bias(self) -> torch.Tensor | None:
         if self.bias is not None:

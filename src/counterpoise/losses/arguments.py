@@ -113,6 +113,19 @@ def checked_ignore_index(ignore_index: Any, *, whole: bool) -> int | float | Non
     return ignored
 
 
+def checked_class_axis(class_axis: Any) -> int:
+    """The axis of the classes, as a number of Python.
+
+    Examples
+    --------
+    >>> checked_class_axis(np.int64(1))
+    1
+    """
+    if isinstance(class_axis, bool) or not isinstance(class_axis, int | np.integer):
+        raise UserError(f"class_axis is {value_text(class_axis)}; it must be an integer")
+    return int(class_axis)
+
+
 def is_kept(target: Array, ignored: float) -> Array:
     """Whether each target differs from the ignored value, which may be NaN.
 
@@ -167,7 +180,8 @@ def to_framework(xp: Namespace, name: str, value: Any, like: Array) -> Array:
     if xp.name == "numpy":
         return converted
     dtype = {"i": xp.int64, "u": xp.int64, "b": xp.bool}.get(converted.dtype.kind, like.dtype)
-    return xp.constant(converted, like, dtype)
+    with np.errstate(over="ignore"):  # what becomes infinite is refused
+        return xp.constant(converted, like, dtype)
 
 
 def refuse_values(xp: Namespace, name: str, array: Array, bad: Any, problem: str) -> Array:
@@ -313,14 +327,17 @@ def sigmoid_arguments(
 
 def _checked_weight(xp: Namespace, sample_weight: Any, z: Array) -> Array:
     weight = to_framework(xp, "sample_weight", sample_weight, z)
-    if xp.name == "numpy" or not xp.is_floating(weight):
+    if not xp.is_floating(weight):
         weight = xp.astype(weight, z.dtype)
+    # before the cast, so that an error shows the number that was passed
+    single = "64" not in str(z.dtype)
+    largest = float(np.finfo(np.float32 if single else np.float64).max)
     weight = refuse_values(
         xp,
         "sample_weight",
         weight,
-        lambda w: (w < 0) | (w != w) | (w == float("inf")),
-        "weights are finite and at least 0",
+        lambda w: (w < 0) | (w != w) | (w > largest),
+        "weights are finite" + (" (float32, as the logits are)" if single else "") + " and at least 0",
     )
     return xp.astype(weight, z.dtype)
 

@@ -15,7 +15,7 @@ import torch
 from counterpoise.arrays import value_text
 from counterpoise.arrays.on_torch import has_numbers
 from counterpoise.errors import ClassWeightWarning, UserError
-from counterpoise.losses.arguments import CLASS_WEIGHT, check_recipe, checked_ignore_index
+from counterpoise.losses.arguments import CLASS_WEIGHT, check_recipe, checked_class_axis, checked_ignore_index
 from counterpoise.losses.kernel_on_torch import with_class_weight
 from counterpoise.losses.plan_on_torch import is_plain
 from counterpoise.losses.reduction import check_reduction
@@ -90,9 +90,7 @@ def _checked_ignored(ignore_index: Any, recipe: Recipe) -> int | float | None:
 
 
 def _checked_axis(class_axis: Any, recipe: Recipe) -> int:  # noqa: ARG001
-    if not isinstance(class_axis, int):
-        raise UserError(f"class_axis is {value_text(class_axis)}; it must be an integer")
-    return class_axis
+    return checked_class_axis(class_axis)
 
 
 _CHECKED: dict[str, Callable[[Any, Recipe], Any]] = {
@@ -148,7 +146,9 @@ class _Seen:
 
     def still(self, weight: torch.Tensor | None) -> bool:
         """Whether nothing has changed; an edit through `.data` leaves no trace but in the numbers."""
-        return weight is self.weight and self.numbers.tobytes() == self.content and weight.data_ptr() == self.address
+        if weight is None or weight is not self.weight or weight.requires_grad:
+            return False
+        return self.numbers.tobytes() == self.content and weight.data_ptr() == self.address
 
 
 class Criterion(torch.nn.Module):
@@ -162,6 +162,7 @@ class Criterion(torch.nn.Module):
         As in `counterpoise.loss`.
     """
 
+    _settings: tuple[str, ...] = ("reduction", "ignore_index")
     __jit_unused_properties__ = ["recipe"]  # noqa: RUF012  (TorchScript's name; it must be a list)
 
     def __init__(self, recipe: Recipe, reduction: str, ignore_index: float | None) -> None:
@@ -244,8 +245,10 @@ class Criterion(torch.nn.Module):
             default = recipe.__dataclass_fields__[name].default
             value = value.detach().cpu().tolist() if isinstance(value, torch.Tensor) else value
             self.recipe = self.recipe.changed(**{name: default if value is None else value})
-        elif name in _CHECKED:
+        elif name in self._settings:
             super().__setattr__(name, _CHECKED[name](value, recipe))
+        elif name in _CHECKED:
+            raise UserError(f"{type(self).__name__} has no {name} to assign; it has {', '.join(self._settings)}")
         else:
             refuse_unknown_parameter(self, name, _instead(recipe))
 

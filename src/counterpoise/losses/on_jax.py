@@ -8,6 +8,7 @@ compiler spreads over devices.
 
 from dataclasses import dataclass
 from functools import cache, partial
+from math import nan
 from typing import Any
 
 import jax
@@ -117,10 +118,16 @@ def jax_loss(call: Call) -> Any:
         if abs(ignore_index) > _LARGEST_EXACT:
             return None
         ignore_index = int(ignore_index) if softmax else float(ignore_index)
+        if ignore_index != ignore_index:
+            ignore_index = nan  # one object, since the compiled program is found by equality
     if not _is_plain(target, own_target, WHOLE if arguments.hard else SINGLE):
         target = arguments.target
-        if arguments.keep is not None:
-            target, ignore_index = jnp.where(arguments.keep, target, -1), -1
+        if arguments.keep is not None:  # -1 marks what is ignored: what is no class or share must not become it
+            if arguments.hard:
+                possible = jnp.where((target < 0) | (target >= arguments.classes), arguments.classes, target)
+            else:
+                possible = jnp.where((target >= 0) & (target <= 1), target, jnp.nan)
+            target, ignore_index = jnp.where(arguments.keep, possible, -1), -1
         if not arguments.hard and logits.ndim > 1:
             target = jnp.moveaxis(target, -1, axis)
     if sample_weight is not None and not _is_plain(sample_weight, rows, SINGLE):

@@ -4,6 +4,8 @@ import json
 from dataclasses import dataclass, field
 from typing import Any
 
+import numpy as np
+
 from counterpoise.arrays import Array
 from counterpoise.errors import UserError
 from counterpoise.losses.replicas import ALONE, Replicas
@@ -13,6 +15,17 @@ from counterpoise.rates.entries import entries_of
 from counterpoise.rates.memory import Memory, checked_decay, remembered
 from counterpoise.rates.row import row_named
 from counterpoise.recipes.numbers import per_class
+
+
+def plain(value: Any) -> Any:
+    """A number of NumPy as one of Python, which JSON can hold; anything else as it is.
+
+    Examples
+    --------
+    >>> plain(np.float32(2)), plain("macro")
+    (2.0, 'macro')
+    """
+    return value.item() if isinstance(value, np.generic) else value
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -29,6 +42,9 @@ class RateSettings:
     parameters: dict[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
+        for name in ("average", "class_axis", "ignore_index", "memory"):
+            object.__setattr__(self, name, plain(getattr(self, name)))
+        object.__setattr__(self, "parameters", {name: plain(value) for name, value in self.parameters.items()})
         row = row_named(self.rate)
         row.checked(self.parameters)
         check_average(self.average, self.class_weight)

@@ -9,9 +9,10 @@ import numpy as np
 
 from counterpoise.arrays import Array
 from counterpoise.errors import UserError, nearest_name
+from counterpoise.frozen import Frozen
 
 
-class Parameters:
+class Parameters(Frozen):
     """The part that the two families share: names, comparison, JSON."""
 
     __slots__ = ()

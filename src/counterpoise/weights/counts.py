@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from counterpoise.arrays import Float64Array, value_text
 from counterpoise.errors import UserError
+from counterpoise.frozen import Frozen
 from counterpoise.weights.by_class import (
     COUNTED,
     MERGED,
@@ -63,7 +64,7 @@ def _whole_numbers(name: str, values: Iterable[Any]) -> Int64Array:
 
 
 @dataclass(frozen=True, slots=True, eq=False, init=False)
-class ClassCounts:
+class ClassCounts(Frozen):
     """Samples per class, for exclusive classes.
 
     Parameters
@@ -164,7 +165,7 @@ class ClassCounts:
 
 
 @dataclass(frozen=True, slots=True, eq=False, init=False)
-class LabelCounts:
+class LabelCounts(Frozen):
     """Positives per label, for labels that exclude nothing (multilabel).
 
     Parameters

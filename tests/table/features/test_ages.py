@@ -9,7 +9,8 @@ import polars as pl
 import pytest
 
 import counterpoise as cp
-from counterpoise.table.features.ages import date_parts, learn_dates
+from counterpoise.table.features.ages import learn_dates
+from counterpoise.table.features.date_parts import date_parts
 from counterpoise.table.features.learning import learn_schema
 from counterpoise.table.features.matrix import to_matrix
 from counterpoise.table.features.reference_day import Reference

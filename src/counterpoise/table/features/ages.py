@@ -7,7 +7,7 @@ than the rest alone; then a month, weekday or hour of the same date must add to 
 comes again only if the rows cover several years, weeks or days: within one year the month is the date itself.
 """
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 
@@ -15,15 +15,21 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
+from counterpoise.table.features.date_parts import (
+    AGE,
+    CALENDAR_PARTS,
+    CYCLES,
+    DAY,
+    HOUR,
+    KNOWN,
+    SINCE,
+    Floats,
+    date_parts,
+    instant,
+    local_days,
+)
 from counterpoise.table.features.reference_day import Reference, far_day, reference_of
 from counterpoise.wording import plural
-
-AGE, DAY, MONTH, WEEKDAY, HOUR, KNOWN, SINCE = " age", " day", " month", " weekday", " hour", " known", " since "
-CALENDAR_PARTS = (MONTH, WEEKDAY, HOUR)
-PARTS = f"(?s)({'|'.join((AGE, DAY, MONTH, WEEKDAY, HOUR, KNOWN))}|{SINCE}.*)"
-"""What dates become, as a regular expression."""
-
-Floats = NDArray[np.float64]
 
 _MOST_PAIRED = 6
 _MOST_ROWS = 20_000
@@ -33,7 +39,6 @@ _LEVEL = 0.01
 _FEWEST_OF_CLASS = 10
 _MOST_CLASSES = 20
 _RIDGE = 0.1  # on steps and months, which few rows of a class may fill; hardly any on curves
-_MICROSECONDS = 86_400_000_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,88 +125,9 @@ def learn_dates(
     return Dated(parts, reference if aged else None, said)
 
 
-def date_parts(
-    name: str,
-    parts: Sequence[str],
-    values: Mapping[str, pl.Series],
-    reference: Reference | None = None,
-    day: date | None = None,
-) -> list[Floats]:
-    """The features of one column of dates, each (N,), NaN where a date is missing.
-
-    Parameters
-    ----------
-    name
-        The column.
-    parts
-        Suffixes of its features, as in `Dated`.
-    values
-        The dates and times of the rows, by column.
-    reference
-        The day that ages are counted up to.
-    day
-        Day of the table, if ages are counted up to it: an age is 0 on the day itself; for a time it is the time to the
-        end of the day.
-
-    Examples
-    --------
-    >>> seen, joined = pl.Series([date(2024, 1, 30)]), pl.Series([date(2023, 12, 31)])
-    >>> values = {"seen": seen, "joined": joined}
-    >>> date_parts("seen", (" age", " month", " since joined"), values, Reference("seen"), date(2024, 1, 31))
-    [array([1.]), array([1.]), array([30.])]
-    """
-    column = values[name]
-    found = []
-    for part in parts:
-        if part == AGE and reference is not None and reference.own:
-            found.append(_instant(values[reference.column]) - _instant(column))
-        elif part == AGE:
-            assert day is not None  # whoever calls has looked for it
-            timed = column.dtype != pl.Date
-            found.append((day - _EPOCH).days + timed - _local(column))
-        elif part == DAY:
-            found.append(_local(column))
-        elif part == KNOWN:
-            found.append(_local(column) * 0 + 1)
-        elif part.startswith(SINCE):
-            found.append(_instant(column) - _instant(values[part.removeprefix(SINCE)]))
-        else:
-            found.append(_floats(_CYCLES[part][0](column)))
-    return found
-
-
-def _floats(column: pl.Series) -> Floats:
-    return column.cast(pl.Float64).fill_null(float("nan")).to_numpy().astype(np.float64)
-
-
-def _hour(column: pl.Series) -> pl.Series:
-    return column.dt.hour() if column.dtype != pl.Date else column.dt.day() * 0
-
-
-_EPOCH = date(1970, 1, 1)
-# what recurs, and what tells one time round from another
-_CYCLES: dict[str, tuple[Callable[[pl.Series], pl.Series], Callable[[Floats], Floats] | None]] = {
-    MONTH: (lambda column: column.dt.month(), None),
-    WEEKDAY: (lambda column: column.dt.weekday(), lambda days: np.floor((days + 3) / 7)),
-    HOUR: (_hour, np.floor),
-}
-
-
-def _local(column: pl.Series) -> Floats:
-    """Days since 1970, as clocks and calendars showed them."""
-    if column.dtype == pl.Date:
-        return _floats(column.dt.epoch("d"))
-    return _floats(column.dt.replace_time_zone(None).dt.epoch("us")) / _MICROSECONDS
-
-
-def _instant(column: pl.Series) -> Floats:
-    """The same in UTC, for times that have a zone: how far apart two of them are no clock changes."""
-    return _local(column) if column.dtype == pl.Date else _floats(column.dt.epoch("us")) / _MICROSECONDS
-
-
 def _changes(column: pl.Series, own: pl.Series | None) -> bool:
     """Whether its age is not the same in all rows that have one."""
-    age = _instant(column) if own is None else _instant(own) - _instant(column)
+    age = instant(column) if own is None else instant(own) - instant(column)
     age = age[~np.isnan(age)]
     return len(age) > 0 and bool(age.min() < age.max())
 
@@ -210,11 +136,11 @@ def _recurring(column: pl.Series) -> tuple[str, ...]:
     """Which of month, weekday and hour come again: two rows of one month are mostly not of one year."""
     held = column.drop_nulls()
     found = []
-    for part, (value, cycle) in _CYCLES.items():
+    for part, (value, cycle) in CYCLES.items():
         if part == HOUR and column.dtype == pl.Date:
             continue
         place = value(held).to_numpy().astype(np.int64)
-        times = held.dt.year().to_numpy() if cycle is None else cycle(_local(held))
+        times = held.dt.year().to_numpy() if cycle is None else cycle(local_days(held))
         alike = np.unique(place, return_counts=True)[1]
         same = np.unique(np.stack([place, times.astype(np.int64)]), axis=1, return_counts=True)[1]
         pairs = float((alike * (alike - 1)).sum())
@@ -227,7 +153,7 @@ def _since(trained: Mapping[str, pl.Series], reference: Reference) -> dict[str, 
     """Of each column the earlier ones whose distance is a feature; the ages hold the row's own time."""
     found: dict[str, tuple[str, ...]] = dict.fromkeys(trained, ())
     names = [name for name in trained if not (reference.own and name == reference.column)]
-    days = {name: _instant(trained[name]) for name in names}
+    days = {name: instant(trained[name]) for name in names}
     for place, name in enumerate(names):
         for earlier in names[:place]:
             apart = days[name] - days[earlier]
@@ -249,7 +175,7 @@ def _without_echoes(
     kept = dict(parts)
     for name, own in parts.items():
         for part in own if AGE in own else ():
-            if part in _CYCLES and not _tell(trained, kept, reference, targets, [(name, part)]):
+            if part in CYCLES and not _tell(trained, kept, reference, targets, [(name, part)]):
                 kept[name] = tuple(one for one in kept[name] if one != part)
     return kept
 
@@ -273,7 +199,7 @@ def _tell(
         for part, values in zip(own, date_parts(name, own, trained, reference, day), strict=True):
             if part == AGE:
                 steps.append(np.isnan(values)[:, None].astype(np.float64))
-            if part in _CYCLES:
+            if part in CYCLES:
                 places = (values[:, None] == np.unique(values[~np.isnan(values)])[1:]).astype(np.float64)
                 (more if (name, part) in asked else steps).append(places)
             elif (name, part) in asked:

@@ -9,8 +9,9 @@ import polars as pl
 from numpy.typing import NDArray
 
 from counterpoise.errors import UserError
-from counterpoise.table.features.ages import SINCE, Dated, learn_dates
+from counterpoise.table.features.ages import Dated, learn_dates
 from counterpoise.table.features.columns import dates_of, kind_of, numbers_of
+from counterpoise.table.features.date_parts import SINCE
 from counterpoise.table.features.identifiers import Identifier, find_identifier, tells_classes
 from counterpoise.table.features.schema import (
     CALENDAR,

@@ -7,8 +7,8 @@ import polars as pl
 from numpy.typing import NDArray
 
 from counterpoise.errors import UserError
-from counterpoise.table.features.ages import date_parts
 from counterpoise.table.features.columns import dates_of, kind_of, numbers_of
+from counterpoise.table.features.date_parts import date_parts
 from counterpoise.table.features.reference_day import newest_day
 from counterpoise.table.features.schema import CATEGORY, DATES, FLAG, NUMBER, TEXT, Column, Schema, kind_in_words
 from counterpoise.table.reading.table import Table, check_columns

@@ -15,7 +15,7 @@ from typing import Any
 
 from numpy.typing import NDArray
 
-from counterpoise.table.features.ages import SINCE
+from counterpoise.table.features.date_parts import SINCE
 from counterpoise.table.features.reference_day import Reference
 from counterpoise.table.features.text import Text
 from counterpoise.table.reading.numbers import PLAIN, NumberFormat

@@ -18,7 +18,7 @@ from counterpoise import goals
 from counterpoise.decide.sweep import NOTHING
 from counterpoise.errors import UserError
 from counterpoise.recipes import Recipe, from_dict
-from counterpoise.table.features.ages import AGE, PARTS, SINCE
+from counterpoise.table.features.date_parts import AGE, PARTS, SINCE
 from counterpoise.table.features.reference_day import SIZES
 from counterpoise.table.features.schema import CALENDAR, CATEGORY, DATE, DATES, DATETIME, FLAG, NUMBER, TEXT
 from counterpoise.table.features.text import CHARACTERS, WORDS, terms_of

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from counterpoise.errors import UserError, warn_user
-from counterpoise.table.features.ages import DAY
+from counterpoise.table.features.date_parts import DAY
 from counterpoise.table.features.novelty import REFUSE, Categories
 from counterpoise.table.features.schema import Schema
 from counterpoise.table.monitoring.class_mix import ClassMix

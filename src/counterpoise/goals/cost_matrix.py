@@ -185,7 +185,7 @@ _WORDS = {
 _MEANING = {word: meaning for meaning, words in _WORDS.items() for word in words.split()}
 
 
-_RIGHT = re.compile("[-=~\u2013\u2014]*>+|[→⇒⇨⟶⟹➔➙➜➝➞➡⮕►▶»]")
+_RIGHT = re.compile("(?<![-=~\u2013\u2014])[-=~\u2013\u2014]*>+|[→⇒⇨⟶⟹➔➙➜➝➞➡⮕►▶»]")
 _DOWN = re.compile("[↓⇓⇩⬇▼▾]")
 _BETWEEN_TWO = r"/\\|,;&+×"
 _NEUTRAL = r"\s\w().:#*'" + r'"‘’“”\ufe0f\u2010-\u2014=→↓\[\]-'

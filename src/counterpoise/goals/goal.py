@@ -21,7 +21,7 @@ OBJECTIVES = (*RANKINGS, *SUMMARIES, *RATES, "f1", "f2", "f0.5", "cost")
 REVIEW = "review"
 """The objective of a goal that only bounds rates: leave as few rows to a person as these allow."""
 
-F_BETA = re.compile(r"f_?(?P<beta>\d+\.?\d*|\.\d+)")
+F_BETA = re.compile(r"f_?(?P<beta>\d+(?:\.\d*)?|\.\d+)")
 # What a goal may need beyond one threshold on two classes, and what to do where it is not served.
 _BEYOND = {
     "class": "names a class; make it the positive class and omit 'of'",

@@ -31,7 +31,7 @@ from counterpoise.goals.goal import F_BETA, OBJECTIVES, REVIEW, Goal, refuse_con
 from counterpoise.goals.synonyms import unknown_measure
 from counterpoise.goals.words import RESERVED, Word, is_name, words_of
 
-_NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?", re.IGNORECASE)
+_NUMBER = re.compile(r"[+-]?(\d+(\.\d*)?|\.\d+)(e[+-]?\d+)?", re.IGNORECASE)
 
 
 def goal(text: str | Goal) -> Goal:

@@ -30,7 +30,7 @@ from counterpoise.wording import quoted
 
 INFINITE = "is infinite"
 _TRUE, _FALSE = ("true", "t", "yes", "y"), ("false", "f", "no", "n")
-_FIGURES = re.compile(r"([+-]?)0*([0-9]+)(?:\.([0-9]*?)0*)?")
+_FIGURES = re.compile(r"([+-]?)([0-9]+)(?:\.([0-9]*))?")
 
 
 @dataclass(frozen=True, slots=True)
@@ -222,7 +222,8 @@ def _by_meaning(categories: tuple[str, ...]) -> dict[str, str | None]:
 def _meaning(word: str) -> str:
     figures = _FIGURES.fullmatch(word)
     if figures is not None:
-        sign, whole, fraction = figures.groups()
+        sign, whole, fraction = figures.groups(default="")
+        whole, fraction = whole.lstrip("0") or "0", fraction.rstrip("0")
         return ("-" if sign == "-" else "") + whole + (f".{fraction}" if fraction else "")
     low = word.lower()
     return low if low in ("true", "false") else word

@@ -8,6 +8,7 @@ import re
 import warnings
 from collections import Counter
 from dataclasses import dataclass
+from functools import cached_property
 from itertools import takewhile
 from pathlib import Path
 
@@ -20,7 +21,7 @@ _SEP_LINE = re.compile(r'"?sep=(.)"?[ \t]*(?:\r\n|\r|\n|\Z)', re.IGNORECASE)
 _LOOKED_AT = 20
 _LONG = 1_000_000
 """Characters of the first rows, beyond which they have so many cells that two of them tell enough."""
-_NUMBER = re.compile(r"[-+]?[0-9.,]*[0-9][0-9.,]*")
+_NUMBER = re.compile(r"[-+]?[.,]*[0-9][0-9.,]*")
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,7 +132,7 @@ class _Beginning:
         """Whether a title stands above the names of the columns."""
         return bool(self.filled) and self.header != self.filled[0]
 
-    @property
+    @cached_property
     def header(self) -> int:
         """The place of the row that names the columns: the first, or the first of many cells below titles.
 

@@ -324,9 +324,10 @@ def _svg(name: str, figure: Any, marks: str = "") -> str:
         figure.savefig(text, format="svg", metadata={"Date": None, "Creator": None}, transparent=True)
     body = text.getvalue()
     body = body[body.index("<svg") :]
-    body = re.sub(r"\s*<metadata>.*?</metadata>", "", body, flags=re.DOTALL)
-    body = re.sub(r"<!--.*?-->\n?", "", body, flags=re.DOTALL)
-    body = re.sub(r"<[^>]*>", lambda tag: re.sub(r'(\bid="|href="#|url\(#)', rf"\1{name}-", tag[0]), body)
+    body, _, described = body.partition("<metadata>")
+    body = body.rstrip() + described.partition("</metadata>")[2]
+    body = re.sub(r"<!--[^<]*?-->\n?", "", body)
+    body = re.sub(r"<[^<>]*>", lambda tag: re.sub(r'(\bid="|href="#|url\(#)', rf"\1{name}-", tag[0]), body)
     opening, rest = body.split(">", 1)
     opening = re.sub(r' (width|height)="[^"]*"', "", opening)
     return f"{opening}>{rest.rstrip().removesuffix('</svg>')}{marks}</svg>"

@@ -3,6 +3,7 @@
 import datetime
 import json
 import math
+from dataclasses import FrozenInstanceError
 from decimal import Decimal
 from pathlib import Path
 
@@ -190,3 +191,12 @@ def test_any_text_becomes_numbers_or_is_dropped(cells):
     matrix = to_matrix(whole, schema)
     assert matrix.shape == (len(cells), len(schema.features)) and not np.isinf(matrix).any()
     assert Schema.from_dict(schema.to_dict(), schema.arrays()) == schema
+
+
+def test_what_is_worked_out_of_the_columns_is_worked_out_once():
+    schema = Schema((Column("size", "number"), Column("kind", "category", ("a",))))
+    for name in ("names", "features", "model_names", "categorical", "categories", "features_of", "text"):
+        assert getattr(schema, name) is getattr(schema, name)
+    assert Schema.from_dict(schema.to_dict()) == schema
+    with pytest.raises(FrozenInstanceError):
+        schema.columns = ()

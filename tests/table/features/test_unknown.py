@@ -2,6 +2,7 @@
 
 import json
 import warnings
+from pathlib import Path
 
 import numpy as np
 import polars as pl
@@ -13,6 +14,9 @@ from counterpoise.cli import main
 from counterpoise.errors import UserError
 from counterpoise.table import load, predict_table
 from counterpoise.table.features.novelty import Categories
+from counterpoise.table.features.schema import Column, Schema
+from counterpoise.table.features.text import Text
+from counterpoise.table.reading.table import Table
 from counterpoise.table.using.serve import answer, application
 
 needs("lightgbm")
@@ -163,11 +167,8 @@ def test_importance_is_in_the_bundle(model):
     ],
 )
 def test_a_column_matters_unless_training_saw_that_it_does_not(importance, refused):
-    from counterpoise.table.features.schema import Column, Schema
-    from counterpoise.table.reading.table import Table
-
     categories = Categories(Schema((Column("kind", "category", ("a", "b")),)), importance)
-    categories.add(Table(pl.DataFrame({"kind": ["x", "y", "z"]}), "t.csv", typed=False))
+    categories.add(Table(pl.DataFrame({"kind": ["x", "y", "z"] * 4}), "t.csv", typed=False))
     if refused:
         with pytest.raises(UserError, match=r"t\.csv: column 'kind' holds only values unknown to the model"):
             categories.said("t.csv")
@@ -194,3 +195,52 @@ def test_one_row_with_a_number_in_place_of_a_word_is_refused_as_in_a_file(cell, 
     reply = answer(load(model), json.dumps({"rows": rows}).encode(), 10_000)
     assert reply.status == 422
     assert "column 'shop', numbers here and words in training" in json.loads(reply.body)["detail"][0]["msg"]
+
+
+def said_of(blocks, **column):
+    categories = Categories(Schema((Column("kind", "category", ("oak", "fir"), **column),)))
+    for words in blocks:
+        categories.add(Table(pl.DataFrame({"kind": words}), Path("t.csv"), typed=False))
+    return categories.said(Path("t.csv"))
+
+
+@pytest.mark.parametrize("words", [["elm"], ["elm"] * 2, ["elm", "ash"], ["elm", "ash", "yew"] * 3])
+def test_fewer_than_ten_new_values_are_answered_however_often_one_repeats(words):
+    (said,) = said_of([words])
+    assert said.startswith(f"column 'kind': {len(words)} of {len(words)} values are unknown to the model and count as")
+
+
+@pytest.mark.parametrize("rare, distinct, refused", [(0.0, 1, True), (0.4, 1, False), (0.4, 60, True), (0.1, 3, False)])
+def test_different_new_values_count_and_not_the_rows_that_repeat_them(rare, distinct, refused):
+    words = [f"tree {k % distinct}" for k in range(60)]
+    if refused:
+        with pytest.raises(UserError, match="holds only values unknown to the model"):
+            said_of([words], rare=rare)
+    else:
+        assert "60 of 60 values are unknown" in said_of([words], rare=rare)[0]
+        assert said_of([words[:7], words[7:]], rare=rare)[0].startswith("column 'kind': 60 of 60")
+
+
+TEXT = Text("words", ("bad", "good"), np.arange(2), np.ones(2), np.zeros((0, 2), np.float32))
+
+
+@pytest.mark.parametrize(
+    "blocks, refused",
+    [
+        ([["无法 理解"] * 5, ["无法 理解"] * 5], True),
+        ([[None] * 50, ["无法 理解"] * 10], True),
+        ([["无法 理解"] * 5, ["无法 理解"] * 4], False),
+        ([["无法 理解"] * 50, ["good and bad"]], False),
+        ([["无法 理解"] * 3_000 + ["good"]], False),
+        ([["good"], ["无法 理解"] * 50], False),
+    ],
+)
+def test_text_is_looked_at_in_all_blocks(blocks, refused):
+    categories = Categories(Schema((Column("said", "text", unit="words", found=("a", "b")),), (), {"said": TEXT}))
+    for words in blocks:
+        categories.add(Table(pl.DataFrame({"said": pl.Series(words, dtype=pl.String)}), Path("t.csv"), typed=False))
+    if refused:
+        with pytest.raises(UserError, match="column 'said' holds no words known to the model: '无法 理解'"):
+            categories.said(Path("t.csv"))
+    else:
+        assert categories.said(Path("t.csv")) == []

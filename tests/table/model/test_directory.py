@@ -456,3 +456,21 @@ def test_the_command_says_it_in_one_line(copy, tmp_path, imbalanced, capsys):
     shown = capsys.readouterr().err
     assert shown.count("\n") == 1
     assert "its checksum differs" in shown
+
+
+@pytest.mark.parametrize("inner", ["", "models", "labels/wet"])
+def test_a_folder_that_must_not_be_read_is_named(copy, inner, monkeypatch):
+    """As of a folder without permission; who tests as root may read all of them."""
+    folder = copy / inner
+    folder.mkdir(parents=True, exist_ok=True)
+    real = os.scandir
+
+    def refusing(path):
+        if Path(path) == folder:
+            raise PermissionError(13, "Permission denied", str(path))
+        return real(path)
+
+    monkeypatch.setattr(os, "scandir", refusing)
+    with pytest.raises(UserError, match=r"cannot be read \(Permission denied\)") as refused:
+        load(copy)
+    assert str(folder) in str(refused.value)

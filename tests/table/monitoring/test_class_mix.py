@@ -226,3 +226,28 @@ def test_dates_that_were_asked_for_are_shown_as_dates():
         UserWarning, match=r"'seen day' lies outside .* mean is 2025-0\d-\d\d; in training it ranged from 2024-01"
     ):
         result.predict_proba(frame.with_columns(pl.col("seen") + pl.duration(days=500)))
+
+
+@pytest.mark.parametrize("rows, sampled", [(900, 900), (20_000, 10_000), (70_000, 8_750)])
+@pytest.mark.parametrize("size", [100, 4_097, 65_536])
+def test_blocks_make_no_difference(rows, sampled, size):
+    rng = np.random.default_rng(0)
+    codes = (rng.random(3000) < 0.1).astype(int)
+    kept = dict(
+        zip(["size", "wind"], class_histograms(rng.normal(size=(3000, 2)) + codes[:, None], codes, 2), strict=True)
+    )
+    new = np.sort(rng.normal(size=(rows, 2)), axis=0).round(3)  # the order of the rows would show
+    whole, parts = ClassMix(kept), ClassMix(kept)
+    whole.add(new)
+    for first in range(0, rows, size):
+        parts.add(new[first : first + size])
+    assert parts.distinct == whole.distinct
+    for mine, other in zip(parts._counted().values(), whole._counted().values(), strict=True):
+        np.testing.assert_array_equal(mine, other)
+    counted = whole._counted()["size"]
+    assert counted.sum() == sampled
+    assert counted[1] / sampled == pytest.approx((new[:, 0] < kept["size"]["edges"][0]).mean(), abs=0.001)
+
+
+def test_no_rows_are_compared_with_nothing():
+    assert ClassMix({"size": {"edges": [1.0], "rows": [[0, 0], [5, 1], [5, 1]]}}).distinct == 0.0

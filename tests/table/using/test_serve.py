@@ -19,7 +19,9 @@ from starlette import testclient
 from counterpoise.cli import main
 from counterpoise.errors import UserError
 from counterpoise.table import load, predict_table
+from counterpoise.table.features.reference_day import Reference
 from counterpoise.table.features.schema import Column, Schema
+from counterpoise.table.using import json_rows
 from counterpoise.table.using import serve as service
 from counterpoise.table.using.json_rows import row_schema
 
@@ -307,3 +309,34 @@ def test_whatever_trips_in_reading_the_rows_is_no_failure_of_the_service(quick, 
 
     reply = service.answer(load(quick), json.dumps({"rows": [GOOD]}).encode(), 100, reader=Tripping())
     assert (reply.status, json.loads(reply.body)["detail"][0]["msg"]) == (422, "no")
+
+
+@pytest.mark.parametrize("length", [5, 101, 300])
+def test_unknown_names_in_a_row_are_looked_at_within_bounds(length, monkeypatch):
+    """A name is compared with columns once, and no more of them than may be compared are even looked at."""
+    seen = []
+
+    def counted(_, names, **more):
+        seen.append((len(names), more["n"]))
+        return []
+
+    monkeypatch.setattr(json_rows.difflib, "get_close_matches", counted)
+    asked = []
+
+    class Row(dict):
+        def __iter__(self):
+            for one in super().__iter__():
+                asked.append(one)
+                yield one
+
+    row = Row({f"{k:0{length}d}": 1 for k in range(4_000)})
+    with pytest.raises(json_rows.RefusedError, match="row 1 lacks the columns 'c0', 'c1'"):
+        json_rows.table_of_rows([row], Schema(tuple(Column(f"c{k}", "number") for k in range(300))))
+    assert seen == [(200 if length < 100 else 0, 1)]
+    assert len(asked) <= 201
+
+
+def test_a_feature_name_that_is_no_column_is_a_guess_too():
+    schema = Schema((Column("whem", "date", dated=(" age",)),), reference=Reference("whem", own=True))
+    with pytest.raises(json_rows.RefusedError, match="is 'whem age' meant to be 'whem'"):
+        json_rows.table_of_rows([{"whem age": "2024-01-31"}], schema)

@@ -13,6 +13,8 @@ from counterpoise.wording import listed, quoted
 
 _MOST_SHOWN = 1_000
 FEWEST_TEXTS = 10
+_FEWEST_VALUES = 10
+_SOME_TEXTS = 1_000
 _FIGURES = r"^[+-]?[0-9]+(?:\.[0-9]*)?$"
 
 
@@ -24,8 +26,9 @@ class Categories:
     """Warnings about categories and text that are new to the model; a column of nothing else is refused, if it matters.
 
     A few new values are expected if many training values occurred once: new rows contain about the same share of such
-    values (Good and Turing). A column is wrong if this share predicts at least one known value and there is none, or if
-    it holds numbers in place of words. It matters unless training found that the model does as well without it.
+    values (Good and Turing). A column is wrong if ten values or more are all new, and so many different ones are less
+    likely than 1 in 1,000 by this share; or if it holds numbers in place of words. It matters unless training found
+    that the model does as well without it. Text is wrong if ten texts or more hold nothing known to the model.
 
     Parameters
     ----------
@@ -53,26 +56,21 @@ class Categories:
     ) -> None:
         check_unknown(unknown)
         self._schema, self._importance, self._unknown = schema, importance or {}, unknown
-        self._begun = False
         self._columns = [one for one in schema.columns if one.kind == CATEGORY]
         self._held = dict.fromkeys([one.name for one in self._columns], 0)
         self._new = dict(self._held)
         self._shown: dict[str, dict[str, None]] = {name: {} for name in self._held}
         self._strange = {one.name: not holds_numbers(one) for one in self._columns}
-        self._texts: list[str] = []
+        self._texts = {one.name: 0 for one in schema.columns if one.kind == TEXT}
+        self._unknown_texts: dict[str, list[str]] = {name: [] for name in self._texts}
+        self._understood: set[str] = set()
 
     def add(self, table: Table) -> None:
-        """Look at some rows, which `usable` gave.
-
-        Raises
-        ------
-        UserError
-            If the first ones hold text of which the model knows nothing, in a column that matters.
-        """
-        for one in self._schema.columns if not self._begun else ():
-            if one.kind == TEXT:
-                self._look_at_text(table, one)
-        self._begun = True
+        """Look at some rows, which `usable` gave."""
+        for name in self._texts:
+            text = table.frame[name].cast(pl.String).drop_nulls()
+            if len(text) and name not in self._understood:
+                self._look_at_text(text, name)
         for one in self._columns:
             text = table.frame[one.name].cast(pl.String).drop_nulls()
             new = text.filter(~text.is_in(one.categories))
@@ -91,13 +89,22 @@ class Categories:
         UserError
             If a column that matters holds nothing else.
         """
-        sentences = list(self._texts)
+        sentences = [
+            self._refused_or_said(
+                f"column {one.name!r} holds no {one.unit} known to the model: "
+                f"{_examples(self._unknown_texts[one.name])}",
+                one,
+                path,
+            )
+            for one in self._schema.columns
+            if self._texts.get(one.name, 0) >= FEWEST_TEXTS and one.name not in self._understood
+        ]
         for one in self._columns:
             new, held, strange = self._new[one.name], self._held[one.name], self._strange[one.name]
             if new == 0:
                 continue
             shown = _examples(self._shown[one.name])
-            if new == held and (strange or _surely_wrong(one.rare, held)):
+            if new == held and (strange or _surely_wrong(one.rare, held, len(self._shown[one.name]))):
                 kind = ", numbers here and words in training," if strange else ""
                 known = f"it knows {_examples(one.categories)}"
                 nothing = f"column {one.name!r}{kind} holds only values unknown to the model: {shown}; {known}"
@@ -109,11 +116,14 @@ class Categories:
                 )
         return sentences
 
-    def _look_at_text(self, table: Table, one: Column, most: int = 1000) -> None:
-        text = table.frame[one.name].cast(pl.String).drop_nulls().head(most)
-        if len(text) >= FEWEST_TEXTS and not self._schema.texts[one.name].known(text):
-            nothing = f"column {one.name!r} holds no {one.unit} known to the model: {_examples(text)}"
-            self._texts.append(self._refused_or_said(nothing, one, table.path))
+    def _look_at_text(self, text: pl.Series, name: str) -> None:
+        """Count texts until one is understood: the first of these rows, and all of them if the first are not."""
+        known = self._schema.texts[name].known
+        if known(text.head(_SOME_TEXTS)) or (len(text) > _SOME_TEXTS and known(text.slice(_SOME_TEXTS))):
+            self._understood.add(name)
+        self._texts[name] += len(text)
+        shown = self._unknown_texts[name]
+        shown += text.head(_SOME_TEXTS - len(shown)).to_list()
 
     def _refused_or_said(self, nothing: str, one: Column, path: Path) -> str:
         counts = "No word of it counts" if one.kind == TEXT else "All count as missing"
@@ -157,9 +167,15 @@ def check_unknown(unknown: str) -> None:
         raise UserError(f"unknown is {unknown!r}; it must be {REFUSE!r} or {MISSING!r}")
 
 
-def _surely_wrong(rare: float, values: int) -> bool:
-    """Whether so many values, all of them new, are less likely than 1 in 1,000."""
-    return max(rare, 0.01) ** values < 0.001
+def _surely_wrong(rare: float, values: int, distinct: int) -> bool:
+    """Whether so many different values, all of them new, are less likely than 1 in 1,000: of few rows nobody knows.
+
+    Examples
+    --------
+    >>> _surely_wrong(0.0, 2, 1), _surely_wrong(0.0, 10, 1), _surely_wrong(0.4, 60, 1), _surely_wrong(0.4, 60, 60)
+    (False, True, False, True)
+    """
+    return values >= _FEWEST_VALUES and rare**distinct < 0.001
 
 
 def _examples(values: Iterable[str]) -> str:

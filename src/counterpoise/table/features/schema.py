@@ -11,6 +11,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from datetime import date
+from functools import cached_property
 from typing import Any
 
 from numpy.typing import NDArray
@@ -75,7 +76,7 @@ class Column:
         return self.dated if self.kind in DATES else ("",)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)  # without slots: what is worked out of the columns is kept, since a request asks for it often
 class Schema:
     """All columns that the model uses, in order, and those it does not, with the reason.
 
@@ -108,17 +109,17 @@ class Schema:
     reference: Reference | None = None
     said: tuple[str, ...] = field(default=(), compare=False)
 
-    @property
+    @cached_property
     def names(self) -> list[str]:
         """Of the columns that it uses."""
         return [column.name for column in self.columns]
 
-    @property
+    @cached_property
     def features(self) -> list[str]:
         """The name of each column of the matrix."""
         return [column.name + part for column in self.columns for part in column.parts]
 
-    @property
+    @cached_property
     def model_names(self) -> list[str]:
         """The same, without the characters that LightGBM's file format reserves, and distinct."""
         found: dict[str, int] = {}  # and how often the name was wanted
@@ -130,18 +131,18 @@ class Schema:
             found[plain] = 1
         return list(found)
 
-    @property
+    @cached_property
     def categorical(self) -> list[int]:
         """Places of the categorical columns of the matrix."""
         return list(self.categories)
 
-    @property
+    @cached_property
     def categories(self) -> dict[int, tuple[str, ...]]:
         """Of each categorical column of the matrix, by place: what its codes stand for."""
         columns = [column for column in self.columns for _ in column.parts]
         return {place: column.categories for place, column in enumerate(columns) if column.kind == CATEGORY}
 
-    @property
+    @cached_property
     def features_of(self) -> dict[str, list[int]]:
         """The places of each column's features in the matrix; a distance between two dates is of both."""
         found: dict[str, list[int]] = {column.name: [] for column in self.columns}
@@ -164,7 +165,7 @@ class Schema:
         """Whether the answer for a row depends on the day that the ages of its dates are counted up to."""
         return self.reference is not None and not self.reference.own
 
-    @property
+    @cached_property
     def text(self) -> frozenset[str]:
         """Columns to be read as text."""
         return frozenset(column.name for column in self.columns if column.kind in (CATEGORY, TEXT))

@@ -53,11 +53,14 @@ def read(path: Path) -> Held:
     UserError
         If there is none, a file is absent or not the one that was written, is a link, or a newer Counterpoise wrote it.
     """
-    if not path.is_dir():
-        raise UserError(f"no such directory: {path}; name one that 'counterpoise train' wrote")
-    if not os.path.lexists(path / DECISION):
-        raise UserError(f"{path} has no {DECISION}; name a directory that 'counterpoise train' wrote")
-    _refuse_links(path)
+    try:
+        if not path.is_dir():
+            raise UserError(f"no such directory: {path}; name one that 'counterpoise train' wrote")
+        if not os.path.lexists(path / DECISION):
+            raise UserError(f"{path} has no {DECISION}; name a directory that 'counterpoise train' wrote")
+        _refuse_links(path)
+    except OSError as error:  # a folder that this user must not read
+        raise UserError(f"{error.filename or path} cannot be read ({error.strerror or error})") from None
     facts = _facts(path)
     _check_names(facts["files"], path)
     sizes = {name: _size(path, name) for name in facts["files"]}

@@ -15,7 +15,8 @@ Floats = NDArray[np.float64]
 
 _PARTS = 10
 _MOST_HISTOGRAMS = 5_000
-_MOST_OF_BLOCK = 4_096
+_MOST_COPIED = 4_096
+_MOST_KEPT = 16_384
 _SURELY = 4.0
 """Standard errors: of 300 parts of columns, one in fifty tables has one so far off by chance."""
 _LEFT = 0.15
@@ -73,7 +74,7 @@ def class_histograms(
 
 def sample(matrix: Floats) -> Floats:
     """Some thousands of the rows, evenly."""
-    return matrix[:: max(1, -(-len(matrix) // _MOST_OF_BLOCK))]
+    return matrix[:: max(1, -(-len(matrix) // _MOST_COPIED))]
 
 
 def fingerprints(matrix: Floats) -> list[int]:
@@ -104,7 +105,9 @@ def distinct_share(matrix: Floats) -> float:
 
 
 class ClassMix:
-    """New rows, which come in blocks, compared with the training rows of each class.
+    """New rows, which come in blocks, compared with the training rows of each class: an even sample of them all.
+
+    Of the rows every one is kept, then every second, fourth, … so that they fit. So the blocks make no difference.
 
     Parameters
     ----------
@@ -126,9 +129,8 @@ class ClassMix:
 
     def __init__(self, histograms: Mapping[str, Mapping[str, Any]]) -> None:
         self._histograms = histograms
-        self._rows = {name: np.zeros(len(one["rows"])) for name, one in histograms.items()}
-        self._seen: set[int] = set()
-        self._looked_at = 0
+        self._step, self._seen = 1, 0
+        self._kept: list[Floats] = []
 
     @property
     def known(self) -> bool:
@@ -138,18 +140,30 @@ class ClassMix:
     @property
     def distinct(self) -> float:
         """The share of rows that copy no other, of some thousands."""
-        return len(self._seen) / max(1, self._looked_at)
+        return distinct_share(self._sample()) if self._kept else 0.0
 
     def add(self, matrix: Floats) -> None:
-        """Look at rows (N, F), of many at an even sample."""
+        """Look at rows (N, F)."""
         if not self._histograms:
             return
-        few = sample(matrix)
-        if self._looked_at < _MOST_OF_BLOCK:
-            self._seen.update(fingerprints(few))
-            self._looked_at += len(few)
-        for place, (name, one) in enumerate(self._histograms.items()):
-            self._rows[name] += np.bincount(_parts(few[:, place], one), minlength=len(one["rows"]))
+        self._kept.append(matrix[-self._seen % self._step :: self._step].copy())
+        self._seen += len(matrix)
+        while sum(map(len, self._kept)) > _MOST_KEPT:
+            self._kept = [np.concatenate(self._kept)[::2].copy()]
+            self._step *= 2
+
+    def _sample(self) -> Floats:
+        self._kept = [np.concatenate(self._kept)] if len(self._kept) > 1 else self._kept
+        return self._kept[0]
+
+    def _counted(self) -> dict[str, Floats]:
+        """Of each feature the number of sampled rows in each of its parts."""
+        return {
+            name: np.bincount(
+                _parts(self._sample()[:, place], one) if self._kept else [], minlength=len(one["rows"])
+            ).astype(np.float64)
+            for place, (name, one) in enumerate(self._histograms.items())
+        }
 
     def unexplained(
         self, shares: Sequence[float] | Floats, prior: Sequence[float] | Floats, independent: float = 1.0
@@ -166,8 +180,10 @@ class ClassMix:
         independent
             Share of rows that carry new information: copies of others do not.
         """
-        names = list(self._histograms)
-        found = [self._misfit(name, np.asarray(shares), np.asarray(prior), independent) for name in names]
+        names, counted = list(self._histograms), self._counted()
+        found = [
+            self._misfit(name, counted[name], np.asarray(shares), np.asarray(prior), independent) for name in names
+        ]
         left, moved, far, gained = (np.array([one[part] for one in found]) for part in range(4))
         without = gained.sum() - gained  # above 0 where the training's shares fit the other features better
         explained = left.sum() <= _LEFT * max(moved.sum(), 0.0) and not (without > _BY_CHANCE).any()
@@ -181,7 +197,7 @@ class ClassMix:
         return [names[place] for place in np.argsort(-far, kind="stable") if sure[place]]
 
     def _misfit(
-        self, name: str, shares: Floats, prior: Floats, independent: float
+        self, name: str, counted: Floats, shares: Floats, prior: Floats, independent: float
     ) -> tuple[float, float, float, float]:
         """How far a feature is from these shares and from the training's, from both in standard errors, and their lead.
 
@@ -189,8 +205,9 @@ class ClassMix:
         """
         rows = np.asarray(self._histograms[name]["rows"], np.float64)
         of_class = np.maximum(rows.sum(axis=0), 1)
-        now = self._rows[name] / max(1.0, self._rows[name].sum())
-        chance = self._chance(name, rows / of_class, of_class, shares, independent)
+        total = max(1.0, counted.sum())
+        now = counted / total
+        chance = _chance(total * independent, rows / of_class, of_class, shares)
         off, before = ((now - rows / of_class @ one) ** 2 for one in (shares, prior))
         return (
             float((off - chance).sum()),
@@ -199,13 +216,14 @@ class ClassMix:
             float(((off - before) / chance).sum()),
         )
 
-    def _chance(self, name: str, within: Floats, of_class: Floats, shares: Floats, independent: float) -> Floats:
-        """The variance of the difference in each part, that no part of the training rows is free of."""
-        rows = max(1.0, self._rows[name].sum() * independent)
-        expected = within @ shares
-        smoothed = (within * of_class + 0.5) / (of_class + 1)
-        learned = (shares**2 * smoothed * (1 - smoothed) / of_class).sum(axis=1)
-        return np.asarray(np.maximum(expected, 1 / rows) / rows + learned)
+
+def _chance(rows: float, within: Floats, of_class: Floats, shares: Floats) -> Floats:
+    """The variance of the difference in each part, for so many new rows, that no part of the training is free of."""
+    rows = max(1.0, rows)
+    expected = within @ shares
+    smoothed = (within * of_class + 0.5) / (of_class + 1)
+    learned = (shares**2 * smoothed * (1 - smoothed) / of_class).sum(axis=1)
+    return np.asarray(np.maximum(expected, 1 / rows) / rows + learned)
 
 
 def _parts(column: Floats, one: Mapping[str, Any]) -> NDArray[np.int64]:

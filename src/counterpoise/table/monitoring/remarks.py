@@ -48,13 +48,7 @@ class Remarks:
         self._scores = None if shares is None else ProbabilitySample(len(classes))
 
     def add(self, table: Table, matrix: NDArray[np.float64], probability: NDArray[np.float64]) -> None:
-        """Look at rows that `usable` gave, with their features (N, F), and at the probabilities of those scored.
-
-        Raises
-        ------
-        UserError
-            If the first ones hold text of which the model knows nothing.
-        """
+        """Look at rows that `usable` gave, with their features (N, F), and at the probabilities of those scored."""
         self._categories.add(table)
         self._columns.add(matrix)
         self._mix.add(matrix)

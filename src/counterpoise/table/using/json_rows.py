@@ -199,7 +199,8 @@ def _shape(row: Any, place: int, schema: Schema) -> list[Mistake]:
     absent = [column.name for column in schema.columns if column.name not in row]
     if not absent:
         return []
-    close = _alike(absent[0], (name for name in row if name not in schema.features))
+    known = frozenset(schema.names)
+    close = _alike(absent[0], (name for name in row if name not in known))
     hint = f"; is {close[0]!r} meant to be {absent[0]!r}?" if close else "; send null where a value is missing"
     columns = ("column " if len(absent) == 1 else "columns ") + listed(map(repr, absent), 10)
     return [Mistake((*where, absent[0]), f"row {place + 1} lacks the {columns}{hint}")]
@@ -207,7 +208,7 @@ def _shape(row: Any, place: int, schema: Schema) -> list[Mistake]:
 
 def _alike(name: str, others: Iterable[str]) -> list[str]:
     """The name that was meant, if any; the comparison takes the square of their lengths, so it has bounds."""
-    some = islice((one for one in others if len(one) <= _LONGEST_COMPARED), _MOST_COMPARED)
+    some = [one for one in islice(others, _MOST_COMPARED) if len(one) <= _LONGEST_COMPARED]
     return difflib.get_close_matches(name, some, n=1) if len(name) <= _LONGEST_COMPARED else []
 
 

@@ -104,6 +104,13 @@ def test_what_is_text(said, unit):
     assert text_unit(pl.Series(said)) == unit
 
 
+def test_the_vocabulary_is_read_once(monkeypatch):
+    text = learned(drawn(200), [0, 1] * 100)
+    expected = text.apply(pl.Series(["w1 w2"]))
+    monkeypatch.setattr(module, "_vectorizer", None)
+    assert np.array_equal(text.apply(pl.Series(["w1 w2"])), expected) and text.known(pl.Series(["w3"]))
+
+
 def test_what_is_saved_is_what_was_learned(tmp_path):
     y = np.random.default_rng(0).random(1200) < 0.2
     said = [f"{one} {'gold' if rare else 'tin'}" for one, rare in zip(drawn(1200), y, strict=True)]

@@ -1,10 +1,12 @@
 """Frames of pandas and Polars as tables: every type that a cell can have, and cells that are none."""
 
+import datetime as dt
 import re
 from datetime import date, datetime
 from decimal import Decimal
 from zoneinfo import ZoneInfo
 
+import dateutil.tz
 import numpy as np
 import pandas as pd
 import polars as pl
@@ -229,3 +231,17 @@ def test_numbers_that_pandas_declares_categories_are_categories():
     ]
     plainly = found.predict_proba(frame.assign(kind=kind.astype(float)))
     np.testing.assert_allclose(found.predict_proba(frame), plainly, rtol=1e-6)
+
+
+@pytest.mark.parametrize("name", ["Europe/Berlin", "America/Argentina/Salta", "Asia/Kathmandu", "UTC"])
+def test_a_zone_of_dateutil_has_the_name_of_its_file(name):
+    cells = pd.Series(pd.to_datetime(["2024-07-01 12:00"])).dt.tz_localize(dateutil.tz.gettz(name))
+    found = table_of(pd.DataFrame({"at": cells})).frame["at"]
+    assert found.dtype == pl.Datetime("us", name) and found.dt.hour().to_list() == [12]
+
+
+@pytest.mark.parametrize("zone", [dt.timezone(dt.timedelta(minutes=-210)), dateutil.tz.tzoffset(None, 19_800)], ids=str)
+def test_a_zone_without_a_name_is_taken_in_utc_with_a_warning(zone):
+    cells = pd.Series(pd.to_datetime(["2024-07-01 12:00"])).dt.tz_localize(zone)
+    with pytest.warns(UserWarning, match="column 'at' has times of the zone .* taken in UTC"):
+        assert table_of(pd.DataFrame({"at": cells})).frame["at"].dtype == pl.Datetime("us", "UTC")

@@ -156,10 +156,11 @@ def _since(trained: Mapping[str, pl.Series], reference: Reference) -> dict[str, 
     days = {name: instant(trained[name]) for name in names}
     for place, name in enumerate(names):
         for earlier in names[:place]:
+            if len(names) > _MOST_PAIRED and reference.column not in (name, earlier):
+                continue
             apart = days[name] - days[earlier]
             apart = apart[~np.isnan(apart)]
-            few = len(names) <= _MOST_PAIRED or reference.column in (name, earlier)
-            if few and len(apart) and apart.min() < apart.max():
+            if len(apart) and apart.min() < apart.max():
                 found[name] += (earlier,)
     return found
 

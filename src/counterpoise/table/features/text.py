@@ -9,6 +9,7 @@ decomposition.
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -34,7 +35,7 @@ _CHANCE = 0.01
 _SLACK = 1e-9
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(frozen=True, eq=False)
 class Text:
     """What was learned of one column of text.
 
@@ -111,7 +112,7 @@ class Text:
 
     def apply(self, column: pl.Series) -> NDArray[np.float32]:
         """Numbers of each row (N, M + K), float32; a missing text is NaN, one without any known term is 0."""
-        vectorizer = self._ready()
+        vectorizer = self._ready
         found = np.full((len(column), len(self.telling) + len(self.components)), np.nan, np.float32)
         for start in range(0, len(column), _BLOCK_ROWS):
             block = column.slice(start, _BLOCK_ROWS)
@@ -124,7 +125,7 @@ class Text:
 
     def known(self, column: pl.Series) -> bool:
         """Whether any row holds a term of the vocabulary."""
-        return bool(self._ready().transform(_plain(column.drop_nulls()).to_list()).nnz)
+        return bool(self._ready.transform(_plain(column.drop_nulls()).to_list()).nnz)
 
     def arrays(self) -> dict[str, NDArray[Any]]:
         """Plain arrays, of which `from_arrays` makes it again."""
@@ -141,6 +142,7 @@ class Text:
         """The text that `arrays` described."""
         return cls(unit, terms_of(arrays["terms"]), arrays["telling"], arrays["weight"], arrays["components"])
 
+    @cached_property
     def _ready(self) -> "TfidfVectorizer":
         vectorizer = _vectorizer(self.unit, vocabulary=self.terms, dtype=np.float32)
         vectorizer.idf_ = self.weight.astype(np.float32)

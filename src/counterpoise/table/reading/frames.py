@@ -15,7 +15,7 @@ from zoneinfo import available_timezones
 import numpy as np
 import polars as pl
 
-from counterpoise.errors import UserError
+from counterpoise.errors import UserError, warn_user
 from counterpoise.table.reading.dates import fixed_zone
 from counterpoise.table.reading.dialect import refuse_twice
 from counterpoise.table.reading.named_columns import ignored_columns
@@ -123,7 +123,7 @@ def _of_column(name: str, column: Any) -> pl.Series:
         zone = column.dt.tz if kind == "M" else None
         plain = column.dt.tz_convert("UTC").dt.tz_localize(None) if zone else column
         values = pl.Series(name, plain.to_numpy().astype(f"{kind}8[us]"))
-        return values.dt.replace_time_zone("UTC").dt.convert_time_zone(_zone(zone)) if zone else values
+        return values.dt.replace_time_zone("UTC").dt.convert_time_zone(_zone(name, zone)) if zone else values
     if kind in "biuf":
         if isinstance(dtype, np.dtype):
             values = pl.Series(name, column.to_numpy(np.float64) if dtype == np.longdouble else column.to_numpy())
@@ -137,13 +137,23 @@ def _of_column(name: str, column: Any) -> pl.Series:
     return _of_objects(name, cells.tolist())
 
 
-def _zone(zone: Any) -> str:
+def _zone(column: str, zone: Any) -> str:
     """The name of a time zone; one that has none, such as UTC+02:00, is named by its distance from UTC."""
-    name = str(zone)
-    if name in available_timezones():
-        return name
-    winter, summer = (zone.utcoffset(datetime(2000, month, 1)) for month in (1, 7))
-    return fixed_zone(int(winter.total_seconds()) // 60 if winter == summer else 0)
+    # zones of dateutil show their file, /usr/share/zoneinfo/Europe/Berlin, and nothing else that names them
+    parts = str(getattr(zone, "_filename", zone)).split("/")
+    known = available_timezones()
+    for place in range(len(parts)):
+        if (name := "/".join(parts[place:])) in known:
+            return name
+    offsets = {zone.utcoffset(datetime(year, month, 1)) for year in range(1970, 2038) for month in range(1, 13)}
+    minutes = int(offsets.pop().total_seconds()) // 60
+    name = "UTC" if offsets else fixed_zone(minutes)
+    if offsets or (minutes and name == "UTC"):
+        warn_user(
+            f"column {column!r} has times of the zone {zone}, which has no name such as Europe/Berlin; their month, "
+            "weekday and hour are taken in UTC"
+        )
+    return name
 
 
 def _of_objects(name: str, cells: Sequence[Any]) -> pl.Series:

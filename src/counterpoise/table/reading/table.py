@@ -266,7 +266,8 @@ def check_columns(table: Table, names: list[str]) -> None:
     counterpoise.errors.UserError: t.csv has no column 'sise'; did you mean 'size'? its columns: size
     """
     columns = table.frame.columns
-    absent = [name for name in names if name not in columns]
+    present = set(columns)
+    absent = [name for name in names if name not in present]
     if not absent:
         return
     if len(columns) == 1 and any(name in columns[0] for name in absent):

@@ -92,7 +92,10 @@ GOOD = {"size": 1.0, "wind speed [m/s]": 0.5, "kind": "oak", "wet": True, "day":
         (b"", 422, "not JSON"),
         (b"{", 422, "not JSON"),
         (b"\xff\xfe", 422, "not JSON"),
-        (b"[" * 9_000, 422, "not JSON"),
+        (b"[" * 9_000, 422, "nested too deeply"),
+        (b'{"a":' * 3_000 + b"1" + b"}" * 3_000, 422, "nested too deeply"),
+        (json.dumps({"rows": [GOOD]}).replace("1.0", "7" * 5_001).encode(), 422, "more than 4,300 digits"),
+        (json.dumps({"rows": [GOOD], "as_of": None}).replace("null", "-" + "7" * 4_301).encode(), 422, "digits"),
         (b"[1]", 422, '{"rows": [{column: value'),
         (b'{"rows": {"size": 1}}', 422, '{"rows": [{column: value'),
         (b'{"rows": []}', 422, "at least one"),
@@ -116,6 +119,39 @@ def test_a_request_that_cannot_be_answered(client, body, status, words):
     assert answer.status_code == status
     detail = answer.json()["detail"]
     assert words in (detail if isinstance(detail, str) else " ".join(one["msg"] for one in detail))
+
+
+WHOLE = json.dumps(GOOD)
+
+
+@pytest.mark.parametrize(
+    "body, place, words",
+    [
+        (f'{{"rows": [{WHOLE}], "rows": [{WHOLE}]}}', ["rows"], "the body holds 'rows' twice"),
+        (f'{{"rows": [{WHOLE}], "as_of": null, "as_of": "2024-01-01"}}', ["as_of"], "the body holds 'as_of' twice"),
+        (f'{{"rows": [{WHOLE}, {WHOLE[:-1]}, "size": 2}}]}}', ["rows", 1, "size"], "row 2 holds 'size' twice"),
+        (f'{{"rows": [{WHOLE[:-1]}, "wet": true}}]}}', ["rows", 0, "wet"], "row 1 holds 'wet' twice"),
+        (f'{{"rows": [{WHOLE[:-1]}, "more": {{"a": 1, "a": 1}}}}]}}', ["a"], "an object of the body holds 'a' twice"),
+        (f'{{"rows": [{WHOLE}], "prior": 0.2}}', ["prior"], "'prior', which is unknown; it may hold"),
+        (f'{{"rows": [{WHOLE}], "as_off": "2024-01-31"}}', ["as_off"], "is 'as_off' meant to be 'as_of'?"),
+        (f'{{"unknown": "missing", "rows": [{WHOLE}]}}', ["unknown"], "leave it out"),
+        (f'{{"rows": [{WHOLE}], "": 1}}', [""], "it may hold 'rows' and 'as_of'"),
+    ],
+)  # fmt: skip
+def test_a_request_says_each_thing_once_and_nothing_unknown(client, body, place, words):
+    answer = client.post("/predict", content=body.encode())
+    (one,) = answer.json()["detail"]
+    assert (answer.status_code, one["loc"]) == (422, ["body", *place])
+    assert words in one["msg"]
+
+
+@pytest.mark.parametrize("query", ["unknown=missing", "prior=0.2&as_of=2024-01-31", "as_of", "%72ows=1", "&&"])
+def test_the_address_has_no_parameters(client, query):
+    answer = client.post(f"/predict?{query}", json={"rows": [GOOD]})
+    (one,) = answer.json()["detail"]
+    assert answer.status_code == 422 and one["loc"][0] == "query"
+    assert one["msg"].endswith("and none is known; the body holds 'rows' and 'as_of'")
+    assert client.post("/predict?", json={"rows": [GOOD]}).status_code == 200
 
 
 def test_a_misspelled_column_is_guessed(client):

@@ -6,7 +6,7 @@ can show.
 """
 
 import shlex
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import date
 from functools import partial
@@ -106,8 +106,8 @@ def audit_table(
     if time in refused:
         raise UserError(f"{table.path}: {refused[time]}")
     labels = read_labels(table, target)
-    why, day = tuple(refused.values()), day_of(as_of)
-    found = audit(table, labels, None, target=target, time=time, group=group, seed=seed, refused=why, as_of=day)
+    day = day_of(as_of)
+    found = audit(table, labels, None, target=target, time=time, group=group, seed=seed, refused=refused, as_of=day)
     certain = [leak.column for leak in found.leaks if leak.certain]
     if not certain:
         return found
@@ -126,7 +126,7 @@ def audit(
     time: str | None = None,
     group: str | None = None,
     seed: int = 0,
-    refused: tuple[str, ...] = (),
+    refused: Mapping[str, str] | None = None,
     as_of: date | None = None,
 ) -> Audit:
     """The audit of a table that was already read, and perhaps split.
@@ -143,7 +143,7 @@ def audit(
     seed
         Seed of the parts and folds that are made here.
     refused
-        Reasons why columns could not be read, in sentences.
+        Reasons why columns could not be read, by name.
     as_of
         Day of the table.
     """
@@ -164,7 +164,10 @@ def audit(
     if time is not None:
         known = {leak.column for leak in leaks}
         leaks += [leak for leak in find_late_times(frame, looked, time) if leak.column not in known]
-    identifiers = _identifiers(frame.select(name for name in looked if name != time), codes, parts.train)
+    doubts = ((name, refused_cells(table, frame[name])) for name in columns if name != group)
+    stuck = {**(refused or {}), **{name: why for name, why in doubts if why is not None}}
+    named = [name for name in looked if name != time and name not in stuck]
+    identifiers = _identifiers(frame.select(named), codes, parts.train)
     counts = np.bincount(codes, minlength=len(names))
     found = Audit(
         table=table.path.name,
@@ -182,8 +185,7 @@ def audit(
         identifiers=tuple(identifiers),
         drift=None if time is None or places is None else _drift(frame[time], places, codes, names, moved),
         groups=None if group is None else _groups(frame[group], parts),
-        refused=refused
-        + tuple(why for name in columns if name != group and (why := refused_cells(table, frame[name]))),
+        refused=tuple(stuck.values()),
         ignored=table.ignored,
         growing=_growing(frame, looked, time, identifiers),
         late=late_dates(frame, looked, as_of),

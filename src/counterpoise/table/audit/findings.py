@@ -213,7 +213,7 @@ def _copies(audit: Audit) -> list[Finding]:
 def _groups(audit: Audit) -> list[Finding]:
     groups = audit.groups
     if groups is None:
-        named = [one.column for one in audit.identifiers if one.repeats]
+        named = [one.column for one in audit.identifiers if one.repeats and not one.certain]
         if not named:
             return []
         return [

@@ -14,13 +14,12 @@ from counterpoise.table.reading.marks import SAID_NOTHING, Marks
 from counterpoise.table.reading.missing import MISSING
 from counterpoise.table.reading.number_columns import CODE, LOOKED_AT, Example, looked_at
 from counterpoise.table.reading.numbers import PLAIN, NumberFormat
+from counterpoise.table.reading.wrapped_numbers import mixed_sizes, wrapped_numbers
 from counterpoise.wording import listed, plural, quoted
 
 _WHOLE = r"^[+-]?[0-9]+$"
 _SURE_POINT = r"^[+-]?(?:0?\.|[0-9]{4,}\.)|\.(?:[0-9]{0,2}|[0-9]{4,})$|[eE]"
 """A dot before a fraction, which 2.591 need not have."""
-_WITH_A_MEASURE = r"^[-+]?[0-9][0-9.,'\s]*?\s?([^\W\d_]{1,4}|°[CF]?)$"
-_MOSTLY = 0.9
 _SHOWN = 5
 MOSTLY_ONCE = 0.5
 
@@ -116,20 +115,13 @@ def read_text(
     if habit == ",":  # 2.591 in a later file is no fraction either
         figures |= {name: NumberFormat(",") for name in proofs.whole if name not in figures}
     said = [_sentence(*said, found) for said, found in examples.items()]
-    measured = (_measure(column) for column in columns.values() if column.dtype == pl.String)
-    said += [sentence for sentence in measured if sentence is not None]
+    for name, column in columns.items():
+        if column.dtype == pl.String and name not in doubts:
+            if (mixed := mixed_sizes(column)) is not None:
+                doubts[name] = mixed
+            elif (wrapped := wrapped_numbers(column)) is not None:
+                said.append(wrapped)
     return Read(pl.DataFrame([columns[name] for name in frame.columns]), figures, doubts, tuple(said))
-
-
-def _measure(text: pl.Series) -> str | None:
-    """A sentence on a column of text whose cells are numbers of one measure, such as 5 kg."""
-    held = text.drop_nulls()
-    sample = held.gather_every(max(1, len(held) // LOOKED_AT))
-    measures = sample.str.extract(_WITH_A_MEASURE).drop_nulls()
-    if measures.is_empty() or int(measures.value_counts(sort=True)["count"][0]) <= _MOSTLY * len(sample):
-        return None
-    example = sample.filter(sample.str.contains(_WITH_A_MEASURE))[0]
-    return f"Column {text.name!r} holds text such as {quoted(example)}: write only the number to have it read as one."
 
 
 @dataclass(frozen=True, slots=True)

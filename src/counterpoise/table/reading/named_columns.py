@@ -75,7 +75,7 @@ def option_words(option: str, value: str) -> list[str]:
 
 
 def matched(columns: Sequence[str], part: str, option: str, path: Path) -> list[str]:
-    """The columns that a name or a pattern means; a name that exists is no pattern.
+    """The columns that a name or a pattern means; a name that exists is no pattern. Blanks at its ends do not count.
 
     Raises
     ------
@@ -86,6 +86,8 @@ def matched(columns: Sequence[str], part: str, option: str, path: Path) -> list[
     --------
     >>> matched(["y_a", "y_b", "size"], "y_*", "target", Path("t.csv"))
     ['y_a', 'y_b']
+    >>> matched(["y_a", " size "], "size", "ignore", Path("t.csv"))
+    [' size ']
     >>> matched(["y_a", "size"], "sise", "ignore", Path("t.csv"))
     Traceback (most recent call last):
     ...
@@ -93,7 +95,10 @@ def matched(columns: Sequence[str], part: str, option: str, path: Path) -> list[
     """
     if part in columns:
         return [part]
-    found = [name for name in columns if fnmatchcase(name, part)] if is_pattern(part) else []
+    found = [
+        name for name in columns if is_pattern(part) and any(fnmatchcase(one, part) for one in (name, name.strip()))
+    ]
+    found = found or [name for name in columns if name.strip() == part.strip()]
     if not found:
         near = difflib.get_close_matches(part, columns, n=1, cutoff=0.5)
         hint = f"did you mean {near[0]!r}? " if near else ""

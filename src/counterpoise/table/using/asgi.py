@@ -14,6 +14,9 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from http import HTTPStatus
 from typing import Any
+from urllib.parse import parse_qsl
+
+from counterpoise.wording import quoted
 
 Message = Mapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
@@ -109,7 +112,8 @@ class Service:
             if answer is None:
                 await _send(send, self._page(path, scope["method"]))
             else:
-                await self._post(dict(scope["headers"]), receive, send, answer)
+                query = scope.get("query_string", b"")
+                await self._post(dict(scope["headers"]), receive, send, answer, query)
 
     def stop(self) -> None:
         """Give the bodies that are on their way a few seconds more."""
@@ -129,9 +133,16 @@ class Service:
         return page if method == "GET" else replace(page, body=b"", headers=(_length(page),))
 
     async def _post(
-        self, headers: Mapping[bytes, bytes], receive: Receive, send: Send, answer: Callable[[bytearray], Reply]
+        self,
+        headers: Mapping[bytes, bytes],
+        receive: Receive,
+        send: Send,
+        answer: Callable[[bytearray], Reply],
+        query: bytes,
     ) -> None:
         try:
+            if query:
+                raise _Refused(_no_parameters(query))
             reply = await self._answered(headers, receive, answer)
         except _Gone:
             pass
@@ -217,6 +228,14 @@ class Service:
     def _too_large(self) -> Reply:
         detail = f"the body has more than {self._most:,} bytes; send fewer rows"
         return refusal(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, detail, _CLOSE)
+
+
+def _no_parameters(query: bytes) -> Reply:
+    names = [name for name, _ in parse_qsl(query.decode("latin-1"), keep_blank_values=True)]
+    name = names[0] if names else query.decode("latin-1")
+    said = f"the address has the parameter {quoted(name)}, and none is known; the body holds 'rows' and 'as_of'"
+    mistake = {"loc": ["query", name], "msg": said, "type": "value_error"}
+    return Reply(HTTPStatus.UNPROCESSABLE_ENTITY, json.dumps({"detail": [mistake]}).encode(), headers=_CLOSE)
 
 
 async def _follow(receive: Receive, send: Send) -> None:

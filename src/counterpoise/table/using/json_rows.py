@@ -4,6 +4,7 @@ import difflib
 import json
 import math
 import re
+import sys
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import date
@@ -26,6 +27,8 @@ from counterpoise.table.reading.table import Table
 from counterpoise.table.reading.words import spelled_number
 from counterpoise.wording import listed, quoted
 
+_MEMBERS = ("rows", "as_of")
+"""Of the body of a request."""
 _MOST_MISTAKES = 20
 _MOST_CONTAINERS = 100_000
 _LONGEST_COMPARED, _MOST_COMPARED = 100, 200
@@ -84,12 +87,16 @@ def request_of(body: bytes | bytearray, most_rows: int) -> tuple[list[Any], date
     most = max(_MOST_CONTAINERS, 10 * most_rows)
     if len(body) > most and _containers(body) > most:
         raise TooLargeError(f"the body holds more than {most:,} objects and lists; send fewer rows at a time")
-    try:
-        found = json.loads(body.decode("utf-8-sig"))
-    except (ValueError, RecursionError) as error:
-        raise RefusedError([Mistake((), f"the body is not JSON: {error}")]) from None
+    found = _json_of(body)
     if not (isinstance(found, dict) and isinstance(found.get("rows"), list)):
         raise RefusedError([Mistake(("rows",), 'the body must be {"rows": [{column: value, ...}, ...]}')])
+    strange = next((name for name in found if name not in _MEMBERS), None)
+    if strange is not None:
+        close = _alike(strange, _MEMBERS)
+        hint = f"is {strange!r} meant to be {close[0]!r}?" if close else "leave it out"
+        known = " and ".join(map(repr, _MEMBERS))
+        said = f"the body holds {quoted(strange)}, which is unknown; it may hold {known}: {hint}"
+        raise RefusedError([Mistake((strange,), said)])
     if not found["rows"]:
         raise RefusedError([Mistake(("rows",), "rows is empty; send at least one row")])
     rows: list[Any] = found["rows"]
@@ -99,6 +106,38 @@ def request_of(body: bytes | bytearray, most_rows: int) -> tuple[list[Any], date
         return rows, day_of(found.get("as_of"))
     except UserError as error:
         raise RefusedError([Mistake(("as_of",), str(error))]) from None
+
+
+def _json_of(body: bytes | bytearray) -> Any:
+    """What a JSON text holds; an object that has a name twice is refused, as a file with a column twice is."""
+    repeated: list[tuple[dict[str, Any], str]] = []
+
+    def collected(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+        found = dict(pairs)
+        if len(found) < len(pairs):
+            names = [name for name, _ in pairs]
+            repeated.append((found, next(name for name in found if names.count(name) > 1)))
+        return found
+
+    try:
+        found = json.loads(body.decode("utf-8-sig"), object_pairs_hook=collected)
+    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+        said = f"the body is not JSON: {error}"
+    except RecursionError:
+        said = "the body is nested too deeply: a row is {column: value}, and no value is a list or an object"
+    except ValueError:  # of a number that Python does not read
+        said = f"a number in the body has more than {sys.get_int_max_str_digits():,} digits; send fewer, or 1e300"
+    else:
+        if not repeated:
+            return found
+        where, name = repeated[0]
+        rows = found.get("rows") if isinstance(found, dict) else None
+        row = next((k for k, one in enumerate(rows) if one is where), None) if isinstance(rows, list) else None
+        place: tuple[str | int, ...] = () if row is None else ("rows", row)
+        whose = "an object of the body" if row is None and where is not found else "the body"
+        whose = whose if row is None else f"row {row + 1}"
+        raise RefusedError([Mistake((*place, name), f"{whose} holds {quoted(name)} twice; send it once")])
+    raise RefusedError([Mistake((), said)])
 
 
 def table_of_rows(rows: list[Any], schema: Schema) -> Table:

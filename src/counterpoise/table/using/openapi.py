@@ -50,7 +50,7 @@ def _predict(model: TrainedModel, most_rows: int) -> dict[str, Any]:
         }
     )
     answered = _object({"predictions": {"type": "array", "items": predicted}})
-    asked = _object({"rows": rows})
+    asked = _object({"rows": rows}) | {"additionalProperties": False}
     if model.schema.needs_day:
         day = {"type": "string", "format": "date"}
         asked["properties"]["as_of"] = {

@@ -53,7 +53,7 @@ def audit(
 
     for out in (to_json, to_html):
         if out is not None:
-            refuse_existing(out)
+            refuse_existing(out, streams=True)
     ignored = () if ignore is None else parts_of("--ignore", ignore)
     found = audit_table(
         table,

@@ -5,9 +5,13 @@ in a form, so it is written with an apostrophe before it. Numbers and Parquet fi
 """
 
 import os
+import re
+import shutil
+import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from stat import S_ISCHR, S_ISFIFO, S_ISSOCK
 from typing import BinaryIO
 
 import polars as pl
@@ -16,6 +20,7 @@ from counterpoise.errors import UserError
 from counterpoise.table.unfinished import unfinished
 
 _FORMULA = r"^[\s\x00]*[=+\-@\uFF1D\uFF0B\uFF0D\uFF20]|^[\t\r\n]"
+_OWN_OUTPUT = re.compile("/dev/(?:stdout|stderr|fd/[0-9]+)$|/proc/(?:self|[0-9]+)/fd/[0-9]+$")
 _NUMBER = r"^\s*[+-]?(\d+([.,]\d*)?|[.,]\d+)(e[+-]?\d+)?\s*%?$|^\s*-+\s*$|^[+-]inf$"
 
 
@@ -30,7 +35,7 @@ def check_place(out: Path, *, overwrite: bool = False) -> None:
     counterpoise.errors.UserError: scores.txt ends neither in .parquet nor in .csv
     """
     if not (overwrite and out.is_file()):
-        refuse_existing(out)
+        refuse_existing(out, streams=True)
     if out.suffix.lower() not in (".parquet", ".csv"):
         raise UserError(f"{out} ends neither in .parquet nor in .csv")
 
@@ -135,8 +140,16 @@ def _as_os_error() -> Iterator[None]:
 
 @contextmanager
 def whole_file(out: Path, *, overwrite: bool = False) -> Iterator[Path]:
-    """A name to write to, which becomes `out` at the end, if there is anything."""
+    """A name to write to, which becomes `out` at the end, if there is anything; a pipe or terminal gets its bytes."""
     try:
+        if is_stream(out):
+            with tempfile.TemporaryDirectory() as directory:
+                partial = Path(directory, "whole")
+                yield partial
+                if partial.exists():
+                    with partial.open("rb") as whole, out.open("ab") as stream:
+                        shutil.copyfileobj(whole, stream)
+            return
         with unfinished(out) as place:
             partial = place / "whole"
             yield partial
@@ -161,8 +174,30 @@ def _put(whole: Path, out: Path, overwrite: bool) -> None:
             whole.replace(out)
 
 
-def refuse_existing(out: Path) -> None:
+def is_stream(out: Path) -> bool:
+    """Whether a name stands for a pipe, a terminal or an output of this process, which has no content to lose.
+
+    Examples
+    --------
+    >>> is_stream(Path("/dev/null")), is_stream(Path("/dev")), is_stream(Path("nowhere"))
+    (True, False, False)
+    """
+    try:
+        mode = out.stat().st_mode
+    except OSError:
+        return False
+    return S_ISFIFO(mode) or S_ISCHR(mode) or S_ISSOCK(mode) or _OWN_OUTPUT.match(str(out)) is not None
+
+
+def refuse_existing(out: Path, *, streams: bool = False) -> None:
     """Raise `UserError` before the work, not after it, if the place is taken or cannot be written.
+
+    Parameters
+    ----------
+    out
+        Path of a new file or directory.
+    streams
+        Whether a pipe or a terminal will do, as for a single file.
 
     Examples
     --------
@@ -171,6 +206,8 @@ def refuse_existing(out: Path) -> None:
     ...
     counterpoise.errors.UserError: / exists already; name another place or remove it
     """
+    if streams and is_stream(out):
+        return
     try:
         out.lstat()
     except FileNotFoundError:

@@ -172,7 +172,7 @@ def _numbers(cells: pl.Series, column: Column) -> tuple[pl.Series, pl.Series]:
         held = values.is_not_null()
         if column.figures.unit in SCALES:  # nobody knows whether 0.2 or 20 is meant
             values = values.set(values != 0, None)
-    elif cells.dtype in (pl.Duration, pl.Time):
+    elif cells.dtype in (pl.Duration, pl.Time) and column.figures == PLAIN:
         values = spans(cells).cast(pl.Float64)
         held = values.is_not_null()
     else:

@@ -174,6 +174,10 @@ def as_learned(cells: pl.Series, *, timed: bool, form: str = "", zone: str = "")
         why = _where(odd, "has a time zone, and the model learned days without; write the day alone")
     unread = held & found.local.is_null()
     why = why.zip_with(~unread, _where(unread, f"is not a {'datetime' if timed else 'date'}"))
+    if form not in ORDERS and cells.dtype == pl.String and unread.any():
+        slashed = without_date_marks(cells.set(~unread, None))
+        both = moments(slashed, DAY_FIRST).local.is_not_null() & moments(slashed, MONTH_FIRST).local.is_not_null()
+        why = why.zip_with(~both, _where(both, "leaves open which is the day and which the month; write 2024-01-31"))
     return values.alias(cells.name), why.alias(cells.name)
 
 

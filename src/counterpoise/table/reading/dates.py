@@ -69,6 +69,8 @@ _NEVER = (
     r"^(?:0000[-/.]00[-/.]00|00[-/.]00[-/.]0000|1/0/1900|0/1/1900|1900-01-00)"
     r"(?:[T ]0?0:00(?::00(?:\.0+)?)?(?:Z|\+00:?00)?)?$|^NaT$"
 )
+_ODD_BLANK = r"[^\S ]"
+"""A blank of another width, or one at which no line breaks."""
 _MARKS = ("-", "--", ".", "N.A.", "n.a.", "n/a", "na", "None", "none", "#N/A", "unknown", "missing")
 _QUICK = (r"^\d{4}-\d\d-\d\d(?:[ T]\d\d:\d\d:\d\d(?:Z|[+-]\d\d(?::?\d\d)?)?)?$",)
 _LOOKED_AT = 1000
@@ -103,7 +105,7 @@ class Moments:
 
 
 def without_date_marks(text: pl.Series, form: str = "") -> pl.Series:
-    """The cells without blanks around them; missing where a cell says that there is not a date, as 0000-00-00 does.
+    """The cells with plain blanks, and none around them; missing where a cell says that it is no date: 0000-00-00.
 
     Parameters
     ----------
@@ -118,6 +120,8 @@ def without_date_marks(text: pl.Series, form: str = "") -> pl.Series:
     [None, None, '2024-01-31', None]
     """
     bare = text.str.strip_chars()
+    if bare.str.contains(_ODD_BLANK).any():
+        bare = bare.str.replace_all(_ODD_BLANK, " ")
     bare = bare.set(bare.is_in(_MARKS) | bare.str.contains(_NEVER), None)
     return without_never(bare) if form in EPOCHS else bare
 

@@ -101,6 +101,7 @@ def read_table(path: Path, *, spelled: bool = False, ignore: Sequence[str] = (),
         table = Table(frame, path, typed=True, ignored=ignored)
     else:
         frame, ignored, separator = read_delimited(path, ignore=ignore, keep=keep)
+        _refuse_quoted_lines(frame, separator, path)
         table = Table(frame, path, typed=False, separator=separator, ignored=ignored)
     if table.frame.height == 0:
         raise UserError(f"{path} has no rows")
@@ -271,10 +272,10 @@ def check_columns(table: Table, names: list[str]) -> None:
     if not absent:
         return
     if len(columns) == 1 and any(name in columns[0] for name in absent):
-        raise UserError(
-            f"{table.path} was read as one column, {quoted(columns[0])}; comma, semicolon, tab or | must "
-            "separate the cells"
-        )
+        found = f"{table.path} was read as one column, {quoted(columns[0])}"
+        if any(separator in columns[0] for separator in ",;\t|"):
+            raise UserError(f"{found}: each line is one quoted cell; remove the quotes around the lines")
+        raise UserError(f"{found}; comma, semicolon, tab or | must separate the cells")
     if len(absent) == 1:
         close = difflib.get_close_matches(absent[0], columns, n=1, cutoff=0.6)
         hint = f"did you mean {close[0]!r}? " if close else ""
@@ -282,6 +283,18 @@ def check_columns(table: Table, names: list[str]) -> None:
     raise UserError(
         f"{table.path} lacks the columns {listed(map(repr, absent), 30)}; its columns: {listed(columns, 30)}"
     )
+
+
+def _refuse_quoted_lines(frame: pl.DataFrame, separator: str, path: Path) -> None:
+    """Refuse a file below whose header each line is one cell in quotes that holds the whole row."""
+    wide = frame.width
+    if wide < 2 or not frame.height or any(one.null_count() < len(one) for one in frame.get_columns()[1:]):
+        return
+    held = frame.to_series(0).drop_nulls()
+    if len(held) and (held.str.count_matches(separator, literal=True) >= wide - 1).all():
+        raise UserError(
+            f"{path}: each line is one quoted cell, such as {quoted(held[0])}; remove the quotes around the lines"
+        )
 
 
 def refuse_doubtful(table: Table, name: str) -> None:

@@ -17,6 +17,12 @@ from counterpoise.wording import data_rows, listed, quoted
 _MOST_CLASSES = 200
 _QUOTES = re.compile("[\"'`\u2018\u2019\u201c\u201d]")
 _BETWEEN_WORDS = re.compile(r"\s+|_+|(?<=\w)\s*[-\u2010-\u2015]\s*(?=\w)")
+_LONGER = {
+    **dict.fromkeys(("1", "t", "yes"), ("true",)),
+    **dict.fromkeys(("0", "f", "no"), ("false",)),
+    "y": ("yes", "true"),
+    "n": ("no", "false"),
+}
 _NUMBER = re.compile(r"[+-]?[0-9]{1,15}(?:\.[0-9]*)?")
 
 
@@ -112,17 +118,34 @@ def alike_names(classes: Iterable[object]) -> list[str]:
     --------
     >>> alike_names(["yes", "no", "YES", "Yes"])
     ["classes 'YES', 'Yes', 'yes' differ only by capital letters, blanks, marks or zeros"]
+    >>> alike_names(["True", "1", "False", "0"])
+    ["classes '0', 'False' may mean the same", "classes '1', 'True' may mean the same"]
     >>> [one.partition(" differ")[0] for one in alike_names(["non-fraud", "non fraud", "A", "A+", "1", "1.0"])]
     ["classes '1', '1.0'", "classes 'non fraud', 'non-fraud'"]
     """
+    names = sorted(one for one in classes if isinstance(one, str))
+    bare = {one: _bare(one) for one in names}
     groups: dict[str, list[str]] = {}
-    for one in sorted(one for one in classes if isinstance(one, str)):
-        groups.setdefault(_bare(one), []).append(one)
+    for one in names:
+        groups.setdefault(_meaning(bare[one], set(bare.values())), []).append(one)
     return [
-        f"classes {', '.join(map(quoted, alike))} differ only by capital letters, blanks, marks or zeros"
+        f"classes {', '.join(map(quoted, alike))} "
+        + (
+            "may mean the same"
+            if len({bare[one] for one in alike}) > 1
+            else "differ only by capital letters, blanks, marks or zeros"
+        )
         for alike in groups.values()
         if len(alike) > 1
     ]
+
+
+def _meaning(word: str, others: set[str]) -> str:
+    """The longer word for the same, such as true for 1, where it is a class as well; a T alone is a letter."""
+    for longer in _LONGER.get(word, ()):
+        if longer in others:
+            return _meaning(longer, others)
+    return word
 
 
 def _bare(name: str) -> str:
@@ -156,9 +179,22 @@ def plain_target(table: Table, target: str) -> pl.Series:
         return column
     if column.dtype == pl.Null:
         return column.cast(pl.String)
-    if column.dtype.is_nested() or column.dtype == pl.Binary:
-        raise UserError(f"target {target!r} has type {column.dtype}, which is not a class")
+    if column.dtype.is_nested() or column.dtype in (pl.Binary, pl.Duration, pl.Object):
+        raise UserError(
+            f"target {target!r} has type {column.dtype}, which is not a class; make classes text, flags or small whole "
+            "numbers"
+        )
+    if column.dtype == pl.Datetime:
+        return _spelled_times(column)
     return column.cast(pl.String)
+
+
+def _spelled_times(column: pl.Series) -> pl.Series:
+    """Times as a file has them: a day alone where all are midnight, and no more digits than needed."""
+    zone = getattr(column.dtype, "time_zone", None)
+    if not zone and not (column.dt.time().cast(pl.Int64) != 0).any():
+        return column.dt.date().cast(pl.String)
+    return column.dt.strftime("%Y-%m-%d %H:%M:%S%.f" + ("%:z" if zone else ""))
 
 
 def _whole(column: pl.Series, target: str) -> pl.Series:

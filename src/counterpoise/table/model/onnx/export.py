@@ -56,7 +56,7 @@ def export_onnx(directory: str | Path, out: str | Path, *, label: str | None = N
     """
     installed()
     place = Path(out)
-    refuse_existing(place)
+    refuse_existing(place, streams=True)
     model = load(directory).for_label(label, str(Path(directory)))
     data = to_onnx(model)
     check(model, data)

@@ -22,6 +22,7 @@ from counterpoise.losses.kernel import OWN_THREADS, region_of
 from counterpoise.losses.on_numpy import newton_slopes
 from counterpoise.recipes import Recipe, SigmoidRecipe, SoftmaxRecipe
 from counterpoise.weights import ClassCounts
+from counterpoise.weights.by_class import class_indices, plain, shown
 
 FURTHEST_STEP = 5.0
 """The furthest that a leaf of any loss but the plain one moves a logit, before the learning rate."""
@@ -279,6 +280,23 @@ class RecipeObjective:
                 raise UserError(f"{name} is {value!r}; it must be a number above 0")
         object.__setattr__(self, "step", float(bound))
 
+        names = self.recipe.class_names
+        if names is not None and class_indices(names) is not None:
+            raise UserError(
+                f"{self.recipe.name} was made from counts whose classes are {shown(names)}, but a booster's labels are "
+                f"class indices, 0 first; make it of counts in the order 0 to {len(names) - 1}"
+            )
+
+    def _same_classes(self, model: Any) -> None:
+        """Raise where a scikit-learn class put its labels in another order than the counts of the recipe."""
+        classes = getattr(model, "classes_", None)
+        if classes is not None and len(classes) and self.recipe.for_classes(list(classes)) is not self.recipe:
+            raise UserError(
+                f"{self.recipe.name} was made from counts whose classes are {shown(self.recipe.class_names or ())}, "
+                f"but the model has the order {shown(map(plain, classes))}, so each class got the parameters of "
+                "another one; make the recipe of counterpoise.count(labels), and train again"
+            )
+
     def __reduce__(self) -> tuple[Any, ...]:
         return type(self), (self.recipe, self.scale, self.floor, self.max_step)  # a copy has no use for labels
 
@@ -315,6 +333,11 @@ class RecipeObjective:
         >>> round(RecipeObjective(sigmoid.binary_cross_entropy()).initial_logits([0, 0, 0, 1]), 4)
         -1.0986
         """
+        if self.recipe.class_names is not None and np.asarray(label).dtype.kind not in "biuf":
+            raise UserError(
+                f"label must be class indices; this recipe has the classes {shown(self.recipe.class_names)}, of which "
+                "the first is 0"
+            )
         numbers = _finite_numbers("label", label)
         refuse_nothing_to_learn(numbers)
         weights = np.ones(numbers.shape) if weight is None else _finite_numbers("weight", weight)

@@ -192,6 +192,7 @@ class Objective(RecipeObjective):
         >>> Objective(sigmoid.weighted([90, 10])).predict_proba([0.0]).round(3).tolist()
         [[0.9, 0.1]]
         """
+        self._same_classes(model)
         scores = model if data is None else model.predict(data, prediction_type="RawFormulaVal")
         return probabilities(self.recipe, scores)
 

@@ -131,6 +131,7 @@ class Objective(RecipeObjective):
         >>> Objective(sigmoid.weighted([90, 10])).predict_proba([0.0]).round(3).tolist()
         [[0.9, 0.1]]
         """
+        self._same_classes(model)
         return probabilities(self.recipe, model if data is None else model.predict(data, raw_score=True))
 
 

@@ -158,6 +158,7 @@ class Objective(RecipeObjective):
         """
         if data is None:
             return probabilities(self.recipe, model)
+        self._same_classes(model)
         if hasattr(model, "get_booster"):
             return probabilities(self.recipe, model.predict(data, output_margin=True))
         xgboost = installed("xgboost", "XGBoost")

@@ -2,7 +2,7 @@
 
 import dataclasses
 import json
-from collections.abc import Mapping
+from collections.abc import Hashable, Mapping, Sequence
 from typing import Any, ClassVar, Self
 
 import numpy as np
@@ -10,6 +10,8 @@ import numpy as np
 from counterpoise.arrays import Array
 from counterpoise.errors import UserError, nearest_name
 from counterpoise.frozen import Frozen
+from counterpoise.weights import ClassCounts, as_class_counts
+from counterpoise.weights.by_class import class_indices, classes_meant, in_class_order, keyed, plain
 
 
 class Parameters(Frozen):
@@ -18,6 +20,8 @@ class Parameters(Frozen):
     __slots__ = ()
     family: ClassVar[str]
     per_class_names: ClassVar[tuple[str, ...]]
+    name: str
+    class_names: tuple[Hashable, ...] | None
 
     def _set(self, **values: Any) -> None:
         """Store checked values in a frozen dataclass, while it is made."""
@@ -44,6 +48,65 @@ class Parameters(Frozen):
             listed = ", ".join(f"{name} has {length}" for name, length in lengths.items())
             raise UserError(f"the per-class parameters disagree on the number of classes: {listed}")
 
+    def _checked_names(self) -> tuple[Hashable, ...] | None:
+        """The names of the classes, of a kind that JSON holds; None for the class indices from 0 up."""
+        if self.class_names is None:
+            return None
+        found = map(plain, self.class_names)
+        names = tuple(one if isinstance(one, str | int | float) else str(one) for one in found)
+        return None if class_indices(names) == list(range(len(names))) else names
+
+    def for_classes(self, classes: Sequence[Hashable]) -> Self:
+        """The recipe for a model whose outputs have this order of classes.
+
+        A recipe that knows no names goes by position, and so do labels that are the class indices 0 to C - 1: the
+        names of counts are in the order of the model's outputs.
+
+        Raises
+        ------
+        UserError
+            For other classes than those of the recipe; for the opposite order in the sigmoid family, whose positive
+            class is the second one.
+
+        Examples
+        --------
+        >>> from counterpoise.recipes import softmax
+        >>> from counterpoise.weights import ClassCounts
+        >>> recipe = softmax.weighted(ClassCounts([10, 90], classes=["rare", "common"]))
+        >>> recipe.weight, recipe.for_classes(["common", "rare"]).weight
+        (array([1.8, 0.2]), array([0.2, 1.8]))
+        """
+        order = self._order_of(f"{self.name}, made from named counts,", classes)
+        return self if order is None else self._reordered(order)
+
+    def _order_of(self, title: str, classes: Sequence[Hashable]) -> list[int] | None:
+        """For each of the classes its place in the recipe; None where all stand where the recipe has them."""
+        classes = [plain(one) for one in classes]
+        if self.class_names is None:
+            return None
+        if set(self.class_names) != set(classes) and class_indices(classes) == list(range(len(classes))):
+            return None
+        meant = classes_meant(title, self.class_names, classes)
+        order = [meant.index(one) for one in classes]
+        return None if order == sorted(order) else order
+
+    def _reordered(self, order: list[int]) -> Self:
+        """The recipe with its classes in another order."""
+        raise NotImplementedError
+
+    def _counts_in_order(self, counts: Any) -> ClassCounts:
+        """Counts by the recipe's names of classes, where both know names."""
+        found: ClassCounts = as_class_counts(counts)
+        named = found is counts or keyed("counts", counts) is not None
+        order = self._order_of("counts", found.classes) if named else None
+        return found if order is None else ClassCounts(found.n[np.argsort(order)], classes=self.class_names)
+
+    def _prior_in_order(self, prior: Any) -> Any:
+        """A prior given by name, or as counts, in the recipe's order."""
+        if isinstance(prior, ClassCounts):
+            return self._counts_in_order(prior).prior
+        return prior if self.class_names is None else in_class_order("prior", prior, self.class_names)
+
     def changed(self, **values: Any) -> Self:
         """The same recipe but for some of its parameters.
 
@@ -64,17 +127,19 @@ class Parameters(Frozen):
         >>> softmax.focal(gamma=2.0).to_dict()
         {'family': 'softmax', 'focus': 2.0, 'name': 'softmax.focal'}
         """
-        plain: dict[str, Any] = {"family": self.family}
+        found: dict[str, Any] = {"family": self.family}
         for field in dataclasses.fields(self):  # type: ignore[arg-type]
             value = getattr(self, field.name)
             default = field.default
             if value is None or (np.ndim(value) == 0 and value == default):
                 continue
-            plain[field.name] = value.tolist() if isinstance(value, np.ndarray) else value
-        return plain
+            if isinstance(value, tuple):
+                value = list(value)
+            found[field.name] = value.tolist() if isinstance(value, np.ndarray) else value
+        return found
 
     @classmethod
-    def from_dict(cls, plain: Mapping[str, Any]) -> Self:
+    def from_dict(cls, stored: Mapping[str, Any]) -> Self:
         """The recipe that `to_dict` described.
 
         Raises
@@ -82,7 +147,7 @@ class Parameters(Frozen):
         UserError
             For a parameter that the family does not have, or of another family.
         """
-        values = dict(plain)
+        values = dict(stored)
         family = values.pop("family", cls.family)
         if family != cls.family:
             raise UserError(f"this recipe is of family {family!r}, not {cls.family!r}")
@@ -106,9 +171,10 @@ class Parameters(Frozen):
         raise NotImplementedError
 
     def _loss_parameters(self) -> str:
-        plain = self.to_dict()
-        plain.pop("name", None)
-        return json.dumps(plain, sort_keys=True)
+        found = self.to_dict()
+        for name in ("name", "class_names"):  # which change no number
+            found.pop(name, None)
+        return json.dumps(found, sort_keys=True)
 
     def __eq__(self, other: object) -> bool:
         if type(other) is not type(self):
@@ -120,21 +186,22 @@ class Parameters(Frozen):
         return hash(self._loss_parameters())
 
     def __repr__(self) -> str:
-        plain = self.to_dict()
-        title = plain.pop("name", plain["family"])
-        plain.pop("family")
-        return f"{title}({', '.join(f'{name}={_short(value)}' for name, value in plain.items())})"
+        found = self.to_dict()
+        title = found.pop("name", found["family"])
+        for name in ("family", "class_names"):
+            found.pop(name, None)
+        return f"{title}({', '.join(f'{name}={_short(value)}' for name, value in found.items())})"
 
 
 def parsed(text: str) -> Mapping[str, Any]:
     """A recipe's JSON as a mapping."""
     try:
-        plain = json.loads(text)
+        found = json.loads(text)
     except (TypeError, ValueError) as error:
         raise UserError(f"this is not the JSON of a recipe: {error}") from None
-    if not isinstance(plain, dict):
+    if not isinstance(found, dict):
         raise UserError(f"a recipe's JSON is an object of parameters; found {text[:60]}")
-    return plain
+    return found
 
 
 def _short(value: Any) -> str:

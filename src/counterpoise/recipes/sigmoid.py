@@ -9,7 +9,7 @@ from counterpoise.errors import UserError, warn_about_weights
 from counterpoise.recipes.named import named
 from counterpoise.recipes.numbers import one_number, per_class
 from counterpoise.recipes.sigmoid_recipe import SigmoidRecipe, positive_share
-from counterpoise.weights import ClassCounts, LabelCounts
+from counterpoise.weights import ClassCounts, LabelCounts, as_class_counts
 from counterpoise.weights import pos_weight as negatives_per_positive
 from counterpoise.weights.by_class import in_class_order, keyed
 
@@ -30,7 +30,8 @@ __all__ = [
 
 def _recipe(name: str, counts: Counts | None, **parameters: Any) -> SigmoidRecipe:
     prior = None if counts is None else positive_share(counts)
-    return SigmoidRecipe(name=f"sigmoid.{name}", prior=prior, **parameters)
+    names = None if counts is None or isinstance(counts, LabelCounts) else as_class_counts(counts).classes
+    return SigmoidRecipe(name=f"sigmoid.{name}", prior=prior, class_names=names, **parameters)
 
 
 @named("sigmoid.binary_cross_entropy", source="-")

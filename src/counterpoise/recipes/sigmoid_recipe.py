@@ -6,8 +6,9 @@
 with s the temperature, a the scale, b the offset; t is the target in [0, 1].
 """
 
+from collections.abc import Hashable
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Self
 
 import numpy as np
 
@@ -54,6 +55,9 @@ class SigmoidRecipe(Parameters):
         Share of positives in the training data (per label), from which `posterior(prior=...)` starts.
     name
         Name of the recipe.
+    class_names
+        Names of the negative and the positive class, where it was made from counts that name them: labels, counts and
+        priors that name them too go by these. It changes no loss, and recipes compare without it.
 
     Raises
     ------
@@ -79,6 +83,7 @@ class SigmoidRecipe(Parameters):
     temperature: float = 1.0
     prior: Any = None
     name: str = "sigmoid"
+    class_names: tuple[Hashable, ...] | None = None
 
     family: ClassVar[str] = "sigmoid"
     per_class_names: ClassVar[tuple[str, ...]] = ("pos_weight", "neg_weight", "scale", "offset", "prior")
@@ -99,7 +104,18 @@ class SigmoidRecipe(Parameters):
         )
         if self.prior is not None:
             self._set(prior=_share("prior", self.prior))
+        self._set(class_names=self._checked_names())
         self._agree_on_classes()
+        if self.class_names is not None and len(self.class_names) != 2:
+            raise UserError(f"class_names has {len(self.class_names)} names; a sigmoid loss has two classes")
+
+    def _reordered(self, order: list[int]) -> Self:  # noqa: ARG002
+        assert self.class_names is not None
+        negative, positive = self.class_names
+        raise UserError(
+            f"{self.name} was made from counts whose classes are {negative!r} and {positive!r}, so {positive!r} is its "
+            f"positive class, but here it is {negative!r}; make it of counts in the order {positive!r}, {negative!r}"
+        )
 
     @property
     def positive_shape(self) -> Shape:
@@ -177,7 +193,7 @@ class SigmoidRecipe(Parameters):
                     "posterior(prior=...) needs the training prior; make the recipe with counts, "
                     "or with prior=share of positives"
                 )
-            wanted = _share("prior", prior, labels)
+            wanted = _share("prior", self._in_order(prior), labels)
             if wanted.shape not in ((), (labels,)):
                 raise UserError(f"prior must be one share or {labels} shares, one per label; found {len(wanted)}")
             if ((wanted <= 0) | (wanted >= 1)).any():
@@ -188,6 +204,12 @@ class SigmoidRecipe(Parameters):
             negative = (1 - probability) * xp.parameter(kept((1 - wanted) / (1 - self.prior)), z, z.dtype)
             probability = positive / (positive + negative)
         return xp.moveaxis(probability, -1, class_axis) if len(xp.shape(z)) > 1 else probability
+
+    def _in_order(self, prior: Any) -> Any:
+        """A prior given as counts, or by the names of both classes, as the share of positives."""
+        if isinstance(prior, ClassCounts) or (self.class_names is not None and keyed("prior", prior) is not None):
+            return self._prior_in_order(prior)[1]
+        return prior
 
     def initial_logits(self, counts: ClassCounts | LabelCounts | Any) -> Any:
         """The constant logit that minimises the expected loss: where a booster or a bias should start.
@@ -212,7 +234,7 @@ class SigmoidRecipe(Parameters):
         >>> round(SigmoidRecipe().initial_logits([900, 100]), 4)
         -2.1972
         """
-        share = positive_share(counts)
+        share = positive_share(counts if isinstance(counts, LabelCounts) else self._counts_in_order(counts))
         if ((share <= 0) | (share >= 1)).any():
             raise UserError("a label has only positives or only negatives, so its best constant logit is infinite")
         reason = self._why_no_posterior()

@@ -38,7 +38,8 @@ __all__ = [
 def _recipe(name: str, counts: Counts | None, **parameters: Any) -> SoftmaxRecipe:
     known = None if counts is None else as_class_counts(counts)
     prior = None if known is None or known.total == 0 else known.prior
-    return SoftmaxRecipe(name=f"softmax.{name}", prior=prior, **parameters)
+    names = None if known is None else known.classes
+    return SoftmaxRecipe(name=f"softmax.{name}", prior=prior, class_names=names, **parameters)
 
 
 def _weight(weight: Weight, counts: Counts | None, normalize: str = "classes") -> Float64Array:

@@ -6,8 +6,9 @@
 with s the temperature, a the scale, b the offset, m the margin, w the weight, A the cost.
 """
 
+from collections.abc import Hashable
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Self
 
 import numpy as np
 
@@ -22,7 +23,7 @@ from counterpoise.recipes.parameters import Parameters
 from counterpoise.recipes.posterior import posterior_of
 from counterpoise.recipes.shape import Shape
 from counterpoise.recipes.stored import stored_family
-from counterpoise.weights import ClassCounts, as_class_counts
+from counterpoise.weights import ClassCounts
 
 WEIGHT_BY = ("true", "predicted", "pair")
 
@@ -62,6 +63,9 @@ class SoftmaxRecipe(Parameters):
         Class shares of the training data, from which `posterior(prior=...)` starts. The named recipes set it.
     name
         Name of the recipe.
+    class_names
+        Names of the classes in the order of the parameters, where it was made from counts that name them: labels,
+        counts and priors that name them too go by these. It changes no loss, and recipes compare without it.
 
     Raises
     ------
@@ -87,6 +91,7 @@ class SoftmaxRecipe(Parameters):
     cost: Any = None
     prior: Any = None
     name: str = "softmax"
+    class_names: tuple[Hashable, ...] | None = None
 
     family: ClassVar[str] = "softmax"
     per_class_names: ClassVar[tuple[str, ...]] = ("weight", "scale", "offset", "margin", "cost", "prior")
@@ -115,7 +120,18 @@ class SoftmaxRecipe(Parameters):
             raise UserError('weight_by="pair" needs cost, a (C, C) matrix of [true class, chosen class]')
         if self.prior is not None:
             self._set(prior=prior_of("prior", self.prior))
+        self._set(class_names=self._checked_names())
         self._agree_on_classes()
+        if self.class_names is not None and self.classes not in (None, len(self.class_names)):
+            raise UserError(f"class_names has {len(self.class_names)} names but the recipe has {self.classes} classes")
+
+    def _reordered(self, order: list[int]) -> Self:
+        assert self.class_names is not None
+        moved = {name: getattr(self, name) for name in self.per_class_names}
+        moved = {name: value[order] for name, value in moved.items() if value is not None and value.ndim > 0}
+        if self.cost is not None and self.cost.ndim == 2:
+            moved["cost"] = self.cost[np.ix_(order, order)]
+        return self.changed(**moved, class_names=tuple(self.class_names[place] for place in order))
 
     @property
     def shape(self) -> Shape:
@@ -216,7 +232,7 @@ class SoftmaxRecipe(Parameters):
             clipped = xp.maximum(smoothed, 0.0)
             probability = clipped / xp.sum(clipped, -1, True)
         if prior is not None:
-            probability = self._moved_to(xp, probability, prior_of("prior", prior, classes))
+            probability = self._moved_to(xp, probability, prior_of("prior", self._prior_in_order(prior), classes))
         return xp.moveaxis(probability, -1, class_axis)
 
     def _moved_to(self, xp: Namespace, probability: Array, prior: Float64Array) -> Array:
@@ -256,7 +272,7 @@ class SoftmaxRecipe(Parameters):
         >>> SoftmaxRecipe().initial_logits([90, 10]).round(3)
         array([-0.105, -2.303])
         """
-        counts = as_class_counts(counts)
+        counts = self._counts_in_order(counts)
         if self.classes not in (None, len(counts)):
             raise UserError(f"counts have {len(counts)} classes, but the recipe has {self.classes}")
         if (counts.n == 0).any():

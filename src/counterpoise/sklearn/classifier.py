@@ -211,7 +211,7 @@ def _made(choice: Any, counts: ClassCounts) -> Recipe:
             f"{made.name} has parameters for {made.classes} classes, but y has {known}; make the recipe of "
             "counterpoise.count(y), or pass its name"
         )
-    return made
+    return made.for_classes(counts.classes)
 
 
 def _for_two_classes(name: str, known: str) -> UserError:

@@ -197,7 +197,7 @@ def refuse_existing(out: Path, *, streams: bool = False) -> None:
     out
         Path of a new file or directory.
     streams
-        Whether a pipe or a terminal will do, as for a single file.
+        Whether a pipe or a terminal is enough, as for a single file.
 
     Examples
     --------

@@ -5,6 +5,7 @@ import math
 import re
 import shlex
 import warnings
+from dataclasses import replace
 from datetime import datetime, timedelta
 from datetime import time as clock
 from decimal import Decimal
@@ -332,6 +333,7 @@ def test_the_page_has_headings_labels_and_a_language():
 def test_the_screen_is_short_and_says_the_verdict():
     frame, _ = clean(400)
     found = audited(frame.with_columns(copy=pl.col("y")))
+    found = replace(found, command="counterpoise train t.parquet --target y --ignore copy")  # as `audit_table` adds it
     lines = screen(found, 80).splitlines()
     assert max(map(len, lines)) <= 80
     assert len(lines) < 25
@@ -407,10 +409,10 @@ def test_the_advised_command_reads_the_table_as_the_audit_did(given, tmp_path):
     assert said == expected
 
 
-@pytest.mark.parametrize("name", ["unit no", "it's", "-unit"])
+@pytest.mark.parametrize("name", ["unit no", "it's no", "-unit no"])
 def test_advice_that_names_a_column_is_quoted_for_a_shell(name):
     frame, rng = clean(600)
-    units = pl.Series(name, [f"AX-{k % 580:05d}" for k in rng.permutation(600)])
+    units = pl.Series(name, [f"AX-{k % 300:05d}" for k in rng.permutation(600)])
     found = audited(frame.with_columns(units))
     (do,) = [one.do for one in found.findings if one.title == f"rows may belong together by {name!r}"]
     words = shlex.split(do.partition("learned: ")[2].removesuffix("."))

@@ -7,6 +7,7 @@
 #include <nanobind/stl/vector.h>
 
 #include <array>
+#include <limits>
 #include <optional>
 #include <string>
 #include <vector>
@@ -41,7 +42,7 @@ void choose_kernels(const std::string& name) {
 }
 
 template <class Call>
-Outcome without_lock(bool release, Call call) {
+auto without_lock(bool release, Call call) {
     if (!release) return call();
     nb::gil_scoped_release unlocked;
     return call();
@@ -96,7 +97,24 @@ using Steps = std::array<int64_t, 3>;  // outer, inner, along the classes
 
 Strides strides_of(const Steps& steps) { return {steps[0], steps[1], steps[2]}; }
 
+double divisor_of(const Work& work, const Softmax& recipe, const SoftmaxBatch& batch) {
+    return softmax_divisor(work, recipe.recipe, batch);
+}
+
+double divisor_of(const Work& work, const Sigmoid& recipe, const SigmoidBatch& batch) {
+    return sigmoid_divisor(work, recipe.recipe, batch);
+}
+
 // Zero is the address of what there is not, and of a region where our own threads work.
+template <class Recipe, class Batch>
+Work work_of(const Call<Recipe, Batch>& call, double normalizer, int threads, uintptr_t region) {
+    Work work = call.work;
+    work.kernels = chosen;
+    work.team = {threads, reinterpret_cast<Region>(region)};
+    work.normalizer = normalizer;
+    return work;
+}
+
 template <class Recipe, class Batch>
 nb::tuple computed(const Call<Recipe, Batch>& call, uintptr_t logits, uintptr_t target, uintptr_t sample_weight,
                    uintptr_t gradient, uintptr_t curvature, uintptr_t loss, double normalizer, int threads,
@@ -108,13 +126,21 @@ nb::tuple computed(const Call<Recipe, Batch>& call, uintptr_t logits, uintptr_t 
     batch.gradient = at<void>(gradient);
     batch.curvature = at<void>(curvature);
     batch.loss = at<void>(loss);
-    Work work = call.work;
-    work.kernels = chosen;
-    work.team = {threads, reinterpret_cast<Region>(region)};
-    work.normalizer = normalizer;
+    const Work work = work_of(call, normalizer, threads, region);
     const Outcome outcome =
         without_lock(call.elements > worth_releasing, [&] { return loss_of(work, call.recipe, batch); });
     return nb::make_tuple(outcome.loss, outcome.divisor, outcome.odd);
+}
+
+template <class Recipe, class Batch>
+double divisor_alone(const Call<Recipe, Batch>& call, uintptr_t logits, uintptr_t target, uintptr_t sample_weight,
+                     int threads, uintptr_t region) {
+    Batch batch = call.batch;
+    batch.logits = at<const void>(logits);
+    batch.target = at<const void>(target);
+    batch.sample_weight = at<const void>(sample_weight);
+    const Work work = work_of(call, std::numeric_limits<double>::quiet_NaN(), threads, region);
+    return without_lock(call.elements > worth_releasing, [&] { return divisor_of(work, call.recipe, batch); });
 }
 
 using SoftmaxCall = Call<Softmax, SoftmaxBatch>;
@@ -149,7 +175,9 @@ NB_MODULE(_kernels, m) {
             },
             nb::kw_only(), "logits"_a, "target"_a, "sample_weight"_a, "gradient"_a, "loss"_a, "reduction"_a, "fresh"_a,
             "curvature_factor"_a, "per_gradient"_a, "floor"_a);
-    nb::class_<SoftmaxCall>(m, "SoftmaxCall").def("__call__", computed<Softmax, SoftmaxBatch>);
+    nb::class_<SoftmaxCall>(m, "SoftmaxCall")
+        .def("__call__", computed<Softmax, SoftmaxBatch>)
+        .def("divisor", divisor_alone<Softmax, SoftmaxBatch>);
     nb::class_<Softmax>(m, "Softmax")
         .def(nb::init<std::vector<double>, std::vector<double>, std::vector<double>, std::vector<double>,
                       std::vector<double>, double, double, double, double, int, bool>(),
@@ -171,7 +199,9 @@ NB_MODULE(_kernels, m) {
             },
             nb::kw_only(), "outer"_a, "inner"_a, "logits"_a, "target"_a, "gradient"_a, "hard"_a,
             "ignore_index"_a.none(), "options"_a, nb::keep_alive<0, 1>());
-    nb::class_<SigmoidCall>(m, "SigmoidCall").def("__call__", computed<Sigmoid, SigmoidBatch>);
+    nb::class_<SigmoidCall>(m, "SigmoidCall")
+        .def("__call__", computed<Sigmoid, SigmoidBatch>)
+        .def("divisor", divisor_alone<Sigmoid, SigmoidBatch>);
     nb::class_<Sigmoid>(m, "Sigmoid")
         .def(nb::init<std::vector<double>, std::vector<double>, std::vector<double>, std::vector<double>, double,
                       double, double, double, double, double>(),

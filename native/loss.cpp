@@ -109,6 +109,15 @@ Sums weights(const Work& work, const SigmoidRecipe& recipe, const SigmoidBatch& 
 }
 
 template <class Recipe, class Batch>
+double divisor(const Work& work, const Recipe& recipe, const Batch& batch) {
+    if (work.reduction < mean) return 1;
+    if (!std::isnan(work.normalizer)) return work.normalizer;
+    if (work.reduction == mean && !batch.ignores) return double(rows_of(batch));
+    const Sums found = weights(work, recipe, batch);
+    return work.reduction == mean ? found.kept : work.reduction == weighted_mean ? found.weight : found.nonzero;
+}
+
+template <class Recipe, class Batch>
 Outcome loss(const Work& work, const Recipe& recipe, Batch& batch) {
     const int64_t rows = rows_of(batch);
     if (work.fresh) {
@@ -117,27 +126,15 @@ Outcome loss(const Work& work, const Recipe& recipe, Batch& batch) {
         advise_huge_pages(batch.gradient, bytes);
         advise_huge_pages(batch.curvature, bytes);
     }
-    double divisor = 1;
-    if (work.reduction >= mean) {
-        if (!std::isnan(work.normalizer)) {
-            divisor = work.normalizer;
-        } else if (work.reduction == mean && !batch.ignores) {
-            divisor = double(rows);
-        } else {
-            const Sums found = weights(work, recipe, batch);
-            divisor = work.reduction == mean            ? found.kept
-                      : work.reduction == weighted_mean ? found.weight
-                                                        : found.nonzero;
-        }
-    }
-    batch.factor = divisor != 0 ? 1 / divisor : 0;
+    const double by = divisor(work, recipe, batch);
+    batch.factor = by != 0 ? 1 / by : 0;
     void* const scalar = work.reduction == unreduced ? nullptr : batch.loss;
     if (scalar) batch.loss = nullptr;
     const Sums sums = run(work, recipe, batch);
-    const double value = divisor != 0 ? sums.loss / divisor : 0;
+    const double value = by != 0 ? sums.loss / by : 0;
     if (scalar && batch.loss_type == float32) *static_cast<float*>(scalar) = float(value);
     if (scalar && batch.loss_type == float64) *static_cast<double*>(scalar) = value;
-    return {value, divisor, sums.odd};
+    return {value, by, sums.odd};
 }
 
 }  // namespace
@@ -148,6 +145,14 @@ Outcome softmax_loss(const Work& work, const SoftmaxRecipe& recipe, SoftmaxBatch
 
 Outcome sigmoid_loss(const Work& work, const SigmoidRecipe& recipe, SigmoidBatch batch) {
     return loss(work, recipe, batch);
+}
+
+double softmax_divisor(const Work& work, const SoftmaxRecipe& recipe, const SoftmaxBatch& batch) {
+    return divisor(work, recipe, batch);
+}
+
+double sigmoid_divisor(const Work& work, const SigmoidRecipe& recipe, const SigmoidBatch& batch) {
+    return divisor(work, recipe, batch);
 }
 
 }  // namespace counterpoise

@@ -24,4 +24,8 @@ struct Outcome {
 Outcome softmax_loss(const Work&, const SoftmaxRecipe&, SoftmaxBatch);
 Outcome sigmoid_loss(const Work&, const SigmoidRecipe&, SigmoidBatch);
 
+// What a mean divides by, without the loss.
+double softmax_divisor(const Work&, const SoftmaxRecipe&, const SoftmaxBatch&);
+double sigmoid_divisor(const Work&, const SigmoidRecipe&, const SigmoidBatch&);
+
 }  // namespace counterpoise

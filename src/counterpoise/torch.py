@@ -16,7 +16,9 @@ from counterpoise.losses.criterion_on_torch import Criterion
 from counterpoise.losses.kernel_on_torch import kernel_loss
 from counterpoise.losses.linear_on_torch import linear_torch_loss
 from counterpoise.losses.on_torch import torch_loss
+from counterpoise.losses.processes_on_torch import loss_of_all
 from counterpoise.rates.on_torch import RateLoss
+from counterpoise.recipes.on_torch import outside_graph
 
 __all__ = ["GoalLoss", "KeepBest", "LinearLoss", "Loss", "RateLoss", "linear_loss", "loss"]
 
@@ -48,6 +50,10 @@ class Loss(Criterion):
         Whether the gradient overwrites the logits, which saves their size in memory and most of the time. The logits
         are lost with the call: use it for a model whose last layer's output nothing else reads. It has no effect on
         other devices than the processor, or where no gradient is needed.
+    group
+        None (default): the batch is that of this process. True, a process group, or a device mesh of one dimension:
+        the batch is that of all its processes, under `DistributedDataParallel` or `fully_shard`. The mean over the
+        processes of what they return is then the loss of the whole batch, and the averaged gradient is its gradient.
 
     Raises
     ------
@@ -62,7 +68,7 @@ class Loss(Criterion):
     1.2039...
     """
 
-    _settings = ("reduction", "ignore_index", "class_axis")
+    _settings = ("reduction", "ignore_index", "class_axis", "group")
 
     def __init__(
         self,
@@ -71,9 +77,10 @@ class Loss(Criterion):
         ignore_index: float | None = None,
         class_axis: int = -1,
         overwrite_logits: bool = False,
+        group: Any = None,
     ) -> None:
         super().__init__(recipe, reduction, ignore_index)
-        self.class_axis, self.overwrite_logits = class_axis, overwrite_logits
+        self.class_axis, self.overwrite_logits, self.group = class_axis, overwrite_logits, group
 
     def forward(
         self,
@@ -90,6 +97,9 @@ class Loss(Criterion):
             recipe, class_weight = self._current(logits) if held else (self._recipe, None)
             options = (self.reduction, normalizer, self.ignore_index, self.class_axis)
             call = Call(logits, target, recipe, sample_weight, *options)
+            if self.group is not None:
+                value: torch.Tensor = outside_graph(loss_of_all, call, self.group, class_weight, self.overwrite_logits)
+                return value
             if torch.compiler.is_compiling():
                 return torch_loss(call, class_weight)
             return kernel_loss(call, class_weight, self.overwrite_logits)

@@ -24,6 +24,7 @@ def goal_loss(
     lagrangian: Lagrangian,
     sample_weight: Any = None,
     learn: bool = True,
+    replicas: Replicas = ALONE,
 ) -> tuple[Array, GoalState]:
     """The loss of a batch and the state after it, on arrays of any framework.
 
@@ -41,6 +42,8 @@ def goal_loss(
         As in `counterpoise.loss`; weights both counts and loss.
     learn
         Whether this batch updates the state.
+    replicas
+        Replicas that hold the batch together; then the value is the share of this one.
 
     Returns
     -------
@@ -59,7 +62,8 @@ def goal_loss(
     >>> state.counted
     array([1., 1., 0., 1.], dtype=float32)
     """
-    return goal_loss_of(checked(logits, target, sample_weight), state, lagrangian, learn)
+    arguments = replicas.checked(lagrangian.to_json, checked, logits, target, sample_weight)
+    return goal_loss_of(arguments, state, lagrangian, learn, replicas)
 
 
 def goal_loss_of(
@@ -78,7 +82,8 @@ def goal_loss_of(
         weight = weight * own
     q = lagrangian.robustness_at(state)
     if namespace(q) is numpy_namespace:
-        return loss(z, arguments.target, _surrogate(float(q)), sample_weight=weight), state
+        by = None if replicas is ALONE else replicas.part(xp.maximum(rows, 1.0))
+        return loss(z, arguments.target, _surrogate(float(q)), sample_weight=weight, normalizer=by), state
     (total,) = replicas.total(_sum_of_surrogate(arguments, weight, q))
     rows = max(rows, 1.0) if isinstance(rows, float) else xp.maximum(xp.astype(rows, z.dtype), 1.0)
     return replicas.share(total / rows), state

@@ -17,6 +17,8 @@ from counterpoise.lagrangian.threshold import Judged, judged_at_best
 from counterpoise.lagrangian.trainable import check_same_goal
 from counterpoise.losses.criterion_on_torch import follow, learns, refuse_unknown_parameter, text_of_bytes
 from counterpoise.losses.plan_on_torch import is_plain
+from counterpoise.losses.processes_on_torch import processes_of
+from counterpoise.losses.replicas import ALONE
 from counterpoise.recipes.on_torch import outside_graph
 
 _lagrangian_of = lru_cache(maxsize=64)(Lagrangian.from_json)
@@ -87,8 +89,11 @@ class GoalLoss(torch.nn.Module):
     counted: torch.Tensor
     epochs: torch.Tensor
 
-    def __init__(self, goal: Goal | str, counts: Any, robustness: float = 0.4, warm_up: float = 5.0) -> None:
+    def __init__(
+        self, goal: Goal | str, counts: Any, robustness: float = 0.4, warm_up: float = 5.0, group: Any = None
+    ) -> None:
         super().__init__()
+        self.group = group
         self.lagrangian = Lagrangian(goal, counts, robustness, warm_up)
         for name, value in self.lagrangian.initial_state()._asdict().items():
             self.register_buffer(name, torch.tensor(value.tolist(), dtype=torch.float32))
@@ -96,6 +101,9 @@ class GoalLoss(torch.nn.Module):
     def __setattr__(self, name: str, value: Any) -> None:
         """Assign `robustness` or `warm_up`; any other name that is not a setting is refused, never ignored."""
         own = self.__dict__.get("lagrangian")
+        if name == "group":
+            object.__setattr__(self, name, processes_of(value))
+            return
         if own is not None and name in ("goal", "counts", "prior", "memory"):
             raise UserError(f"the {name} of a GoalLoss is fixed, since its state belongs to it; make a new GoalLoss")
         if own is not None and name in ("robustness", "warm_up"):
@@ -127,7 +135,7 @@ class GoalLoss(torch.nn.Module):
             raise UserError(f"logits are {type(logits).__name__}; pass the model's output, a torch.Tensor")
         learn = learns(self)
         parts: list[Any] = [follow(self, name, logits) for name in GoalState._fields]
-        if torch.compiler.is_compiling():
+        if torch.compiler.is_compiling() and self.group is None:
             text = _text_of(self.lagrangian)
             value, *after = _goal_node(logits, target, sample_weight, text, learn, parts)
         else:
@@ -137,7 +145,8 @@ class GoalLoss(torch.nn.Module):
             elif not is_traced() and all(is_plain(part) for part in parts):
                 # a few numbers cost NumPy far less than they cost PyTorch
                 parts = [part.numpy() for part in parts]
-            given = (logits, target, GoalState(*parts), self.lagrangian, sample_weight, learn)
+            replicas = ALONE if self.group is None else self.group
+            given = (logits, target, GoalState(*parts), self.lagrangian, sample_weight, learn, replicas)
             value, after = outside_graph(goal_loss, *given)
         if learn:
             for name, part in zip(GoalState._fields, after, strict=True):

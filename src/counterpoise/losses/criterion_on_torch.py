@@ -18,6 +18,7 @@ from counterpoise.errors import ClassWeightWarning, UserError
 from counterpoise.losses.arguments import CLASS_WEIGHT, check_recipe, checked_class_axis, checked_ignore_index
 from counterpoise.losses.kernel_on_torch import with_class_weight
 from counterpoise.losses.plan_on_torch import is_plain
+from counterpoise.losses.processes_on_torch import Processes, processes_of
 from counterpoise.losses.reduction import check_reduction
 from counterpoise.recipes import Recipe, SigmoidRecipe, SoftmaxRecipe, recipe_table
 from counterpoise.recipes.named import from_json
@@ -93,10 +94,15 @@ def _checked_axis(class_axis: Any, recipe: Recipe) -> int:  # noqa: ARG001
     return checked_class_axis(class_axis)
 
 
+def _checked_group(group: Any, recipe: Recipe) -> Processes | None:  # noqa: ARG001
+    return processes_of(group)
+
+
 _CHECKED: dict[str, Callable[[Any, Recipe], Any]] = {
     "reduction": _checked_reduction,
     "ignore_index": _checked_ignored,
     "class_axis": _checked_axis,
+    "group": _checked_group,
 }
 
 

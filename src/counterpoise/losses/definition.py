@@ -48,6 +48,17 @@ def reduced(
     return replicas.share(divided(xp, total, xp.stop_gradient(sizes[0]) if sizes else None))
 
 
+def denominator_alone(call: Call, class_weight: Any = None) -> Array:
+    """What a mean divides by, without the loss.
+
+    Parameters
+    ----------
+    call, class_weight
+        As in `composed`.
+    """
+    return sum_and_denominator(call.checked(class_weight), call.recipe, call.reduction, None)[1]
+
+
 def sum_and_denominator(
     arguments: Arguments, recipe: Recipe, reduction: str, normalizer: Any
 ) -> tuple[Array, Array | None]:

@@ -96,6 +96,25 @@ def kernel_loss(call: Call, class_weight: torch.Tensor | None = None, overwrite:
     return value
 
 
+def planned_divisor(call: Call, class_weight: torch.Tensor | None = None) -> float | None:
+    """What the mean of these rows divides by, or None where the kernel does not compute them.
+
+    Parameters
+    ----------
+    call, class_weight
+        As in `kernel_loss`.
+    """
+    logits, target, recipe, sample_weight, reduction, _, ignore_index, class_axis = call
+    if not isinstance(logits, torch.Tensor) or is_traced():
+        return None
+    if class_weight is not None and logits.is_cpu and is_plain(class_weight):
+        recipe, class_weight = with_class_weight(recipe, class_weight), None
+    if class_weight is not None or not is_there(logits, target, sample_weight):
+        return None
+    planned = _planned(logits, target, sample_weight, None, (recipe, reduction, ignore_index, class_axis, False))
+    return None if planned is None else planned.divisor(logits)
+
+
 def _planned(
     logits: torch.Tensor, target: Any, sample_weight: Any, normalizer: Any, options: tuple[Recipe, str, Any, Any, bool]
 ) -> KernelCall | None:

@@ -87,16 +87,10 @@ class KernelCall:
 
     def compute(self, logits: torch.Tensor, sloped: bool) -> bool:
         """Value and gradient; False where the kernel does not answer for these values."""
-        plan, target, weight = self.plan, self.target, self.sample_weight
-        if plan.copied is not None:
-            if plan.copied[0]:
-                if plan.overwrite and sloped:
-                    raise UserError("logits with such strides cannot be overwritten; pass overwrite_logits=False")
-                logits = logits.contiguous()
-            if plan.copied[1]:
-                target = target.contiguous()
-            if plan.copied[2] and weight is not None:
-                weight = weight.contiguous()
+        plan = self.plan
+        if plan.overwrite and sloped and plan.copied is not None and plan.copied[0]:
+            raise UserError("logits with such strides cannot be overwritten; pass overwrite_logits=False")
+        logits, target, weight = self._as_planned(logits)
         if plan.like is None:
             value = torch.empty(plan.rows, dtype=plan.dtype, device=logits.device)
         else:
@@ -117,6 +111,25 @@ class KernelCall:
         )[2]
         self.value, self.gradient = value, gradient
         return not odd
+
+    def divisor(self, logits: torch.Tensor) -> float:
+        """What the mean of these rows divides by."""
+        logits, target, weight = self._as_planned(logits)
+        weighed = 0 if weight is None else weight.data_ptr()
+        return self.plan.run.divisor(  # type: ignore[no-any-return]
+            logits.data_ptr(), target.data_ptr(), weighed, torch.get_num_threads(), REGION
+        )
+
+    def _as_planned(self, logits: torch.Tensor) -> Tensors:
+        """The tensors, contiguous where the plan wants them so."""
+        target, weight, copied = self.target, self.sample_weight, self.plan.copied
+        if copied is None:
+            return logits, target, weight
+        return (
+            logits.contiguous() if copied[0] else logits,
+            target.contiguous() if copied[1] else target,
+            weight.contiguous() if copied[2] and weight is not None else weight,
+        )
 
 
 _MOST_PLANS = 256

@@ -5,6 +5,7 @@ one is divided by the other, counts before a rate is taken of them. Each replica
 that the sum of their gradients, and of what they give, is the gradient and the number of the whole.
 """
 
+from collections.abc import Callable
 from typing import Any
 
 from counterpoise.arrays import Array
@@ -30,6 +31,24 @@ class Replicas:
     def share(self, whole: Array) -> Array:
         """The share of this replica in a number of the whole batch that every replica knows."""
         return whole
+
+    def part(self, rows: Array) -> Array:
+        """The normalizer with which each replica's mean over its own rows is its part of the mean over all rows."""
+        return rows
+
+    def checked(self, settings: Callable[[], str], function: Callable[..., Any], *arguments: Any) -> Any:  # noqa: ARG002
+        """What `function` gives for the batch of this replica, once none has an error and all have the same settings.
+
+        Parameters
+        ----------
+        settings
+            Gives what must be the same in all replicas, as text.
+        function
+            What checks a batch; it raises `UserError`.
+        arguments
+            Its arguments, the logits first.
+        """
+        return function(*arguments)
 
     def share_of_rows(self, values: Array) -> Array:
         """The share of this replica in the loss of each of its own rows."""

@@ -9,6 +9,8 @@ import torch
 from counterpoise.arrays.on_torch import has_numbers, is_traced
 from counterpoise.errors import UserError
 from counterpoise.losses.criterion_on_torch import follow, learns, refuse_unknown_parameter
+from counterpoise.losses.processes_on_torch import processes_of
+from counterpoise.losses.replicas import ALONE
 from counterpoise.rates.average import Average
 from counterpoise.rates.graph_on_torch import rate_node, remembering_rate_node, text_of_settings
 from counterpoise.rates.memory import Memory
@@ -22,7 +24,7 @@ class RateLoss(torch.nn.Module):
     With a memory the loss is that of the running mean of the counts of this batch and of those before it. It learns in
     training mode where gradients are recorded; in evaluation mode and under `torch.no_grad()` the loss is that of the
     batch alone, and nothing is remembered. A batch that a checkpoint computes twice is remembered once. The memory is
-    kept in the state dict, and is that of this process: replicas do not share it.
+    kept in the state dict, and is that of this process, or of all processes of `group`.
 
     The arguments below can be assigned later too.
 
@@ -35,6 +37,8 @@ class RateLoss(torch.nn.Module):
     memory
         Weight of a batch one step later, above 0 and below 1: about 1 / (1 - memory) batches are remembered. None
         (default): each batch alone.
+    group
+        As in `Loss`: counts and memory are those of all processes.
     parameters
         Parameters of the rate, such as beta.
 
@@ -64,6 +68,7 @@ class RateLoss(torch.nn.Module):
         multilabel: bool = False,
         class_weight: Any = None,
         memory: float | None = None,
+        group: Any = None,
         **parameters: Any,
     ) -> None:
         super().__init__()
@@ -77,6 +82,7 @@ class RateLoss(torch.nn.Module):
             memory=memory,
             parameters=parameters,
         )
+        self.group = group
         self.reset()
 
     def reset(self) -> None:
@@ -87,7 +93,9 @@ class RateLoss(torch.nn.Module):
     def __setattr__(self, name: str, value: Any) -> None:
         """Assign a setting, or refuse what is none; nothing is taken and then ignored."""
         settings = self.__dict__.get("settings")
-        if settings is None or name == "settings":
+        if name == "group":
+            object.__setattr__(self, name, processes_of(value))
+        elif settings is None or name == "settings":
             super().__setattr__(name, value)
         elif name in settings.parameters_of_rate():
             self.settings = dataclasses.replace(settings, parameters={**settings.parameters, name: value})
@@ -137,12 +145,13 @@ class RateLoss(torch.nn.Module):
 
     def _loss(self, logits: torch.Tensor, target: Any, sample_weight: Any) -> torch.Tensor:
         value: torch.Tensor
-        compiling = torch.compiler.is_compiling()
+        compiling = torch.compiler.is_compiling() and self.group is None
+        replicas = ALONE if self.group is None else self.group
         if self.settings.memory is None or not learns(self) or not self._can_remember(logits):
             if compiling:
                 value = rate_node(logits, target, sample_weight, text_of_settings(self.settings))
             else:
-                value = outside_graph(self.settings.loss, logits, target, sample_weight)
+                value = outside_graph(self.settings.loss, logits, target, sample_weight, replicas)
             return value
         sums, batches = follow(self, "memory_sums", logits), follow(self, "memory_batches", logits)
         if compiling:
@@ -150,7 +159,7 @@ class RateLoss(torch.nn.Module):
             value, sums, batches = remembering_rate_node(logits, target, sample_weight, text, sums, batches)
         else:
             before = None if sums is None or batches is None else Memory(sums, batches)
-            given = (logits, target, sample_weight, before)
+            given = (logits, target, sample_weight, before, replicas)
             value, (sums, batches) = outside_graph(self.settings.loss_with_memory, *given)
         self._remember("memory_sums", sums)
         self._remember("memory_batches", batches)

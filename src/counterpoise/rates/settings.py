@@ -11,7 +11,7 @@ from counterpoise.errors import UserError
 from counterpoise.losses.replicas import ALONE, Replicas
 from counterpoise.rates.average import Average, check_average
 from counterpoise.rates.counts import counts_of
-from counterpoise.rates.entries import entries_of
+from counterpoise.rates.entries import Entries, entries_of
 from counterpoise.rates.memory import Memory, checked_decay, remembered
 from counterpoise.rates.row import row_named
 from counterpoise.recipes.numbers import per_class
@@ -78,23 +78,25 @@ class RateSettings:
         own = {name: given.pop(name) for name in cls.__dataclass_fields__ if name in given}
         return cls(**own, parameters=given)
 
+    def entries(self, logits: Any, target: Any, sample_weight: Any) -> Entries:
+        """The entries of a batch under these settings."""
+        return entries_of(logits, target, self.class_axis, sample_weight, self.ignore_index, self.multilabel)
+
     def loss(self, logits: Any, target: Any, sample_weight: Any, replicas: Replicas = ALONE) -> Array:
         """The loss of a batch alone, which several replicas may hold; then the share of this one."""
-        entries = entries_of(logits, target, self.class_axis, sample_weight, self.ignore_index, self.multilabel)
+        entries = replicas.checked(self.to_json, self.entries, logits, target, sample_weight)
         row, rest = row_named(self.rate), (self.average, self.class_weight, self.parameters)
         if row.ranked:
             return replicas.share(row.loss(entries.of_all(replicas), *rest))
         return replicas.share(row.loss_of_counts(counts_of(entries).of_all(replicas), *rest))
 
     def loss_with_memory(
-        self, logits: Any, target: Any, sample_weight: Any, memory: Memory | None
+        self, logits: Any, target: Any, sample_weight: Any, memory: Memory | None, replicas: Replicas = ALONE
     ) -> tuple[Array, Memory]:
-        """The loss of a batch and those before it, and the memory after it."""
+        """The loss of a batch and those before it, and the memory after it; replicas as in `loss`."""
         if self.memory is None:
             raise UserError("no memory was asked for; pass memory, for instance 0.99")
-        batch = counts_of(
-            entries_of(logits, target, self.class_axis, sample_weight, self.ignore_index, self.multilabel)
-        )
-        counts, after = remembered(batch, memory, decay=self.memory)
+        batch = counts_of(replicas.checked(self.to_json, self.entries, logits, target, sample_weight))
+        counts, after = remembered(batch.of_all(replicas), memory, decay=self.memory)
         value = row_named(self.rate).loss_of_counts(counts, self.average, self.class_weight, self.parameters)
-        return value, after
+        return replicas.share(value), after

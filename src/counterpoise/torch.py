@@ -11,6 +11,7 @@ except ImportError as missing:
     raise ImportError("counterpoise.torch needs PyTorch: pip install 'counterpoise[torch]'") from missing
 
 from counterpoise.lagrangian.on_torch import GoalLoss, KeepBest
+from counterpoise.losses.accumulator_on_torch import Accumulator
 from counterpoise.losses.arguments import Call
 from counterpoise.losses.criterion_on_torch import Criterion
 from counterpoise.losses.kernel_on_torch import kernel_loss
@@ -19,8 +20,19 @@ from counterpoise.losses.on_torch import torch_loss
 from counterpoise.losses.processes_on_torch import loss_of_all
 from counterpoise.rates.on_torch import RateLoss
 from counterpoise.recipes.on_torch import outside_graph
+from counterpoise.weights.sampler_on_torch import ClassAwareSampler
 
-__all__ = ["GoalLoss", "KeepBest", "LinearLoss", "Loss", "RateLoss", "linear_loss", "loss"]
+__all__ = [
+    "Accumulator",
+    "ClassAwareSampler",
+    "GoalLoss",
+    "KeepBest",
+    "LinearLoss",
+    "Loss",
+    "RateLoss",
+    "linear_loss",
+    "loss",
+]
 
 
 class Loss(Criterion):

@@ -16,12 +16,9 @@ from torch import distributed
 
 import counterpoise as cp
 from counterpoise.recipes import SigmoidRecipe, SoftmaxRecipe
-from counterpoise.torch import GoalLoss, Loss, RateLoss
+from counterpoise.torch import Accumulator, GoalLoss, Loss, RateLoss
 
 PLACE, COUNT = int(sys.argv[1]), int(sys.argv[2])
-distributed.init_process_group(
-    "gloo", init_method=Path(sys.argv[3]).as_uri(), rank=PLACE, world_size=COUNT, timeout=timedelta(seconds=60)
-)
 RNG = np.random.default_rng(0)
 ROWS, COUNTS = 24, cp.ClassCounts([198, 436, 710, 272])
 CLASSES = torch.tensor(RNG.integers(4, size=ROWS))
@@ -124,7 +121,7 @@ def test_rates_are_those_of_the_whole_batch(place, ends):
 
 @pytest.mark.parametrize("ends", SHARDS)
 def test_a_memory_is_that_of_all_processes(ends):
-    alone, together = (RateLoss("f1", memory=0.9, group=group) for group in (None, True))
+    alone, together = (RateLoss("dice", memory=0.9, group=group) for group in (None, True))
     for _ in range(3):
         true = of_one_process(4, CLASSES, alone, None)
         close(of_processes(4, CLASSES, together, None, ends), true, 1e-10)
@@ -190,7 +187,7 @@ def test_a_group_a_copy_and_what_is_saved():
 
 def test_an_error_of_one_process_is_one_of_all():
     target = CLASSES.clone()
-    criteria = (Loss(focal, group=True), RateLoss("f1", group=True))
+    criteria = (Loss(focal, group=True), RateLoss("dice", group=True))
     for criterion in criteria:
         shape = (3, 4) if PLACE else (3, 5)
         says = "batch of 1 other process" if PLACE else "5"
@@ -225,7 +222,30 @@ def test_a_step_of_a_wrapped_model(parallel):
         torch.testing.assert_close(grad, one.grad, rtol=1e-10, atol=1e-14)
 
 
+@pytest.mark.parametrize("ends", SHARDS)
+@pytest.mark.parametrize("parts", [1, 3, 7])
+@pytest.mark.parametrize("reduction", ["mean", "weighted_mean", "nonzero_mean"])
+def test_micro_batches_of_all_processes(reduction, parts, ends):
+    from torch.nn.parallel import DistributedDataParallel
+
+    true = of_one_process(4, IGNORED, Loss(weighted, reduction, ignore_index=-100), WEIGHT)
+    model = DistributedDataParallel(model_of(4))
+    accumulator = Accumulator(Loss(weighted, reduction, ignore_index=-100, group=True), model.parameters())
+    own = np.arange(ends[PLACE], ends[PLACE + 1])
+    pieces = (
+        np.array_split(own, parts) if parts == 1 else np.split(own, np.sort(RNG.integers(len(own) + 1, size=parts - 1)))
+    )
+    for place, rows in enumerate(pieces):
+        model.require_backward_grad_sync = place == parts - 1  # as no_sync() does
+        accumulator.backward(model(FEATURES[rows]), IGNORED[rows], WEIGHT[rows])
+    value = accumulator.finish()
+    close((value, gradients(model)), true, 1e-10)
+
+
 if __name__ == "__main__":
+    distributed.init_process_group(
+        "gloo", init_method=Path(sys.argv[3]).as_uri(), rank=PLACE, world_size=COUNT, timeout=timedelta(seconds=60)
+    )
     code = pytest.main([__file__, "-q", "-s", "-x", "-p", "no:cacheprovider", "--rootdir", str(Path(__file__).parent)])
     distributed.destroy_process_group()
     print("all checks passed" if code == 0 else "failed")

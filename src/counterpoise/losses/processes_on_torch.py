@@ -21,6 +21,7 @@ from counterpoise.losses.kernel_on_torch import planned_divisor
 from counterpoise.losses.on_torch import torch_loss
 from counterpoise.losses.reduction import check_reduction
 from counterpoise.losses.replicas import Replicas
+from counterpoise.recipes import Recipe
 
 _SIGNED = 3
 """How many numbers tell whether the processes agree: failures, and a fingerprint with its square."""
@@ -204,6 +205,23 @@ class _Total(torch.autograd.Function):
         return None, *(ctx.count * one for one in upstream)
 
 
+class _Sum(torch.autograd.Function):
+    """A sum over the processes of which each process makes a part of its own: so the gradients are added up too."""
+
+    @staticmethod
+    def forward(ctx: Any, group: Any, part: torch.Tensor) -> torch.Tensor:
+        ctx.group = group
+        total = part.detach().clone()
+        distributed.all_reduce(total, group=group)
+        return total
+
+    @staticmethod
+    def backward(ctx: Any, upstream: torch.Tensor) -> Any:
+        total = upstream.clone()
+        distributed.all_reduce(total, group=ctx.group)
+        return None, total
+
+
 class _Rows(torch.autograd.Function):
     """The rows of all processes, one after another."""
 
@@ -256,6 +274,18 @@ def loss_of_all(
     return torch_loss(call._replace(normalizer=by / processes.count), class_weight, overwrite)
 
 
+def settings_of(recipe: Recipe, reduction: str, ignore_index: Any) -> str:
+    """What must be the same in all processes, as text.
+
+    Examples
+    --------
+    >>> from counterpoise import softmax
+    >>> settings_of(softmax.focal(), "mean", None)
+    "softmax.focal(focus=2), reduction='mean', ignore_index=None"
+    """
+    return f"{recipe!r}, reduction={reduction!r}, ignore_index={ignore_index!r}"
+
+
 def denominator_of_all(call: Call, processes: Processes, class_weight: torch.Tensor | None) -> Any:
     """What a mean over the rows of all processes divides by, 1 where there is nothing: its sum is then 0."""
     logits, problem = call.logits, None
@@ -266,10 +296,10 @@ def denominator_of_all(call: Call, processes: Processes, class_weight: torch.Ten
         problem = error
     if not isinstance(by, torch.Tensor):
         by = torch.full((), by, dtype=torch.float64, device=logits.device)
-    settings = f"{call.recipe!r}, reduction={call.reduction!r}, ignore_index={call.ignore_index!r}"
+    settings = settings_of(call.recipe, call.reduction, call.ignore_index)
     (total,) = processes.added_up(by.detach().to(torch.float64).reshape(1), settings, problem)
     if by.requires_grad:  # class weights that are learned
-        (total,) = processes.total(by)
+        total = _Sum.apply(processes.group, by)  # type: ignore[no-untyped-call]
     if total.is_cpu and not total.requires_grad:
         return float(total) or 1.0
     return torch.where(total == 0, 1.0, total)

@@ -46,7 +46,7 @@ def one_number(
 ) -> float:
     """A parameter that is one finite number, within [low, high] and (above, below)."""
     try:
-        number = float(value)
+        number = float(value.detach() if hasattr(value, "detach") else value)
     except (TypeError, ValueError):
         raise UserError(f"{name} must be one number; found {value_text(value)}") from None
     if not np.isfinite(number) or not low <= number <= high or not above < number < below:

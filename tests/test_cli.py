@@ -223,7 +223,7 @@ def test_nothing_is_overwritten(model, tmp_path, capsys):
         ("x,kind\n1,a\ninf,b\n", "column 'x' is infinite in data row 2"),
         ("x,kind\n", "has no rows"),
         (
-            "x,kind\n1,A\n2,B\n3,B\n",
+            "x,kind\n" + "1,A\n2,B\n3,B\n" * 4,
             "column 'kind' holds only values unknown to the model: 'A', 'B'; it knows 'a', 'b'.",
         ),
     ],

@@ -18,6 +18,7 @@ def for_learned_start(counts: ClassCounts) -> list[tuple[str, Recipe]]:
     >>> [label for label, _ in for_learned_start(ClassCounts([90, 10]))]
     ['plain cross-entropy', 'weighted', 'weighted, square root', 'focal']
     """
+    counts = ClassCounts(counts.n)  # the model's directory names the classes, and its recipes go by place
     if len(counts.classes) == 2:
         odds = float(counts.n[0]) / float(counts.n[1])
         return [
@@ -42,5 +43,5 @@ def for_networks(counts: ClassCounts) -> list[tuple[str, Recipe]]:
     >>> [label for label, _ in for_networks(ClassCounts([90, 10, 5]))][-1]
     'ldam'
     """
-    margins = [("ldam", softmax.ldam(counts))] if len(counts.classes) > 2 else []
+    margins = [("ldam", softmax.ldam(ClassCounts(counts.n)))] if len(counts.classes) > 2 else []
     return [*for_learned_start(counts), *margins]

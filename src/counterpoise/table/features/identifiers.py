@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from counterpoise.table.features.signal import FOLDS, cells_of, signal
 from counterpoise.table.features.text import CHARACTERS, WORDS, text_unit
+from counterpoise.table.reading.sample import sample_of
 
 _LEAST_UNIQUE = 20
 _HARDLY_REPEATS = 0.9
@@ -193,7 +194,7 @@ def tells_classes(column: pl.Series, codes: NDArray[np.int64]) -> bool:
 def _of_text(name: str, held: pl.Series, unique: int) -> Identifier | None:
     if unique < _HARDLY_REPEATS * len(held):
         return None
-    sample = held.gather(np.linspace(0, len(held) - 1, min(len(held), _LOOKED_AT)).astype(np.int64)).str.strip_chars()
+    sample = sample_of(held, _LOOKED_AT).str.strip_chars()
     kind = _kind_of_names(sample)
     if kind is None:
         return None

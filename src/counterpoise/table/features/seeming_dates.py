@@ -12,6 +12,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from counterpoise.table.reading.epochs import is_named_a_time
+from counterpoise.table.reading.sample import sample_of
 from counterpoise.wording import quoted
 
 INSTEAD = "write dates as 2024-01-31"
@@ -174,12 +175,12 @@ def read_as_text(columns: Iterable[pl.Series]) -> tuple[str, ...]:
         if column.dtype not in (pl.String, pl.Categorical, pl.Enum):
             continue
         held = column.drop_nulls().cast(pl.String)
-        few = held.gather_every(max(1, len(held) // _LOOKED_AT))
+        few = sample_of(held, _LOOKED_AT)
         for like, what, instead in _LIKE:
-            fits = few.str.contains(like)
-            if int(fits.sum()) > _LIKELY * len(few):
+            if int(few.str.contains(like).sum()) > _LIKELY * len(few):
+                example = held.filter(held.str.contains(like))[0]
                 found.append(
-                    f"Column {column.name!r} seems to hold {what}, such as {quoted(few.filter(fits)[0])}, but is read "
+                    f"Column {column.name!r} seems to hold {what}, such as {quoted(example)}, but is read "
                     f"as text; {instead}."
                 )
     return tuple(found)

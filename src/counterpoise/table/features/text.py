@@ -16,6 +16,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
+from counterpoise.table.reading.sample import sample_rows
 from counterpoise.ties import first_largest
 
 if TYPE_CHECKING:
@@ -199,11 +200,11 @@ def _plain(column: pl.Series) -> pl.Series:
 
 
 def _sampled(column: pl.Series) -> NDArray[np.int64]:
-    """Evenly spaced rows with a text, so many that memory and time stay bounded."""
+    """Rows with a text, chosen by it, so many that memory and time stay bounded."""
     held = np.flatnonzero(column.is_not_null().to_numpy())
     mean_length = column.cast(pl.String).str.len_chars().clip(1, _MOST_CHARACTERS).mean()
     most = int(min(_LEARN_ROWS, _LEARN_CHARACTERS / float(mean_length or 1.0)))  # type: ignore[arg-type]
-    return held if len(held) <= most else held[np.linspace(0, len(held) - 1, most).astype(np.int64)]
+    return np.sort(held[sample_rows(column.drop_nulls().cast(pl.String), most)])
 
 
 def _telling(found: Any, targets: pl.DataFrame) -> NDArray[np.int64]:

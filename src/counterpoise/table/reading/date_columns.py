@@ -30,6 +30,7 @@ from counterpoise.table.reading.dates import (
 )
 from counterpoise.table.reading.epochs import EPOCHS, epoch_unit, is_named_a_time
 from counterpoise.table.reading.missing import without_marks
+from counterpoise.table.reading.sample import sample_of
 from counterpoise.table.reading.table import Table
 from counterpoise.wording import quoted
 
@@ -191,7 +192,7 @@ def _text_of(column: pl.Series) -> pl.Series | None:
     if text is None:
         return None
     held = text.drop_nulls()
-    few = held.gather_every(max(1, len(held) // _LOOKED_AT))
+    few = sample_of(held, _LOOKED_AT)
     if int(few.str.contains(_HAS_A_YEAR).sum()) < max(1, 0.5 * len(few)):
         return None
     return text
@@ -220,7 +221,7 @@ def _spelled(column: pl.Series) -> pl.Series:
 def _form_of(text: pl.Series) -> str | None:
     """How the dates of a column are written; None where it holds no dates, which is so of less than a half."""
     held = text.drop_nulls()
-    few = held.gather_every(max(1, len(held) // _LOOKED_AT))
+    few = sample_of(held, _LOOKED_AT)
     if is_named_a_time(text.name) and not few.cast(pl.Float64, strict=False).null_count():
         figures = held.cast(pl.Float64, strict=False)
         unit = None if figures.null_count() else epoch_unit(figures.to_numpy())

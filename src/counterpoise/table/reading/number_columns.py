@@ -21,6 +21,7 @@ from counterpoise.table.reading.numbers import (
     read_figures,
     unit_of,
 )
+from counterpoise.table.reading.sample import sample_of
 from counterpoise.wording import quoted
 
 CODE = r"^[+-]?0[0-9]"
@@ -125,7 +126,7 @@ def looked_at(text: pl.Series) -> Looked | str | None:
     """What a column of numbers allows; why it is in doubt; or None for anything else."""
     text = without_marks(text, among_numbers=True)
     held = text.drop_nulls()
-    sample = held.gather_every(max(1, len(held) // LOOKED_AT))
+    sample = sample_of(held, LOOKED_AT)
     if int(sample.str.contains(_LIKE_A_NUMBER).sum()) <= _LIKELY * len(sample):
         return None
     counted = held.value_counts()
@@ -133,7 +134,7 @@ def looked_at(text: pl.Series) -> Looked | str | None:
     cells = spelled.str.replace_all(MINUS, "-")
     residue = cells.str.replace_all(r"[0-9.,'’‘ʼ´`\s()+-]", "")
     units = residue.replace_strict({one: unit_of(one) for one in residue.unique()}, return_dtype=pl.String)
-    known = [unit for unit in units.drop_nulls().unique(maintain_order=True) if unit] + [""]
+    known = [unit for unit in units.drop_nulls().unique().sort() if unit] + [""]
     digits = cells.str.replace_all("[^0-9.,'’‘ʼ´`\\s]", "").str.strip_chars()
     best = _readings(cells, times, known, digits)
     values = best[0][1]

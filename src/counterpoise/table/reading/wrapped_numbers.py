@@ -6,6 +6,7 @@ They are not read as numbers, and the reader learns why.
 import polars as pl
 
 from counterpoise.table.reading.number_columns import LOOKED_AT
+from counterpoise.table.reading.sample import sample_of
 from counterpoise.wording import quoted
 
 _MOSTLY = 0.9
@@ -34,7 +35,7 @@ def mixed_sizes(text: pl.Series) -> str | None:
     (None, None)
     """
     held = text.drop_nulls()
-    few = held.gather_every(max(1, len(held) // LOOKED_AT))
+    few = sample_of(held, LOOKED_AT)
     if few.is_empty() or int(few.str.contains(_SUFFIXED).sum()) <= _MOSTLY * len(few):
         return None
     numbers = text.str.contains(_SUFFIXED).fill_null(False)
@@ -62,7 +63,7 @@ def wrapped_numbers(text: pl.Series) -> str | None:
     (None, None)
     """
     held = text.drop_nulls()
-    few = held.gather_every(max(1, len(held) // LOOKED_AT))
+    few = sample_of(held, LOOKED_AT)
     numbers = few.filter(few.str.contains(_NUMBERS))
     odd = numbers.filter(~numbers.str.contains(_PLAIN))
     if odd.is_empty() or len(numbers) <= _MOSTLY * len(few):

@@ -214,6 +214,8 @@ def mean_loss(recipe: Recipe, logits: NDArray[Any], target: NDArray[Any], weight
     0.6931
     """
     total = None if weight is None else float(np.sum(weight, dtype=np.float64))
+    if total == 0:  # a validation set whose rows count nothing
+        return 0.0
     return float(loss(logits, target, recipe, sample_weight=weight, normalizer=total))
 
 
@@ -270,7 +272,8 @@ class RecipeObjective:
     floor: float = LEAST_CURVATURE
     max_step: float | None = None
     step: float = field(init=False, repr=False)
-    _last: tuple[Any, NDArray[Any]] | None = field(default=None, init=False, repr=False)
+    _last: tuple[Any, NDArray[Any], Any] | None = field(default=None, init=False, repr=False, compare=False)
+    _from_counts: bool = field(default=False, init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         check_recipe(self.recipe)
@@ -306,14 +309,14 @@ class RecipeObjective:
     def __hash__(self) -> int:
         return hash(self.__reduce__())
 
-    def initial_logits(self, label: ArrayLike, weight: ArrayLike | None = None) -> Any:
+    def initial_logits(self, label: ArrayLike | ClassCounts, weight: ArrayLike | None = None) -> Any:
         """The constant that training should start from: the best answer without any feature.
 
         Parameters
         ----------
         label
             Training labels (N,), as the host gets them: 0 and 1 (or between, for a sigmoid recipe), or whole numbers
-            from 0 to C - 1.
+            from 0 to C - 1. Or `ClassCounts` of all training rows, where several workers hold them.
         weight
             Sample weights (N,), >= 0, if the model is trained with them; default None.
 
@@ -333,6 +336,13 @@ class RecipeObjective:
         >>> round(RecipeObjective(sigmoid.binary_cross_entropy()).initial_logits([0, 0, 0, 1]), 4)
         -1.0986
         """
+        if isinstance(label, ClassCounts):
+            if weight is not None:
+                raise UserError("weight goes with labels; pass counts in which the weights are contained already")
+            if np.count_nonzero(label.n) < 2:
+                raise UserError(f"counts are {label}; two classes need samples, so that there is something to learn")
+            object.__setattr__(self, "_from_counts", True)
+            return self.recipe.initial_logits(label)
         if self.recipe.class_names is not None and np.asarray(label).dtype.kind not in "biuf":
             raise UserError(
                 f"label must be class indices; this recipe has the classes {shown(self.recipe.class_names)}, of which "
@@ -357,7 +367,7 @@ class RecipeObjective:
         return np.bincount(places, weights=weight, minlength=classes).astype(np.float64)
 
     def start(
-        self, label: ArrayLike, weight: ArrayLike | None = None, *, rows: int | None = None
+        self, label: ArrayLike | ClassCounts, weight: ArrayLike | None = None, *, rows: int | None = None
     ) -> NDArray[np.float64]:
         """`initial_logits`, once per row, as the host wants it with a data set.
 
@@ -369,7 +379,8 @@ class RecipeObjective:
         label, weight
             Labels and weights of the training rows, as in `initial_logits`.
         rows
-            Number of rows of the result, such as the length of a validation set; default: the number of labels.
+            Number of rows of the result, such as the length of a validation set or of a worker's shard; default: the
+            number of labels. Counts need it.
 
         Returns
         -------
@@ -383,16 +394,21 @@ class RecipeObjective:
         [[-0.288, -1.386], [-0.288, -1.386]]
         """
         constant = np.asarray(self.initial_logits(label, weight))
-        return np.tile(constant, (np.shape(label)[0] if rows is None else rows, *(1,) * constant.ndim))
+        if rows is None and isinstance(label, ClassCounts):
+            raise UserError("rows is missing: counts do not tell how many rows this data set has; pass rows=len(data)")
+        length = rows if rows is not None else len(np.asarray(label))
+        return np.tile(constant, (length, *(1,) * constant.ndim))
 
     def _target(self, label: Any, logits: NDArray[Any], *, several: str) -> NDArray[Any]:
         """Checked labels, made again only when they change: LightGBM gives one array, XGBoost a new copy each round."""
-        last = self._last
-        if last is not None and (last[0] is label or np.array_equal(last[0], label)) and len(last[1]) == len(logits):
+        last, form = self._last, (logits.dtype, logits.shape)
+        if last is not None and last[2] == form and np.array_equal(last[0], label):
             return last[1]
-        refuse_nothing_to_learn(label)
+        if not self._from_counts:  # else this is one worker of several, whose rows may be of one class
+            refuse_nothing_to_learn(label)
         target = target_of(self.recipe, label, logits, several=several)
-        object.__setattr__(self, "_last", (label, target))
+        # a copy, since the caller may write other labels into the array
+        object.__setattr__(self, "_last", (np.array(label), np.array(target), form))
         return target
 
     def _slopes(

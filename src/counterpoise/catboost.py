@@ -156,13 +156,15 @@ class Objective(RecipeObjective):
                 f"{recipe.name} is a sigmoid recipe, for two classes, but there are {len(approxes)}; take the softmax "
                 "recipe of the same loss, such as softmax.cross_entropy() or softmax.focal()"
             )
-        factor = -self.scale * (1.0 if weight is None else weight)
+        place = int(target)
+        if place != target or not 0 <= place < len(approxes):
+            raise UserError(f"target is {target:g}; a class is a whole number from 0 to {len(approxes) - 1}")
+        factor, floor = -self.scale * (1.0 if weight is None else weight), self.floor / self.scale
         if recipe.smoothing or recipe.cost is not None or recipe.weight_by != "true":
-            slopes = newton(
-                recipe, np.asarray(approxes)[None], np.array([int(target)]), floor=self.floor, max_step=self.step
-            )
+            slopes = newton(recipe, np.asarray(approxes)[None], np.array([place]), floor=floor, max_step=self.step)
             return factor * slopes[0][0], factor * np.diag(slopes[1][0])
-        gradient, hessian = row_slopes(recipe, np.asarray(approxes), int(target), 1 / self.step)
+        gradient, hessian = row_slopes(recipe, np.asarray(approxes), place, 1 / self.step)
+        np.fill_diagonal(hessian, np.maximum(np.diag(hessian), floor))
         return factor * gradient, factor * hessian
 
     def predict_proba(self, model: Any, data: Any = None) -> NDArray[Any]:

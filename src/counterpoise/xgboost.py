@@ -28,6 +28,7 @@ from counterpoise.boosting import (
 )
 from counterpoise.errors import UserError
 from counterpoise.recipes import SoftmaxRecipe
+from counterpoise.weights import ClassCounts
 
 _OWN_SHARE = 1e-6
 """What XGBoost adds to the share of each class before it takes the log, to start from."""
@@ -99,13 +100,13 @@ class Objective(RecipeObjective):
         value = mean_loss(self.recipe, logits, target_of(self.recipe, label, logits, several=_SEVERAL), weight)
         return ("loss", value) if hasattr(second, "get_label") else value
 
-    def initial_logits(self, label: ArrayLike, weight: ArrayLike | None = None) -> Any:
+    def initial_logits(self, label: ArrayLike | ClassCounts, weight: ArrayLike | None = None) -> Any:
         """The constant that training should start from: what `xgboost.train` takes as `base_score`.
 
         Parameters
         ----------
         label, weight
-            Training labels and their weights, (N,).
+            Training labels and their weights, (N,); or `ClassCounts` of all rows, where several workers hold them.
 
         Returns
         -------
@@ -199,6 +200,7 @@ def bake_start(model: Any, start: ArrayLike) -> None:
     --------
     >>> import numpy as np, xgboost
     >>> from counterpoise.recipes import sigmoid
+    from counterpoise.weights import ClassCounts
     >>> rows = np.arange(100.0)[:, None]
     >>> label = (rows[:, 0] > 80).astype(int)
     >>> objective = Objective(sigmoid.focal(gamma=2.0))

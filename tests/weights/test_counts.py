@@ -278,3 +278,18 @@ def test_tensorflow_strings_are_text():
     import tensorflow as tf
 
     assert cp.count(tf.constant(["dog", "cat", "dog"])) == cp.ClassCounts([1, 2], classes=["cat", "dog"])
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        np.unique(np.repeat([3, 5, 6], [90, 7, 10]), return_counts=True),
+        pl.Series("a", ["x"] * 9 + ["y"]).value_counts(name="n"),
+        [("rare", 10), ("common", 90)],
+        pd.Series(["x"] * 9 + ["y"]).groupby(["x"] * 9 + ["y"]).size().reset_index(name="how many"),
+    ],
+    ids=["np.unique", "Polars, another name", "pairs", "pandas, another name"],
+)
+def test_classes_with_their_numbers_are_named_as_such(given):
+    with pytest.raises(cp.UserError, match=r"pass counterpoise\.ClassCounts\(numbers, classes=names\)"):
+        cp.count(given)

@@ -118,15 +118,24 @@ def _count_multilabel(array: NDArray[Any], labels: Iterable[Hashable] | None, ig
     try:
         numbers = np.where(left_out, 0, array).astype(np.float64)
     except (TypeError, ValueError):
-        raise UserError("multilabel targets (N, L) must be 0 or 1") from None
+        raise UserError(f"multilabel targets (N, L) must be 0 or 1{_if_counted(array)}") from None
     bad = np.argwhere((numbers != 0) & (numbers != 1))
     if len(bad):
         row, column = bad[0]
         raise UserError(
             f"multilabel targets must be 0 or 1; row {row}, label {column} holds {array[row, column]}; if that marks "
-            "entries to leave out, pass it as ignore_index"
+            f"entries to leave out, pass it as ignore_index{_if_counted(array)}"
         )
     return LabelCounts(numbers.sum(axis=0).astype(np.int64), total=(~left_out).sum(axis=0), labels=labels)
+
+
+def _if_counted(array: NDArray[Any]) -> str:
+    """What to do where a table of two columns or rows looks like classes with their numbers, as `np.unique` gives."""
+    for names, numbers in (pair for pair in (array.T, array) if len(pair) == 2):
+        whole = all(isinstance(one, int | np.integer) and one >= 0 for one in numbers.tolist())
+        if whole and len(set(names.tolist())) == len(names):
+            return "; if these are classes with their numbers, pass counterpoise.ClassCounts(numbers, classes=names)"
+    return ""
 
 
 def _refuse_at(array: NDArray[Any], bad: NDArray[np.bool_], problem: str) -> None:

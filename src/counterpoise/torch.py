@@ -11,13 +11,13 @@ except ImportError as missing:
     raise ImportError("counterpoise.torch needs PyTorch: pip install 'counterpoise[torch]'") from missing
 
 from counterpoise.lagrangian.on_torch import GoalLoss, KeepBest
-from counterpoise.losses.accumulator_on_torch import Accumulator
 from counterpoise.losses.arguments import Call
-from counterpoise.losses.criterion_on_torch import Criterion
-from counterpoise.losses.kernel_on_torch import kernel_loss
-from counterpoise.losses.linear_on_torch import linear_torch_loss
-from counterpoise.losses.on_torch import torch_loss
-from counterpoise.losses.processes_on_torch import loss_of_all
+from counterpoise.losses.pytorch.accumulator import Accumulator
+from counterpoise.losses.pytorch.criterion import Criterion
+from counterpoise.losses.pytorch.kernel import kernel_loss
+from counterpoise.losses.pytorch.linear import linear_torch_loss
+from counterpoise.losses.pytorch.loss import torch_loss
+from counterpoise.losses.pytorch.processes import loss_of_all
 from counterpoise.rates.on_torch import RateLoss
 from counterpoise.recipes.on_torch import outside_graph
 from counterpoise.weights.sampler_on_torch import ClassAwareSampler

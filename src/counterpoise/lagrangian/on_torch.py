@@ -15,9 +15,9 @@ from counterpoise.lagrangian.lagrangian import GoalState, Lagrangian
 from counterpoise.lagrangian.progress import Progress
 from counterpoise.lagrangian.threshold import Judged, judged_at_best
 from counterpoise.lagrangian.trainable import check_same_goal
-from counterpoise.losses.criterion_on_torch import follow, learns, refuse_unknown_parameter, text_of_bytes
-from counterpoise.losses.plan_on_torch import is_plain
-from counterpoise.losses.processes_on_torch import processes_of
+from counterpoise.losses.pytorch.criterion import follow, learns, refuse_unknown_parameter, text_of_bytes
+from counterpoise.losses.pytorch.plan import is_plain
+from counterpoise.losses.pytorch.processes import processes_of
 from counterpoise.losses.replicas import ALONE
 from counterpoise.recipes.on_torch import outside_graph
 

@@ -61,7 +61,7 @@ def linear_loss(
     """
     options = (sample_weight, reduction, normalizer, ignore_index)
     if type(features).__module__.startswith("torch"):
-        from counterpoise.losses.linear_on_torch import linear_torch_loss
+        from counterpoise.losses.pytorch.linear import linear_torch_loss
 
         return linear_torch_loss(features, weight, bias, target, recipe, *options)
     xp = checked_layer(features, weight, bias, recipe, reduction)

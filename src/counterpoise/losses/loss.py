@@ -72,7 +72,7 @@ def loss(
     """
     call = Call(logits, target, recipe, sample_weight, reduction, normalizer, ignore_index, class_axis)
     if type(logits).__module__.startswith("torch"):
-        from counterpoise.losses.on_torch import torch_loss
+        from counterpoise.losses.pytorch.loss import torch_loss
 
         return torch_loss(call)
     check_reduction(reduction, normalizer)

@@ -8,8 +8,8 @@ import torch
 
 from counterpoise.arrays.on_torch import has_numbers, is_traced
 from counterpoise.errors import UserError
-from counterpoise.losses.criterion_on_torch import follow, learns, refuse_unknown_parameter
-from counterpoise.losses.processes_on_torch import processes_of
+from counterpoise.losses.pytorch.criterion import follow, learns, refuse_unknown_parameter
+from counterpoise.losses.pytorch.processes import processes_of
 from counterpoise.losses.replicas import ALONE
 from counterpoise.rates.average import Average
 from counterpoise.rates.graph_on_torch import rate_node, remembering_rate_node, text_of_settings

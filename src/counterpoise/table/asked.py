@@ -16,8 +16,8 @@ from counterpoise.table.features.reference_day import day_of
 from counterpoise.table.learners import LEARNERS, installed
 from counterpoise.table.reading.date_columns import check_order
 from counterpoise.table.reading.frames import FRAME
-from counterpoise.table.reading.marks import Marks
 from counterpoise.table.reading.named_columns import joined, option_words
+from counterpoise.table.reading.numbers import Marks
 
 DEFAULT_LEARNERS = ("lightgbm", "logistic", "catboost")
 DEFAULT_BUDGET = 300.0

@@ -9,9 +9,8 @@ from counterpoise.cli import main
 from counterpoise.errors import UserError
 from counterpoise.table import load, predict_table, train_table
 from counterpoise.table.reading.kinds import read_text
-from counterpoise.table.reading.marks import Marks
 from counterpoise.table.reading.missing import MISSING, MISSING_NUMBER
-from counterpoise.table.reading.numbers import PLAIN, NumberFormat
+from counterpoise.table.reading.numbers import PLAIN, Marks, NumberFormat
 
 pytestmark = pytest.mark.slow
 

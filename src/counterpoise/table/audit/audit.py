@@ -33,8 +33,8 @@ from counterpoise.table.features.reference_day import day_of
 from counterpoise.table.features.seeming_dates import read_as_text
 from counterpoise.table.features.signal import FOLDS, cells_of, signal
 from counterpoise.table.reading.date_columns import dates_of
-from counterpoise.table.reading.marks import Marks
 from counterpoise.table.reading.named_columns import option_words, parts_of, refuse_ignored
+from counterpoise.table.reading.numbers import Marks
 from counterpoise.table.reading.table import Table, check_columns, read_table, with_numbers, without_empty_rows
 from counterpoise.table.reading.target import Labels, read_labels
 from counterpoise.table.rows.split import Split, folds_of, sample_rows, split_rows

@@ -10,10 +10,9 @@ from dataclasses import dataclass
 
 import polars as pl
 
-from counterpoise.table.reading.marks import SAID_NOTHING, Marks
 from counterpoise.table.reading.missing import MISSING
 from counterpoise.table.reading.number_columns import CODE, LOOKED_AT, Example, looked_at
-from counterpoise.table.reading.numbers import PLAIN, NumberFormat
+from counterpoise.table.reading.numbers import PLAIN, SAID_NOTHING, Marks, NumberFormat
 from counterpoise.table.reading.wrapped_numbers import mixed_sizes, wrapped_numbers
 from counterpoise.wording import listed, plural, quoted
 

@@ -7,7 +7,6 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from counterpoise.table.reading.marks import Marks
 from counterpoise.table.reading.missing import without_marks
 from counterpoise.table.reading.numbers import (
     MARKS,
@@ -16,6 +15,7 @@ from counterpoise.table.reading.numbers import (
     SCALES,
     THOUSANDS,
     WORDS,
+    Marks,
     NumberFormat,
     read_exactly,
     read_figures,

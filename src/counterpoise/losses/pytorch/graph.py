@@ -15,8 +15,8 @@ from counterpoise.arrays.on_torch import fixed
 from counterpoise.errors import ClassWeightWarning
 from counterpoise.losses.arguments import Call
 from counterpoise.losses.definition import composed
-from counterpoise.losses.kernel_on_torch import is_batched, kernel_loss, with_class_weight
-from counterpoise.losses.plan_on_torch import kernel_takes
+from counterpoise.losses.pytorch.kernel import is_batched, kernel_loss, with_class_weight
+from counterpoise.losses.pytorch.plan import kernel_takes
 from counterpoise.losses.reduction import check_reduction
 from counterpoise.recipes import Recipe, SoftmaxRecipe
 from counterpoise.recipes.on_torch import recipe_of

@@ -17,7 +17,7 @@ from counterpoise.errors import UserError
 from counterpoise.losses.arguments import CLASS_WEIGHT, Call, warn_about_one_weight
 from counterpoise.losses.definition import composed
 from counterpoise.losses.kernel import facts_of
-from counterpoise.losses.plan_on_torch import KernelCall, in_kernel_form, is_plain, is_there, plan_of
+from counterpoise.losses.pytorch.plan import KernelCall, in_kernel_form, is_plain, is_there, plan_of
 from counterpoise.losses.reduction import REDUCTIONS, check_reduction
 from counterpoise.recipes import Recipe, SoftmaxRecipe
 

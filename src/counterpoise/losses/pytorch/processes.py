@@ -17,8 +17,8 @@ from counterpoise.arrays import Array, value_text
 from counterpoise.errors import UserError
 from counterpoise.losses.arguments import Call
 from counterpoise.losses.definition import denominator_alone
-from counterpoise.losses.kernel_on_torch import planned_divisor
-from counterpoise.losses.on_torch import torch_loss
+from counterpoise.losses.pytorch.kernel import planned_divisor
+from counterpoise.losses.pytorch.loss import torch_loss
 from counterpoise.losses.reduction import check_reduction
 from counterpoise.losses.replicas import Replicas
 from counterpoise.recipes import Recipe

@@ -3,8 +3,8 @@
 import torch
 
 from counterpoise.losses.arguments import Call, check_recipe
-from counterpoise.losses.graph_on_torch import loss_node
-from counterpoise.losses.kernel_on_torch import kernel_loss
+from counterpoise.losses.pytorch.graph import loss_node
+from counterpoise.losses.pytorch.kernel import kernel_loss
 from counterpoise.recipes.on_torch import text_of
 
 

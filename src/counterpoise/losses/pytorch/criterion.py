@@ -16,9 +16,9 @@ from counterpoise.arrays import value_text
 from counterpoise.arrays.on_torch import has_numbers
 from counterpoise.errors import ClassWeightWarning, UserError
 from counterpoise.losses.arguments import CLASS_WEIGHT, check_recipe, checked_class_axis, checked_ignore_index
-from counterpoise.losses.kernel_on_torch import with_class_weight
-from counterpoise.losses.plan_on_torch import is_plain
-from counterpoise.losses.processes_on_torch import Processes, processes_of
+from counterpoise.losses.pytorch.kernel import with_class_weight
+from counterpoise.losses.pytorch.plan import is_plain
+from counterpoise.losses.pytorch.processes import Processes, processes_of
 from counterpoise.losses.reduction import check_reduction
 from counterpoise.recipes import Recipe, SigmoidRecipe, SoftmaxRecipe, recipe_table
 from counterpoise.recipes.named import from_json

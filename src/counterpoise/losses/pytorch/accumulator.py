@@ -7,8 +7,8 @@ import torch
 
 from counterpoise.errors import UserError
 from counterpoise.losses.arguments import Call
-from counterpoise.losses.kernel_on_torch import kernel_loss
-from counterpoise.losses.processes_on_torch import denominator_of, processes_of, settings_of
+from counterpoise.losses.pytorch.kernel import kernel_loss
+from counterpoise.losses.pytorch.processes import denominator_of, processes_of, settings_of
 
 _MEANS = ("mean", "weighted_mean", "nonzero_mean")
 

@@ -14,9 +14,9 @@ from counterpoise.arrays import namespace
 from counterpoise.arrays.on_torch import is_traced
 from counterpoise.losses.arguments import arguments_of, check_recipe, is_kept, to_framework
 from counterpoise.losses.definition import sum_and_denominator
-from counterpoise.losses.kernel_on_torch import is_batched, with_class_weight
 from counterpoise.losses.layer import checked_layer
-from counterpoise.losses.plan_on_torch import KernelCall, is_plain, is_there, plan_of
+from counterpoise.losses.pytorch.kernel import is_batched, with_class_weight
+from counterpoise.losses.pytorch.plan import KernelCall, is_plain, is_there, plan_of
 from counterpoise.losses.reduction import check_reduction, divided
 from counterpoise.recipes import Recipe, SoftmaxRecipe
 from counterpoise.recipes.on_torch import outside_graph, recipe_of, text_of

@@ -18,14 +18,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from counterpoise.boosting import (
-    CONTAINS_A_START,
-    RecipeObjective,
-    newton,
-    one_constant,
-    probabilities,
-    target_of,
-)
+from counterpoise.boosting.labels import target_of
+from counterpoise.boosting.newton import newton
+from counterpoise.boosting.objective import CONTAINS_A_START, RecipeObjective, one_constant, probabilities
 from counterpoise.errors import UserError
 from counterpoise.losses import loss
 from counterpoise.recipes import Recipe, SigmoidRecipe, SoftmaxRecipe
@@ -86,7 +81,7 @@ class Objective(RecipeObjective):
     Parameters
     ----------
     recipe, scale, floor, max_step
-        As in `counterpoise.boosting.RecipeObjective`.
+        As in `counterpoise.boosting.objective.RecipeObjective`.
 
     Examples
     --------

@@ -15,15 +15,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from counterpoise.boosting import (
+from counterpoise.boosting.labels import target_of
+from counterpoise.boosting.newton import mean_loss, newton
+from counterpoise.boosting.objective import (
     CONTAINS_A_START,
     RecipeObjective,
     installed,
-    mean_loss,
-    newton,
     one_constant,
     probabilities,
-    target_of,
     threads_of,
 )
 from counterpoise.errors import UserError
@@ -49,7 +48,7 @@ class Objective(RecipeObjective):
     Parameters
     ----------
     recipe, scale, floor, max_step
-        As in `counterpoise.boosting.RecipeObjective`.
+        As in `counterpoise.boosting.objective.RecipeObjective`.
 
     Examples
     --------

@@ -384,7 +384,7 @@ def test_start_says_what_is_wrong_with_labels(label, weight, message):
 def test_the_objective_runs_on_the_hosts_own_threads():
     import sys
 
-    from counterpoise.boosting import threads_of
+    from counterpoise.boosting.objective import threads_of
     from counterpoise.losses.kernel import OWN_THREADS
 
     if sys.platform != "linux":

@@ -15,7 +15,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from counterpoise.boosting import installed, is_plain
+from counterpoise.boosting.newton import is_plain
+from counterpoise.boosting.objective import installed
 from counterpoise.catboost import bake_start
 from counterpoise.errors import UserError
 from counterpoise.recipes import Recipe, SigmoidRecipe

@@ -3,7 +3,7 @@
 import numpy as np
 from numpy.typing import NDArray
 
-from counterpoise.boosting import newton
+from counterpoise.boosting.newton import newton
 from counterpoise.recipes import Recipe, SoftmaxRecipe
 from counterpoise.weights import ClassCounts
 

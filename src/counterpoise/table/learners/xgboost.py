@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from counterpoise.boosting import installed
+from counterpoise.boosting.objective import installed
 from counterpoise.errors import UserError
 from counterpoise.recipes import SoftmaxRecipe
 from counterpoise.table.features.schema import Schema

@@ -1,34 +1,24 @@
-"""What the objectives of LightGBM, XGBoost and CatBoost share: slopes of a round, start, loss, honest probabilities.
-
-A boosting round is a Newton step: a leaf moves its rows by the sum of their gradients over the sum of their
-curvatures. Two things make that safe for losses other than the plain one. Where a loss bends down (focal, robust and
-poly losses do) there is no Newton step; and where the truth is thought all but impossible, as a very rare class is at
-the start, the curvature is so small that a leaf leaps by hundreds. Both end where the curvature of a row is at least
-its gradient over the furthest step: then no leaf, being a mean of such steps, goes further either.
-"""
+"""What the objectives of LightGBM, XGBoost and CatBoost share: slopes of a round, start, loss, honest probabilities."""
 
 import importlib
 import math
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from counterpoise.boosting.labels import finite_numbers, refuse_nothing_to_learn, target_of
+from counterpoise.boosting.newton import LEAST_CURVATURE, is_plain, newton
 from counterpoise.errors import UserError
-from counterpoise.losses import loss
 from counterpoise.losses.arguments import check_recipe
 from counterpoise.losses.kernel import OWN_THREADS, region_of
-from counterpoise.losses.on_numpy import newton_slopes
 from counterpoise.recipes import Recipe, SigmoidRecipe, SoftmaxRecipe
 from counterpoise.weights import ClassCounts
 from counterpoise.weights.by_class import class_indices, plain, shown
 
 FURTHEST_STEP = 5.0
 """The furthest that a leaf of any loss but the plain one moves a logit, before the learning rate."""
-
-LEAST_CURVATURE = 1e-16
-"""What keeps the curvature of rows that are surely right above 0 in float32; it changes no tree."""
 
 CONTAINS_A_START = (
     "the model contains a start already, and a second one would be added to it; call bake_start once for each "
@@ -62,179 +52,6 @@ def threads_of(host: Any) -> int:
     """
     place = getattr(host, "_name", None)
     return region_of(place) if isinstance(place, str) and place else OWN_THREADS
-
-
-def is_plain(recipe: Recipe) -> bool:
-    """Whether a recipe is plain cross-entropy, of either family.
-
-    Examples
-    --------
-    >>> from counterpoise.recipes import sigmoid, softmax
-    >>> is_plain(softmax.cross_entropy([90, 10])), is_plain(sigmoid.focal())
-    (True, False)
-    """
-    return replace(recipe, prior=None) == type(recipe)()
-
-
-def newton(
-    recipe: Recipe,
-    logits: NDArray[Any],
-    target: NDArray[Any],
-    weight: ArrayLike | None = None,
-    *,
-    factor: float = 1.0,
-    floor: float = LEAST_CURVATURE,
-    max_step: float = math.inf,
-    region: int = OWN_THREADS,
-) -> tuple[NDArray[Any], NDArray[Any]]:
-    """Gradient and curvature of each row's loss, the curvature large enough for a Newton step.
-
-    Parameters
-    ----------
-    recipe
-        The loss.
-    logits
-        Raw scores, floating, (N,) for the sigmoid family, (N, C) for the softmax family.
-    target
-        Targets (N,): from 0 to 1 for the sigmoid family, class indices for the softmax family.
-    weight
-        Weight of each row, (N,), >= 0.
-    factor
-        Factor of the curvature, as in the host's own objective.
-    floor
-        Smallest curvature of a row, > 0.
-    max_step
-        Largest ratio of a row's gradient to its curvature, > 0.
-    region
-        Owner of the threads, as `kernel.region_of` names them.
-
-    Returns
-    -------
-    tuple of numpy.ndarray
-        Gradient and curvature, of the logits' shape and dtype.
-
-    Examples
-    --------
-    >>> from counterpoise.recipes import sigmoid
-    >>> plain, start, label = sigmoid.binary_cross_entropy(), np.array([-6.0, -6.0]), np.array([0, 1])
-    >>> gradient, curvature = newton(plain, start, label)
-    >>> (-gradient / curvature).round(1).tolist()
-    [-1.0, 404.4]
-    >>> gradient, curvature = newton(plain, start, label, max_step=2.0)
-    >>> (-gradient / curvature).round(1).tolist()
-    [-1.0, 2.0]
-    """
-    return newton_slopes(
-        logits, target, recipe, weight, factor=factor, per_gradient=1 / max_step, floor=floor, region=region
-    )
-
-
-def target_of(recipe: Recipe, label: ArrayLike, logits: NDArray[Any], *, several: str) -> NDArray[Any]:
-    """Labels as a host keeps them, in float32, in the form that the loss takes; checked.
-
-    Parameters
-    ----------
-    recipe
-        The loss, whose family decides the form of a label.
-    label
-        Labels (N,), of any dtype.
-    logits
-        The host's raw scores; their shape must fit.
-    several
-        Advice for the error message: how to make the host grow trees for several classes.
-
-    Returns
-    -------
-    numpy.ndarray
-        int64 (N,) for the softmax family, else of the logits' dtype.
-
-    Raises
-    ------
-    UserError
-        For logits of the other family's shape; for labels that name no class.
-
-    Examples
-    --------
-    >>> from counterpoise.recipes import softmax
-    >>> target_of(softmax.focal(), np.float32([0, 2]), np.zeros((2, 3)), several="pass num_class=3")
-    array([0, 2])
-    """
-    found = np.asarray(label)
-    if isinstance(recipe, SigmoidRecipe):
-        if logits.ndim != 1:
-            raise UserError(
-                f"a sigmoid recipe is for two classes, logits (N,), but these have shape {logits.shape}; take the "
-                f"softmax recipe of the same loss, such as softmax.cross_entropy() or softmax.focal()"
-            )
-        return found.astype(logits.dtype)
-    if logits.ndim != 2:
-        raise UserError(
-            f"a softmax recipe needs logits (N, C), but these have shape {logits.shape}; {several}, or take the "
-            "sigmoid recipe of the same loss for two classes"
-        )
-    with np.errstate(invalid="ignore"):
-        places = found.astype(np.int64)
-    classes = logits.shape[1]
-    if places.size and (places.min() < 0 or places.max() >= classes or (places != found).any()):
-        row = int(np.argmax((places != found) | (places < 0) | (places >= classes)))
-        raise UserError(
-            f"label {found[row]:g} in row {row} is not a class; a softmax recipe needs whole numbers from 0 to "
-            f"{classes - 1}"
-        )
-    return places
-
-
-def refuse_nothing_to_learn(label: ArrayLike) -> None:
-    """Raise where no tree can learn anything: no row, or one class only.
-
-    Examples
-    --------
-    >>> refuse_nothing_to_learn([1, 1, 1])
-    Traceback (most recent call last):
-    ...
-    counterpoise.errors.UserError: all 3 labels are 1, so there is nothing to learn; train on rows of two classes
-    """
-    found = np.ravel(label)
-    if found.size == 0:
-        raise UserError("the training data have no row; pass at least one row of each of two classes")
-    first = found[0]
-    if first == np.floor(first) and (found == first).all():
-        raise UserError(
-            f"all {found.size} labels are {first:g}, so there is nothing to learn; train on rows of two classes"
-        )
-
-
-def mean_loss(recipe: Recipe, logits: NDArray[Any], target: NDArray[Any], weight: ArrayLike | None = None) -> float:
-    """The loss per row, or per unit of weight where rows have weights, as the hosts' own log losses are.
-
-    Examples
-    --------
-    >>> from counterpoise.recipes import sigmoid
-    >>> round(mean_loss(sigmoid.binary_cross_entropy(), np.zeros(2), np.array([0, 1]), [1, 5]), 4)
-    0.6931
-    """
-    total = None if weight is None else float(np.sum(weight, dtype=np.float64))
-    if total == 0:  # a validation set whose rows count nothing
-        return 0.0
-    return float(loss(logits, target, recipe, sample_weight=weight, normalizer=total))
-
-
-def _finite_numbers(name: str, values: ArrayLike) -> NDArray[np.float64]:
-    """Values as float64 (N,), or `UserError`."""
-    found = np.asarray(values)
-    if found.ndim != 1:
-        raise UserError(f"{name} has shape {found.shape}; it must have one dimension, (N,)")
-    try:
-        numbers = found.astype(np.float64)
-    except (TypeError, ValueError):
-        raise UserError(
-            f"{name} must be numbers, but starts with {found.tolist()[0]!r}; "
-            "np.unique(labels, return_inverse=True)[1] makes numbers of class names"
-        ) from None
-    bad = np.flatnonzero(~np.isfinite(numbers))
-    if len(bad):
-        raise UserError(f"{name} is {numbers[bad[0]]} in row {bad[0]}; leave such rows out")
-    return numbers
 
 
 @dataclass(frozen=True, eq=False)
@@ -348,9 +165,9 @@ class RecipeObjective:
                 f"label must be class indices; this recipe has the classes {shown(self.recipe.class_names)}, of which "
                 "the first is 0"
             )
-        numbers = _finite_numbers("label", label)
+        numbers = finite_numbers("label", label)
         refuse_nothing_to_learn(numbers)
-        weights = np.ones(numbers.shape) if weight is None else _finite_numbers("weight", weight)
+        weights = np.ones(numbers.shape) if weight is None else finite_numbers("weight", weight)
         if weights.shape != numbers.shape:
             raise UserError(f"weight has shape {weights.shape} and label {numbers.shape}; pass one of each per row")
         mass = self._mass(numbers, weights)

@@ -1,0 +1,1 @@
+"""What the objectives of LightGBM, XGBoost and CatBoost share; `objective` holds the class, `newton` the slopes."""

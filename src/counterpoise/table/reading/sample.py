@@ -1,7 +1,7 @@
 """A sample of a column by which its kind is decided: the same cells whatever the order of the rows.
 
-Every k-th row is enough where rows have no order. But sorted rows, or two files joined row by row, would then be read as
-another kind than the same rows shuffled.
+Every k-th row is enough where rows have no order. But sorted rows, or two files joined row by row, would then be read
+as another kind than the same rows shuffled.
 """
 
 import numpy as np

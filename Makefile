@@ -7,19 +7,26 @@ export COUNTERPOISE_TESTS_WITHOUT ?= $(if $(wildcard ../shared/data/.),,tables)
 
 .PHONY: demo test quick format tidy sanitize clean
 
-.venv/test/ready: pyproject.toml constraints.txt CMakeLists.txt $(wildcard native/*)
+# An editable installation knows the modules that there were when it was made: other names need another one.
+NAMES := $(shell find src -name "*.py" | LC_ALL=C sort | cksum | cut -d" " -f1)
+TEST_READY = .venv/test/ready-$(NAMES)
+DEMO_READY = .venv/demo/ready-$(NAMES)
+
+$(TEST_READY): pyproject.toml constraints.txt CMakeLists.txt $(wildcard native/*)
 	$(PYTHON) -m venv .venv/test
 	.venv/test/bin/python $(PIP_INSTALL) --upgrade pip
 	.venv/test/bin/python $(PIP_INSTALL) --editable '.[dev]'
+	rm -f $(@D)/ready-*
 	touch $@
 
-.venv/demo/ready: pyproject.toml constraints.txt CMakeLists.txt $(wildcard native/*)
+$(DEMO_READY): pyproject.toml constraints.txt CMakeLists.txt $(wildcard native/*)
 	$(PYTHON) -m venv .venv/demo
 	.venv/demo/bin/python $(PIP_INSTALL) --upgrade pip
 	.venv/demo/bin/python $(PIP_INSTALL) --editable '.[table]' vega-datasets
+	rm -f $(@D)/ready-*
 	touch $@
 
-test: .venv/test/ready
+test: $(TEST_READY)
 	.venv/test/bin/ruff format --check .
 	.venv/test/bin/ruff check .
 	.venv/test/bin/mypy
@@ -28,17 +35,17 @@ test: .venv/test/ready
 	.venv/test/bin/python -m pytest --numprocesses 2
 
 # While working: without what trains, starts processes or compiles, and with few examples of each property.
-quick: .venv/test/ready
+quick: $(TEST_READY)
 	.venv/test/bin/ruff check .
 	.venv/test/bin/python -m pytest --numprocesses 2 -m "not slow" --hypothesis-profile quick tests
 
-format: .venv/test/ready
+format: $(TEST_READY)
 	.venv/test/bin/ruff check --fix .
 	.venv/test/bin/ruff format .
 	.venv/test/bin/clang-format -i native/*.h native/*.cpp
 
 # Faults that clang sees in the kernels; binding.cpp needs nanobind's headers, which only its build has.
-tidy: .venv/test/ready
+tidy: $(TEST_READY)
 	.venv/test/bin/clang-tidy --quiet $(addprefix native/,kernels.cpp dispatch.cpp loss.cpp threads.cpp xla_call.cpp) -- \
 		-std=c++17 -DCOUNTERPOISE_ISA=baseline
 
@@ -58,7 +65,7 @@ sanitize: .venv/sanitize/ready
 	LD_PRELOAD="$$($(CXX) -print-file-name=libasan.so) $$($(CXX) -print-file-name=libstdc++.so)" ASAN_OPTIONS=detect_leaks=0 UBSAN_OPTIONS=print_stacktrace=1 \
 		OMP_NUM_THREADS=3 .venv/sanitize/bin/python -m pytest --noconftest --capture=sys $(SANITIZED)
 
-demo: .venv/demo/ready
+demo: $(DEMO_READY)
 	.venv/demo/bin/python examples/demo.py
 
 clean:

@@ -82,7 +82,7 @@ MEASURED = {
     "age": RNG.integers(18, 90, ROWS),
     "depth": 10 * np.arange(ROWS),
     "rank that tells": np.argsort(np.argsort(RNG.normal(size=ROWS) + 1.5 * RARE)),
-    "number of ten digits that tells": 2_000_000_000 + RNG.permutation(10**9)[:ROWS] + 6_000_000_000 * RARE,
+    "number of ten digits that tells": 2_000_000_000 + RNG.integers(10**9, size=ROWS) + 6_000_000_000 * RARE,
 }
 PROSE = {
     "reviews": [" ".join(RNG.choice(SAID, RNG.integers(6, 20))) for _ in range(ROWS)],

@@ -7,7 +7,7 @@ than the rest alone; then a month, weekday or hour of the same date must add to 
 comes again only if the rows cover several years, weeks or days: within one year the month is the date itself.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Container, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 
@@ -34,6 +34,10 @@ from counterpoise.wording import plural
 _MOST_PAIRED = 6
 _MOST_ROWS = 20_000
 _STEPS = 20
+_MOST_FITTED = 8_000
+_MOST_STEPS = 100
+_SHRINKS = 0.3
+_CLOSE = 1e-8
 _SAME_CYCLE = 0.6
 _LEVEL = 0.01
 _FEWEST_OF_CLASS = 10
@@ -115,10 +119,11 @@ def learn_dates(
         for name in values
     }
     if own is None:
-        few, ages = targets.gather_every(step), [(name, AGE) for name, own_parts in parts.items() if AGE in own_parts]
-        if as_of is None and not _tell(trained, parts, reference, few, ages):
+        every = {name: column.gather(rows) for name, column in values.items()}
+        ages = [(name, AGE) for name, own_parts in parts.items() if AGE in own_parts]
+        if as_of is None and not _telling(every, parts, reference, targets, [ages]):
             parts = {name: tuple(part for part in own_parts if part != AGE) for name, own_parts in parts.items()}
-        parts = _without_echoes(trained, parts, reference, few)
+        parts = _without_echoes(every, parts, reference, targets)
     parts = {name: found or ((KNOWN,) if trained[name].null_count() else ()) for name, found in parts.items()}
     aged = any(AGE in own_parts for own_parts in parts.values())
     said = _said(parts, reference, own is not None or aged, as_of)
@@ -173,61 +178,88 @@ def _without_echoes(
     Contracts that end within a month are gone, and so, of contracts that end within two years, are those that end in
     April: in March. Such a month is an age that is wrong in the next table.
     """
-    kept = dict(parts)
-    for name, own in parts.items():
-        for part in own if AGE in own else ():
-            if part in CYCLES and not _tell(trained, kept, reference, targets, [(name, part)]):
-                kept[name] = tuple(one for one in kept[name] if one != part)
-    return kept
+    asked = [[(name, part)] for name, own in parts.items() if AGE in own for part in own if part in CYCLES]
+    told = _telling(trained, parts, reference, targets, asked)
+    echoes = {part for place, (part,) in enumerate(asked) if place not in told}
+    return {name: tuple(part for part in own if (name, part) not in echoes) for name, own in parts.items()}
 
 
-def _tell(
+def _telling(
     trained: Mapping[str, pl.Series],
     parts: Mapping[str, tuple[str, ...]],
     reference: Reference,
     targets: pl.DataFrame,
-    asked: Sequence[tuple[str, str]],
-) -> bool:
-    """Whether parts of dates add to the prediction of a target by the others.
+    asked: Sequence[Sequence[tuple[str, str]]],
+) -> set[int]:
+    """Which groups of parts of dates add to the prediction of a target by the parts that are in no group.
 
-    A score test (Rao 1948) of them in a logistic regression on the others, at 1 %; of ages and distances the ranks and
-    their squares count.
+    A score test (Rao 1948) of each in a logistic regression on the latter, at 1 %; of ages and distances the ranks and
+    their squares count. All groups share the regression, which takes most of the time.
     """
+    told: set[int] = set()
+    of_classes = list(_one_by_one(targets))
+    for one, rows in of_classes:
+        left = [place for place in range(len(asked)) if asked[place] and place not in told]
+        if not left:
+            break
+        here = {name: column.gather(rows) for name, column in trained.items()}
+        known, firm, more = _columns(here, parts, reference, {part for group in asked for part in group})
+        null = _fitted(one.astype(np.float64), known, firm)
+        for place in left:
+            if _score_test(null, np.hstack([more[part] for part in asked[place]])) < _LEVEL / len(of_classes):
+                told.add(place)
+    return told
+
+
+def _columns(
+    values: Mapping[str, pl.Series],
+    parts: Mapping[str, tuple[str, ...]],
+    reference: Reference,
+    asked: Container[tuple[str, str]],
+) -> tuple[Floats, Floats, dict[tuple[str, str], Floats]]:
+    """The columns (N, K) of the parts that are not asked for, the ridge of each (K,), and those of each asked part."""
     day = date.fromisoformat(reference.day)
-    more: list[Floats] = []
-    curves, steps = [np.ones((len(targets), 1))], [np.empty((len(targets), 0))]
+    rows = len(next(iter(values.values())))
+    more: dict[tuple[str, str], Floats] = {}
+    curves, steps = [np.ones((rows, 1))], [np.empty((rows, 0))]
     for name, own in parts.items():
-        for part, values in zip(own, date_parts(name, own, trained, reference, day), strict=True):
+        for part, found in zip(own, date_parts(name, own, values, reference, day), strict=True):
             if part == AGE:
-                steps.append(np.isnan(values)[:, None].astype(np.float64))
+                steps.append(np.isnan(found)[:, None].astype(np.float64))
             if part in CYCLES:
-                places = (values[:, None] == np.unique(values[~np.isnan(values)])[1:]).astype(np.float64)
-                (more if (name, part) in asked else steps).append(places)
+                places = (found[:, None] == np.unique(found[~np.isnan(found)])[1:]).astype(np.float64)
+                if (name, part) in asked:
+                    more[name, part] = places
+                else:
+                    steps.append(places)
             elif (name, part) in asked:
-                more.append(_curve(values))
+                more[name, part] = _curve(found)
             elif part == AGE or part.startswith(SINCE):
-                curves.append(_curve(values))
+                curves.append(_curve(found))
                 steps.append(_steps(curves[-1]))
-    if not more:
-        return False
     known = np.hstack(curves + steps)
     firm = np.full(known.shape[1], _RIDGE)
     firm[: sum(one.shape[1] for one in curves)] = 1e-6
-    of_classes = list(_one_by_one(targets))
-    return any(
-        _score_test(one[held].astype(np.float64), known[held], np.hstack(more)[held], firm) < _LEVEL / len(of_classes)
-        for one, held in of_classes
-    )
+    return known, firm, more
 
 
-def _one_by_one(targets: pl.DataFrame) -> Iterator[tuple[NDArray[np.bool_], NDArray[np.bool_]]]:
-    """Of each class the rows that are of it, and those where that is known."""
+def _one_by_one(targets: pl.DataFrame) -> Iterator[tuple[NDArray[np.bool_], NDArray[np.int64]]]:
+    """Of each class some rows where the class is known, all if it is rare, and which of them are of it."""
     for column in targets.get_columns():
         held = column.is_not_null().to_numpy()
-        counted = column.drop_nulls().value_counts(sort=True).head(_MOST_CLASSES)
+        counted = column.drop_nulls().value_counts().sort(["count", column.name], descending=[True, False])
+        counted = counted.head(_MOST_CLASSES)
         several = [one for one, n in counted.iter_rows() if _FEWEST_OF_CLASS <= n <= held.sum() - _FEWEST_OF_CLASS]
         for one in several[:1] if len(counted) == 2 else several:
-            yield (column == one).fill_null(False).to_numpy(), held
+            own = (column == one).fill_null(False).to_numpy()
+            small, large = sorted((np.flatnonzero(own), np.flatnonzero(held & ~own)), key=len)
+            small = _some(small, _MOST_FITTED // 2)
+            rows = np.sort(np.concatenate([small, _some(large, _MOST_FITTED - len(small))]))
+            yield own[rows], rows
+
+
+def _some(rows: NDArray[np.int64], most: int) -> NDArray[np.int64]:
+    return rows if len(rows) <= most else rows[np.linspace(0, len(rows) - 1, most).astype(np.int64)]
 
 
 def _curve(values: Floats) -> Floats:
@@ -245,24 +277,58 @@ def _steps(curve: Floats) -> Floats:
     return np.asarray(place[:, None] == np.arange(1, _STEPS), np.float64)
 
 
-def _score_test(target: Floats, known: Floats, more: Floats, firm: Floats) -> float:
-    """The p-value of "`more` adds nothing to a logistic regression of the target on `known`"."""
-    from scipy.special import chdtrc, expit
+@dataclass(frozen=True, slots=True, eq=False)
+class _Null:
+    """A logistic regression on `known` (N, K): what it misses of the target, its variances, both (N,), and Hessian."""
 
-    weights = np.zeros(known.shape[1])
-    for _ in range(50):
+    known: Floats
+    missed: Floats
+    spread: Floats
+    bend: Floats
+
+
+def _fitted(target: Floats, known: Floats, firm: Floats) -> _Null:
+    """Fit by Newton's method; a Hessian, which costs far more than a step, serves while steps gain ever less."""
+    from scipy.linalg import cho_factor, cho_solve
+    from scipy.special import expit, logit
+
+    def loss(weights: Floats) -> float:
+        score = known @ weights
+        return float(np.logaddexp(0, score).sum() - target @ score + firm @ weights**2 / 2)
+
+    def at(weights: Floats) -> _Null:
         chance = expit(known @ weights)
         spread = chance * (1 - chance)
-        bend = (known * spread[:, None]).T @ known + np.diag(firm)
-        step = np.linalg.solve(bend, known.T @ (target - chance) - firm * weights)
-        weights += step
-        if np.abs(step).max() < 1e-6:
+        root = known * np.sqrt(spread)[:, None]
+        return _Null(known, target - chance, spread, root.T @ root + np.diag(firm))
+
+    weights = np.zeros(known.shape[1])
+    weights[0] = logit(target.mean())
+    factor, last, before = cho_factor(at(weights).bend), np.inf, loss(weights)
+    for _ in range(_MOST_STEPS):
+        slope = known.T @ (target - expit(known @ weights)) - firm * weights
+        step = cho_solve(factor, slope)
+        gain = float(step @ slope)  # in units of chi-squared, unlike the weights of columns that are nearly the same
+        if gain < _CLOSE:
             break
-    across = (known * spread[:, None]).T @ more
-    slope = more.T @ (target - chance)
-    variance = (more * spread[:, None]).T @ more - across.T @ np.linalg.solve(bend, across)
-    size, axes = np.linalg.eigh(variance)
-    free = size > 1e-6 * max(float(np.trace((more * spread[:, None]).T @ more)), 1e-12)
+        while (after := loss(weights + step)) > before and np.abs(step).max() > _CLOSE:
+            step /= 2  # Newton's step from afar may lead further away
+        weights, before = weights + step, after
+        if gain > _SHRINKS * last:
+            factor = cho_factor(at(weights).bend)
+        last = gain
+    return at(weights)
+
+
+def _score_test(null: _Null, more: Floats) -> float:
+    """The p-value of "`more` adds nothing to the regression"."""
+    from scipy.special import chdtrc
+
+    spread = more * null.spread[:, None]
+    across = null.known.T @ spread
+    slope, own = more.T @ null.missed, more.T @ spread
+    size, axes = np.linalg.eigh(own - across.T @ np.linalg.solve(null.bend, across))
+    free = size > 1e-6 * max(float(np.trace(own)), 1e-12)
     if not free.any():
         return 1.0
     return float(chdtrc(int(free.sum()), float(((axes.T @ slope)[free] ** 2 / size[free]).sum())))

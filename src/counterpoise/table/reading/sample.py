@@ -8,6 +8,8 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
+_FIRST = 2_000
+
 
 def sample_rows(cells: pl.Series, most: int) -> NDArray[np.int64]:
     """Rows, evenly spaced in the order of the hashes of their cells: each value gets its share of them.
@@ -42,5 +44,16 @@ def sample_rows(cells: pl.Series, most: int) -> NDArray[np.int64]:
 
 
 def sample_of(cells: pl.Series, most: int) -> pl.Series:
-    """The cells of `sample_rows`."""
-    return cells if len(cells) <= most else cells.gather(sample_rows(cells, most))
+    """The cells of `sample_rows`, found faster: any row of a value will do."""
+    if len(cells) <= most:
+        return cells
+    marks = cells.hash(0).to_numpy()
+    chosen = np.sort(marks)[np.linspace(0, len(marks) - 1, most).astype(np.int64)]
+    found, rows = np.unique(marks[:_FIRST], return_index=True)  # most rows of few values are not searched
+    rare = np.setdiff1d(chosen, found)
+    if len(rare):
+        later = pl.Series(marks).is_in(pl.Series(rare).implode()).arg_true().to_numpy()
+        of_later, first = np.unique(marks[later], return_index=True)
+        found, rows = np.concatenate([found, of_later]), np.concatenate([rows, later[first]])
+    order = np.argsort(found)
+    return cells.gather(rows[order[np.searchsorted(found, chosen, sorter=order)]])

@@ -295,9 +295,9 @@ def test_torchs_threads_and_our_own_give_the_same_bits():
     script = (
         TORCH
         + """
-    from counterpoise.losses import on_torch
+    from counterpoise.losses.pytorch import plan
     with_theirs = backpropagated()
-    on_torch.REGION = 0
+    plan.REGION = 0
     print(with_theirs == backpropagated())
     """
     )

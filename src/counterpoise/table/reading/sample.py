@@ -44,7 +44,7 @@ def sample_rows(cells: pl.Series, most: int) -> NDArray[np.int64]:
 
 
 def sample_of(cells: pl.Series, most: int) -> pl.Series:
-    """The cells of `sample_rows`, found faster: any row of a value will do."""
+    """The cells of `sample_rows`, found faster: any row of a value is enough."""
     if len(cells) <= most:
         return cells
     marks = cells.hash(0).to_numpy()

@@ -144,10 +144,18 @@ def test_closed_streams_and_a_poor_alphabet(tmp_path):
     assert done.stdout.isascii()
 
 
+@pytest.fixture
+def interruptible():
+    """SIGINT as in a terminal: a shell starts what runs in its background with that signal ignored."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
 @pytest.mark.parametrize(
     ("number", "code", "said"), [(signal.SIGTERM, 143, "terminated"), (signal.SIGINT, 130, "interr")]
 )
-def test_a_signal_ends_the_command_in_one_line(number, code, said, monkeypatch, capsys):
+def test_a_signal_ends_the_command_in_one_line(number, code, said, monkeypatch, capsys, interruptible):  # noqa: ARG001
     def stopped(_):
         os.kill(os.getpid(), number)
         signal.pause()

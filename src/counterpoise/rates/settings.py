@@ -17,12 +17,12 @@ from counterpoise.rates.row import row_named
 from counterpoise.recipes.numbers import per_class
 
 
-def plain(value: Any) -> Any:
+def number_of_python(value: Any) -> Any:
     """A number of NumPy as one of Python, which JSON can hold; anything else as it is.
 
     Examples
     --------
-    >>> plain(np.float32(2)), plain("macro")
+    >>> number_of_python(np.float32(2)), number_of_python("macro")
     (2.0, 'macro')
     """
     return value.item() if isinstance(value, np.generic) else value
@@ -43,8 +43,10 @@ class RateSettings:
 
     def __post_init__(self) -> None:
         for name in ("average", "class_axis", "ignore_index", "memory"):
-            object.__setattr__(self, name, plain(getattr(self, name)))
-        object.__setattr__(self, "parameters", {name: plain(value) for name, value in self.parameters.items()})
+            object.__setattr__(self, name, number_of_python(getattr(self, name)))
+        object.__setattr__(
+            self, "parameters", {name: number_of_python(value) for name, value in self.parameters.items()}
+        )
         row = row_named(self.rate)
         row.checked(self.parameters)
         check_average(self.average, self.class_weight)

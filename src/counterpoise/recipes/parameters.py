@@ -87,7 +87,8 @@ class Parameters(Frozen):
         if set(self.class_names) != set(classes) and class_indices(classes) == list(range(len(classes))):
             return None
         meant = classes_meant(title, self.class_names, classes)
-        order = [meant.index(one) for one in classes]
+        places = {one: place for place, one in enumerate(meant)}
+        order = [places[one] for one in classes]
         return None if order == sorted(order) else order
 
     def _reordered(self, order: list[int]) -> Self:

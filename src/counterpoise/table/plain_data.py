@@ -7,6 +7,7 @@ into the form of a whole file, so that the form can be read in one place (`forms
 import json
 import math
 import re
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -48,12 +49,23 @@ def parsed(data: bytes, where: str) -> Any:
     return found
 
 
+def repeated_name(pairs: list[tuple[str, Any]]) -> str | None:
+    """A name that several members of a JSON object have, or None.
+
+    Examples
+    --------
+    >>> repeated_name([("x", 1), ("y", 2), ("x", 3)])
+    'x'
+    """
+    times = Counter(name for name, _ in pairs)
+    return None if len(times) == len(pairs) else times.most_common(1)[0][0]
+
+
 def _distinct(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    found = dict(pairs)
-    if len(found) < len(pairs):
-        names = [name for name, _ in pairs]
-        raise ValueError(f"{next(name for name in names if names.count(name) > 1)!r} is named twice in one object")
-    return found
+    twice = repeated_name(pairs)
+    if twice is not None:
+        raise ValueError(f"{twice!r} is named twice in one object")
+    return dict(pairs)
 
 
 def _odd(value: Any, where: str) -> str | None:

@@ -376,3 +376,9 @@ def test_a_feature_name_that_is_no_column_is_a_guess_too():
     schema = Schema((Column("whem", "date", dated=(" age",)),), reference=Reference("whem", own=True))
     with pytest.raises(json_rows.RefusedError, match="is 'whem age' meant to be 'whem'"):
         json_rows.table_of_rows([{"whem age": "2024-01-31"}], schema)
+
+
+def test_a_name_that_comes_twice_among_very_many_costs_no_square():
+    members = ", ".join(f'"k{k}": 1' for k in range(200_000))
+    with pytest.raises(json_rows.RefusedError, match="the body holds 'k199999' twice; send it once"):
+        json_rows.request_of(f'{{{members}, "k199999": 1}}'.encode(), 10)

@@ -21,6 +21,7 @@ from counterpoise.table.features.cells import unclear_numbers, usable
 from counterpoise.table.features.novelty import holds_numbers
 from counterpoise.table.features.reference_day import day_of
 from counterpoise.table.features.schema import CATEGORY, NUMBER, TEXT, Column, Schema
+from counterpoise.table.plain_data import repeated_name
 from counterpoise.table.reading.dates import DIGITS, MONTHS
 from counterpoise.table.reading.epochs import EPOCHS
 from counterpoise.table.reading.table import Table
@@ -114,9 +115,8 @@ def _json_of(body: bytes | bytearray) -> Any:
 
     def collected(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
         found = dict(pairs)
-        if len(found) < len(pairs):
-            names = [name for name, _ in pairs]
-            repeated.append((found, next(name for name in found if names.count(name) > 1)))
+        if len(found) < len(pairs) and (twice := repeated_name(pairs)) is not None:
+            repeated.append((found, twice))
         return found
 
     try:

@@ -199,7 +199,6 @@ def bake_start(model: Any, start: ArrayLike) -> None:
     --------
     >>> import numpy as np, xgboost
     >>> from counterpoise.recipes import sigmoid
-    from counterpoise.weights import ClassCounts
     >>> rows = np.arange(100.0)[:, None]
     >>> label = (rows[:, 0] > 80).astype(int)
     >>> objective = Objective(sigmoid.focal(gamma=2.0))

@@ -383,7 +383,8 @@ inline void soft_rows(const SoftmaxRecipe& recipe, const Block<T>& block, int64_
     // where the inverse of `rest` (or its square) would overflow, the classes beside the top one get a reference of
     // their own
     const Ints<T> faint = rest < all<T>(curved ? invertible_square<T> : invertible<T>);
-    const bool some_faint = !plain && any<T>(faint);
+    // `faint` is read first: GCC 12 with -O1 stops with an internal error where the comparison may come after a branch
+    const bool some_faint = any<T>(faint) && !plain;
     Vector<T> nearest = zero, beside_top = rest, top_part = zero, top_square = zero;
     if (some_faint) {
         Vector<T> largest_beside = lowest, sum = zero;

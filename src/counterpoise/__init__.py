@@ -14,11 +14,12 @@ Importing it imports no framework; `cp.torch`, `cp.keras`, `cp.tensorflow`, `cp.
 import importlib
 from typing import Any
 
+from counterpoise.counting import count
 from counterpoise.errors import ClassWeightWarning, UserError
 from counterpoise.goals import Goal, goal
 from counterpoise.losses import linear_loss, loss, loss_and_gradient
 from counterpoise.recipes import deferred, recipe, recipes, sigmoid, softmax
-from counterpoise.weights import ClassCounts, LabelCounts, class_weights, count, pos_weight
+from counterpoise.weights import ClassCounts, LabelCounts, class_weights, pos_weight
 
 __version__ = "0.1.0"
 

@@ -1,7 +1,7 @@
-"""Counting labels: of classes that exclude each other, and of labels that exclude nothing."""
+"""Counting labels that are held as an array: of classes that exclude each other, or of labels that exclude nothing."""
 
 from collections import Counter
-from collections.abc import Hashable, Iterable
+from collections.abc import Hashable, Iterable, Sequence
 from typing import Any
 
 import numpy as np
@@ -10,6 +10,9 @@ from numpy.typing import NDArray
 from counterpoise.errors import UserError
 from counterpoise.weights.by_class import LABELS, is_missing, ordered_names, plain, shown
 from counterpoise.weights.counts import ClassCounts, LabelCounts, class_names, from_zero
+
+Tally = Counter[Hashable]
+"""How often each label occurs; tallies of parts add up."""
 
 
 def _as_numpy(labels: Any) -> NDArray[Any]:
@@ -31,61 +34,69 @@ def _as_numpy(labels: Any) -> NDArray[Any]:
 
 
 def count(labels: Any, classes: Iterable[Hashable] | int | None = None, *, ignore_index: Any = None) -> Any:
-    """Count the samples of each class, or the positives of each label.
+    """Count an array of labels: `counterpoise.count` without its files and streams.
 
     Parameters
     ----------
     labels
-        One label per sample, (N,): integers, strings or booleans, in a list, a NumPy array, a pandas or Polars column,
-        or an array of PyTorch, TensorFlow or JAX. Or multilabel targets (N, L) of 0 and 1.
-    classes
-        All classes in the order of the model's outputs, or their number, for class indices from 0; default: the classes
-        found, sorted. A class that is listed but absent counts 0.
-    ignore_index
-        Label of the rows (for multilabel targets: entries) to omit, such as -100 or 255.
+        One label per sample, (N,), or multilabel targets (N, L) of 0 and 1.
+    classes, ignore_index
+        As in `counterpoise.count`.
 
     Returns
     -------
     ClassCounts or LabelCounts
-        `LabelCounts` for two-dimensional targets.
-
-    Raises
-    ------
-    UserError
-        If labels are missing, fractional, of mixed types, or of a class that `classes` does not list. Without `classes`
-        also for numbers of which one may be a mark and no class: a negative one (unless they are just -1 and 1), or one
-        after a gap, as 255 is after 18.
 
     Examples
     --------
     >>> count(["cat", "dog", "cat"])
     ClassCounts([2, 1], classes=['cat', 'dog'])
-    >>> count([[1, 0], [1, 1]])
-    LabelCounts([2, 1], total=[2, 2])
-    >>> count([0, 2, 255, 2], classes=3, ignore_index=255)
-    ClassCounts([1, 0, 2])
     """
-    array, listed = _as_numpy(labels), class_names(classes)
+    listed = class_names(classes)
+    found = tally_of(labels, ignore_index)
+    if isinstance(found, LabelCounts):
+        return found if listed is None else LabelCounts(found.positives, found.totals, listed)
+    return counts_of(found, listed)
+
+
+def tally_of(labels: Any, mark: Any = None) -> Tally | LabelCounts:
+    """How often each label occurs in an array (N,), or the positives of (N, L), without those that are `mark`.
+
+    Examples
+    --------
+    >>> tally_of([0, 1, 1, -100], -100)
+    Counter({1: 2, 0: 1})
+    """
+    array = _as_numpy(labels)
     if array.ndim == 2:
-        return _count_multilabel(array, listed, ignore_index)
+        return _count_multilabel(array, mark)
     if array.ndim != 1:
         raise UserError(f"labels must have one or two dimensions, (N,) or (N, L); found shape {array.shape}")
-    if ignore_index is not None:
-        array = array[~_marked(array, ignore_index)]
-    tally = _tally(array)
-    if listed is None:
+    return _tally(array if mark is None else array[~_marked(array, mark)])
+
+
+def counts_of(tally: Tally, classes: Sequence[Hashable] | None = None) -> ClassCounts:
+    """The counts of classes in order; of those listed, or of those that occur, sorted.
+
+    Examples
+    --------
+    >>> counts_of(Counter({1: 2, 0: 5}))
+    ClassCounts([5, 2])
+    """
+    if classes is None:
         names = ordered_names(list(tally), LABELS)
         return ClassCounts([tally[name] for name in names], classes=from_zero(names))
-    unknown = [name for name in tally if name not in set(listed)]
+    known = set(classes)
+    unknown = [name for name in tally if name not in known]
     if unknown:
         raise UserError(
-            f"labels hold class {unknown[0]!r}, which is not among classes {shown(listed)}; if it marks rows that "
+            f"labels hold class {unknown[0]!r}, which is not among classes {shown(classes)}; if it marks rows that "
             f"have no class, pass ignore_index={unknown[0]!r}"
         )
-    return ClassCounts([tally.get(name, 0) for name in listed], classes=from_zero(listed))
+    return ClassCounts([tally.get(name, 0) for name in classes], classes=from_zero(list(classes)))
 
 
-def _tally(array: NDArray[Any]) -> dict[Hashable, int]:
+def _tally(array: NDArray[Any]) -> Tally:
     """How often each label occurs."""
     if array.dtype.kind == "f":
         _refuse_at(array, np.isnan(array), "a missing label; drop or fill these rows first")
@@ -97,8 +108,8 @@ def _tally(array: NDArray[Any]) -> dict[Hashable, int]:
         _refuse_at(array, missing, "a missing label; drop or fill these rows first")
     if array.dtype.kind in "biuU":
         found, numbers = np.unique(array, return_counts=True)
-        return {plain(name): int(number) for name, number in zip(found, numbers, strict=True)}
-    return dict(Counter(map(plain, array)))
+        return Counter({plain(name): int(number) for name, number in zip(found, numbers, strict=True)})
+    return Counter(map(plain, array))
 
 
 def _marked(array: NDArray[Any], mark: Any) -> NDArray[np.bool_]:
@@ -113,8 +124,8 @@ def _marked(array: NDArray[Any], mark: Any) -> NDArray[np.bool_]:
     return np.array([plain(value) == plain(mark) for value in array.ravel()], dtype=bool).reshape(array.shape)
 
 
-def _count_multilabel(array: NDArray[Any], labels: Iterable[Hashable] | None, ignore_index: Any) -> LabelCounts:
-    left_out = np.zeros(array.shape, dtype=bool) if ignore_index is None else _marked(array, ignore_index)
+def _count_multilabel(array: NDArray[Any], mark: Any) -> LabelCounts:
+    left_out = np.zeros(array.shape, dtype=bool) if mark is None else _marked(array, mark)
     try:
         numbers = np.where(left_out, 0, array).astype(np.float64)
     except (TypeError, ValueError):
@@ -126,7 +137,7 @@ def _count_multilabel(array: NDArray[Any], labels: Iterable[Hashable] | None, ig
             f"multilabel targets must be 0 or 1; row {row}, label {column} holds {array[row, column]}; if that marks "
             f"entries to leave out, pass it as ignore_index{_if_counted(array)}"
         )
-    return LabelCounts(numbers.sum(axis=0).astype(np.int64), total=(~left_out).sum(axis=0), labels=labels)
+    return LabelCounts(numbers.sum(axis=0).astype(np.int64), total=(~left_out).sum(axis=0))
 
 
 def _if_counted(array: NDArray[Any]) -> str:

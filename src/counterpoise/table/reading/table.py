@@ -302,6 +302,17 @@ def refuse_doubtful(table: Table, name: str) -> None:
         raise UserError(f"{table.path}: {table.doubts[name]}")
 
 
+def is_table(path: Path) -> bool:
+    """Whether a file is one of a table, by its name.
+
+    Examples
+    --------
+    >>> is_table(Path("days.csv.gz")), is_table(Path("days.parquet")), is_table(Path("README.md"))
+    (True, True, False)
+    """
+    return path.suffix.lower() in _PARQUET or _is_delimited(path)
+
+
 def _is_delimited(path: Path) -> bool:
     suffixes = [suffix.lower() for suffix in path.suffixes]
     if suffixes and suffixes[-1] in PACKED:

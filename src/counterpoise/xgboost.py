@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from counterpoise.boosting.labels import target_of
-from counterpoise.boosting.newton import is_plain, mean_loss
+from counterpoise.boosting.newton import is_plain, loss_and_mass
 from counterpoise.boosting.objective import (
     CONTAINS_A_START,
     RecipeObjective,
@@ -82,7 +82,8 @@ class Objective(RecipeObjective):
     def metric(self, first: Any, second: Any, sample_weight: Any = None) -> Any:
         """The mean loss, for `custom_metric=` and for `eval_metric=`: lower is better.
 
-        XGBoost itself rounds a custom metric to six decimals.
+        XGBoost itself rounds a custom metric to six decimals. Among the workers of its collective the mean is over the
+        rows of all of them; XGBoost alone would take the mean of the workers' means.
 
         Parameters
         ----------
@@ -96,7 +97,9 @@ class Objective(RecipeObjective):
             which take a plain number, the loss alone.
         """
         logits, label, weight = _arguments(first, second, sample_weight)
-        value = mean_loss(self.recipe, logits, target_of(self.recipe, label, logits, several=_SEVERAL), weight)
+        target = target_of(self.recipe, label, logits, several=_SEVERAL)
+        total, mass = _of_all_workers(*loss_and_mass(self.recipe, logits, target, weight))
+        value = total / mass if mass else 0.0
         return ("loss", value) if hasattr(second, "get_label") else value
 
     def initial_logits(self, label: ArrayLike | ClassCounts, weight: ArrayLike | None = None) -> Any:
@@ -166,6 +169,15 @@ class Objective(RecipeObjective):
         best = model.attr("best_iteration")
         rounds = (0, 0 if best is None else int(best) + 1)
         return probabilities(self.recipe, model.predict(matrix, output_margin=True, iteration_range=rounds))
+
+
+def _of_all_workers(total: float, mass: float) -> tuple[float, float]:
+    """The sums over the workers that XGBoost trains on, in one exchange; of one process its own."""
+    collective = installed("xgboost", "XGBoost").collective
+    if not collective.is_distributed():
+        return total, mass
+    sums = collective.allreduce(np.array([total, mass]), collective.Op.SUM)
+    return float(sums[0]), float(sums[1])
 
 
 def _arguments(first: Any, second: Any, weight: Any) -> tuple[NDArray[Any], Any, Any]:

@@ -222,6 +222,31 @@ def test_a_step_of_a_wrapped_model(parallel):
         torch.testing.assert_close(grad, one.grad, rtol=1e-10, atol=1e-14)
 
 
+@pytest.mark.skipif(COUNT != 4, reason="a mesh of 2 x 2")
+@pytest.mark.parametrize("ends", [(0, 6, 24), (0, 0, 24)])
+def test_a_step_on_a_mesh_of_data_and_tensor_parallel_processes(ends):
+    from torch.distributed.device_mesh import init_device_mesh
+    from torch.distributed.fsdp import fully_shard
+    from torch.distributed.tensor.parallel import ColwiseParallel, RowwiseParallel, parallelize_module
+
+    mesh = init_device_mesh("cpu", (2, 2), mesh_dim_names=("dp", "tp"))
+    model, true = model_of(4), model_of(4)
+    expected = Loss(weighted, "weighted_mean")(true(FEATURES), CLASSES)
+    expected.backward()
+    parallelize_module(model, mesh["tp"], {"0": ColwiseParallel(), "2": RowwiseParallel()})
+    fully_shard(model, mesh=mesh["dp"])
+    criterion = Loss(weighted, "weighted_mean", group=mesh["dp"])
+    place = mesh["dp"].get_local_rank()
+    rows = slice(ends[place], ends[place + 1])
+    value = criterion(model(FEATURES[rows]), CLASSES[rows])
+    value.backward()
+    torch.testing.assert_close(mean_over_processes(value), expected.detach(), rtol=1e-10, atol=0)
+    for own, one in zip(model.parameters(), true.parameters(), strict=True):
+        torch.testing.assert_close(own.grad.full_tensor(), one.grad, rtol=1e-10, atol=1e-14)
+    with pytest.raises(cp.UserError, match=r'a device mesh of 2 dimensions; pass the one over which .* mesh\["dp"\]'):
+        Loss(weighted, group=mesh)
+
+
 @pytest.mark.parametrize("ends", SHARDS)
 @pytest.mark.parametrize("parts", [1, 3, 7])
 @pytest.mark.parametrize("reduction", ["mean", "weighted_mean", "nonzero_mean"])

@@ -1,5 +1,8 @@
 """Boosters that start from the counts of all rows, as where several workers hold them; and what an objective keeps."""
 
+import copy
+import pickle
+
 import numpy as np
 import pytest
 
@@ -33,8 +36,13 @@ def test_a_shard_of_one_class_is_normal_once_the_counts_are_known():
     with pytest.raises(cp.UserError, match="all 3 labels are 0, so there is nothing to learn"):
         objective(np.zeros(3), logits)
     objective.start(COUNTS, rows=3)
-    gradient, curvature = objective(np.zeros(3), logits)
-    assert (gradient > 0).all() and (curvature > 0).all()
+    for one in (
+        objective,
+        copy.deepcopy(objective),
+        pickle.loads(pickle.dumps(objective)),
+    ):  # LightGBM trains by a copy
+        gradient, curvature = one(np.zeros(3), logits)
+        assert (gradient > 0).all() and (curvature > 0).all()
 
 
 def test_labels_that_change_in_place_are_seen():

@@ -1,7 +1,6 @@
 """Keras losses where several replicas hold a batch, each in processes of its own: strategies leave their marks."""
 
 import os
-import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -9,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from absent import needs
+from free_ports import free_ports
 
 needs("keras", "tensorflow", "jax")
 
@@ -41,10 +41,7 @@ def test_mirrored_replicas():
 
 
 def test_workers_in_two_processes():
-    with socket.socket() as one, socket.socket() as other:
-        for each in (one, other):
-            each.bind(("localhost", 0))
-        ports = [str(each.getsockname()[1]) for each in (one, other)]
+    ports = [str(port) for port in free_ports(2)]
     assert_all_passed(*(session("workers_session.py", str(place), *ports) for place in (0, 1)))
 
 

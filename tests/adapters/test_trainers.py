@@ -1,7 +1,6 @@
 """Hugging Face's Trainer and Lightning: their optimizer steps are those of one batch."""
 
 import os
-import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -13,16 +12,11 @@ import counterpoise as cp
 from counterpoise.huggingface import RecipeMixin, saved_recipe
 from counterpoise.lightning import ExactAccumulation
 from counterpoise.torch import Loss
+from free_ports import free_ports
 
 SESSION = Path(__file__).parent / "trainers_session.py"
 lightning = pytest.importorskip("lightning.pytorch")
 transformers = pytest.importorskip("transformers")
-
-
-def free_port():
-    with socket.socket() as one:
-        one.bind(("127.0.0.1", 0))
-        return one.getsockname()[1]
 
 
 @pytest.mark.slow
@@ -35,7 +29,7 @@ def test_trainers(count, tmp_path):
             "LOCAL_WORLD_SIZE": str(count),
             "GROUP_RANK": "0",
             "MASTER_ADDR": "127.0.0.1",
-            "MASTER_PORT": str(free_port()),
+            "MASTER_PORT": str(free_ports(1)[0]),
             "TORCHELASTIC_RUN_ID": "test",
         }
     processes = [

@@ -97,7 +97,23 @@ def mean_loss(recipe: Recipe, logits: NDArray[Any], target: NDArray[Any], weight
     >>> round(mean_loss(sigmoid.binary_cross_entropy(), np.zeros(2), np.array([0, 1]), [1, 5]), 4)
     0.6931
     """
-    total = None if weight is None else float(np.sum(weight, dtype=np.float64))
-    if total == 0:  # a validation set whose rows count nothing
-        return 0.0
-    return float(loss(logits, target, recipe, sample_weight=weight, normalizer=total))
+    total, mass = loss_and_mass(recipe, logits, target, weight)
+    return total / mass if mass else 0.0  # a validation set whose rows count nothing
+
+
+def loss_and_mass(
+    recipe: Recipe, logits: NDArray[Any], target: NDArray[Any], weight: ArrayLike | None = None
+) -> tuple[float, float]:
+    """The sum of the loss, and of the weights of the rows: parts that several workers may add up.
+
+    Examples
+    --------
+    >>> from counterpoise.recipes import sigmoid
+    >>> total, mass = loss_and_mass(sigmoid.binary_cross_entropy(), np.zeros(2), np.array([0, 1]), [1, 5])
+    >>> round(total, 4), mass
+    (4.1589, 6.0)
+    """
+    mass = float(len(logits)) if weight is None else float(np.sum(weight, dtype=np.float64))
+    if mass == 0:
+        return 0.0, 0.0
+    return float(loss(logits, target, recipe, sample_weight=weight, reduction="sum")), mass

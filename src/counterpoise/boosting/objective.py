@@ -117,14 +117,20 @@ class RecipeObjective:
                 "another one; make the recipe of counterpoise.count(labels), and train again"
             )
 
+    def _settings(self) -> tuple[Any, ...]:
+        return self.recipe, self.scale, self.floor, self.max_step
+
     def __reduce__(self) -> tuple[Any, ...]:
-        return type(self), (self.recipe, self.scale, self.floor, self.max_step)  # a copy has no use for labels
+        return type(self), self._settings(), self._from_counts  # a copy has no use for labels
+
+    def __setstate__(self, from_counts: bool) -> None:
+        object.__setattr__(self, "_from_counts", from_counts)
 
     def __eq__(self, other: object) -> bool:
-        return type(other) is type(self) and self.__reduce__() == other.__reduce__()
+        return type(other) is type(self) and self._settings() == other._settings()
 
     def __hash__(self) -> int:
-        return hash(self.__reduce__())
+        return hash((type(self), self._settings()))
 
     def initial_logits(self, label: ArrayLike | ClassCounts, weight: ArrayLike | None = None) -> Any:
         """The constant that training should start from: the best answer without any feature.

@@ -7,7 +7,10 @@ import ray
 
 import counterpoise as cp
 
-pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("ignore:.*is deprecated:DeprecationWarning")]  # says Ray of itself
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.filterwarnings("ignore:.*is deprecated:DeprecationWarning"),
+]  # says Ray of itself
 
 
 @pytest.fixture(scope="module", autouse=True)

@@ -4,6 +4,8 @@ import os
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 os.environ.setdefault("CUDA_VISIBLE_DEVICES", "")
+# LLVM's optimisations of what XLA compiles take most of the time of its tests, and change nothing that is checked
+os.environ.setdefault("XLA_FLAGS", "--xla_backend_optimization_level=0")
 
 from hypothesis import HealthCheck, settings
 from sybil import Sybil
@@ -31,14 +33,13 @@ def pytest_collection_modifyitems(items):
             item.add_marker("slow")
 
 
-class DocumentsWhole(LoadScopeScheduling):
-    """Under `pytest -n 2`: the blocks of a document need each other, so one worker runs them; tests go anywhere."""
+class FilesWhole(LoadScopeScheduling):
+    """Under `pytest -n 2`: one worker runs a file, whose blocks or fixtures the other would have to make again."""
 
     def _split_scope(self, nodeid):
-        path = nodeid.split("::")[0]
-        return path if path.endswith(".md") else nodeid
+        return nodeid.split("::")[0]
 
 
 def pytest_xdist_make_scheduler(config, log):
     """The scheduler of `pytest -n`."""
-    return DocumentsWhole(config, log)
+    return FilesWhole(config, log)

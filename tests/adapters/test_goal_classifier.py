@@ -28,6 +28,9 @@ WEIGHTS = {f"check_sample_weight_equivalence_on_{kind}_data": UNSURE for kind in
 EXPECTED = {"mcc": THRESHOLD, "f1": THRESHOLD, PRECISE: {**THRESHOLD, **WEIGHTS}}
 
 
+@pytest.mark.filterwarnings(
+    "ignore:invalid value encountered in cast:RuntimeWarning"
+)  # of scikit-learn, in its check of NaN
 @parametrize_with_checks(
     [
         GoalClassifier(LogisticRegression()),

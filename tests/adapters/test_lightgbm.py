@@ -333,6 +333,7 @@ def test_any_kind_of_tree_contains_the_start(settings, classes, tmp_path):
             bake_start(one, start)
 
 
+@pytest.mark.filterwarnings("ignore:Cannot compute class probabilities")  # says LightGBM's predict
 def test_a_start_is_baked_once_also_where_training_went_on():
     matrix, label, _ = rows(2)
     objective = Objective(FOCAL[2])

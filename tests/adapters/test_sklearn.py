@@ -26,7 +26,10 @@ from xgboost import XGBClassifier
 import counterpoise as cp
 from counterpoise.sklearn import BoosterClassifier, LinearClassifier
 
-pytestmark = pytest.mark.slow
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.filterwarnings("ignore:Converting data to scipy sparse matrix"),  # says LightGBM
+]
 
 LIGHTGBM = LGBMClassifier(n_estimators=10, verbosity=-1, n_jobs=1)
 XGBOOST = XGBClassifier(n_estimators=10, n_jobs=1)
@@ -332,6 +335,7 @@ def test_estimators_that_do_not_fit_a_recipe(estimator, message):
         BoosterClassifier(estimator).fit(*rows())
 
 
+@pytest.mark.filterwarnings("ignore:Found '.*' in params")
 @pytest.mark.parametrize("spelled", ["objective", "loss", "app", "application", "objective_type"])
 def test_the_recipe_replaces_the_objective_however_it_is_spelled(spelled):
     features, label = rows()

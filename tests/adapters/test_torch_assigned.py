@@ -203,7 +203,7 @@ def test_learnable_class_weights_are_learned(make, reduction):
 @pytest.mark.parametrize("family", ["softmax", "sigmoid"])
 def test_stacked_modules_each_have_their_own_class_weights(family):
     if family == "softmax":
-        criteria = [Loss(cp.softmax.focal([1, 2, 3, 4], weight=w)) for w in ([1, 2, 3, 4], [4, 3, 2, 1], [9, 1, 1, 1])]
+        criteria = [Loss(cp.softmax.focal([1, 2, 3, 4], weight=w)) for w in ([5, 2, 3, 1], [4, 3, 2, 1], [9, 1, 1, 1])]
         given = LOGITS, TARGET
     else:
         criteria = [Loss(cp.sigmoid.weighted(pos_weight=w)) for w in ([1, 2, 3], [3, 2, 1], [9, 1, 1])]

@@ -8,7 +8,10 @@ import counterpoise as cp
 from cases import RECIPES, SIGMOID, SOFTMAX, name_of
 from counterpoise.torch import Loss
 
-pytestmark = pytest.mark.slow
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.filterwarnings("ignore:Your compiler for AOTAutograd"),  # of its own "aot_eager"
+]
 
 SOME = [
     *(recipe for recipe in RECIPES if recipe.name in ("softmax.focal", "everything by pair", "sigmoid.asymmetric")),

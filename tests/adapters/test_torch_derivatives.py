@@ -11,7 +11,10 @@ from counterpoise.losses.arguments import Call
 from counterpoise.losses.definition import composed
 from counterpoise.torch import GoalLoss, LinearLoss, Loss, RateLoss
 
-pytestmark = pytest.mark.slow
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.filterwarnings("ignore:Attempted to insert a get_attr Node"),  # says torch.func.linearize
+]
 
 GENERATOR = torch.Generator().manual_seed(11)
 LOGITS = torch.randn(6, 4, generator=GENERATOR, dtype=torch.float64)
@@ -96,6 +99,7 @@ def test_outside_of_a_compiled_loss(recipe, backend):
         torch.testing.assert_close(OUTSIDE[kind](compiled, LOGITS), OUTSIDE[kind](definition(recipe), LOGITS))
 
 
+@pytest.mark.filterwarnings("ignore:Dynamo detected a call to a `functools.lru_cache`")
 def test_of_a_compiled_graph_autograd_says_what_it_cannot():
     compiled = torch.compile(lambda z: Loss(PLAIN)(z, TARGET), backend="aot_eager")
     with pytest.raises(RuntimeError, match="does not currently support double backward"):

@@ -11,7 +11,12 @@ import counterpoise as cp
 from cases import RECIPES, name_of
 from counterpoise.torch import GoalLoss, LinearLoss, Loss, RateLoss
 
-pytestmark = pytest.mark.slow
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.filterwarnings("ignore:You are using the legacy TorchScript-based ONNX"),
+    pytest.mark.filterwarnings("ignore:The feature will be removed"),  # by that export itself
+    pytest.mark.filterwarnings("ignore:No complete tensor found"),
+]
 
 GENERATOR = torch.Generator().manual_seed(9)
 SOME = [

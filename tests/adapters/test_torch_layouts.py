@@ -41,6 +41,7 @@ def on_the_memory_of(array):
     return torch.from_numpy(writeable)
 
 
+@pytest.mark.filterwarnings("ignore:The given NumPy array is not writable")  # which is the case that is meant
 @pytest.mark.parametrize("family", list(KINDS))
 @settings(deadline=None, max_examples=200)
 @given(data=st.data())

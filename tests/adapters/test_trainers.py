@@ -150,6 +150,8 @@ def fitted(module, callback):
     trainer.fit(module, torch.utils.data.DataLoader(rows, batch_size=4))
 
 
+@pytest.mark.filterwarnings("ignore:`isinstance.treespec, LeafSpec.` is deprecated")  # says Lightning of itself
+@pytest.mark.filterwarnings("ignore:.*does not have many workers")
 @pytest.mark.parametrize(
     ("module", "callback", "message"),
     [

@@ -116,6 +116,7 @@ def test_a_saved_model_holds_the_start(classes, way, tmp_path):
         bake_start(booster, np.arange(2.0 * start[:1].size).reshape(2, *start.shape[1:]))
 
 
+@pytest.mark.filterwarnings("ignore:(?s).*max_depth.* are not used")  # by a linear model
 @pytest.mark.parametrize(
     "settings",
     [

@@ -115,7 +115,7 @@ def test_keep_best_shifts_the_bias_it_finds_or_is_given():
     assert keep.update(model(part.x), part.y) and keep.best.feasible
     keep.restore()
     keep.restore()  # again is the same
-    assert float(model.bias) == pytest.approx(-50 - keep.threshold)
+    assert model.bias.item() == pytest.approx(-50 - keep.threshold)
     assert criterion.judge(model(part.x), part.y).value == pytest.approx(keep.best.value) and keep.best.value > 0.5
 
     first = HeadFirst()

@@ -444,6 +444,10 @@ def test_pandas_reads_the_file_as_the_command_does(model, tmp_path):
     """What pandas makes of a file (007 as 7, NA and None as missing) is the same to the model."""
     rows = [PLAIN | {column: cell} for column, cell, twin in CELLS if twin is not WRONG]
     pl.DataFrame(rows).write_csv(tmp_path / "t.csv")
-    command = predicted(model, tmp_path / "t.csv", tmp_path / "p.parquet")
+    with pytest.warns(UserWarning, match="values are unknown to the model and count as missing") as by_command:
+        command = predicted(model, tmp_path / "t.csv", tmp_path / "p.parquet")
     frame = pd.read_csv(io.StringIO((tmp_path / "t.csv").read_text()))
-    np.testing.assert_allclose(load(model).predict_proba(frame)[:, 1], command, rtol=1e-5)
+    with pytest.warns(UserWarning, match="values are unknown to the model and count as missing") as by_frame:
+        found = load(model).predict_proba(frame)[:, 1]
+    np.testing.assert_allclose(found, command, rtol=1e-5)
+    assert sorted(str(one.message) for one in by_command) == sorted(str(one.message) for one in by_frame)

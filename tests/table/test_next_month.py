@@ -1,6 +1,7 @@
 """A table of next month is like the one that was learned from, three months later: the same people, as long ago."""
 
 import datetime as dt
+from contextlib import ExitStack
 
 import numpy as np
 import pandas as pd
@@ -170,7 +171,8 @@ def test_without_a_day_a_service_takes_today_and_says_so(aged):
     answered = cp_json(answer(model, f'{{"rows": {rows.write_json()}}}'.encode(), 100))
     today = dt.datetime.now(dt.UTC).date()
     assert dt.date.fromisoformat(answered["as_of"]) in (today, today - dt.timedelta(days=1))
-    expected = model.predict_proba(rows, as_of=answered["as_of"])
+    with pytest.warns(UserWarning, match=f"as_of is {answered['as_of']}, but the newest date of 'last_seen' is"):
+        expected = model.predict_proba(rows, as_of=answered["as_of"])
     np.testing.assert_allclose(
         [one["probability"]["yes"] for one in answered["predictions"]], expected[:, 1], atol=1e-12
     )
@@ -196,13 +198,22 @@ def test_without_a_day_the_newest_date_tells_it_and_few_rows_warn(aged, tmp_path
         UserError, match=r"column 'last_seen' holds no date, but ages are counted up to its newest one.* --as-of"
     ):
         model.predict_proba(nowhere)
-    assert model.predict_proba(nowhere, as_of=LATER).shape == (900, 2)
+    with (
+        pytest.warns(UserWarning, match="column 'last_seen age' is missing or unknown in 100% of the rows"),
+        pytest.warns(UserWarning, match="column 'last_seen since joined' is missing or unknown in 100% of the rows"),
+        pytest.warns(UserWarning, match="but columns 'last_seen age', 'last_seen since joined' have changed by more"),
+    ):
+        assert model.predict_proba(nowhere, as_of=LATER).shape == (900, 2)
 
 
 def test_a_day_that_the_rows_contradict_is_told(aged, tmp_path):
     rows = two_dates(LATER, 900, 5)[0]
     rows.write_parquet(tmp_path / "t.parquet")
-    with pytest.warns(UserWarning, match="as_of is 2024-03-31, but the newest date of 'last_seen' is 2024-07-0"):
+    with (
+        pytest.warns(UserWarning, match="as_of is 2024-03-31, but the newest date of 'last_seen' is 2024-07-0"),
+        pytest.warns(UserWarning, match="column 'last_seen age' lies outside the training range"),
+        pytest.warns(UserWarning, match="but columns 'last_seen age', 'joined age' have changed by more"),
+    ):
         predict_table(aged, tmp_path / "t.parquet", tmp_path / "p.parquet", as_of=NOW)
 
 
@@ -289,7 +300,12 @@ def test_whether_a_column_is_refused_is_the_same_in_any_order_of_the_rows(aged, 
         seen[place] = "soon"
     rows.with_columns(last_seen=pl.Series(seen)).write_csv(tmp_path / "t.csv")
     if share < 1 / 3:
-        assert predict_table(aged, tmp_path / "t.csv", tmp_path / "p.csv", as_of=LATER).unscored == wrong
+        with ExitStack() as stack:
+            for name in ("last_seen age", "last_seen since joined") if share > 0.1 else ():
+                said = f"column '{name}' is missing or unknown in 30% of the rows"
+                stack.enter_context(pytest.warns(UserWarning, match=said))
+            done = predict_table(aged, tmp_path / "t.csv", tmp_path / "p.csv", as_of=LATER)
+        assert done.unscored == wrong
     else:
         with pytest.raises(UserError, match="500 of 1,000 cells of the column have this problem"):
             predict_table(aged, tmp_path / "t.csv", tmp_path / "p.csv", as_of=LATER)

@@ -3,6 +3,7 @@
 import datetime as dt
 import os
 import threading
+from contextlib import nullcontext
 from pathlib import Path
 
 import pandas as pd
@@ -91,7 +92,11 @@ def test_a_date_that_leaves_day_and_month_open_says_so(cell):
 def test_lines_that_are_one_quoted_cell_are_named(tmp_path, separator, header):
     lines = [header.format(separator), *(f'"{k}{separator}2.5{separator}{k % 2}"' for k in range(40))]
     (tmp_path / "t.csv").write_text("\n".join(lines))
-    with pytest.raises(UserError, match=r"each line is one quoted cell.*; remove the quotes around the lines"):
+    short = pytest.warns(UserWarning, match="line 2 and 39 other lines: 1 fields where the header has 3")
+    with (
+        short if header[0] != '"' else nullcontext(),
+        pytest.raises(UserError, match=r"each line is one quoted cell.*; remove the quotes around the lines"),
+    ):
         audit_table(tmp_path / "t.csv", target="bad")
 
 

@@ -331,12 +331,14 @@ def _checked_weight(xp: Namespace, sample_weight: Any, z: Array) -> Array:
         weight = xp.astype(weight, z.dtype)
     # before the cast, so that an error shows the number that was passed
     single = "64" not in str(z.dtype)
-    largest = float(np.finfo(np.float32 if single else np.float64).max)
+    # a narrower type holds infinity and nothing else beyond; NumPy would warn of a bound that it cannot hold
+    narrow = "64" not in str(weight.dtype)
+    beyond = np.inf if narrow or not single else float(np.nextafter(np.finfo(np.float32).max, np.inf, dtype=np.float64))
     weight = refuse_values(
         xp,
         "sample_weight",
         weight,
-        lambda w: (w < 0) | (w != w) | (w > largest),
+        lambda w: (w < 0) | (w != w) | (w >= beyond),
         "weights are finite" + (" (float32, as the logits are)" if single else "") + " and at least 0",
     )
     return xp.astype(weight, z.dtype)

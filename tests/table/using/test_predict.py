@@ -191,8 +191,13 @@ def test_prior_given_and_estimated(quick, imbalanced, tmp_path):
     frame = imbalanced(2000, seed=6)
     frame = pl.concat([frame.filter(pl.col("label") == "yes"), frame.filter(pl.col("label") == "no")[:100]])
     frame.write_parquet(tmp_path / "moved.parquet")
-    probability, _ = expected(quick, frame)
-    done = predict_table(quick, tmp_path / "moved.parquet", tmp_path / "auto.parquet", prior="auto")
+    with (
+        pytest.warns(UserWarning, match="column 'size' has mean 0.6"),
+        pytest.warns(UserWarning, match=r"about 0\.6\d* of these rows seem to be yes, and 0\.12 of the training rows"),
+    ):
+        probability, _ = expected(quick, frame)
+    with pytest.warns(UserWarning, match="column 'size' has mean 0.6"):
+        done = predict_table(quick, tmp_path / "moved.parquet", tmp_path / "auto.parquet", prior="auto")
     shares = estimate_prior(probability, before)
     assert shares[1] > 0.3
     np.testing.assert_allclose(done.prior, shares, rtol=1e-6)

@@ -42,6 +42,17 @@ def test_files_folders_and_patterns(folder):
     assert parts[0] + parts[1] + parts[2] == TRUE
 
 
+def test_a_copy_as_text_beside_the_parquet_files_is_not_counted_twice(folder):
+    for place in range(3):
+        (folder / f"{place}.csv").rename(folder / "days" / f"{place}.csv")
+    assert cp.count(folder / "days", "y") == TRUE
+
+
+def test_what_repeats_for_ever_is_refused():
+    with pytest.raises(cp.UserError, match=r"repeats without end; count the data set before \.repeat\(\)"):
+        cp.count(tf.data.Dataset.from_tensor_slices(LABELS).repeat())
+
+
 def test_a_pattern_may_be_relative_and_a_name_may_look_like_one(folder, monkeypatch):
     monkeypatch.chdir(folder)
     assert cp.count("days/*.parquet", "y") == TRUE

@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 
 _IN_A_BATCH = ("labels", "label", "targets", "target", "y")
 """How loaders of mappings call the labels."""
+_ENDLESS = -1
+"""TensorFlow's cardinality of a data set that repeats for ever."""
 
 
 def count(
@@ -40,9 +42,9 @@ def count(
     source
         One label per sample, (N,): integers, strings or booleans, in a list, a NumPy array, a pandas or Polars column,
         or an array of PyTorch, TensorFlow or JAX. Or multilabel targets (N, L) of 0 and 1. Or a table: a frame of
-        pandas or Polars (also lazy), a Ray `Dataset`, or the path of a file of Parquet or CSV, of a folder of them, or
-        a pattern such as "days/*.parquet". Or the labels in parts: an iterator of arrays, a PyTorch `DataLoader` or a
-        `tf.data.Dataset`; where a part is a tuple, the labels are its last member.
+        pandas or Polars (also lazy), a Ray `Dataset`, or the path of a file of Parquet or CSV, of a folder of Parquet
+        files, or else of CSV files, or a pattern such as "days/*.parquet". Or the labels in parts: an iterator of
+        arrays, a PyTorch `DataLoader` or a `tf.data.Dataset`; where a part is a tuple, the labels are its last member.
     column
         Name of the labels in a table, or in the parts of a loader that are mappings. Default: the only column; in a
         mapping "labels", "label", "targets", "target" or "y".
@@ -107,6 +109,8 @@ def _of_stream(source: Any, column: str | None, mark: Any) -> Tally | LabelCount
     if _is_a(source, "ray.data", "Dataset"):
         return _of_ray(source, column, mark)
     if _is_a(source, "torch.utils.data", "DataLoader") or _is_a(source, "tensorflow", "DatasetV2"):
+        if hasattr(source, "cardinality") and int(source.cardinality()) == _ENDLESS:
+            raise UserError("source repeats without end; count the data set before .repeat()")
         return _of_parts((_labels_in(part, column, place) for place, part in enumerate(source)), mark)
     if isinstance(source, Iterator):
         if column is not None:
@@ -231,18 +235,24 @@ def _of_files(given: str, column: str | None, mark: Any) -> Tally:
 
 def _files(given: str) -> list[Path]:
     """The files that a path or a pattern names, by name."""
-    from counterpoise.table.reading.table import is_table
-
     path = Path(given)
     pattern = path.relative_to(path.anchor)
     found = [path] if path.exists() or not pattern.parts else sorted(Path(path.anchor).glob(str(pattern)))
     files: list[Path] = []
     for one in found or [path]:  # a path of nothing is refused where it is read
-        inside = sorted(file for file in one.iterdir() if is_table(file)) if one.is_dir() else [one]
-        if not inside:
-            raise UserError(f"{one} is a folder without .parquet or .csv files")
-        files += inside
+        files += _inside(one) if one.is_dir() else [one]
     return files
+
+
+def _inside(folder: Path) -> list[Path]:
+    """The Parquet files of a folder, as training reads it; or else its files of text, which may be copies of them."""
+    from counterpoise.table.reading.table import PARQUET, is_table
+
+    files = sorted(one for one in folder.iterdir() if one.is_file() and is_table(one))
+    parquet = [one for one in files if one.suffix.lower() in PARQUET]
+    if not files:
+        raise UserError(f"{folder} is a folder without .parquet or .csv files")
+    return parquet or files
 
 
 def _of_parquet(file: Path, column: str | None, mark: Any) -> Tally:

@@ -21,7 +21,7 @@ from counterpoise.wording import data_rows, listed, quoted
 
 NO_PARQUET = (pl.exceptions.PolarsError, OSError, pl.exceptions.PanicException)
 """What Polars raises for a file that is damaged; a panic is no `Exception`."""
-_PARQUET = (".parquet", ".pq")
+PARQUET = (".parquet", ".pq")
 _SPECIAL = ((S_ISFIFO, "a pipe"), (S_ISSOCK, "a socket"), (S_ISCHR, "a device"), (S_ISBLK, "a device"))
 
 
@@ -208,7 +208,7 @@ def is_parquet(path: Path) -> bool:
         raise UserError(f"{path} is {kind}, which cannot be read twice; save its rows as a file first")
     if found.st_size == 0:
         raise UserError(f"{path} is empty")
-    if path.suffix.lower() in _PARQUET:
+    if path.suffix.lower() in PARQUET:
         return True
     if _is_delimited(path):
         return False
@@ -229,7 +229,7 @@ def parquet_files(path: Path) -> list[Path]:
     if not path.is_dir():
         return [path]
     try:
-        files = sorted(one for one in path.iterdir() if one.suffix.lower() in _PARQUET and one.is_file())
+        files = sorted(one for one in path.iterdir() if one.suffix.lower() in PARQUET and one.is_file())
     except OSError as error:
         raise UserError(f"{path} cannot be read ({error.strerror})") from None
     if not files:
@@ -310,7 +310,7 @@ def is_table(path: Path) -> bool:
     >>> is_table(Path("days.csv.gz")), is_table(Path("days.parquet")), is_table(Path("README.md"))
     (True, True, False)
     """
-    return path.suffix.lower() in _PARQUET or _is_delimited(path)
+    return path.suffix.lower() in PARQUET or _is_delimited(path)
 
 
 def _is_delimited(path: Path) -> bool:

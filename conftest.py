@@ -4,8 +4,6 @@ import os
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 os.environ.setdefault("CUDA_VISIBLE_DEVICES", "")
-# LLVM's optimisations of what XLA compiles take most of the time of its tests, and change nothing that is checked
-os.environ.setdefault("XLA_FLAGS", "--xla_backend_optimization_level=0")
 
 from hypothesis import HealthCheck, settings
 from sybil import Sybil
@@ -33,13 +31,14 @@ def pytest_collection_modifyitems(items):
             item.add_marker("slow")
 
 
-class FilesWhole(LoadScopeScheduling):
-    """Under `pytest -n 2`: one worker runs a file, whose blocks or fixtures the other would have to make again."""
+class DocumentsWhole(LoadScopeScheduling):
+    """Under `pytest -n 2`: the blocks of a document need each other, so one worker runs them; tests go anywhere."""
 
     def _split_scope(self, nodeid):
-        return nodeid.split("::")[0]
+        path = nodeid.split("::")[0]
+        return path if path.endswith(".md") else nodeid
 
 
 def pytest_xdist_make_scheduler(config, log):
     """The scheduler of `pytest -n`."""
-    return FilesWhole(config, log)
+    return DocumentsWhole(config, log)

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from counterpoise.table.reading.numbers import PLAIN, READINGS, NumberFormat, meanings, read_exactly, read_figures
+from counterpoise.table.reading.numbers import PLAIN, READINGS, NumberFormat, meanings, read_figures
 
 COMMAS, DOTS = NumberFormat(".", ","), NumberFormat(",", ".")
 BLANKS, MARKS = NumberFormat(",", " "), NumberFormat(".", "'")
@@ -17,9 +17,9 @@ BLANKS, MARKS = NumberFormat(",", " "), NumberFormat(".", "'")
         (
             PLAIN,
             {
-                "2.591": 2.591, "2591": 2591.0, "-.5": -0.5, "1e3": 1000.0, "+7": 7.0, "0,5": None, "12,25": None,
-                "1234,567": None, "0,786": None, "1,234,567": 1234567.0, "1.234.567": None, "1,5E+03": None,
-                "1,234.5": 1234.5, "1.234,5": None, "1 234": 1234.0, "1'234.5": 1234.5, "12,34,567": 1234567.0,
+                "2.591": 2.591, "2591": 2591.0, "-.5": -0.5, "1e3": 1000.0, "+7": 7.0, "0,5": 0.5, "12,25": 12.25,
+                "1234,567": 1234.567, "0,786": 0.786, "1,234,567": 1234567.0, "1.234.567": 1234567.0, "1,5E+03": 1500.0,
+                "1,234.5": 1234.5, "1.234,5": 1234.5, "1 234": 1234.0, "1'234.5": 1234.5, "12,34,567": 1234567.0,
                 "(5)": -5.0, "5-": -5.0, "\u22125": -5.0, "- 5": -5.0,
                 "1,234": None, "-1,234": None, "(1,234)": None, "$5": None, "5%": None, "--5": None, "(5": None,
                 "5 kg": None, "1/2": None, "12:30": None, "1.2.3": None, "\u0661": None, "1_000": None, "0x1F": None,
@@ -97,11 +97,10 @@ def test_what_is_written_is_read_back(value, how, sign, unit):
 def test_a_plain_column_reads_no_cell_that_may_be_two_numbers(cell):
     (found,) = read_figures(pl.Series([cell.strip()]))
     meant = meanings(cell)
-    with_dots = [read_exactly(pl.Series([cell.strip()]), how)[0] for how in READINGS if how.decimal == "."]
     try:
         plain = float(cell)
     except ValueError:
-        assert found == (meant[0] if len(meant) == 1 and meant[0] in with_dots else None)
+        assert found == (meant[0] if len(meant) == 1 else None)
     else:
         assert found == plain or plain in (float("inf"),)
 

@@ -136,8 +136,6 @@ def _reason(cell: object, column: Column) -> str:
             return f"{spelled} is not written as in training: {how.in_words}"
         if len(meant := meanings(str(cell))) > 1:
             return f"{spelled} is {' or '.join(f'{one:.15g}' for one in meant)}; it is not clear which"
-        if meant:
-            return f"{spelled} is not written as in training: a dot stood before the fraction"
     return f"{spelled} is not a {kind_in_words(column.kind)}"
 
 

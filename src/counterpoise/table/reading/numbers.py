@@ -101,9 +101,8 @@ READINGS = tuple(
 def read_figures(text: pl.Series, how: NumberFormat = PLAIN) -> pl.Series:
     """Text as numbers; null where a cell is none, or is not written as `how` says.
 
-    Where thousands are not set apart, a cell that sets them apart is still read if only one number can be meant: the
-    first number over a thousand may come after training. A cell with the other mark before its fraction is not: it
-    comes from a file written elsewhere, in whose other cells a mark between thousands would pass for a decimal mark.
+    Where thousands are not set apart, a cell that is not written so is still read if only one number can be meant: the
+    first number over a thousand may come after training.
 
     Parameters
     ----------
@@ -119,9 +118,9 @@ def read_figures(text: pl.Series, how: NumberFormat = PLAIN) -> pl.Series:
     >>> read_figures(pl.Series(["22.7%", "0.227"]), NumberFormat(unit="%")).to_list()
     [0.227, None]
     >>> read_figures(pl.Series(["1.5", "0,5", "1,234", "1,234,567"])).to_list()
-    [1.5, None, None, 1234567.0]
+    [1.5, 0.5, None, 1234567.0]
     >>> read_figures(pl.Series(["0,5", "1.0", "1.200,50", "2.591"]), NumberFormat(",")).to_list()
-    [0.5, None, 1200.5, None]
+    [0.5, 1.0, 1200.5, None]
     """
     plain = text.cast(pl.Float64, strict=False).fill_nan(None)
     if how.decimal != ".":
@@ -136,8 +135,7 @@ def read_figures(text: pl.Series, how: NumberFormat = PLAIN) -> pl.Series:
     if not how.thousands and how.unit not in SCALES and values.null_count():
         found = [read_exactly(odd, replace(one, unit=how.unit)) for one in READINGS]
         low, high = (pl.select(pick(found)).to_series() for pick in (pl.min_horizontal, pl.max_horizontal))
-        same = [values for one, values in zip(READINGS, found, strict=True) if one.decimal == how.decimal]
-        values = values.fill_null(pl.select(pl.max_horizontal(same)).to_series().set(low != high, None))
+        values = values.fill_null(low.set(low != high, None))
     return plain.scatter(left.arg_true(), values).alias(text.name)
 
 

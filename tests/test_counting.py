@@ -1,6 +1,9 @@
 """Counting labels in files, frames and streams: as in an array, and with the names that training gives."""
 
 import gzip
+import subprocess
+import sys
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -10,6 +13,7 @@ import tensorflow as tf
 import torch
 
 import counterpoise as cp
+from absent import needs
 from counterpoise.table.reading.table import read_table
 from counterpoise.table.reading.target import read_labels
 
@@ -182,3 +186,11 @@ def test_files_whose_labels_are_of_two_types(tmp_path):
     pl.DataFrame({"y": ["no", "yes"]}).write_parquet(tmp_path / "b.parquet")
     with pytest.raises(cp.UserError, match="labels mix text and numbers: 0, 1, 'no', 'yes'"):
         cp.count(tmp_path, "y")
+
+
+@pytest.mark.slow
+def test_ray_data_sets():
+    needs("ray")
+    session = Path(__file__).parent / "counting_ray_session.py"
+    done = subprocess.run([sys.executable, str(session)], capture_output=True, text=True, timeout=300, check=False)
+    assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-2000:]

@@ -1,4 +1,10 @@
-"""Counting the labels of a Ray data set, where its blocks are."""
+"""Counting the labels of a Ray data set, where its blocks are; run by test_counting.py.
+
+It is a process of its own: Ray forks, which JAX, once imported, warns of.
+"""
+
+import sys
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -33,3 +39,7 @@ def test_what_is_wrong_is_said_here_and_not_by_a_worker():
         cp.count(rows)
     with pytest.raises(cp.UserError, match="the data set has no column 'z'; its columns: 'y'"):
         cp.count(rows, "z")
+
+
+if __name__ == "__main__":
+    sys.exit(pytest.main([__file__, "-q", "-p", "no:cacheprovider", "--rootdir", str(Path(__file__).parent)]))

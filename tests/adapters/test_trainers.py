@@ -5,8 +5,10 @@ import subprocess
 import sys
 from pathlib import Path
 
+import lightning.pytorch as lightning
 import pytest
 import torch
+import transformers
 
 import counterpoise as cp
 from counterpoise.huggingface import RecipeMixin, saved_recipe
@@ -15,8 +17,6 @@ from counterpoise.torch import Loss
 from free_ports import free_ports
 
 SESSION = Path(__file__).parent / "trainers_session.py"
-lightning = pytest.importorskip("lightning.pytorch")
-transformers = pytest.importorskip("transformers")
 
 
 @pytest.mark.slow

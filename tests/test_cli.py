@@ -284,6 +284,7 @@ def test_weights_that_one_scheme_cannot_make(capsys):
     assert "–: all weights of scheme 'log' are 0 here" in shown
 
 
+@pytest.mark.filterwarnings("always")  # the command prints them
 def test_a_warning_is_one_line(capsys, monkeypatch):
     from counterpoise.cli import commands
 
@@ -292,6 +293,7 @@ def test_a_warning_is_one_line(capsys, monkeypatch):
     assert capsys.readouterr().err == "counterpoise: warning: these are upside down\n"
 
 
+@pytest.mark.filterwarnings("always")  # the command prints them
 def test_new_categories_are_told(model, tmp_path, capsys):
     table, out = tmp_path / "new.csv", tmp_path / "p.csv"
     table.write_text("x,kind\n1,a\n2,zebra\n3,\n4,b\n")

@@ -65,6 +65,7 @@ def test_names_of_many_alphabets_are_shown_as_they_are(capsys):
     assert capsys.readouterr().out == names + "\n"
 
 
+@pytest.mark.filterwarnings("always")  # the command prints them
 @pytest.mark.parametrize("names", [TO_FILES[:-1], TO_FILES[-1:]], ids=["unseen", "markup"])
 def test_no_command_lets_a_name_through(names, tmp_path, capfd):
     """The same in the names of the file, of columns and of classes, and in cells."""
@@ -100,6 +101,7 @@ def test_no_command_lets_a_name_through(names, tmp_path, capfd):
     assert decided == ["no", f"yes{word}"]  # in data it stays what it is
 
 
+@pytest.mark.filterwarnings("always")  # the command prints them
 def test_warnings_are_cleaned_too(capsys, monkeypatch):
     def warns(_):
         warnings.warn("column \x1b[2J", stacklevel=1)

@@ -42,7 +42,7 @@ def test_a_classifier_goes_by_the_names_of_the_counts(make, names, stored):
     recipe = make(counts_of(names))
     recipe = SoftmaxRecipe.from_json(recipe.to_json()) if stored else recipe
     model = LinearClassifier(recipe).fit(features, label)
-    expected = LinearClassifier(make(cp.count(label, sorted(names)))).fit(features, label)
+    expected = LinearClassifier(make(cp.count(label, classes=sorted(names)))).fit(features, label)
     assert model.recipe_ == expected.recipe_
     np.testing.assert_allclose(model.predict_proba(features), expected.predict_proba(features), rtol=1e-12)
     assert recipe.class_names == names  # the user's recipe is unchanged

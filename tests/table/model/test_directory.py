@@ -77,12 +77,17 @@ def test_a_file_cut_short(copy, name, share):
     refused(copy, "damaged" if name == "decision.json" else "checksum differs")
 
 
+def bind(place):
+    with socket.socket(socket.AF_UNIX) as one:
+        one.bind(str(place))
+
+
 LINKS = {
     "a link to a file": lambda place, outside: place.symlink_to(outside),
     "a link to a folder": lambda place, outside: place.symlink_to(outside.parent),
     "a link to nothing": lambda place, outside: place.symlink_to(outside / "nothing"),
     "a pipe": lambda place, _: os.mkfifo(place),
-    "a socket": lambda place, _: socket.socket(socket.AF_UNIX).bind(str(place)),
+    "a socket": lambda place, _: bind(place),
 }
 
 

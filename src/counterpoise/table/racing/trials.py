@@ -167,7 +167,8 @@ class Unfinished(Trials):
     def get(self, key: str) -> Arrays | None:
         """What this run or the interrupted one put there, or None."""
         try:
-            with np.load(self._file(key), allow_pickle=False) as held:
+            # NumPy leaves a file open that it opened itself and found torn
+            with self._file(key).open("rb") as file, np.load(file, allow_pickle=False) as held:
                 return dict(held)
         except (OSError, ValueError, EOFError, KeyError, BadZipFile):
             return None

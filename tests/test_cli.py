@@ -242,7 +242,7 @@ def test_bad_places_to_predict(model, tmp_path, capsys):
     fails(capsys, ["predict", tmp_path, table, "-o", tmp_path / "p.csv"], "has no decision.json")
     fails(capsys, ["predict", model, tmp_path / "no.csv", "-o", tmp_path / "p.csv"], "no such file")
     fails(capsys, ["predict", model, table, "-o", tmp_path / "p.txt"], "ends neither in .parquet nor in .csv")
-    fails(capsys, ["predict", model, tmp_path, "-o", tmp_path / "p.csv"], "is a directory")
+    fails(capsys, ["predict", model, tmp_path / "no*.csv", "-o", tmp_path / "p.csv"], "no file matches")
     fails(capsys, ["predict", model, table, "-o", table / "p.parquet"], "cannot write")
     fails(capsys, ["predict", model, table, "-o", tmp_path / ("long" * 99 + ".csv")], "File name too long")
     fails(capsys, ["predict", model, tmp_path / ("long" * 99 + ".csv"), "-o", tmp_path / "p.csv"], "File name too long")

@@ -150,8 +150,8 @@ def test_marks_are_pointed_out_also_where_one_part_has_them():
     ("arguments", "message"),
     [
         (("nothing.csv", "y"), "no such file: nothing.csv"),
-        (("no/such/*.csv", "y"), r"no such file: no/such/\*\.csv"),
-        ((NOWHERE, "y"), r"\. is a folder without \.parquet or \.csv files"),
+        (("no/such/*.csv", "y"), r"no file matches no/such/\*\.csv"),
+        ((NOWHERE, "y"), r"\. is a directory without \.parquet or \.csv files"),
         (("t.csv",), r"t\.csv has 2 columns; pass column=\.\.\., one of 'n', 'y'"),
         (("t.csv", "z"), r"t\.csv has no column 'z'; its columns: 'n', 'y'"),
         (("bad.parquet", "y"), r"bad\.parquet is not a readable Parquet file"),

@@ -206,7 +206,7 @@ def _of_ray(source: Any, column: str | None, mark: Any) -> Tally:
 def _of_lazy(frame: "pl.LazyFrame", column: str, where: str, mark: Any) -> Tally:
     import polars as pl
 
-    from counterpoise.table.reading.table import NO_PARQUET
+    from counterpoise.table.reading.table_files import NO_PARQUET
 
     try:
         found = frame.group_by(pl.col(column).alias("label")).agg(pl.len().alias("rows"))
@@ -217,12 +217,12 @@ def _of_lazy(frame: "pl.LazyFrame", column: str, where: str, mark: Any) -> Tally
 
 
 def _of_files(given: str, column: str | None, mark: Any) -> Tally:
-    from counterpoise.table.reading.table import is_parquet
+    from counterpoise.table.reading.table_files import is_parquet, named_files
 
     spelled: Counter[Any] = Counter()
     tally: Tally = Counter()
     separator = None
-    for file in _files(given):
+    for file in named_files(Path(given)):
         if is_parquet(file):
             tally.update(_of_parquet(file, column, mark))
         else:
@@ -233,32 +233,10 @@ def _of_files(given: str, column: str | None, mark: Any) -> Tally:
     return tally
 
 
-def _files(given: str) -> list[Path]:
-    """The files that a path or a pattern names, by name."""
-    path = Path(given)
-    pattern = path.relative_to(path.anchor)
-    found = [path] if path.exists() or not pattern.parts else sorted(Path(path.anchor).glob(str(pattern)))
-    files: list[Path] = []
-    for one in found or [path]:  # a path of nothing is refused where it is read
-        files += _inside(one) if one.is_dir() else [one]
-    return files
-
-
-def _inside(folder: Path) -> list[Path]:
-    """The Parquet files of a folder, as training reads it; or else its files of text, which may be copies of them."""
-    from counterpoise.table.reading.table import PARQUET, is_table
-
-    files = sorted(one for one in folder.iterdir() if one.is_file() and is_table(one))
-    parquet = [one for one in files if one.suffix.lower() in PARQUET]
-    if not files:
-        raise UserError(f"{folder} is a folder without .parquet or .csv files")
-    return parquet or files
-
-
 def _of_parquet(file: Path, column: str | None, mark: Any) -> Tally:
     import polars as pl
 
-    from counterpoise.table.reading.table import parquet_schema
+    from counterpoise.table.reading.table_files import parquet_schema
 
     name = _only(list(parquet_schema(file)), column, str(file))
     return _of_lazy(pl.scan_parquet(file, glob=False), name, str(file), mark)

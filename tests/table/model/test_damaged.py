@@ -137,7 +137,7 @@ def test_devices_are_no_files(name, capsys):
 def test_a_folder_whose_parquet_files_are_none(tmp_path):
     os.mkfifo(tmp_path / "a.parquet")
     (tmp_path / "b.parquet").mkdir()
-    with pytest.raises(UserError, match=r"is a directory without \.parquet files"):
+    with pytest.raises(UserError, match=r"is a directory without \.parquet or \.csv files"):
         audit_table(tmp_path, target="y")
 
 

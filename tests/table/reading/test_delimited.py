@@ -218,7 +218,7 @@ def test_a_folder_of_parquet(tmp_path):
 
 
 def test_folders_that_are_no_table(tmp_path):
-    refused(tmp_path, "is a directory without .parquet files")
+    refused(tmp_path, "is a directory without .parquet or .csv files")
     pl.DataFrame({"a": [1]}).write_parquet(tmp_path / "1.parquet")
     pl.DataFrame({"a": [1], "more": [2]}).write_parquet(tmp_path / "2.parquet")
     with pytest.raises(
@@ -262,3 +262,23 @@ def test_good_files_warn_of_nothing(tmp_path):
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         read_table(made(tmp_path, TEXT))
+
+
+def test_several_text_files_are_one_table(tmp_path):
+    (tmp_path / "1.csv").write_text("day,size\n1,2.5\n")
+    (tmp_path / "2.csv").write_text("size,day\n3.5,2\n")
+    (tmp_path / "notes.md").write_text("none")
+    for path in (tmp_path, tmp_path / "*.csv", tmp_path / "[12].csv"):
+        assert read_table(path).frame.rows() == [(1, 2.5), (2, 3.5)]
+    pl.DataFrame({"day": [3], "size": [4.5]}).write_parquet(tmp_path / "3.parquet")
+    assert read_table(tmp_path).frame.rows() == [(3, 4.5)]  # the others may be copies of it
+    refused(tmp_path / "[23]*", "names files of text and of Parquet, such as")
+    refused(tmp_path / "4*", "no file matches")
+
+
+def test_text_files_that_are_no_table(tmp_path):
+    (tmp_path / "1.csv").write_text("day,size\n1,2.5\n")
+    (tmp_path / "2.csv").write_text("day,sise\n3,4\n")
+    refused(tmp_path, "2.csv and 1.csv differ in their columns: only one of them has 'sise', 'size'")
+    (tmp_path / "2.csv").write_text("day;size\n3;4\n")
+    refused(tmp_path, "separates cells by ',', but")

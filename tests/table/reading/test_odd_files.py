@@ -93,7 +93,7 @@ def test_whole_and_in_pieces_a_file_is_what_pythons_csv_reads(tmp_path_factory, 
         for piece, sample in ((16_000_000, 65_536), (5, 0), (23, 40)):
             delimited.PIECE, delimited.SAMPLE = piece, sample
             try:
-                frame, _, used = read_delimited(path)
+                frame, _, used = read_delimited([path], path)
             except UserError as error:
                 assert re.search(r"line \d+", str(error)), text
                 found.append(None)

@@ -6,7 +6,7 @@ the header) is split cell by cell, as Python's csv module does; what neither can
 
 import re
 import warnings
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from itertools import chain
 from pathlib import Path
@@ -40,14 +40,16 @@ _BLANK_LINES = re.compile(rb"(?m)^[ \t]*\r?\n"), re.compile(rb"(?m)^ *\r?\n")
 
 
 def read_delimited(
-    path: Path, *, ignore: Sequence[str] = (), keep: Collection[str] = ()
+    files: Sequence[Path], path: Path, *, ignore: Sequence[str] = (), keep: Collection[str] = ()
 ) -> tuple[pl.DataFrame, tuple[str, ...], str]:
-    """Read the cells of a .csv, .tsv or .txt file, also within .gz or .zip, as they are spelled.
+    """Read the cells of .csv, .tsv or .txt files, also within .gz or .zip, as they are spelled.
 
     Parameters
     ----------
+    files
+        The files, which have the same columns.
     path
-        The file.
+        Path of the table, for messages.
     ignore, keep
         As in `read_table`.
 
@@ -66,14 +68,42 @@ def read_delimited(
     UserWarning
         If it is not UTF-8 and was read as Windows-1252, has a title, or rows that are too short or hold nothing.
     """
-    with opened(path) as source:
-        ignored = ignored_columns(source.names, ignore, path)
-        kept = [name for name in source.names if name not in ignored or name in keep]
-        room, frames = Room(path, len(kept)), [pl.DataFrame(schema=dict.fromkeys(kept, pl.String))]
-        for frame in source.blocks():
-            frames.append(frame.select(kept))
-            room.take(frames[-1].height, int(frames[-1].estimated_size()))
-        return pl.concat(frames), ignored, source.separator
+    ignored: tuple[str, ...] = ()
+    kept: list[str] = []
+    frames: list[pl.DataFrame] = []
+    separators: dict[str, Path] = {}
+    for file in files:
+        with opened(file) as source:
+            if not separators:
+                ignored = ignored_columns(source.names, ignore, path)
+                kept = [name for name in source.names if name not in ignored or name in keep]
+                room = Room(path, len(kept))
+                frames.append(pl.DataFrame(schema=dict.fromkeys(kept, pl.String)))
+            separators.setdefault(source.separator, file)
+            for frame in source.blocks():
+                frames.append(frame.select(kept))
+                room.take(frames[-1].height, int(frames[-1].estimated_size()))
+    return pl.concat(frames), ignored, one_separator(separators)
+
+
+def names_of(file: Path) -> list[str]:
+    """The names of the columns of a file."""
+    with opened(file) as source:
+        return source.names
+
+
+def one_separator(separators: Mapping[str, Path]) -> str:
+    """The separator of the cells of all files: with semicolons, 1,5 is a number, and with commas it is not.
+
+    Raises
+    ------
+    UserError
+        If files have different ones.
+    """
+    if len(separators) > 1:
+        (one, file), (other, later) = list(separators.items())[:2]
+        raise UserError(f"{file} separates cells by {one!r}, but {later} by {other!r}; write both in one way")
+    return next(iter(separators))
 
 
 @contextmanager

@@ -1,10 +1,9 @@
-"""A table as it was read, from a file or a folder of Parquet files, and its target."""
+"""A table as it was read, from a file, a folder of files or a pattern, and its target."""
 
 import difflib
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from stat import S_ISBLK, S_ISCHR, S_ISDIR, S_ISFIFO, S_ISREG, S_ISSOCK
 
 import numpy as np
 import polars as pl
@@ -15,14 +14,9 @@ from counterpoise.table.reading.kinds import read_text
 from counterpoise.table.reading.memory import refuse_too_many_cells
 from counterpoise.table.reading.named_columns import ignored_columns
 from counterpoise.table.reading.numbers import SAID_NOTHING, Marks, NumberFormat
-from counterpoise.table.reading.unpacked import PACKED, SUFFIXES, first_line
+from counterpoise.table.reading.table_files import NO_PARQUET, TableFiles, no_parquet, table_files
 from counterpoise.table.reading.words import as_words
 from counterpoise.wording import data_rows, listed, quoted
-
-NO_PARQUET = (pl.exceptions.PolarsError, OSError, pl.exceptions.PanicException)
-"""What Polars raises for a file that is damaged; a panic is no `Exception`."""
-PARQUET = (".parquet", ".pq")
-_SPECIAL = ((S_ISFIFO, "a pipe"), (S_ISSOCK, "a socket"), (S_ISCHR, "a device"), (S_ISBLK, "a device"))
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -66,12 +60,12 @@ class Table:
 
 
 def read_table(path: Path, *, spelled: bool = False, ignore: Sequence[str] = (), keep: Collection[str] = ()) -> Table:
-    r"""Read a CSV file (.csv, .tsv, .txt, also in .gz or .zip), a Parquet file, or a folder of Parquet files.
+    r"""Read a CSV file (.csv, .tsv, .txt, also in .gz or .zip), a Parquet file, or several of one kind.
 
     Parameters
     ----------
     path
-        The file, or a folder whose .parquet files are parts of one table, in the order of their names.
+        As for `table_files`: the file; or a folder or a pattern, whose files are parts of one table.
     spelled
         Whether all cells of a CSV stay text as they are spelled, including marks of missing values; `with_numbers` and
         `with_dates` read them later.
@@ -95,11 +89,12 @@ def read_table(path: Path, *, spelled: bool = False, ignore: Sequence[str] = (),
     ...     read_table(path).frame.dtypes
     [String, Int64]
     """
-    if is_parquet(path):
-        frame, ignored = _read_parquet(path, ignore, keep)
+    found = table_files(path)
+    if found.typed:
+        frame, ignored = _read_parquet(path, ignore, keep, found)
         table = Table(frame, path, typed=True, ignored=ignored)
     else:
-        frame, ignored, separator = read_delimited(path, ignore=ignore, keep=keep)
+        frame, ignored, separator = read_delimited(found.files, path, ignore=ignore, keep=keep)
         _refuse_quoted_lines(frame, separator, path)
         table = Table(frame, path, typed=False, separator=separator, ignored=ignored)
     if table.frame.height == 0:
@@ -180,81 +175,6 @@ def _is_words(column: pl.Series, table: Table, targets: Collection[str]) -> bool
     return column.name in table.declared and (column.dtype == pl.String or column.dtype.is_numeric())
 
 
-def is_parquet(path: Path) -> bool:
-    """Whether a table is Parquet, a file or a folder of them; else it is delimited text.
-
-    Raises
-    ------
-    UserError
-        If there is no such file, or it is neither.
-
-    Examples
-    --------
-    >>> is_parquet(Path("nothing.csv"))
-    Traceback (most recent call last):
-    ...
-    counterpoise.errors.UserError: no such file: nothing.csv
-    """
-    try:
-        found = path.stat()
-    except FileNotFoundError:
-        raise UserError(f"no such file: {path}") from None
-    except (OSError, ValueError) as error:
-        raise UserError(f"{path} cannot be read ({getattr(error, 'strerror', None) or error})") from None
-    if S_ISDIR(found.st_mode):
-        return True
-    if not S_ISREG(found.st_mode):
-        kind = next((said for is_one, said in _SPECIAL if is_one(found.st_mode)), "no file")
-        raise UserError(f"{path} is {kind}, which cannot be read twice; save its rows as a file first")
-    if found.st_size == 0:
-        raise UserError(f"{path} is empty")
-    if path.suffix.lower() in PARQUET:
-        return True
-    if _is_delimited(path):
-        return False
-    raise UserError(
-        f"{path} is neither .csv, .tsv, .csv.gz nor .parquet"
-        + ("; save the sheet as CSV" if path.suffix.lower() in (".xlsx", ".xls", ".ods") else "")
-    )
-
-
-def parquet_files(path: Path) -> list[Path]:
-    """The Parquet files of a folder, by name, or the one file itself.
-
-    Raises
-    ------
-    UserError
-        If a folder has none, or these differ in their columns or types.
-    """
-    if not path.is_dir():
-        return [path]
-    try:
-        files = sorted(one for one in path.iterdir() if one.suffix.lower() in PARQUET and one.is_file())
-    except OSError as error:
-        raise UserError(f"{path} cannot be read ({error.strerror})") from None
-    if not files:
-        raise UserError(f"{path} is a directory without .parquet files; name a CSV or Parquet file")
-    schemas = [parquet_schema(file) for file in files]
-    for file, schema in zip(files, schemas, strict=True):
-        odd = set(schema) ^ set(schemas[0])
-        if odd:
-            shown = ", ".join(map(repr, sorted(odd)[:5]))
-            raise UserError(f"{file} and {files[0].name} differ in their columns: only one of them has {shown}")
-        for name, dtype in schemas[0].items():
-            other = schema[name]
-            if other != dtype and not (other.is_numeric() and dtype.is_numeric()) and pl.Null not in (other, dtype):
-                raise UserError(f"{file}: column {name!r} is {other}, but {dtype} in {files[0].name}; use one type")
-    return files
-
-
-def parquet_schema(path: Path) -> dict[str, pl.DataType]:
-    """The names and types of the columns of a Parquet file."""
-    try:
-        return dict(pl.scan_parquet(path, glob=False).collect_schema())
-    except NO_PARQUET as error:
-        raise _unreadable(path, error) from None
-
-
 def check_columns(table: Table, names: list[str]) -> None:
     """Refuse a table that lacks a column.
 
@@ -302,32 +222,15 @@ def refuse_doubtful(table: Table, name: str) -> None:
         raise UserError(f"{table.path}: {table.doubts[name]}")
 
 
-def is_table(path: Path) -> bool:
-    """Whether a file is one of a table, by its name.
-
-    Examples
-    --------
-    >>> is_table(Path("days.csv.gz")), is_table(Path("days.parquet")), is_table(Path("README.md"))
-    (True, True, False)
-    """
-    return path.suffix.lower() in PARQUET or _is_delimited(path)
-
-
-def _is_delimited(path: Path) -> bool:
-    suffixes = [suffix.lower() for suffix in path.suffixes]
-    if suffixes and suffixes[-1] in PACKED:
-        return suffixes[-1] == ".zip" or (len(suffixes) > 1 and suffixes[-2] in SUFFIXES)
-    return bool(suffixes) and suffixes[-1] in SUFFIXES
-
-
-def _read_parquet(path: Path, ignore: Sequence[str], keep: Collection[str]) -> tuple[pl.DataFrame, tuple[str, ...]]:
-    """The columns of a file or of a folder, and the names of those that are ignored."""
-    files = parquet_files(path)
-    columns = list(parquet_schema(files[0]))
+def _read_parquet(
+    path: Path, ignore: Sequence[str], keep: Collection[str], found: TableFiles
+) -> tuple[pl.DataFrame, tuple[str, ...]]:
+    """The columns of all files, and the names of those that are ignored."""
+    columns = found.columns
     ignored = ignored_columns(columns, ignore, path)
     wanted = [name for name in columns if name not in ignored or name in keep]
-    refuse_too_many_cells(path, sum(map(_rows_of, files)), len(wanted))
-    parts = [_read_part(file, wanted) for file in files]
+    refuse_too_many_cells(path, sum(map(_rows_of, found.files)), len(wanted))
+    parts = [_read_part(file, wanted) for file in found.files]
     return (parts[0] if len(parts) == 1 else pl.concat(parts, how="vertical_relaxed")), ignored
 
 
@@ -335,15 +238,11 @@ def _rows_of(path: Path) -> int:
     try:
         return int(pl.scan_parquet(path, glob=False).select(pl.len()).collect().item())
     except NO_PARQUET as error:
-        raise _unreadable(path, error) from None
+        raise no_parquet(path, error) from None
 
 
 def _read_part(path: Path, columns: list[str]) -> pl.DataFrame:
     try:
         return pl.read_parquet(path, columns=columns, glob=False)
     except NO_PARQUET as error:
-        raise _unreadable(path, error) from None
-
-
-def _unreadable(path: Path, error: BaseException) -> UserError:
-    return UserError(f"{path} is not a readable Parquet file ({first_line(error)})")
+        raise no_parquet(path, error) from None

@@ -4,7 +4,7 @@ A CSV is read by the schema of a model, because a block does not show the whole 
 every block.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,8 +16,8 @@ from counterpoise.table.features.cells import Problem, usable
 from counterpoise.table.features.schema import NUMBER, Schema
 from counterpoise.table.reading.delimited import opened
 from counterpoise.table.reading.numbers import PLAIN
-from counterpoise.table.reading.table import NO_PARQUET, Table, check_columns, is_parquet, parquet_files, parquet_schema
-from counterpoise.table.reading.unpacked import first_line
+from counterpoise.table.reading.table import Table, check_columns
+from counterpoise.table.reading.table_files import NO_PARQUET, no_parquet, parquet_schema, table_files
 
 ROWS = 65_536
 
@@ -49,14 +49,11 @@ def columns_of(path: Path) -> list[str]:
     UserError
         As `read_table`.
     """
-    if is_parquet(path):
-        return list(parquet_schema(parquet_files(path)[0]))
-    with opened(path) as source:
-        return source.names
+    return table_files(path).columns
 
 
 def blocks(path: Path, schema: Schema) -> Iterator[Block]:
-    r"""The rows of a CSV or Parquet file, or of a folder of Parquet files, in order.
+    r"""The rows of a table, in order.
 
     Parameters
     ----------
@@ -81,11 +78,11 @@ def blocks(path: Path, schema: Schema) -> Iterator[Block]:
     >>> block.table.frame["size"].to_list(), block.problems
     ([1.0, None], [Problem(row=1, column='size', reason="'many' is not a number")])
     """
-    typed = is_parquet(path)
+    found = table_files(path)
     first = 0
-    for frame in _of_parquet(path, schema) if typed else _of_delimited(path, schema):
+    for frame in (_of_parquet if found.typed else _of_delimited)(found.files, schema):
         if frame.height:
-            yield Block(first, *usable(Table(frame, path, typed), schema))
+            yield Block(first, *usable(Table(frame, path, found.typed), schema))
         first += frame.height
     if first == 0:
         raise UserError(f"{path} has no rows")
@@ -106,21 +103,23 @@ def ahead(found: Iterator[Block]) -> Iterator[Block]:
             yield block
 
 
-def _of_parquet(path: Path, schema: Schema) -> Iterator[pl.DataFrame]:
+def _of_parquet(files: Sequence[Path], schema: Schema) -> Iterator[pl.DataFrame]:
     wanted = [column.name for column in schema.columns]
-    for file in parquet_files(path):
-        check_columns(Table(pl.DataFrame(schema=parquet_schema(file)), path, typed=True), wanted)
+    for file in files:
+        check_columns(Table(pl.DataFrame(schema=parquet_schema(file)), file, typed=True), wanted)
         try:
             rows = pl.scan_parquet(file, glob=False).select(wanted)
             for frame in rows.collect_batches(chunk_size=ROWS, maintain_order=True):
                 yield from frame.iter_slices(ROWS)
         except NO_PARQUET as error:
-            raise UserError(f"{file} is not a readable Parquet file ({first_line(error)})") from None
+            raise no_parquet(file, error) from None
 
 
-def _of_delimited(path: Path, schema: Schema) -> Iterator[pl.DataFrame]:
+def _of_delimited(files: Sequence[Path], schema: Schema) -> Iterator[pl.DataFrame]:
     figures = {one.name for one in schema.columns if one.kind == NUMBER and one.figures == PLAIN}
-    with opened(path) as source:
-        check_columns(Table(pl.DataFrame(schema=source.names), path, False), [one.name for one in schema.columns])
-        for frame in source.blocks(figures):
-            yield from frame.iter_slices(ROWS)
+    for file in files:
+        with opened(file) as source:
+            names = [one.name for one in schema.columns]
+            check_columns(Table(pl.DataFrame(schema=source.names), file, typed=False), names)
+            for frame in source.blocks(figures):
+                yield from frame.select(names).iter_slices(ROWS)

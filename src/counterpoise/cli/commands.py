@@ -34,7 +34,12 @@ app = typer.Typer(
 # Typer carries its own copy of Click from 0.20 on and used the installed one before.
 _USAGE_ERROR: Any = next(kind for kind in typer.BadParameter.__mro__ if kind.__name__ == "ClickException")
 
-TablePath = Annotated[Path, typer.Argument(metavar="TABLE", help="A .csv, .tsv, .csv.gz or .parquet file.")]
+TablePath = Annotated[
+    Path,
+    typer.Argument(
+        metavar="TABLE", help="A .csv, .tsv, .csv.gz or .parquet file, a folder of such files, or a pattern."
+    ),
+]
 
 
 def run(words: Sequence[str]) -> int:
@@ -116,6 +121,10 @@ def train(
     slices: Annotated[
         str | None, typer.Option("--slice", metavar="C", help="Show every rate by this column in the report.")
     ] = None,
+    memory: Annotated[
+        str | None,
+        typer.Option(metavar="SIZE", help="Memory to take, such as 4GB; a larger table is thinned to fit."),
+    ] = None,
     budget: Annotated[str, typer.Option(help="Approximate time limit: 90s, 5m, 1h.")] = "5m",
     seed: Annotated[int, typer.Option(help="Seed; the same seed gives the same files.")] = 0,
     resume: Annotated[bool, typer.Option("--resume", help="Continue an interrupted run with the same --out.")] = False,
@@ -153,6 +162,7 @@ def train(
             thousands=thousands,
             as_of=as_of,
             absolute_time=absolute_time,
+            memory=memory,
             budget=seconds_of(budget),
             seed=seed,
         )

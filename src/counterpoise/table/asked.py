@@ -16,6 +16,7 @@ from counterpoise.table.features.reference_day import day_of
 from counterpoise.table.learners import LEARNERS, installed
 from counterpoise.table.reading.date_columns import check_order
 from counterpoise.table.reading.frames import FRAME
+from counterpoise.table.reading.memory import bytes_of
 from counterpoise.table.reading.named_columns import joined, option_words
 from counterpoise.table.reading.numbers import Marks
 
@@ -61,6 +62,9 @@ class Asked:
         Day up to which ages of dates are counted, as 2024-01-31; None: the newest date of a column.
     absolute_time
         Whether dates themselves are features too.
+    memory
+        Bytes of memory that may be taken, also as text such as 4GB; of a table that needs more, only a part of the
+        frequent rows is held. None: the whole table is held.
     """
 
     target: str
@@ -81,6 +85,7 @@ class Asked:
     thousands: str | None = None
     as_of: str | None = None
     absolute_time: bool = False
+    memory: Any = None
 
     def __post_init__(self) -> None:
         if not isinstance(self.seed, Integral):
@@ -105,6 +110,8 @@ class Asked:
         if self.time == self.target:
             raise UserError(f"time is {self.time!r}, which is the target; name another column")
         check_order(self.dates)
+        if self.memory is not None:
+            object.__setattr__(self, "memory", bytes_of(self.memory))
         if (day := day_of(self.as_of)) is not None:
             object.__setattr__(self, "as_of", day.isoformat())  # as JSON and the command that repeats it hold it
 
@@ -165,6 +172,8 @@ def command_of(path: Path, asked: Asked, positive: str | None, goal: Goal) -> st
         words.append("--absolute-time")
     if asked.budget != DEFAULT_BUDGET:
         words += ["--budget", f"{asked.budget:g}s"]
+    if asked.memory is not None:
+        words += ["--memory", str(asked.memory)]
     return shlex.join([*words, "--seed", str(asked.seed)])
 
 

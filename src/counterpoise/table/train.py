@@ -1,9 +1,11 @@
 """The main job, from a table to a training that can be saved and used: by a call, and by the command."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, fields, replace
 from numbers import Integral
 from pathlib import Path
+from tempfile import gettempdir
 from typing import Any
 
 import numpy as np
@@ -30,10 +32,13 @@ from counterpoise.table.report.card import model_card
 from counterpoise.table.report.page import heart, render
 from counterpoise.table.report.summary import summary_lines
 from counterpoise.table.report.tracking import run_of_one, run_of_several, track
+from counterpoise.table.rows.within_memory import read_within
 from counterpoise.table.training.facts import facts_of_label, folder_of
+from counterpoise.table.training.of_thinned import with_same_numbers
 from counterpoise.table.training.one import learn_one
 from counterpoise.table.training.outcome import Outcome, Outcomes
 from counterpoise.table.training.several import learn_several
+from counterpoise.table.unfinished import unfinished
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -129,6 +134,7 @@ def train(
     thousands: str | None = None,
     as_of: Any = None,
     absolute_time: bool = False,
+    memory: str | int | None = None,
     budget: float = DEFAULT_BUDGET,
     seed: int = 0,
     progress: ProgressCallback = silent,
@@ -138,7 +144,8 @@ def train(
     Parameters
     ----------
     frame
-        A pandas or Polars data frame, or the path of a CSV or Parquet file.
+        A pandas or Polars data frame; or the path of a CSV or Parquet file, of a folder of such files, or a pattern
+        such as "days/*.parquet".
     target
         The column with the classes. Or columns of labels that a row may have at once: a list of names, names separated
         by commas, or a pattern such as "y_*"; a cell is 1 or 0, or missing if the label is not known.
@@ -166,6 +173,9 @@ def train(
     absolute_time
         Whether dates themselves are features too, although those of later rows lie outside the training range; default
         False.
+    memory
+        Memory that may be taken, such as "4GB", for a table that may be larger: its rare rows are all used, and its
+        frequent ones as far as there is room. Only with the path of a table. Default: the whole table is read.
     budget
         Approximate time limit in seconds, above 0; what does not fit into it is omitted, and the notes list it.
     seed
@@ -214,12 +224,25 @@ def train(
         thousands=thousands,
         as_of=as_of,
         absolute_time=absolute_time,
+        memory=memory,
     )
     if isinstance(frame, str | Path):
-        table = read_table(Path(frame), spelled=True, ignore=asked.ignore, keep=asked.shown_columns)
-    else:
-        table = table_of(frame, ignore=asked.ignore, keep=asked.shown_columns)
+        with _read(Path(frame), asked, None) as table:
+            return _trained(table, asked, None, Trials(), progress)
+    if asked.memory is not None:
+        raise UserError("memory is for the path of a table; a frame is held already")
+    table = table_of(frame, ignore=asked.ignore, keep=asked.shown_columns)
     return _trained(table, asked, None, Trials(), progress)
+
+
+@contextmanager
+def _read(path: Path, asked: Asked, out: Path | None) -> Iterator[Table]:
+    """The table as it is spelled; with `memory`, rows that are not held lie next to the result meanwhile."""
+    if asked.memory is None:
+        yield read_table(path, spelled=True, ignore=asked.ignore, keep=asked.shown_columns)
+        return
+    with unfinished(Path(gettempdir(), "counterpoise") if out is None else out) as place:
+        yield read_within(path, asked, asked.memory, place)
 
 
 def _name(option: str, column: Any) -> str | None:
@@ -243,7 +266,7 @@ def train_table(
     Parameters
     ----------
     path
-        A CSV or Parquet file.
+        A CSV or Parquet file, a folder of such files, or a pattern.
     target
         The column with the classes, or columns of labels, as in `Asked`.
     out
@@ -266,19 +289,7 @@ def train_table(
         class_of_interest(what.goal, what.positive)  # a goal that is refused is refused before a long read
     refuse_existing(place)
     progress("reading the table", 0.0)
-    table = read_table(path, spelled=True, ignore=what.ignore, keep=what.shown_columns)
-    run = {
-        name: ",".join(value) if isinstance(value, tuple) else str(value)
-        for name, value in asdict(what).items()
-        if name not in ("budget", "goal")
-    }
-    # fits of two versions in one race would be no comparison
-    run |= {
-        "software": str(versions_of(what.learners)),
-        "goal": str(what.goal),
-        "table": bundle.fingerprint(_content(table)),
-    }
-    with Unfinished(place, run, resume=resume) as trials:
+    with _read(path, what, place) as table, Unfinished(place, _run(table, what), resume=resume) as trials:
         refuse_existing(place)  # another run may have ended since
         training = _trained(table, what, place, trials, progress)
         progress("writing the report", 0.0)
@@ -288,12 +299,28 @@ def train_table(
     return training
 
 
+def _run(table: Table, what: Asked) -> dict[str, str]:
+    """What must be the same for an interrupted run to continue."""
+    run = {
+        name: ",".join(value) if isinstance(value, tuple) else str(value)
+        for name, value in asdict(what).items()
+        if name not in ("budget", "goal")
+    }
+    # fits of two versions in one race would be no comparison
+    return run | {
+        "software": str(versions_of(what.learners)),
+        "goal": str(what.goal),
+        "table": bundle.fingerprint(_content(table)),
+    }
+
+
 def _content(table: Table) -> bytes:
     """The identity of this table: names, types and a hash of all rows."""
     frame = table.frame
     plain = [one for one in frame.columns if not frame[one].dtype.is_nested()]
     rows = frame.select(plain).hash_rows(seed=0).to_numpy() if plain else np.zeros(0)
-    return repr(frame.schema).encode() + rows.tobytes()
+    read = b"" if table.thinned is None else str(table.thinned.rows).encode()
+    return repr(frame.schema).encode() + rows.tobytes() + read
 
 
 def _trained(
@@ -303,6 +330,11 @@ def _trained(
     refuse_to_learn(table.path, *table.frame.shape)
     targets = asked.targets or named_labels(table, asked.target)
     names = targets or (asked.target,)
+    if targets and table.thinned is not None:
+        raise UserError(
+            "a table of several labels does not fit into this memory; pass more memory, or train each label alone"
+        )
+    table = with_same_numbers(table, list(names), asked.marks)
     table = with_numbers(table, names, asked.marks)
     table = without_empty_rows(with_dates(table, [*names, *table.ignored], asked.dates))
     if not targets:

@@ -37,6 +37,7 @@ from counterpoise.table.reading.named_columns import option_words, parts_of, ref
 from counterpoise.table.reading.numbers import Marks
 from counterpoise.table.reading.table import Table, check_columns, read_table, with_numbers, without_empty_rows
 from counterpoise.table.reading.target import Labels, read_labels
+from counterpoise.table.rows.enough import counts_of
 from counterpoise.table.rows.split import Split, folds_of, sample_rows, split_rows
 
 _LEVEL = 0.05
@@ -174,10 +175,10 @@ def audit(
         target=target,
         rows=frame.height,
         columns=frame.width,
-        classes=_classes(codes, names, parts),
+        classes=class_facts(labels, parts),
         imbalance_ratio=float(counts.max() / max(counts.min(), 1)),
-        smallest_effect=_smallest_effect(codes, labels, parts.test),
-        missing=_missing(frame, columns),
+        smallest_effect=smallest_effect(codes, labels, parts.test),
+        missing=missing_cells(frame, columns),
         constant=constant,
         duplicate_columns=doubled,
         copies=_copies(frame, codes, {target, *(one.column for one in identifiers)}, parts),
@@ -293,18 +294,21 @@ def _looked_at(
     return leaks, moved
 
 
-def _classes(codes: NDArray[np.int64], names: tuple[str, ...], parts: Split) -> tuple[ClassFacts, ...]:
+def class_facts(labels: Labels, parts: Split) -> tuple[ClassFacts, ...]:
+    """The rows of each class, in the whole table and in its parts."""
+    names = tuple(str(one) for one in labels.classes)
+    everything = np.arange(len(labels.codes))
     whole, *of_parts = (
-        np.bincount(one, minlength=len(names)).tolist()
-        for one in (codes, codes[parts.train], codes[parts.calibration], codes[parts.test])
+        counts_of(labels, rows).n.tolist() for rows in (everything, parts.train, parts.calibration, parts.test)
     )
     return tuple(
-        ClassFacts(name, rows, rows / len(codes), *split)
+        ClassFacts(name, rows, rows / sum(whole), *split)
         for name, rows, *split in zip(names, whole, *of_parts, strict=True)
     )
 
 
-def _smallest_effect(codes: NDArray[np.int64], labels: Labels, test: NDArray[np.int64]) -> SmallestEffect:
+def smallest_effect(codes: NDArray[np.int64], labels: Labels, test: NDArray[np.int64]) -> SmallestEffect:
+    """The smallest difference that the test part can show of the rarest class."""
     one = 1 if labels.positive is not None else int(np.argmin(np.bincount(codes)))
     rows = int((codes[test] == one).sum())
     half = share(rows / 2, rows)
@@ -323,7 +327,8 @@ def _gain(rows: int) -> float | None:
     return high - 0.5
 
 
-def _missing(frame: pl.DataFrame, columns: list[str]) -> tuple[MissingCells, ...]:
+def missing_cells(frame: pl.DataFrame, columns: list[str]) -> tuple[MissingCells, ...]:
+    """The columns with missing cells, those with most first."""
     whole = frame.select(columns)
     empty = dict(zip(columns, whole.null_count().row(0), strict=True))
     floats = [name for name in columns if frame[name].dtype.is_float()]

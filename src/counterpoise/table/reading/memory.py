@@ -1,6 +1,7 @@
 """How much memory there is, and how much a table takes: a table that does not fit is refused before it is read."""
 
 import os
+import re
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
@@ -11,6 +12,71 @@ _READ_PER_BYTE, _READ_PER_CELL, _READ_PER_COLUMN = 2.0, 32.0, 25_000.0
 """What reading takes for each byte of text, cell and column, measured with numbers and words."""
 _LEARN_PER_CELL = 80.0
 """What training takes for each cell besides: the matrix, its copies, and what learners make of it."""
+_PROGRAM = 450e6
+"""What the program and its libraries take before the first row."""
+_LEARNED, _JUDGED = 0.6, 0.2
+"""Of the rest, for the rows to learn from and for the scores of the others; what is left is for blocks on their way."""
+_PER_JUDGED = 100.0
+_FEWEST_ROWS = 5_000
+_UNITS = {"": 1, "k": 1e3, "m": 1e6, "g": 1e9, "t": 1e12, "ki": 2**10, "mi": 2**20, "gi": 2**30, "ti": 2**40}
+
+
+def bytes_of(memory: str | float) -> int:
+    """An amount of memory in bytes.
+
+    Parameters
+    ----------
+    memory
+        A number of bytes, or text such as 4GB, 512MB, 1.5g or 2GiB.
+
+    Examples
+    --------
+    >>> bytes_of("4GB"), bytes_of("1.5 GiB"), bytes_of(512)
+    (4000000000, 1610612736, 512)
+    """
+    found = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*([kmgt]?i?)b?\s*", str(memory).lower())
+    if found is None or found[2] not in _UNITS or not float(found[1]):
+        raise UserError(f"memory is {memory!r}; write an amount such as 4GB or 512MB")
+    return round(float(found[1]) * _UNITS[found[2]])
+
+
+class Allowance:
+    """How many rows of a table an amount of memory has room for.
+
+    Parameters
+    ----------
+    path
+        Path of the table, for messages.
+    memory
+        Bytes that the training may take.
+    columns
+        Number of columns that are kept.
+
+    Raises
+    ------
+    UserError
+        If there is hardly room for the program, or the machine has less memory than that.
+
+    Examples
+    --------
+    >>> one = Allowance(Path("t.csv"), 2_000_000_000, 20)
+    >>> one.rows, one.judged
+    (581250, 3100000)
+    """
+
+    def __init__(self, path: Path, memory: int, columns: int) -> None:
+        there = available_memory()
+        if there is not None and memory > there + _PROGRAM:
+            raise UserError(f"memory is {_amount(memory)}, but {_amount(there)} is available; name no more than that")
+        rest = max(0.0, memory - _PROGRAM)
+        self.rows = int(_LEARNED * rest / (_LEARN_PER_CELL * columns))
+        self.judged = int(_JUDGED * rest / _PER_JUDGED)
+        if self.rows < _FEWEST_ROWS:
+            needed = _PROGRAM + _FEWEST_ROWS * _LEARN_PER_CELL * columns / _LEARNED
+            raise UserError(
+                f"memory is {_amount(memory)}, too little to learn from {path}: {_FEWEST_ROWS:,} rows of "
+                f"{columns:,} columns take {_amount(needed)}"
+            )
 
 
 class Room:
@@ -63,8 +129,8 @@ def _refuse_too_large(path: Path, needed: float, there: int | None, what: str) -
     if there is not None and needed > there:
         raise UserError(
             f"{path} is too large for this machine: {what} takes {_amount(needed)} of memory or more, and "
-            f"{_amount(there)} is available. Take a sample of its rows, or leave columns out with --ignore; "
-            "predict reads tables of any length"
+            f"{_amount(there)} is available. Pass --memory, such as --memory {max(there // 2 * 10**-9, 1):.0f}GB, to "
+            "hold only a part of its frequent rows, or leave columns out with --ignore"
         )
 
 

@@ -15,6 +15,7 @@ from counterpoise.table.reading.memory import refuse_too_many_cells
 from counterpoise.table.reading.named_columns import ignored_columns
 from counterpoise.table.reading.numbers import SAID_NOTHING, Marks, NumberFormat
 from counterpoise.table.reading.table_files import NO_PARQUET, TableFiles, no_parquet, table_files
+from counterpoise.table.reading.thinned import Thinned
 from counterpoise.table.reading.words import as_words
 from counterpoise.wording import data_rows, listed, quoted
 
@@ -45,6 +46,8 @@ class Table:
         Reasons why columns cannot be learned from as they are, by name.
     said
         Decisions of the reading, in sentences.
+    thinned
+        What is known of the rows that are not in the frame; None where all are.
     """
 
     frame: pl.DataFrame
@@ -57,6 +60,7 @@ class Table:
     figures: Mapping[str, NumberFormat] = field(default_factory=dict)
     doubts: Mapping[str, str] = field(default_factory=dict)
     said: tuple[str, ...] = ()
+    thinned: Thinned | None = None
 
 
 def read_table(path: Path, *, spelled: bool = False, ignore: Sequence[str] = (), keep: Collection[str] = ()) -> Table:
@@ -229,12 +233,13 @@ def _read_parquet(
     columns = found.columns
     ignored = ignored_columns(columns, ignore, path)
     wanted = [name for name in columns if name not in ignored or name in keep]
-    refuse_too_many_cells(path, sum(map(_rows_of, found.files)), len(wanted))
+    refuse_too_many_cells(path, sum(map(rows_of, found.files)), len(wanted))
     parts = [_read_part(file, wanted) for file in found.files]
     return (parts[0] if len(parts) == 1 else pl.concat(parts, how="vertical_relaxed")), ignored
 
 
-def _rows_of(path: Path) -> int:
+def rows_of(path: Path) -> int:
+    """The number of rows of a Parquet file."""
     try:
         return int(pl.scan_parquet(path, glob=False).select(pl.len()).collect().item())
     except NO_PARQUET as error:

@@ -40,12 +40,15 @@ class Labels:
         The positive class, or None with more than two classes.
     alike
         Sentences on classes that differ only by spelling.
+    stands_for
+        Number of rows that each row stands for (N,), if the table is thinned; None: 1.
     """
 
     classes: tuple[str | int | float | bool, ...]
     codes: NDArray[np.int64]
     positive: str | int | float | bool | None
     alike: tuple[str, ...] = ()
+    stands_for: NDArray[np.float64] | None = None
 
 
 def read_labels(table: Table, target: str, positive: str | None = None) -> Labels:

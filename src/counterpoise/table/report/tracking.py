@@ -125,5 +125,7 @@ def _asked(training: Outcome | Outcomes) -> dict[str, Any]:
         "goal": str(training.goal),
         "learners": ", ".join(training.asked.learners),
         "seed": training.asked.seed,
-        "rows": sum(map(len, (training.split.train, training.split.calibration, training.split.test))),
+        "rows": training.counts.total
+        if isinstance(training, Outcome)
+        else sum(map(len, (training.split.train, training.split.calibration, training.split.test))),
     }

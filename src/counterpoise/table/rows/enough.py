@@ -13,9 +13,10 @@ from counterpoise.weights import ClassCounts
 
 
 def counts_of(labels: Labels, rows: NDArray[np.int64]) -> ClassCounts:
-    """The rows of each class among some rows."""
-    n = np.bincount(labels.codes[rows], minlength=len(labels.classes))
-    return ClassCounts(n.tolist(), classes=list(labels.classes))
+    """The rows of each class that some rows stand for."""
+    weight = None if labels.stands_for is None else labels.stands_for[rows]
+    n = np.bincount(labels.codes[rows], weight, minlength=len(labels.classes))
+    return ClassCounts(np.round(n).astype(np.int64).tolist(), classes=list(labels.classes))
 
 
 def enough_rows(labels: Labels, counts: ClassCounts, target: str) -> None:
@@ -89,7 +90,8 @@ def row_weights(table: Table, name: str | None) -> NDArray[np.float64] | None:
             "a weight is a number above 0"
         )
     found: NDArray[np.float64] = column.to_numpy().astype(np.float64)
-    return np.asarray(found / found.mean())
+    stands_for = None if table.thinned is None else table.thinned.stands_for
+    return np.asarray(found / np.average(found, weights=stands_for))
 
 
 LEAST_OF_TWO = 4

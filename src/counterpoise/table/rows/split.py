@@ -275,8 +275,12 @@ def _group_folds(
     return of_group[places]
 
 
-def sample_rows(codes: ArrayLike, most: int, *, seed: int, least: int = 10) -> NDArray[np.int64]:
+def sample_rows(
+    codes: ArrayLike, most: int, *, seed: int, least: int = 10, stands_for: NDArray[np.float64] | None = None
+) -> NDArray[np.int64]:
     """Places of a stratified sample of about `most` rows, with at least `least` of each class that has them.
+
+    Where each row stands for several (`stands_for`, (N,)), the classes get their shares of the whole table.
 
     Examples
     --------
@@ -286,11 +290,14 @@ def sample_rows(codes: ArrayLike, most: int, *, seed: int, least: int = 10) -> N
     """
     rng = np.random.default_rng([seed, 2])
     classes = np.asarray(codes, np.int64)
-    if len(classes) <= most:
+    if len(classes) <= most and stands_for is None:
         return np.arange(len(classes))
+    weight = np.ones(len(classes)) if stands_for is None else stands_for
+    whole = float(weight.sum())
+    share = min(most / whole, 1 / float(weight.max()))
     kept = []
     for value in np.unique(classes):
         rows = np.flatnonzero(classes == value)
-        wanted = min(len(rows), max(least, round(len(rows) * most / len(classes))))
+        wanted = min(len(rows), max(least, round(float(weight[rows].sum()) * share)))
         kept.append(rng.choice(rows, wanted, replace=False))
     return np.sort(np.concatenate(kept))

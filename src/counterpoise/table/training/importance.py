@@ -42,6 +42,7 @@ def importance_of(
     most_rows: int = MOST_ROWS,
     most_columns: int = MOST_COLUMNS,
     shuffles: int = SHUFFLES,
+    weight: NDArray[np.float64] | None = None,
 ) -> tuple[Importance, ...]:
     """How much worse the model ranks (two classes) or predicts (more) without each column, on rows it has not seen.
 
@@ -65,6 +66,8 @@ def importance_of(
     most_rows
         Largest number of rows. From more rows a sample is drawn, with equally many of each class if possible, and
         weighted back.
+    weight
+        Weight of each row (N,), where the rows are such a sample already; None: 1.
     most_columns, shuffles
         Bounds of the work: predict is called on at most most_rows x shuffles x (most_columns + 1) rows.
 
@@ -95,9 +98,9 @@ def importance_of(
     if len(np.unique(truth)) < 2:
         raise UserError("all rows are of one class, so the importance of a column cannot be measured")
     rng = np.random.default_rng(seed)
-    rows, weight = _drawn_rows(truth, most_rows, rng)
+    rows, drawn = drawn_rows(truth, most_rows, rng)
     frame, truth = frame[rows], truth[rows]
-    draws = _draws(weight, rng)
+    draws = _draws(drawn if weight is None else drawn * weight[rows], rng)
     before = _measure(truth, np.asarray(predict(frame), np.float64), draws, goal)
     found = []
     for column in columns[:most_columns]:
@@ -132,7 +135,7 @@ def _measure(
     return ranking(truth, probability, draws)[measure_of(goal, True)]
 
 
-def _drawn_rows(
+def drawn_rows(
     truth: NDArray[np.int64], most: int, rng: np.random.Generator
 ) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
     """At most so many rows, with the weights that give every class its share back."""

@@ -9,6 +9,7 @@ from counterpoise.table.features.schema import CATEGORY, DATES, NUMBER, TEXT, Sc
 from counterpoise.table.features.seeming_dates import INSTEAD, read_as_text
 from counterpoise.table.reading.table import Table
 from counterpoise.table.rows.enough import counts_of
+from counterpoise.table.training.of_thinned import thinning_notes
 from counterpoise.table.training.outcome import Outcome
 from counterpoise.table.training.prepared import Prepared
 
@@ -28,7 +29,7 @@ def notes_of(ready: Prepared, found: Outcome, raced: int) -> tuple[str, ...]:
             "The figures are those of a model trained without the test rows; the saved model was trained on all "
             "rows in the same way."
         )
-    if raced < len(split.train):
+    if raced < len(split.train) and table.thinned is None:
         notes.append(f"The losses were compared on {raced:,} of the {len(split.train):,} training rows.")
     codes = labels.codes
     constant = float(-(learned.prior * np.log(learned.prior)).sum())
@@ -55,6 +56,8 @@ def notes_of(ready: Prepared, found: Outcome, raced: int) -> tuple[str, ...]:
             notes.append("The test rows are separated almost perfectly: does a column give the target away?")
     if schema.dropped:
         notes.append(f"Columns not used: {columns_not_used(schema)}.")
+    if table.thinned is not None:
+        return (*notes, *thinning_notes(table.thinned, split))
     doubled = table.frame.height - table.frame.n_unique()
     if doubled:
         notes.append(

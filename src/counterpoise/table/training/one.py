@@ -20,10 +20,12 @@ from counterpoise.table.racing.entries import ProgressCallback
 from counterpoise.table.racing.trials import Trials
 from counterpoise.table.reading.table import Table, check_columns
 from counterpoise.table.reading.target import Labels, read_labels
+from counterpoise.table.reading.thinned import Thinned
 from counterpoise.table.rows.enough import both_sides, counts_of, enough_rows, several_folds
 from counterpoise.table.rows.split import Split, sample_rows, split_rows
 from counterpoise.table.training.facts import facts_of_one
 from counterpoise.table.training.notes import notes_of
+from counterpoise.table.training.of_thinned import audit_of_thinned, parts_of, with_judged
 from counterpoise.table.training.outcome import Outcome
 from counterpoise.table.training.prepared import Circumstances, Prepared, prepared
 from counterpoise.table.training.target import Sample, Task, folds_for, learn_target
@@ -51,18 +53,24 @@ def learn_one(table: Table, asked: Asked, trials: Trials, progress: ProgressCall
     if goal is not None:
         positive, goal = class_of_interest(goal, positive)
     check_columns(table, asked.extra_columns)
-    labels = read_labels(table, asked.target, positive)
+    labels = read_labels(with_judged(table, [asked.target]), asked.target, positive)
     for alike in labels.alike:
         warn_user(f"target {asked.target!r}: {alike}")
+    thinned = table.thinned
+    if thinned is not None:
+        labels = replace(labels, stands_for=np.concatenate([thinned.stands_for, np.ones(len(thinned.tested))]))
     goal = _goal_of(labels, goal, asked.target)
     circumstances = Circumstances.of(table, asked)
-    split = split_rows(
-        labels.codes,
-        seed=asked.seed,
-        calibration=CALIBRATED if goal.constraints else 0.0,
-        time=circumstances.time,
-        group=circumstances.group,
-    )
+    if thinned is not None:
+        split = parts_of(thinned)
+    else:
+        split = split_rows(
+            labels.codes,
+            seed=asked.seed,
+            calibration=CALIBRATED if goal.constraints else 0.0,
+            time=circumstances.time,
+            group=circumstances.group,
+        )
     learned = counts_of(labels, split.train)
     both_sides(labels, split, learned, asked)
     ready = prepared(table, asked, goal, (asked.target,), split, circumstances)
@@ -77,13 +85,14 @@ def learn_one(table: Table, asked: Asked, trials: Trials, progress: ProgressCall
         split=split,
         raced=Sample(raced),
         fold=fold,
-        grown=Sample(split.train),
+        grown=Sample(split.train, None if thinned is None else thinned.stands_for),
         losses=asked.recipes,
         again=True,
         deadline=begun + SHARE_FOR_RACE * asked.budget,
     )
     found = learn_target(ready, task, trials, progress)
-    audited = audit(table, labels, split, target=asked.target, time=asked.time, group=asked.group, seed=asked.seed)
+    look = audit if thinned is None else audit_of_thinned
+    audited = look(table, labels, split, target=asked.target, time=asked.time, group=asked.group, seed=asked.seed)
     found = replace(
         found,
         audit=audited,
@@ -91,7 +100,9 @@ def learn_one(table: Table, asked: Asked, trials: Trials, progress: ProgressCall
         command=command_of(table.path, asked, positive, goal),
     )
     rows = Rows(ready.matrix, labels.codes, circumstances.weight)
-    return replace(found, facts=facts_of_one(found) | _looked_like(rows, labels, split, ready.schema))
+    return replace(
+        found, facts=facts_of_one(found) | _looked_like(rows, labels, split, ready.schema, thinned, asked.seed)
+    )
 
 
 def _goal_of(labels: Labels, goal: Goal | None, target: str) -> Goal:
@@ -116,14 +127,18 @@ def _raced(ready: Prepared, labels: Labels) -> NDArray[np.int64]:
     trees = len(labels.classes) if labels.positive is None else 1
     most = min(_MOST_CELLS // ready.matrix.shape[1], _MOST_SCORES) / trees
     most = max(1, int(asked.budget / DEFAULT_BUDGET * most))
-    return train[sample_rows(labels.codes[train], most, seed=asked.seed)]
+    stands_for = None if labels.stands_for is None else labels.stands_for[train]
+    return train[sample_rows(labels.codes[train], most, seed=asked.seed, stands_for=stands_for)]
 
 
-def _looked_like(rows: Rows, labels: Labels, split: Split, schema: Schema) -> dict[str, Any]:
+def _looked_like(
+    rows: Rows, labels: Labels, split: Split, schema: Schema, thinned: Thinned | None, seed: int
+) -> dict[str, Any]:
     """What the training rows were like, for those who later ask whether new rows are."""
     matrix, codes = rows.matrix[split.train], labels.codes[split.train]
-    columns = column_facts(matrix, schema.features, frozenset(schema.categorical))
+    even = matrix if thinned is None else matrix[thinned.even(seed)]
+    columns = column_facts(even, schema.features, frozenset(schema.categorical))
     parts = class_histograms(matrix, codes, len(labels.classes), frozenset(schema.categorical))
     for name, one in zip(schema.features, parts, strict=False):
         columns[name]["parts"] = one
-    return {"columns": columns, "distinct": distinct_share(matrix)}
+    return {"columns": columns, "distinct": distinct_share(even)}

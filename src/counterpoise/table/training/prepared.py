@@ -16,6 +16,7 @@ from counterpoise.table.features.schema import Schema
 from counterpoise.table.reading.table import Table
 from counterpoise.table.rows.enough import group_places, row_weights
 from counterpoise.table.rows.split import Split
+from counterpoise.table.training.of_thinned import with_judged
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -27,7 +28,7 @@ class Circumstances:
     time
         Places in time, (N,): equal times have equal places.
     group
-        Places of groups, (N,).
+        Places of groups, (N,); of a thinned table also of the rows that are not held.
     weight
         Weight of each row in training, (N,), > 0.
     """
@@ -46,7 +47,8 @@ class Circumstances:
             If a cell of these columns cannot be used.
         """
         time = None if asked.time is None else time_places(table.frame[asked.time])
-        return cls(time, group_places(table, asked.group), row_weights(table, asked.weight))
+        group = None if asked.group is None else group_places(with_judged(table, [asked.group]), asked.group)
+        return cls(time, group, row_weights(table, asked.weight))
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -19,7 +19,7 @@ from counterpoise.table.asked import Asked, command_of, versions_of
 from counterpoise.table.features.matrix import to_matrix
 from counterpoise.table.features.schema import Schema
 from counterpoise.table.learners import LEARNERS, Job, Rows
-from counterpoise.table.model.one import Member, Ruling, naive, posterior
+from counterpoise.table.model.one import Member, Ruling, posterior
 from counterpoise.table.racing.entries import ProgressCallback, Race, Verdict
 from counterpoise.table.racing.race import candidates, how_many_folds, race
 from counterpoise.table.racing.trials import Trials
@@ -29,6 +29,7 @@ from counterpoise.table.rows.enough import counts_of
 from counterpoise.table.rows.split import Split, folds_of
 from counterpoise.table.training.importance import Importance, importance_of
 from counterpoise.table.training.judged import Evaluation, judge, without_promise
+from counterpoise.table.training.judges import Judges, judges_of
 from counterpoise.table.training.outcome import Outcome
 from counterpoise.table.training.prepared import Prepared
 from counterpoise.table.training.slices import Slice, slices_of
@@ -96,7 +97,7 @@ def folds_for(ready: Prepared, labels: Labels, rows: NDArray[np.int64], most: in
     time, group = ready.circumstances.time, ready.circumstances.group
     return folds_of(
         labels.codes[rows],
-        min(most, how_many_folds(counts_of(labels, rows))),
+        min(most, how_many_folds(counts_of(replace(labels, stands_for=None), rows))),
         seed=ready.asked.seed,
         time=None if time is None else time[rows],
         group=None if group is None else group[rows],
@@ -132,9 +133,11 @@ def learn_target(ready: Prepared, task: Task, trials: Trials, progress: Progress
     grow = grower(verdict, ready.schema, asked, progress)
     members = grow(task.grown.of(rows), learned, "growing the model")
     progress("measuring on the test rows", 0.0)
-    judged = _judged(ready, task, verdict, members, learned)
-    importance = _importance(ready, split, members, judged)
-    slices = _slices(ready, labels, split, judged)
+    judges = judges_of(ready, split, members)
+    split = judges.split
+    judged = _judged(ready, task, verdict, members, judges, learned)
+    importance = _importance(ready, judges, members, judged)
+    slices = _slices(ready, labels, judges, judged)
     progress("measuring on the test rows", 1.0)
     if task.again and not len(split.calibration):
         known = rows if task.known is None else rows.at(task.known)
@@ -160,21 +163,27 @@ def learn_target(ready: Prepared, task: Task, trials: Trials, progress: Progress
 
 
 def _judged(
-    ready: Prepared, task: Task, verdict: Verdict, members: tuple[Member, ...], learned: ClassCounts
+    ready: Prepared,
+    task: Task,
+    verdict: Verdict,
+    members: tuple[Member, ...],
+    judges: Judges,
+    learned: ClassCounts,
 ) -> Evaluation:
     """The threshold, from rows that are new to the model that scored them, and what it does on the test rows."""
-    split, codes, group = task.split, task.labels.codes, ready.circumstances.group
+    split, codes, group = judges.split, task.labels.codes, ready.circumstances.group
     promises = len(split.calibration) > 0
     held = split.calibration if promises else task.raced.rows
-    scores = posterior(members, ready.matrix[held]) if promises else verdict.winner.probability
+    scores = judges.posterior(held) if promises else verdict.winner.probability
     stands_for = None if promises else task.raced.stands_for
-    tested = (posterior(members, ready.matrix[split.test]), naive(members, ready.matrix[split.test]))
+    tested = (judges.posterior(split.test), judges.naive(split.test))
     found = judge(
         task.labels, split.test, codes[held], scores, tested, learned, ready.goal, ready.asked.seed, stands_for
     )
     if task.labels.positive is not None:
         seen = split.train[:_LOOKED_AT]
-        ranked = ranking(codes[seen], posterior(members, ready.matrix[seen]), np.ones((1, len(seen))))
+        weight = np.ones((1, len(seen))) if task.labels.stands_for is None else task.labels.stands_for[None, seen]
+        ranked = ranking(codes[seen], posterior(members, ready.matrix[seen]), weight)
         found = replace(found, own_ranking=float(ranked["average_precision"][0]))
     if group is not None and found.decision is not None and found.decision.promised:
         return without_promise(found, ready.goal, group[held])
@@ -182,16 +191,18 @@ def _judged(
 
 
 def _importance(
-    ready: Prepared, split: Split, members: tuple[Member, ...], judged: Evaluation
+    ready: Prepared, judges: Judges, members: tuple[Member, ...], judged: Evaluation
 ) -> tuple[Importance, ...]:
-    table, schema = ready.table, ready.schema
+    table, schema, seed = ready.table, ready.schema, ready.asked.seed
+    frame, target, weight = judges.drawn(judged.target, seed)
     return importance_of(
-        lambda frame: posterior(members, to_matrix(Table(frame, table.path, table.typed), schema, schema.day)),
-        table.frame[split.test],
+        lambda rows: posterior(members, to_matrix(Table(rows, table.path, table.typed), schema, schema.day)),
+        frame,
         _words_first(schema),
-        judged.target,
+        target,
         ready.goal,
-        seed=ready.asked.seed,
+        seed=seed,
+        weight=weight,
     )
 
 
@@ -201,11 +212,11 @@ def _words_first(schema: Schema) -> list[str]:
     return sorted((one.name for one in schema.columns), key=lambda name: name not in words)
 
 
-def _slices(ready: Prepared, labels: Labels, split: Split, judged: Evaluation) -> tuple[Slice, ...]:
+def _slices(ready: Prepared, labels: Labels, judges: Judges, judged: Evaluation) -> tuple[Slice, ...]:
     if ready.asked.slice is None:
         return ()
     return slices_of(
-        ready.table.frame[split.test].select(ready.asked.slice),
+        judges.column(ready.asked.slice),
         judged.target,
         Ruling(ready.goal, judged.threshold, False, False, "").apply(judged.probability),
         classes=labels.classes,

@@ -1,0 +1,51 @@
+"""What is known of the rows of a table that are not all held in memory."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Thinned:
+    """A table of which some rows are held, to learn from, and others lie in files, to be judged on.
+
+    Parameters
+    ----------
+    rows
+        Number of rows of the whole table.
+    stands_for
+        Of each row that is held, the number of rows that it stands for, (N,): 1 for those of a rare class.
+    judged
+        Arrow files with the rows for the threshold and for the test, in the order of the table.
+    tested
+        Of each row in these files, whether it is for the test, (M,); else it is for the threshold.
+    aside
+        Their targets, groups and slices (M rows), as the files have them.
+    how
+        How rows were assigned to the parts, in a sentence.
+    kept
+        What is held of each class of the training part, in a sentence.
+    """
+
+    rows: int
+    stands_for: NDArray[np.float64]
+    judged: tuple[Path, ...]
+    tested: NDArray[np.bool_]
+    aside: pl.DataFrame
+    how: str
+    kept: str
+
+    def even(self, seed: int) -> NDArray[np.bool_]:
+        """Of each row that is held, whether it belongs to a sample in which all rows of the table are equally likely.
+
+        Examples
+        --------
+        >>> one = Thinned(9, np.array([1.0, 4.0, 4.0]), (), np.zeros(0, bool), pl.DataFrame(), "", "")
+        >>> one.even(0)[1:]
+        array([ True,  True])
+        """
+        drawn = np.random.default_rng([seed, 3]).random(len(self.stands_for))
+        return np.asarray(drawn < self.stands_for / self.stands_for.max())

@@ -1,0 +1,84 @@
+"""What is different where a table is thinned: its parts, its targets, its audit and its notes."""
+
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import polars as pl
+
+from counterpoise.table.audit.audit import audit, class_facts, missing_cells, smallest_effect
+from counterpoise.table.audit.facts import Audit, Copies
+from counterpoise.table.audit.findings import findings_of, verdict_of
+from counterpoise.table.reading.numbers import Marks
+from counterpoise.table.reading.table import Table, with_numbers
+from counterpoise.table.reading.target import Labels
+from counterpoise.table.reading.thinned import Thinned
+from counterpoise.table.rows.split import Split, split_rows
+
+
+def with_judged(table: Table, names: list[str]) -> Table:
+    """Some columns of all rows: those that are held, then those that lie in files."""
+    if table.thinned is None:
+        return table
+    return replace(table, frame=pl.concat([table.frame.select(names), table.thinned.aside.select(names)]))
+
+
+def with_same_numbers(table: Table, names: list[str], marks: Marks) -> Table:
+    """The table with its targets read as those of all rows."""
+    if table.thinned is None:
+        return table
+    held, aside = table.frame.height, table.thinned.aside
+    whole = with_numbers(with_judged(table, names), names, marks).frame
+    aside = aside.with_columns(whole[held:].get_columns())
+    return replace(
+        table, frame=table.frame.with_columns(whole[:held].get_columns()), thinned=replace(table.thinned, aside=aside)
+    )
+
+
+def parts_of(thinned: Thinned) -> Split:
+    """The parts: what is held is for training; the places of the other rows come after it."""
+    held = len(thinned.stands_for)
+    return Split(
+        np.arange(held),
+        held + np.flatnonzero(~thinned.tested),
+        held + np.flatnonzero(thinned.tested),
+        thinned.how,
+    )
+
+
+def audit_of_thinned(table: Table, labels: Labels, split: Split, *, seed: int, **named: Any) -> Audit:
+    """The audit: columns are looked at on the rows that are held, and counts are those of the whole table."""
+    thinned = table.thinned
+    assert thinned is not None
+    codes = labels.codes[split.train]
+    held = replace(labels, codes=codes, stands_for=None)
+    found = audit(table, held, split_rows(codes, seed=seed), seed=seed, **named | {"time": None})
+    even = table.frame.filter(pl.Series(thinned.even(seed))).drop(table.ignored, strict=False)
+    columns = [name for name in even.columns if name != named["target"]]
+    missing = tuple(replace(one, rows=round(one.share * thinned.rows)) for one in missing_cells(even, columns))
+    classes = class_facts(labels, split)
+    rows = [one.rows for one in classes]
+    found = replace(
+        found,
+        rows=thinned.rows,
+        classes=classes,
+        imbalance_ratio=max(rows) / max(min(rows), 1),
+        smallest_effect=smallest_effect(labels.codes, labels, split.test),
+        missing=missing,
+        copies=Copies(0, 0, 0),
+        groups=None,
+    )
+    found = replace(found, findings=findings_of(found))
+    return replace(found, verdict=verdict_of(found))
+
+
+def thinning_notes(thinned: Thinned, split: Split) -> list[str]:
+    """How many rows were read and held, and what that means."""
+    return [
+        f"The table has {thinned.rows:,} rows, more than the memory has room for. The model was trained on some of the "
+        f"training rows: {thinned.kept}. Each row that was kept stands for those of its class that were not.",
+        f"The threshold and the figures come from all {len(split.calibration):,} and {len(split.test):,} rows of their "
+        "parts, which were not thinned.",
+        "Columns were looked at on the rows that were kept: copies of rows, groups in two parts and changes with time "
+        "were not looked for.",
+    ]

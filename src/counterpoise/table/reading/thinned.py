@@ -20,6 +20,8 @@ class Thinned:
         Of each row that is held, the number of rows that it stands for, (N,): 1 for those of a rare class.
     judged
         Arrow files with the rows for the threshold and for the test, in the order of the table.
+    places
+        Of each row in these files, its place in the table, from 0, (M,).
     tested
         Of each row in these files, whether it is for the test, (M,); else it is for the threshold.
     aside
@@ -33,6 +35,7 @@ class Thinned:
     rows: int
     stands_for: NDArray[np.float64]
     judged: tuple[Path, ...]
+    places: NDArray[np.uint64]
     tested: NDArray[np.bool_]
     aside: pl.DataFrame
     how: str
@@ -43,7 +46,8 @@ class Thinned:
 
         Examples
         --------
-        >>> one = Thinned(9, np.array([1.0, 4.0, 4.0]), (), np.zeros(0, bool), pl.DataFrame(), "", "")
+        >>> nothing = np.zeros(0, np.uint64)
+        >>> one = Thinned(9, np.array([1.0, 4.0, 4.0]), (), nothing, nothing > 0, pl.DataFrame(), "", "")
         >>> one.even(0)[1:]
         array([ True,  True])
         """

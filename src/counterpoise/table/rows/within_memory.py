@@ -7,6 +7,7 @@ Which rows are held depends on the seed and their places in the table alone.
 """
 
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -194,7 +195,7 @@ class _Keeper:
         self._most, self._targets, self._asked, self._place = most, targets, asked, place
         self._classes = _Classes(asked.seed)
         self._shown = list(dict.fromkeys([*targets, *(one for one in (asked.group, asked.slice) if one is not None)]))
-        self._all: list[tuple[pl.DataFrame, NDArray[np.int64]]] = []  # as long as it fits
+        self._all: list[tuple[pl.DataFrame, NDArray[np.uint64], NDArray[np.int64], NDArray[np.int64]]] = []
         self.whole = True
         self._held: list[pl.DataFrame] = []
         self._codes: list[NDArray[np.int64]] = []
@@ -204,6 +205,7 @@ class _Keeper:
         self._files: list[Path] = []
         self._aside: list[pl.DataFrame] = []
         self._tested: list[NDArray[np.bool_]] = []
+        self._places: list[NDArray[np.uint64]] = []
 
     def add(self, frame: pl.DataFrame, dealer: Dealer) -> None:
         """The next rows."""
@@ -216,18 +218,13 @@ class _Keeper:
         self._classes.train = self._classes.train + np.bincount(
             codes[parts == TRAIN], minlength=len(self._classes.rows)
         )
-        draws = uniform(key_of(self._asked.seed, "held"), block.places)
-        if self.whole:
-            self._all.append((frame, np.stack([codes, parts])))
-            self._draws.append(draws)
-            if sum(part.height for part, _ in self._all) <= self._most:
-                return
-            held, kept = self._all, self._draws
-            self.whole, self._all, self._draws = False, [], []
-            for (rows, dealt), drawn in zip(held, kept, strict=True):
-                self._sort(rows, dealt[0], dealt[1], drawn)
+        waiting = [*self._all, (frame, block.places, codes, parts)]
+        if self.whole and sum(rows.height for rows, *_ in waiting) <= self._most:
+            self._all = waiting
             return
-        self._sort(frame, codes, parts, draws)
+        self.whole, self._all = False, []
+        for one in waiting:
+            self._sort(*one)
 
     def _with_targets(self, frame: pl.DataFrame) -> tuple[pl.DataFrame, pl.Series]:
         """The rows that are not empty, and the class of each as text."""
@@ -245,24 +242,29 @@ class _Keeper:
 
     def _spelled(self, frame: pl.DataFrame) -> pl.Series:
         if len(self._targets) == 1:
-            return _words(frame[self._targets[0]])
+            return as_words(frame[self._targets[0]])
         return frame.select(
-            pl.concat_str([_words(frame[name]).fill_null("") for name in self._targets], separator="\x1f").alias(
+            pl.concat_str([as_words(frame[name]).fill_null("") for name in self._targets], separator="\x1f").alias(
                 "class"
             )
         ).to_series()
 
     def _sort(
-        self, frame: pl.DataFrame, codes: NDArray[np.int64], parts: NDArray[np.int64], draws: NDArray[np.float64]
+        self,
+        frame: pl.DataFrame,
+        places: NDArray[np.uint64],
+        codes: NDArray[np.int64],
+        parts: NDArray[np.int64],
     ) -> None:
         """Rows to learn from are held, if they are drawn; the others are written."""
         if len(self._share) < len(self._classes.rows):
             self._share = np.concatenate([self._share, np.ones(len(self._classes.rows) - len(self._share))])
-        judged = parts != TRAIN
+        judged, draws = parts != TRAIN, uniform(key_of(self._asked.seed, "held"), places)
         if judged.any():
             rows = frame.filter(pl.Series(judged))
             self._aside.append(rows.select(self._shown))
             self._tested.append(parts[judged] == TEST)
+            self._places.append(places[judged])
             self._waiting.append(rows)
             if sum(one.height for one in self._waiting) >= _BLOCK:
                 self._write()
@@ -294,7 +296,7 @@ class _Keeper:
     def frame(self) -> pl.DataFrame:
         """The rows that are held."""
         if self.whole:
-            frames = [rows for rows, _ in self._all]
+            frames = [rows for rows, *_ in self._all]
         else:
             self._write()
             self._thin()
@@ -308,22 +310,18 @@ class _Keeper:
         classes, codes = self._classes, np.concatenate(self._codes)
         kept = np.bincount(codes, minlength=len(classes.train))
         stands_for = (classes.train / np.maximum(kept, 1))[codes]
-        tested = np.concatenate(self._tested)
         aside = pl.concat(self._aside, how="vertical_relaxed")
-        said = _kept_in_words(classes.names, classes.train, kept)
-        return Table(
-            table.frame,
-            table.path,
-            table.typed,
-            ignored=table.ignored,
-            separator=table.separator,
-            thinned=Thinned(int(classes.rows.sum()), stands_for, tuple(self._files), tested, aside, how, said),
+        thinned = Thinned(
+            rows=int(classes.rows.sum()),
+            stands_for=stands_for,
+            judged=tuple(self._files),
+            places=np.concatenate(self._places),
+            tested=np.concatenate(self._tested),
+            aside=aside,
+            how=how,
+            kept=_kept_in_words(classes.names, classes.train, kept),
         )
-
-
-def _words(cells: pl.Series) -> pl.Series:
-    """Cells of a target as text, missing where a mark stands."""
-    return as_words(cells)
+        return replace(table, thinned=thinned)
 
 
 def _shares(rows: NDArray[np.int64], most: int) -> NDArray[np.float64]:

@@ -1,15 +1,12 @@
 """The rows for the threshold and for the test, with their scores: held in memory, or read from files in blocks."""
 
-from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Protocol
 
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from counterpoise.errors import UserError
-from counterpoise.table.features.cells import Problem, usable
 from counterpoise.table.features.matrix import to_matrix
 from counterpoise.table.model.one import Member, naive, posterior
 from counterpoise.table.reading.date_columns import with_dates
@@ -17,20 +14,14 @@ from counterpoise.table.reading.table import Table, with_numbers
 from counterpoise.table.reading.thinned import Thinned
 from counterpoise.table.rows.split import Split
 from counterpoise.table.training.importance import MOST_ROWS, drawn_rows
+from counterpoise.table.training.of_thinned import blocks_of
 from counterpoise.table.training.prepared import Prepared
 
-_BLOCK = 65_536
-_WRONG_COLUMN = 1 / 3
-"""A column with so large a share of cells that cannot be used is wrong as a whole."""
 Drawn = tuple[pl.DataFrame, NDArray[np.int64], NDArray[np.float64] | None]
 
 
 class Judges(Protocol):
     """The rows of the calibration and test parts."""
-
-    @property
-    def split(self) -> Split:
-        """The parts, without rows that could not be scored."""
 
     def posterior(self, rows: NDArray[np.int64]) -> NDArray[np.float64]:
         """Honest probabilities of some of the rows, (N,) or (N, C)."""
@@ -73,35 +64,13 @@ class _Held:
 
 class _InFiles:
     def __init__(self, ready: Prepared, thinned: Thinned, split: Split, members: tuple[Member, ...]) -> None:
-        self._ready, self._thinned, self._first = ready, thinned, len(thinned.stands_for)
-        scored = np.zeros(self._first + len(thinned.tested), np.bool_)
-        honest, plain, place = [], [], self._first
-        wrong: dict[str, list[Problem]] = {}
-        for table, problems in self._blocks():
+        self._ready, self._thinned, self._split, self._first = ready, thinned, split, len(thinned.stands_for)
+        honest, plain = [], []
+        for table, _ in blocks_of(ready.table, thinned, ready.schema):
             matrix = to_matrix(table, ready.schema, ready.schema.day)
             honest.append(posterior(members, matrix))
             plain.append(naive(members, matrix))
-            scored[place : place + len(matrix)] = True
-            for one in problems:
-                scored[place + one.row] = False
-                wrong.setdefault(one.column, []).append(one)
-            place += len(matrix)
         self._posterior, self._naive = np.concatenate(honest), np.concatenate(plain)
-        for name, found in wrong.items():
-            if len(found) >= _WRONG_COLUMN * len(thinned.tested):
-                raise UserError(
-                    f"{ready.table.path}: column {name!r}: {found[0].reason}, in {len(found):,} of "
-                    f"{len(thinned.tested):,} rows of the test; the rows that were learned from hold no such cells"
-                )
-        self.split = replace(
-            split, calibration=split.calibration[scored[split.calibration]], test=split.test[scored[split.test]]
-        )
-
-    def _blocks(self) -> Iterator[tuple[Table, list[Problem]]]:
-        table = self._ready.table
-        for file in self._thinned.judged:
-            for frame in pl.read_ipc(file).iter_slices(_BLOCK):
-                yield usable(Table(frame, table.path, table.typed), self._ready.schema)
 
     def posterior(self, rows: NDArray[np.int64]) -> NDArray[np.float64]:
         return np.asarray(self._posterior[rows - self._first])
@@ -111,7 +80,7 @@ class _InFiles:
 
     def column(self, name: str) -> pl.DataFrame:
         table, asked = self._ready.table, self._ready.asked
-        cells = self._thinned.aside[self.split.test - self._first].select(name)
+        cells = self._thinned.aside[self._split.test - self._first].select(name)
         read = with_numbers(Table(cells, table.path, table.typed, separator=table.separator), (), asked.marks)
         return with_dates(read, (), asked.dates).frame
 
@@ -119,8 +88,8 @@ class _InFiles:
         rows, weight = drawn_rows(target, MOST_ROWS, np.random.default_rng([seed, 4]))
         order = np.argsort(rows, kind="stable")
         rows, weight = rows[order], weight[order]
-        places, frames, first = self.split.test[rows] - self._first, [], 0
-        for table, _ in self._blocks():
+        places, frames, first = self._split.test[rows] - self._first, [], 0
+        for table, _ in blocks_of(self._ready.table, self._thinned, self._ready.schema):
             here = places[(places >= first) & (places < first + table.frame.height)] - first
             frames.append(table.frame[here])
             first += table.frame.height

@@ -1,19 +1,25 @@
 """What is different where a table is thinned: its parts, its targets, its audit and its notes."""
 
+from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import polars as pl
 
+from counterpoise.errors import UserError
 from counterpoise.table.audit.audit import audit, class_facts, missing_cells, smallest_effect
 from counterpoise.table.audit.facts import Audit, Copies
 from counterpoise.table.audit.findings import findings_of, verdict_of
+from counterpoise.table.features.cells import Problem, usable
+from counterpoise.table.features.schema import Schema
 from counterpoise.table.reading.numbers import Marks
 from counterpoise.table.reading.table import Table, with_numbers
 from counterpoise.table.reading.target import Labels
 from counterpoise.table.reading.thinned import Thinned
 from counterpoise.table.rows.split import Split, split_rows
+
+_BLOCK = 65_536
 
 
 def with_judged(table: Table, names: list[str]) -> Table:
@@ -44,6 +50,29 @@ def parts_of(thinned: Thinned) -> Split:
         held + np.flatnonzero(thinned.tested),
         thinned.how,
     )
+
+
+def blocks_of(table: Table, thinned: Thinned, schema: Schema) -> Iterator[tuple[Table, list[Problem]]]:
+    """The rows that lie in files, in blocks, as `usable` gives them."""
+    for file in thinned.judged:
+        for frame in pl.read_ipc(file).iter_slices(_BLOCK):
+            yield usable(Table(frame, table.path, table.typed), schema)
+
+
+def refuse_odd_cells(table: Table, schema: Schema) -> None:
+    """Refuse a cell of these rows that is not what the column holds, before anything is learned."""
+    thinned, first = table.thinned, 0
+    if thinned is None:
+        return
+    odd: list[tuple[int, Problem]] = []
+    for block, problems in blocks_of(table, thinned, schema):
+        odd += [(first + one.row, one) for one in problems]
+        first += block.frame.height
+    if odd:
+        row, one = odd[0]
+        more = f" (and {len(odd) - 1:,} other cells cannot be used)" if len(odd) > 1 else ""
+        said = one.said(int(thinned.places[row]) + 1)
+        raise UserError(f"{table.path}: {said}{more}; correct it, or leave it empty if it is missing")
 
 
 def audit_of_thinned(table: Table, labels: Labels, split: Split, *, seed: int, **named: Any) -> Audit:

@@ -16,7 +16,7 @@ from counterpoise.table.features.schema import Schema
 from counterpoise.table.reading.table import Table
 from counterpoise.table.rows.enough import group_places, row_weights
 from counterpoise.table.rows.split import Split
-from counterpoise.table.training.of_thinned import with_judged
+from counterpoise.table.training.of_thinned import refuse_odd_cells, with_judged
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -95,4 +95,5 @@ def prepared(
         as_of=day_of(asked.as_of),
         absolute=asked.absolute_time,
     )
+    refuse_odd_cells(table, schema)
     return Prepared(table, asked, goal, split, circumstances, schema, to_matrix(table, schema, schema.day))

@@ -134,7 +134,6 @@ def learn_target(ready: Prepared, task: Task, trials: Trials, progress: Progress
     members = grow(task.grown.of(rows), learned, "growing the model")
     progress("measuring on the test rows", 0.0)
     judges = judges_of(ready, split, members)
-    split = judges.split
     judged = _judged(ready, task, verdict, members, judges, learned)
     importance = _importance(ready, judges, members, judged)
     slices = _slices(ready, labels, judges, judged)
@@ -171,7 +170,7 @@ def _judged(
     learned: ClassCounts,
 ) -> Evaluation:
     """The threshold, from rows that are new to the model that scored them, and what it does on the test rows."""
-    split, codes, group = judges.split, task.labels.codes, ready.circumstances.group
+    split, codes, group = task.split, task.labels.codes, ready.circumstances.group
     promises = len(split.calibration) > 0
     held = split.calibration if promises else task.raced.rows
     scores = judges.posterior(held) if promises else verdict.winner.probability

@@ -12,7 +12,7 @@ _READ_PER_BYTE, _READ_PER_CELL, _READ_PER_COLUMN = 2.0, 32.0, 25_000.0
 """What reading takes for each byte of text, cell and column, measured with numbers and words."""
 _LEARN_PER_CELL = 80.0
 """What training takes for each cell besides: the matrix, its copies, and what learners make of it."""
-_PROGRAM = 450e6
+_PROGRAM = 600e6
 """What the program and its libraries take before the first row."""
 _LEARNED, _JUDGED = 0.6, 0.2
 """Of the rest, for the rows to learn from and for the scores of the others; what is left is for blocks on their way."""
@@ -61,7 +61,7 @@ class Allowance:
     --------
     >>> one = Allowance(Path("t.csv"), 2_000_000_000, 20)
     >>> one.rows, one.judged
-    (581250, 3100000)
+    (525000, 2800000)
     """
 
     def __init__(self, path: Path, memory: int, columns: int) -> None:

@@ -330,10 +330,6 @@ def _trained(
     refuse_to_learn(table.path, *table.frame.shape)
     targets = asked.targets or named_labels(table, asked.target)
     names = targets or (asked.target,)
-    if targets and table.thinned is not None:
-        raise UserError(
-            "a table of several labels does not fit into this memory; pass more memory, or train each label alone"
-        )
     table = with_same_numbers(table, list(names), asked.marks)
     table = with_numbers(table, names, asked.marks)
     table = without_empty_rows(with_dates(table, [*names, *table.ignored], asked.dates))

@@ -26,15 +26,19 @@ class ManyLabels:
         Value of a row that does not have the label, and of one that has it.
     codes
         Codes (N, L): 1 if a row has the label, 0 if not, -1 if it is not known.
+    stands_for
+        As in `Labels`.
     """
 
     names: tuple[str, ...]
     values: tuple[Any, Any]
     codes: NDArray[np.int64]
+    stands_for: NDArray[np.float64] | None = None
 
     def of(self, place: int) -> Labels:
         """One label as a target of two classes; where it is not known its code is 0."""
-        return Labels(self.values, np.maximum(self.codes[:, place], 0), self.values[1])
+        codes = np.maximum(self.codes[:, place], 0)
+        return Labels(self.values, codes, self.values[1], stands_for=self.stands_for)
 
     def known(self, place: int) -> NDArray[np.bool_]:
         """The rows of which it is known whether they have a label (N,)."""

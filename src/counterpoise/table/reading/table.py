@@ -151,7 +151,7 @@ def without_empty_rows(table: Table) -> Table:
     >>> found.frame.height, found.said
     (2, ('1 row is empty and was left out (data row 2).',))
     """
-    if table.frame.width < 2 or not is_empty(table.frame.to_series(0)).any():
+    if table.thinned is not None or table.frame.width < 2 or not is_empty(table.frame.to_series(0)).any():
         return table
     empty = pl.select(pl.all_horizontal(*map(is_empty, table.frame.get_columns()))).to_series()
     rows = np.flatnonzero(empty.to_numpy())

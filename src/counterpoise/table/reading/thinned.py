@@ -41,6 +41,11 @@ class Thinned:
     how: str
     kept: str
 
+    @property
+    def weights(self) -> NDArray[np.float64]:
+        """Number of rows that each row stands for: of those that are held, then of those in files (N + M,)."""
+        return np.concatenate([self.stands_for, np.ones(len(self.tested))])
+
     def even(self, seed: int) -> NDArray[np.bool_]:
         """Of each row that is held, whether it belongs to a sample in which all rows of the table are equally likely.
 

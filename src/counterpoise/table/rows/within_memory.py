@@ -33,6 +33,8 @@ _LEAST_SIZE = 5
 """One row in so many is for the test, and one for the threshold, unless that is more than memory can judge."""
 _SLACK = 1.25
 _MOST_CLASSES = 5_000
+_UNKNOWN = "\x1f"
+"""Between the values of several labels, which may be empty."""
 
 
 def read_within(path: Path, asked: Asked, memory: int, place: Path) -> Table:
@@ -229,7 +231,8 @@ class _Keeper:
     def _with_targets(self, frame: pl.DataFrame) -> tuple[pl.DataFrame, pl.Series]:
         """The rows that are not empty, and the class of each as text."""
         cells = self._spelled(frame)
-        if cells.null_count():
+        unknown = cells.is_null() | (cells == _UNKNOWN * (len(self._targets) - 1))
+        if unknown.any():
             empty = pl.select(pl.all_horizontal(*map(is_empty, frame.get_columns()))).to_series()
             frame, cells = frame.filter(~empty), cells.filter(~empty)
             if cells.null_count():
@@ -244,7 +247,7 @@ class _Keeper:
         if len(self._targets) == 1:
             return as_words(frame[self._targets[0]])
         return frame.select(
-            pl.concat_str([as_words(frame[name]).fill_null("") for name in self._targets], separator="\x1f").alias(
+            pl.concat_str([as_words(frame[name]).fill_null("") for name in self._targets], separator=_UNKNOWN).alias(
                 "class"
             )
         ).to_series()

@@ -58,7 +58,7 @@ def learn_one(table: Table, asked: Asked, trials: Trials, progress: ProgressCall
         warn_user(f"target {asked.target!r}: {alike}")
     thinned = table.thinned
     if thinned is not None:
-        labels = replace(labels, stands_for=np.concatenate([thinned.stands_for, np.ones(len(thinned.tested))]))
+        labels = replace(labels, stands_for=thinned.weights)
     goal = _goal_of(labels, goal, asked.target)
     circumstances = Circumstances.of(table, asked)
     if thinned is not None:

@@ -26,10 +26,11 @@ from counterpoise.table.racing.trials import Part, Trials
 from counterpoise.table.reading.labels import ManyLabels, read_many_labels
 from counterpoise.table.reading.table import Table, check_columns
 from counterpoise.table.reading.target import Labels
-from counterpoise.table.rows.split import Split, split_labels
+from counterpoise.table.rows.split import Split, sample_rows, split_labels
 from counterpoise.table.training.facts import facts_of_one, facts_of_several
 from counterpoise.table.training.macro import drawn_measures, macro
 from counterpoise.table.training.notes import columns_not_used, date_notes, weight_notes
+from counterpoise.table.training.of_thinned import parts_of, thinning_notes, with_judged
 from counterpoise.table.training.one import CALIBRATED, SHARE_FOR_RACE
 from counterpoise.table.training.outcome import Outcome, Outcomes
 from counterpoise.table.training.prepared import Circumstances, Prepared, prepared
@@ -129,15 +130,18 @@ def learn_several(table: Table, asked: Asked, trials: Trials, progress: Progress
     check_columns(table, asked.extra_columns)
     if {asked.group, asked.weight} & set(asked.targets):
         raise UserError("targets, group and weight must be different columns")
-    labels = read_many_labels(table, asked.targets, asked.positive)
-    circumstances = Circumstances.of(table, asked)
-    split = split_labels(
-        labels.codes,
-        seed=asked.seed,
-        calibration=CALIBRATED if goal.constraints else 0.0,
-        time=circumstances.time,
-        group=circumstances.group,
-    )
+    labels = read_many_labels(with_judged(table, list(asked.targets)), asked.targets, asked.positive)
+    circumstances, thinned = Circumstances.of(table, asked), table.thinned
+    if thinned is not None:
+        labels, split = replace(labels, stands_for=thinned.weights), parts_of(thinned)
+    else:
+        split = split_labels(
+            labels.codes,
+            seed=asked.seed,
+            calibration=CALIBRATED if goal.constraints else 0.0,
+            time=circumstances.time,
+            group=circumstances.group,
+        )
     not_learned = _not_learned(labels, split, circumstances.group, promises=bool(goal.constraints))
     learned = [place for place, name in enumerate(labels.names) if name not in not_learned]
     if not learned:
@@ -172,7 +176,8 @@ def learn_several(table: Table, asked: Asked, trials: Trials, progress: Progress
         command=command_of(table.path, asked, asked.positive, goal),
         versions=versions_of(asked.learners),
     )
-    columns = column_facts(ready.matrix[split.train], ready.schema.features)
+    learned_on = ready.matrix[split.train if thinned is None else thinned.even(asked.seed)]
+    columns = column_facts(learned_on, ready.schema.features)
     return replace(outcomes, facts=facts_of_several(outcomes) | {"columns": columns})
 
 
@@ -180,7 +185,7 @@ def _task(ready: Prepared, labels: ManyLabels, place: int, pace: Pace, deadline:
     """One label, on the rows where it is known."""
     asked, one, known = ready.asked, labels.of(place), labels.known(place)
     split = _within(ready.split, known)
-    raced = _thinned(one, split.train, pace.raced, asked.seed)
+    raced = _raced(one, split.train, pace.raced, asked.seed)
     return Task(
         name=labels.names[place],
         labels=one,
@@ -214,9 +219,17 @@ def _goal_of_each(goal: Goal | None) -> Goal:
     return found
 
 
+def _raced(labels: Labels, rows: NDArray[np.int64], most: int, seed: int) -> Sample:
+    """The rows on which learners are compared; of a thinned table with the classes' shares of the whole."""
+    if labels.stands_for is None:
+        return _thinned(labels, rows, most, seed)
+    return Sample(rows[sample_rows(labels.codes[rows], most, seed=seed, stands_for=labels.stands_for[rows])])
+
+
 def _thinned(labels: Labels, rows: NDArray[np.int64], most: int, seed: int) -> Sample:
     """About so many of the rows at most, all of a rare class among them."""
-    numbered = thinned(Rows(rows[:, None].astype(np.float64), labels.codes[rows]), most, seed=seed)
+    weight = None if labels.stands_for is None else labels.stands_for[rows]
+    numbered = thinned(Rows(rows[:, None].astype(np.float64), labels.codes[rows], weight), most, seed=seed)
     return Sample(numbered.matrix[:, 0].astype(np.int64), numbered.weight)
 
 
@@ -297,7 +310,7 @@ def _notes(ready: Prepared, pace: Pace, trainings: Mapping[str, Outcome]) -> tup
         found.append(f"Uncertain figures, because fewer than {_FEW} test rows have the label: {_labels(few)}.")
     if schema.dropped:
         found.append(f"Columns not used: {columns_not_used(schema)}.")
-    return tuple(found)
+    return (*found, *([] if table.thinned is None else thinning_notes(table.thinned, split)))
 
 
 def _labels(names: list[str]) -> str:

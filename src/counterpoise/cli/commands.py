@@ -10,6 +10,7 @@ from rich.table import Table as Grid
 
 from counterpoise import __version__
 from counterpoise.cli.audit import audit
+from counterpoise.cli.cluster_option import Cluster
 from counterpoise.cli.compare import compare
 from counterpoise.cli.date_options import AsOf, Dates
 from counterpoise.cli.display import progress, show
@@ -127,6 +128,7 @@ def train(
     ] = None,
     budget: Annotated[str, typer.Option(help="Approximate time limit: 90s, 5m, 1h.")] = "5m",
     seed: Annotated[int, typer.Option(help="Seed; the same seed gives the same files.")] = 0,
+    cluster: Cluster = None,
     resume: Annotated[bool, typer.Option("--resume", help="Continue an interrupted run with the same --out.")] = False,
     mlflow: Annotated[
         str | None, typer.Option(metavar="URI", help="Log the run to this MLflow tracking server or folder.")
@@ -148,6 +150,7 @@ def train(
             target=target,
             out=out,
             resume=resume,
+            cluster=cluster,
             progress=told,
             positive=positive,
             goal=None if goal is None else goals.goal(goal),

@@ -5,6 +5,7 @@ from typing import Annotated
 
 import typer
 
+from counterpoise.cli.cluster_option import Cluster
 from counterpoise.cli.date_options import AsOf
 from counterpoise.cli.option_values import needs_table_extra
 from counterpoise.cli.terminal import say
@@ -14,7 +15,7 @@ from counterpoise.errors import UserError
 def predict(
     directory: Annotated[Path, typer.Argument(metavar="DIR", help="A directory that counterpoise train wrote.")],
     table: Annotated[
-        Path, typer.Argument(metavar="TABLE", help="A .csv or .parquet file, or a folder of .parquet files.")
+        Path, typer.Argument(metavar="TABLE", help="A .csv or .parquet file, a folder of such files, or a pattern.")
     ],
     out: Annotated[Path, typer.Option("--out", "-o", help="A new .parquet or .csv file.")],
     prior: Annotated[
@@ -34,13 +35,14 @@ def predict(
             "table, or read the values as missing.",
         ),
     ] = "refuse",
+    cluster: Cluster = None,
 ) -> None:
     """Write probabilities and decisions for the rows of a table, in its order."""
     needs_table_extra()
     from counterpoise.table import predict_table
 
     to = None if prior is None else _prior(prior)
-    done = predict_table(directory, table, out, prior=to, as_of=as_of, unknown=unknown)
+    done = predict_table(directory, table, out, prior=to, as_of=as_of, unknown=unknown, cluster=cluster)
     decided = ", ".join(f"{name} {rows:,}" for name, rows in done.decided.items())
     say(f"{done.rows:,} rows in {done.out}; decided: {decided}")
     if done.told_by and done.as_of is not None:

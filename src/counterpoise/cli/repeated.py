@@ -12,6 +12,9 @@ from counterpoise.errors import UserError
 
 LIST = ",..."
 """In the metavar of an option that takes a list with commas between its values."""
+ADDRESS = "[ADDRESS]"
+"""The metavar of an option that may stand without a value, at the end or before another option."""
+_ALONE = "local"
 
 
 class Command(TyperCommand):
@@ -31,12 +34,30 @@ class Command(TyperCommand):
                 option.multiple = False
         parse = parser.parse_args
 
+        alone = {name for one in valued if one.metavar == ADDRESS for name in one.opts}
+
         def parse_args(args: list[str]) -> tuple[dict[str, Any], list[str], list[Any]]:
-            values, rest, order = parse(args)
+            values, rest, order = parse(_with_values(args, alone))
             return _one_of_each(values, single), rest, order
 
         parser.parse_args = parse_args
         return parser
+
+
+def _with_values(args: list[str], alone: set[str]) -> list[str]:
+    """The words of a command, with a value for each option that stands alone.
+
+    Examples
+    --------
+    >>> _with_values(["t.csv", "--cluster", "--seed", "1"], {"--cluster"})
+    ['t.csv', '--cluster', 'local', '--seed', '1']
+    """
+    found = []
+    for place, word in enumerate(args):
+        found.append(word)
+        if word in alone and (place + 1 == len(args) or args[place + 1].startswith("-")):
+            found.append(_ALONE)
+    return found
 
 
 def _one_of_each(values: Mapping[str, Any], options: list[TyperOption]) -> dict[str, Any]:

@@ -16,10 +16,12 @@ from counterpoise import goals
 from counterpoise.errors import UserError
 from counterpoise.goals import Goal
 from counterpoise.table.asked import DEFAULT_BUDGET, DEFAULT_LEARNERS, Asked, class_of_interest, versions_of
+from counterpoise.table.cluster import Cluster
 from counterpoise.table.features.novelty import REFUSE
 from counterpoise.table.files import refuse_existing
 from counterpoise.table.model import bundle
 from counterpoise.table.racing.entries import ProgressCallback, silent
+from counterpoise.table.racing.fits import HERE, Fits, FitsOnCluster
 from counterpoise.table.racing.trials import Trials, Unfinished
 from counterpoise.table.reading.date_columns import with_dates
 from counterpoise.table.reading.frames import table_of
@@ -258,6 +260,7 @@ def train_table(
     target: str,
     out: Path | None = None,
     resume: bool = False,
+    cluster: str | None = None,
     progress: ProgressCallback = silent,
     **asked: Any,
 ) -> Training | MultilabelTraining:
@@ -271,6 +274,8 @@ def train_table(
         The column with the classes, or columns of labels, as in `Asked`.
     out
         A new directory; by default `counterpoise-<name of the table>`.
+    cluster
+        Address of a Ray cluster on which learners are compared; "local" starts one here. None: this process compares.
     resume
         Whether to continue from what an interrupted run with the same `out` left.
     progress
@@ -289,14 +294,28 @@ def train_table(
         class_of_interest(what.goal, what.positive)  # a goal that is refused is refused before a long read
     refuse_existing(place)
     progress("reading the table", 0.0)
-    with _read(path, what, place) as table, Unfinished(place, _run(table, what), resume=resume) as trials:
+    with (
+        _fits(cluster) as fits,
+        _read(path, what, place) as table,
+        Unfinished(place, _run(table, what), resume=resume) as trials,
+    ):
         refuse_existing(place)  # another run may have ended since
-        training = _trained(table, what, place, trials, progress)
+        training = _trained(table, what, place, trials, progress, fits)
         progress("writing the report", 0.0)
         training.save(place)
         trials.done()
     progress("writing the report", 1.0)
     return training
+
+
+@contextmanager
+def _fits(address: str | None) -> Iterator[Fits]:
+    """Where the contestants learn."""
+    if address is None:
+        yield HERE
+        return
+    with Cluster(address) as cluster:
+        yield FitsOnCluster(cluster)
 
 
 def _run(table: Table, what: Asked) -> dict[str, str]:
@@ -324,7 +343,12 @@ def _content(table: Table) -> bytes:
 
 
 def _trained(
-    table: Table, asked: Asked, out: Path | None, trials: Trials, progress: ProgressCallback
+    table: Table,
+    asked: Asked,
+    out: Path | None,
+    trials: Trials,
+    progress: ProgressCallback,
+    fits: Fits = HERE,
 ) -> Training | MultilabelTraining:
     refuse_ignored(table.ignored, asked.named_columns, table.frame.columns)
     refuse_to_learn(table.path, *table.frame.shape)
@@ -334,8 +358,8 @@ def _trained(
     table = with_numbers(table, names, asked.marks)
     table = without_empty_rows(with_dates(table, [*names, *table.ignored], asked.dates))
     if not targets:
-        return Training(**_fields(learn_one(table, asked, trials, progress)) | {"out": out})
-    found = learn_several(table, replace(asked, targets=targets), trials, progress)
+        return Training(**_fields(learn_one(table, asked, trials, progress, fits)) | {"out": out})
+    found = learn_several(table, replace(asked, targets=targets), trials, progress, fits)
     trainings = {name: Training(**_fields(one) | {"out": out}) for name, one in found.trainings.items()}
     return MultilabelTraining(**_fields(found) | {"out": out, "trainings": trainings})
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,6 +13,7 @@ from counterpoise.recipes import Recipe
 from counterpoise.table.features.schema import Schema
 from counterpoise.table.learners import Learner, Rows
 from counterpoise.table.learners.losses import PLAIN
+from counterpoise.table.racing.fits import HERE, Fits, Ground
 from counterpoise.table.racing.health import Health
 from counterpoise.table.racing.scoring import fold_scores, standard_error
 from counterpoise.table.racing.trials import Trials
@@ -140,7 +142,7 @@ class Verdict:
         return self.entries[self.chosen]
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(frozen=True, eq=False)  # without slots: what its fits share is made once
 class Race:
     """The common settings of all contestants.
 
@@ -162,6 +164,8 @@ class Race:
         Time after which no further contestant may start, by `time.monotonic`.
     progress
         Function that is called with the step and the share of it that is done.
+    fits
+        Where contestants learn.
     """
 
     rows: Rows
@@ -173,6 +177,12 @@ class Race:
     trials: Trials
     deadline: float
     progress: ProgressCallback
+    fits: Fits = HERE
+
+    @cached_property
+    def ground(self) -> Ground:
+        """What all fits share."""
+        return Ground(self.rows, self.fold, self.counts, self.schema, self.seed)
 
     @property
     def folds(self) -> int:

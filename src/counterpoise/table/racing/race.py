@@ -22,9 +22,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from counterpoise.decide.measured import log_losses
-from counterpoise.table.learners import LEARNERS, Job
+from counterpoise.table.learners import LEARNERS
 from counterpoise.table.learners.losses import PLAIN
 from counterpoise.table.racing.entries import Candidate, Entry, Race, Verdict, scored_entry
+from counterpoise.table.racing.fits import Fit
 from counterpoise.table.racing.health import Health, mean_log_loss, probe
 from counterpoise.table.racing.scoring import fold_scores, folds_within
 from counterpoise.table.racing.verdict import verdict_of
@@ -75,12 +76,15 @@ def race(course: Race, contestants: Sequence[Candidate]) -> Verdict:
     """
     entries: list[Entry] = []
     left_out: list[str] = []
+    _start(course, [one for one in contestants if one.leads], range(course.folds))
     for one in contestants:
         if one.leads:
             _enter(course, one, entries, left_out)
     judged = {entry.learner for entry in entries}  # another loss is judged against its own learner's reference
     left_out += [one.label for one in contestants if not one.leads and one.learner.name not in judged]
-    for one in _screened(course, [one for one in contestants if one.learner.name in judged], left_out):
+    others = _screened(course, [one for one in contestants if one.learner.name in judged], left_out)
+    _start(course, others, range(course.folds))
+    for one in others:
         _enter(course, one, entries, left_out)
     return verdict_of(entries, course, _health(course, entries), tuple(left_out))
 
@@ -128,24 +132,25 @@ def _follow(course: Race, one: Candidate, fold: int, step: str) -> dict[str, NDA
     key = _key(course, one, fold)
     found = course.trials.get(key)
     if found is None:
-        begun = monotonic()
-        here = course.fold == fold
-        job = Job(
-            rows=course.rows.at(~here),
-            schema=course.schema,
-            recipe=one.recipe,
-            counts=course.counts,
-            settings=one.learner.settings[one.setting],
-            held_out=course.rows.at(here),
-            seed=course.seed,
-            each_step=lambda share: course.progress(step, (fold + min(1.0, share)) / course.folds),
+        found = course.fits.result(
+            course.ground,
+            key,
+            _fit(one, fold),
+            lambda share: course.progress(step, (fold + min(1.0, share)) / course.folds),
         )
-        followed = one.learner.fit(job)
-        files = {f"file {name}": np.frombuffer(data, np.uint8) for name, data in followed.model.files().items()}
-        found = {"curve": followed.curve, "seconds": np.array(monotonic() - begun), **files}
         course.trials.put(key, found)
     course.progress(step, (fold + 1) / course.folds)
     return found
+
+
+def _start(course: Race, contestants: Sequence[Candidate], folds: Sequence[int]) -> None:
+    """Let a cluster begin what will be asked for, unless it is finished."""
+    fits = ((_key(course, one, fold), _fit(one, fold)) for one in contestants for fold in folds)
+    course.fits.start(course.ground, ((key, fit) for key, fit in fits if course.trials.get(key) is None))
+
+
+def _fit(one: Candidate, fold: int) -> Fit:
+    return Fit(one.learner.name, one.setting, one.recipe, fold)
 
 
 def _key(course: Race, one: Candidate, fold: int) -> str:
@@ -171,6 +176,7 @@ def _screened(course: Race, contestants: Sequence[Candidate], left_out: list[str
     alone = len(course.counts.classes) == 2 and rarest < _LEAST_SCREENED
     if len(contestants) <= _FEW or alone:
         return others
+    _start(course, others, [0])
     scored: list[float] = []
     losses: list[float] = []
     ran: list[Candidate] = []

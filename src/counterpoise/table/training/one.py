@@ -17,6 +17,7 @@ from counterpoise.table.learners import Rows
 from counterpoise.table.monitoring.class_mix import class_histograms, distinct_share
 from counterpoise.table.monitoring.shift import column_facts
 from counterpoise.table.racing.entries import ProgressCallback
+from counterpoise.table.racing.fits import HERE, Fits
 from counterpoise.table.racing.trials import Trials
 from counterpoise.table.reading.table import Table, check_columns
 from counterpoise.table.reading.target import Labels, read_labels
@@ -40,7 +41,7 @@ _MOST_SCORES = 250_000
 _MOST_CELLS = 10_000_000
 
 
-def learn_one(table: Table, asked: Asked, trials: Trials, progress: ProgressCallback) -> Outcome:
+def learn_one(table: Table, asked: Asked, trials: Trials, progress: ProgressCallback, fits: Fits = HERE) -> Outcome:
     """Train, compare and decide for the target column `asked.target`.
 
     Raises
@@ -90,7 +91,7 @@ def learn_one(table: Table, asked: Asked, trials: Trials, progress: ProgressCall
         again=True,
         deadline=begun + SHARE_FOR_RACE * asked.budget,
     )
-    found = learn_target(ready, task, trials, progress)
+    found = learn_target(ready, task, trials, progress, fits)
     look = audit if thinned is None else audit_of_thinned
     audited = look(table, labels, split, target=asked.target, time=asked.time, group=asked.group, seed=asked.seed)
     found = replace(

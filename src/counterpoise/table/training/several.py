@@ -22,6 +22,7 @@ from counterpoise.table.learners import Rows
 from counterpoise.table.learners.thinning import thinned
 from counterpoise.table.monitoring.shift import column_facts
 from counterpoise.table.racing.entries import ProgressCallback, silent
+from counterpoise.table.racing.fits import HERE, Fits
 from counterpoise.table.racing.trials import Part, Trials
 from counterpoise.table.reading.labels import ManyLabels, read_many_labels
 from counterpoise.table.reading.table import Table, check_columns
@@ -115,7 +116,9 @@ def pace_of(budget: float, labels: int, rows: int, features: int, learners: int)
     return Pace(every_loss, raced, grown, folds, again)
 
 
-def learn_several(table: Table, asked: Asked, trials: Trials, progress: ProgressCallback) -> Outcomes:
+def learn_several(
+    table: Table, asked: Asked, trials: Trials, progress: ProgressCallback, fits: Fits = HERE
+) -> Outcomes:
     """Train, compare and decide for each label of `asked.targets`.
 
     Raises
@@ -159,7 +162,7 @@ def learn_several(table: Table, asked: Asked, trials: Trials, progress: Progress
         progress("learning the labels", done / len(learned))
         deadline = read + rest * (done + SHARE_FOR_RACE) / len(learned)
         task = _task(ready, labels, place, pace, deadline)
-        trainings[task.name] = _learned(learn_target(ready, task, Part(trials, task.name), silent))
+        trainings[task.name] = _learned(learn_target(ready, task, Part(trials, task.name), silent, fits))
     progress("learning the labels", 1.0)
     outcomes = Outcomes(
         table=table.path,

@@ -21,6 +21,7 @@ from counterpoise.table.features.schema import Schema
 from counterpoise.table.learners import LEARNERS, Job, Rows
 from counterpoise.table.model.one import Member, Ruling, posterior
 from counterpoise.table.racing.entries import ProgressCallback, Race, Verdict
+from counterpoise.table.racing.fits import HERE, Fits
 from counterpoise.table.racing.race import candidates, how_many_folds, race
 from counterpoise.table.racing.trials import Trials
 from counterpoise.table.reading.table import Table
@@ -104,7 +105,7 @@ def folds_for(ready: Prepared, labels: Labels, rows: NDArray[np.int64], most: in
     )
 
 
-def learn_target(ready: Prepared, task: Task, trials: Trials, progress: ProgressCallback) -> Outcome:
+def learn_target(ready: Prepared, task: Task, trials: Trials, progress: ProgressCallback, fits: Fits = HERE) -> Outcome:
     """Learn one target of a prepared table.
 
     Returns
@@ -126,6 +127,7 @@ def learn_target(ready: Prepared, task: Task, trials: Trials, progress: Progress
         trials,
         task.deadline,
         progress,
+        fits,
     )
     verdict = race(course, candidates(asked.learners, learned, task.losses))
     if task.raced.stands_for is not None:

@@ -3,7 +3,8 @@
 import csv
 import warnings
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
@@ -15,6 +16,7 @@ from numpy.typing import NDArray
 
 from counterpoise.decide.prior import adjust_prior
 from counterpoise.errors import UserError
+from counterpoise.table.cluster import Cluster
 from counterpoise.table.features.cells import Problem
 from counterpoise.table.features.matrix import to_matrix
 from counterpoise.table.features.novelty import REFUSE, check_unknown
@@ -76,6 +78,7 @@ def predict_table(
     prior: str | float | Sequence[float] | None = None,
     as_of: Any = None,
     unknown: str = REFUSE,
+    cluster: str | None = None,
 ) -> Prediction:
     """Decide the rows of a table and write one row for each, in order; the table may be larger than memory.
 
@@ -84,8 +87,8 @@ def predict_table(
     directory
         Directory that `train_table` wrote.
     table
-        A CSV or Parquet file, or a folder of Parquet files, with the columns of the training table; the target may be
-        absent.
+        A CSV or Parquet file, a folder of such files, or a pattern, with the columns of the training table; the target
+        may be absent.
     out
         Path of a new .parquet or .csv file, with `probability_<class>` for each class, and `decision`; for several
         labels `probability_<label>` and `decision_<label>` (1 or 0) for each. A row with a cell that the model cannot
@@ -102,6 +105,9 @@ def predict_table(
     unknown
         Treatment of a column that matters and whose categories or texts are all unknown to the model: "refuse" the
         table, or count the cells as "missing".
+    cluster
+        Address of a Ray cluster whose machines score the blocks of rows; "local" starts one here. None: this process
+        scores them.
 
     Raises
     ------
@@ -124,12 +130,12 @@ def predict_table(
     day = day_of_file(table, model.schema, as_of)
     shares = None if prior is None else _shares(model, table, prior, day, unknown)
     scoring = Scoring(model, table, shares, day, given=as_of is not None, unknown=unknown)
-    with appended(out) as append, whole_file(reasons) as text:
+    with appended(out) as append, whole_file(reasons) as text, _scored(model, day, cluster) as scored:
         with text.open("x", encoding="utf-8", newline="") as file:
             write = csv.writer(file).writerow
             write(("row", "problem"))
-            for block in ahead(blocks(table, model.schema)):
-                append(scoring.score(block))
+            for block, (matrix, probability) in scored(blocks(table, model.schema)):
+                append(scoring.add(block, matrix, probability))
                 for row, why in _by_row(block.problems):
                     write((block.first + row + 1, why))
         scoring.check_columns()
@@ -150,6 +156,29 @@ def predict_table(
         day if model.schema.needs_day else None,
         model.schema.reference.column if model.schema.reference is not None and as_of is None else "",
     )
+
+
+Scores = tuple[NDArray[np.float64], NDArray[np.float64]]
+
+
+def score_of(shared: tuple[TrainedModel, date | None], block: Block) -> Scores:
+    """The features of a block of rows, and their probabilities."""
+    model, day = shared
+    matrix = to_matrix(block.table, model.schema, day)
+    return matrix, model.probability(matrix)
+
+
+@contextmanager
+def _scored(
+    model: TrainedModel, day: date | None, address: str | None
+) -> Iterator[Callable[[Iterator[Block]], Iterator[tuple[Block, Scores]]]]:
+    """What gives blocks with their scores, in order."""
+    if address is None:
+        yield lambda found: ((block, score_of((model, day), block)) for block in ahead(found))
+        return
+    with Cluster(address) as cluster:
+        shared = cluster.share((model, day))
+        yield lambda found: cluster.in_order(score_of, shared, found)
 
 
 class Scoring:
@@ -193,13 +222,15 @@ class Scoring:
 
     def score(self, block: Block) -> pl.DataFrame:
         """Probabilities and decisions for each row; empty where it could not be scored."""
+        return self.add(block, *score_of((self._model, self._day), block))
+
+    def add(self, block: Block, matrix: NDArray[np.float64], probability: NDArray[np.float64]) -> pl.DataFrame:
+        """The same where the features and the probabilities are known."""
         self._count_problems(block)
-        matrix = to_matrix(block.table, self._model.schema, self._day)
         if self._newest is not None and self._model.schema.reference is not None:
             self._newest.add(block.table.frame[self._model.schema.reference.column])
         scored = np.ones(len(matrix), np.bool_)
         scored[[problem.row for problem in block.problems]] = False
-        probability = self._model.probability(matrix)
         self._remarks.add(block.table, matrix, probability[scored])
         self.rows += len(matrix)
         self.unscored += int((~scored).sum())

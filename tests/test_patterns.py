@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 import counterpoise
-from counterpoise.table.reading.quoting import _field
+from counterpoise.table.reading.files.quoting import _field
 
 _LENGTH = 30_000
 _SECONDS = 15
@@ -94,7 +94,7 @@ def patterns() -> list[Pattern]:
 
 def test_the_walk_finds_patterns_of_every_kind():
     found = {one.where.removeprefix("counterpoise.") for one in patterns()}
-    assert {"table.features.cells._FIGURES", "table.reading.dialect._NUMBER", "goals.goal.F_BETA"} <= found
+    assert {"table.features.cells._FIGURES", "table.reading.files.dialect._NUMBER", "goals.goal.F_BETA"} <= found
     assert {"table.learners.lightgbm_text._TREE", "table.report.card, re.sub", "a cell before ','"} <= found
 
 

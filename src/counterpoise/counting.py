@@ -206,7 +206,7 @@ def _of_ray(source: Any, column: str | None, mark: Any) -> Tally:
 def _of_lazy(frame: "pl.LazyFrame", column: str, where: str, mark: Any) -> Tally:
     import polars as pl
 
-    from counterpoise.table.reading.table_files import NO_PARQUET
+    from counterpoise.table.reading.files.table_files import NO_PARQUET
 
     try:
         found = frame.group_by(pl.col(column).alias("label")).agg(pl.len().alias("rows"))
@@ -217,7 +217,7 @@ def _of_lazy(frame: "pl.LazyFrame", column: str, where: str, mark: Any) -> Tally
 
 
 def _of_files(given: str, column: str | None, mark: Any) -> Tally:
-    from counterpoise.table.reading.table_files import is_parquet, named_files
+    from counterpoise.table.reading.files.table_files import is_parquet, named_files
 
     spelled: Counter[Any] = Counter()
     tally: Tally = Counter()
@@ -236,7 +236,7 @@ def _of_files(given: str, column: str | None, mark: Any) -> Tally:
 def _of_parquet(file: Path, column: str | None, mark: Any) -> Tally:
     import polars as pl
 
-    from counterpoise.table.reading.table_files import parquet_schema
+    from counterpoise.table.reading.files.table_files import parquet_schema
 
     name = _only(list(parquet_schema(file)), column, str(file))
     return _of_lazy(pl.scan_parquet(file, glob=False), name, str(file), mark)
@@ -244,7 +244,7 @@ def _of_parquet(file: Path, column: str | None, mark: Any) -> Tally:
 
 def _spelled_in(file: Path, column: str | None) -> tuple["Counter[str | None]", str]:
     """How often each cell of a column of delimited text occurs, and what separates the cells of a row."""
-    from counterpoise.table.reading.delimited import opened
+    from counterpoise.table.reading.files.delimited import opened
 
     found: Counter[str | None] = Counter()
     with opened(file) as text:

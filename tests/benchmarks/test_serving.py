@@ -78,20 +78,26 @@ def test_clients_take_turns_through_the_requests_and_count_whole_answers():
     sent = []
 
     async def answered(reader, writer):
-        while head := await reader.readuntil(b"\r\n\r\n"):
-            length = int(head.lower().partition(b"content-length:")[2].split()[0])
-            sent.append(int(await reader.readexactly(length)))
-            writer.write(b"HTTP/1.1 200 OK\r\nContent-Le")
-            await asyncio.sleep(0.001)
-            writer.write(b"ngth: 2\r\n\r\n{")
-            await asyncio.sleep(0.001)
-            writer.write(b"}")
+        try:
+            while head := await reader.readuntil(b"\r\n\r\n"):
+                length = int(head.lower().partition(b"content-length:")[2].split()[0])
+                sent.append(int(await reader.readexactly(length)))
+                writer.write(b"HTTP/1.1 200 OK\r\nContent-Le")
+                await asyncio.sleep(0.001)
+                writer.write(b"ngth: 2\r\n\r\n{")
+                await asyncio.sleep(0.001)
+                writer.write(b"}")
+        except asyncio.IncompleteReadError:  # the client has left
+            pass
+        finally:
+            writer.close()
 
     async def both():
         server = await asyncio.start_server(answered, "127.0.0.1", 0)
         port = server.sockets[0].getsockname()[1]
         found = await clients.load(port, "/", [str(k) for k in range(100)], 2, 0.2)
         server.close()
+        await asyncio.sleep(0.01)
         return found
 
     seconds, lasted = asyncio.run(both())

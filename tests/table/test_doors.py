@@ -22,7 +22,7 @@ from counterpoise.errors import UserError
 from counterpoise.table import load, predict_table
 from counterpoise.table.features.cells import usable
 from counterpoise.table.features.schema import Column, Schema
-from counterpoise.table.reading import delimited
+from counterpoise.table.reading.files import delimited
 from counterpoise.table.reading.frames import table_of
 from counterpoise.table.reading.numbers import NumberFormat
 from counterpoise.table.reading.table import Table, with_numbers

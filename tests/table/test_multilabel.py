@@ -17,7 +17,7 @@ from counterpoise.errors import UserError
 from counterpoise.table import predict_table
 from counterpoise.table.features.matrix import to_matrix
 from counterpoise.table.racing.trials import Unfinished
-from counterpoise.table.reading import delimited
+from counterpoise.table.reading.files import delimited
 from counterpoise.table.reading.table import read_table
 from counterpoise.table.report import several
 

@@ -20,7 +20,7 @@ from absent import needs
 from counterpoise.cli import main
 from counterpoise.errors import UserError
 from counterpoise.table.audit.audit import audit_table
-from counterpoise.table.reading.quoting import end_of_rows
+from counterpoise.table.reading.files.quoting import end_of_rows
 from counterpoise.table.using.predict import predict_table
 from mutations import cut, damaged, flipped
 

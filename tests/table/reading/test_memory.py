@@ -15,7 +15,8 @@ from absent import needs
 from counterpoise.cli import main
 from counterpoise.errors import UserError
 from counterpoise.table.audit.audit import audit_table
-from counterpoise.table.reading import delimited, memory
+from counterpoise.table.reading import memory
+from counterpoise.table.reading.files import delimited
 from counterpoise.table.reading.table import read_table
 
 needs("lightgbm")

@@ -12,7 +12,7 @@ from counterpoise.errors import UserError
 from counterpoise.table import load, predict_table, train_table
 from counterpoise.table.features.schema import Column, Schema
 from counterpoise.table.monitoring.shift import ColumnStatistics, ProbabilitySample, column_facts
-from counterpoise.table.reading import delimited
+from counterpoise.table.reading.files import delimited
 from counterpoise.table.reading.table import read_table
 from counterpoise.table.using import stream
 from counterpoise.table.using.stream import blocks

@@ -17,7 +17,7 @@ import polars as pl
 
 from counterpoise.errors import UserError, warn_user
 from counterpoise.table.reading.dates import fixed_zone
-from counterpoise.table.reading.dialect import refuse_twice
+from counterpoise.table.reading.files.dialect import refuse_twice
 from counterpoise.table.reading.named_columns import ignored_columns
 from counterpoise.table.reading.table import Table
 from counterpoise.wording import quoted

@@ -9,12 +9,12 @@ import numpy as np
 import polars as pl
 
 from counterpoise.errors import UserError
-from counterpoise.table.reading.delimited import read_delimited
+from counterpoise.table.reading.files.delimited import read_delimited
+from counterpoise.table.reading.files.table_files import NO_PARQUET, TableFiles, no_parquet, table_files
 from counterpoise.table.reading.kinds import read_text
 from counterpoise.table.reading.memory import refuse_too_many_cells
 from counterpoise.table.reading.named_columns import ignored_columns
 from counterpoise.table.reading.numbers import SAID_NOTHING, Marks, NumberFormat
-from counterpoise.table.reading.table_files import NO_PARQUET, TableFiles, no_parquet, table_files
 from counterpoise.table.reading.thinned import Thinned
 from counterpoise.table.reading.words import as_words
 from counterpoise.wording import data_rows, listed, quoted

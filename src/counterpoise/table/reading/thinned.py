@@ -17,15 +17,15 @@ class Thinned:
     rows
         Number of rows of the whole table.
     stands_for
-        Of each row that is held, the number of rows that it stands for, (N,): 1 for those of a rare class.
+        Number of rows that each held row stands for, (N,): 1 for those of a rare class.
     judged
         Arrow files with the rows for the threshold and for the test, in the order of the table.
     places
-        Of each row in these files, its place in the table, from 0, (M,).
+        Place of each row of these files in the table, from 0, (M,).
     tested
-        Of each row in these files, whether it is for the test, (M,); else it is for the threshold.
+        Whether each row of these files is for the test, (M,); else it is for the threshold.
     aside
-        Their targets, groups and slices (M rows), as the files have them.
+        Targets, groups and slices of these rows (M rows), as the files have them.
     how
         How rows were assigned to the parts, in a sentence.
     kept

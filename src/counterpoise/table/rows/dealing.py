@@ -36,7 +36,7 @@ class Block:
     keys
         A key of each row's class, (N,).
     before
-        Of each row, the number of rows of its class before it, (N,).
+        Number of rows of its class before each row, (N,).
     """
 
     frame: pl.DataFrame

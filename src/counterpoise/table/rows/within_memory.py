@@ -16,12 +16,12 @@ from numpy.typing import NDArray
 
 from counterpoise.errors import UserError
 from counterpoise.table.asked import Asked
-from counterpoise.table.reading.delimited import one_separator, opened
+from counterpoise.table.reading.files.delimited import one_separator, opened
+from counterpoise.table.reading.files.table_files import NO_PARQUET, TableFiles, no_parquet, table_files
 from counterpoise.table.reading.labels import named_labels
 from counterpoise.table.reading.memory import Allowance
 from counterpoise.table.reading.named_columns import ignored_columns
 from counterpoise.table.reading.table import Table, check_columns, is_empty, rows_of
-from counterpoise.table.reading.table_files import NO_PARQUET, TableFiles, no_parquet, table_files
 from counterpoise.table.reading.thinned import Thinned
 from counterpoise.table.reading.words import as_words
 from counterpoise.table.rows.dealing import TEST, TRAIN, AtRandom, Block, ByGroup, Dealer, by_time

@@ -14,10 +14,10 @@ import polars as pl
 from counterpoise.errors import UserError
 from counterpoise.table.features.cells import Problem, usable
 from counterpoise.table.features.schema import NUMBER, Schema
-from counterpoise.table.reading.delimited import opened
+from counterpoise.table.reading.files.delimited import opened
+from counterpoise.table.reading.files.table_files import NO_PARQUET, no_parquet, parquet_schema, table_files
 from counterpoise.table.reading.numbers import PLAIN
 from counterpoise.table.reading.table import Table, check_columns
-from counterpoise.table.reading.table_files import NO_PARQUET, no_parquet, parquet_schema, table_files
 
 ROWS = 65_536
 

@@ -8,9 +8,9 @@ from stat import S_ISBLK, S_ISCHR, S_ISDIR, S_ISFIFO, S_ISREG, S_ISSOCK
 import polars as pl
 
 from counterpoise.errors import UserError
-from counterpoise.table.reading.delimited import names_of
+from counterpoise.table.reading.files.delimited import names_of
+from counterpoise.table.reading.files.unpacked import PACKED, SUFFIXES, first_line
 from counterpoise.table.reading.named_columns import is_pattern
-from counterpoise.table.reading.unpacked import PACKED, SUFFIXES, first_line
 
 NO_PARQUET = (pl.exceptions.PolarsError, OSError, pl.exceptions.PanicException)
 """What Polars raises for a file that is damaged; a panic is no `Exception`."""

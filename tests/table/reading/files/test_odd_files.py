@@ -12,9 +12,9 @@ from hypothesis import strategies as st
 import counterpoise as cp
 from counterpoise.errors import UserError
 from counterpoise.table import predict_table
-from counterpoise.table.reading import delimited
-from counterpoise.table.reading.delimited import opened, read_delimited
-from counterpoise.table.reading.quoting import OpenQuoteError, quotes_are_pairs, split, widths
+from counterpoise.table.reading.files import delimited
+from counterpoise.table.reading.files.delimited import opened, read_delimited
+from counterpoise.table.reading.files.quoting import OpenQuoteError, quotes_are_pairs, split, widths
 from counterpoise.table.reading.table import read_table
 from counterpoise.table.using.stream import columns_of
 

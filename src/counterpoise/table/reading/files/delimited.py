@@ -16,10 +16,8 @@ import numpy as np
 import polars as pl
 
 from counterpoise.errors import UserError
-from counterpoise.table.reading.dialect import dialect_of
-from counterpoise.table.reading.memory import Room
-from counterpoise.table.reading.named_columns import ignored_columns
-from counterpoise.table.reading.quoting import (
+from counterpoise.table.reading.files.dialect import dialect_of
+from counterpoise.table.reading.files.quoting import (
     OpenQuoteError,
     SplitRows,
     end_of_rows,
@@ -28,7 +26,9 @@ from counterpoise.table.reading.quoting import (
     split,
     widths,
 )
-from counterpoise.table.reading.unpacked import Letters, pieces, unpacked
+from counterpoise.table.reading.files.unpacked import Letters, pieces, unpacked
+from counterpoise.table.reading.memory import Room
+from counterpoise.table.reading.named_columns import ignored_columns
 
 PIECE = 16_000_000
 SAMPLE = 65_536

@@ -13,7 +13,7 @@ from itertools import takewhile
 from pathlib import Path
 
 from counterpoise.errors import UserError
-from counterpoise.table.reading.quoting import OpenQuoteError, SplitRows, split
+from counterpoise.table.reading.files.quoting import OpenQuoteError, SplitRows, split
 from counterpoise.wording import listed, quoted
 
 _SEPARATORS = ",;\t|"

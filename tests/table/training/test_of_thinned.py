@@ -88,17 +88,32 @@ def test_no_row_needs_a_bound_to_be_judged_by_rows_that_the_model_has_not_seen(p
     assert abs(float(result.judged.threshold) - float(whole.judged.threshold)) < 0.15
 
 
-def test_several_classes_and_groups(tmp_path):
+@pytest.mark.parametrize("kind", ["csv", "parquet"])
+def test_several_classes_and_groups(kind, tmp_path):
     frame = FRAME.with_columns(y=pl.when(pl.col("size") > 1).then(pl.lit("maybe")).otherwise(pl.col("y")))
-    frame.write_parquet(tmp_path / "t.parquet")
-    result = cp.train(tmp_path / "t.parquet", group="shop", **QUICK)
+    getattr(frame, f"write_{kind}")(tmp_path / f"t.{kind}")
+    result = cp.train(tmp_path / f"t.{kind}", group="shop", **QUICK)
     assert dict(zip(result.labels.classes, result.counts.n.tolist(), strict=True)) == dict(
         frame["y"].value_counts().rows()
     )
-    shops = frame["shop"].n_unique()
     assert result.split.how == "at random, each group in one part"
-    assert shops == 40
     assert result.judged.metrics["macro_f1"].value > 0.5
+
+
+def test_nothing_is_promised_of_groups(path):
+    result = cp.train(path, group="shop", goal="recall where precision >= 0.3", **QUICK)
+    assert not result.judged.decision.promised
+    assert "of only" in result.judged.decision.reason
+
+
+@pytest.mark.parametrize("kind", ["csv", "parquet"])
+def test_weights_and_a_number_as_target(kind, tmp_path):
+    frame = FRAME.with_columns(y=(pl.col("y") == "yes").cast(pl.Int8), w=pl.lit(2.0) + pl.col("shop") % 2)
+    getattr(frame, f"write_{kind}")(tmp_path / f"t.{kind}")
+    result = cp.train(tmp_path / f"t.{kind}", weight="w", goal="f1", **QUICK)
+    assert result.labels.classes == (0, 1)
+    assert result.counts.n.tolist() == [int((~POSITIVE).sum()), int(POSITIVE.sum())]
+    assert abs(result.judged.probability.mean() / POSITIVE.mean() - 1) < 0.15
 
 
 def test_the_same_files_again_and_of_parquet(path, tmp_path):

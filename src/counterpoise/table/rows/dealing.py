@@ -16,6 +16,7 @@ from counterpoise.table.features.schema import NUMBER, Column, Schema
 from counterpoise.table.reading.date_columns import with_dates
 from counterpoise.table.reading.numbers import PLAIN, Marks
 from counterpoise.table.reading.table import Table, with_numbers
+from counterpoise.table.reading.words import as_words
 from counterpoise.table.rows.draws import bits, key_of, two_places, uniform
 
 TRAIN, CALIBRATION, TEST = 0, 1, 2
@@ -87,7 +88,7 @@ class ByGroup:
 
     def parts(self, block: Block) -> NDArray[np.int64]:
         """As `Dealer`."""
-        cells = block.frame[self.column].cast(pl.String)
+        cells = as_words(block.frame[self.column])
         alone = cells.is_null().to_numpy()
         drawn = uniform(key_of(self.seed, "group"), cells.hash(0).to_numpy())
         drawn = np.where(alone, uniform(key_of(self.seed, "part"), block.places), drawn)

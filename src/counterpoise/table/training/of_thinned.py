@@ -26,7 +26,10 @@ def with_judged(table: Table, names: list[str]) -> Table:
     """Some columns of all rows: those that are held, then those that lie in files."""
     if table.thinned is None:
         return table
-    return replace(table, frame=pl.concat([table.frame.select(names), table.thinned.aside.select(names)]))
+    held, aside = table.frame.select(names), table.thinned.aside.select(names)
+    odd = [name for name in names if held[name].dtype != aside[name].dtype]  # a group that was read as a number or date
+    spelled = pl.col(odd).cast(pl.String)
+    return replace(table, frame=pl.concat([held.with_columns(spelled), aside.with_columns(spelled)]))
 
 
 def with_same_numbers(table: Table, names: list[str], marks: Marks) -> Table:

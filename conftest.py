@@ -4,9 +4,12 @@ import os
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 os.environ.setdefault("CUDA_VISIBLE_DEVICES", "")
-if "PYTEST_XDIST_WORKER" in os.environ:  # workers with several threads each wait for one another most of the time
+if "PYTEST_XDIST_WORKER" in os.environ:
+    # workers with several threads each wait for one another most of the time
     os.environ.setdefault("OMP_NUM_THREADS", "1")
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+    # most of what JAX and TensorFlow compile runs once: LLVM's optimisations take longer than they save
+    os.environ.setdefault("XLA_FLAGS", "--xla_backend_optimization_level=0")
 
 from hypothesis import HealthCheck, settings
 from sybil import Sybil

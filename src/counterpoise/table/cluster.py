@@ -38,10 +38,9 @@ class Cluster:
     def __enter__(self) -> Self:
         ray = _ray()
         if not ray.is_initialized():
-            given = None if self._address == LOCAL else self._address
-            own = {"include_dashboard": False} if given is None else {}
+            own = {"include_dashboard": False} if self._address == LOCAL else {}
             try:
-                ray.init(address=given, log_to_driver=False, logging_level="ERROR", **own)
+                ray.init(address=self._address, log_to_driver=False, logging_level="ERROR", **own)
             except (ConnectionError, ValueError, RuntimeError, OSError) as error:
                 raise UserError(f"no Ray cluster answers at {self._address!r} ({str(error).splitlines()[0]})") from None
             self._connected = True
@@ -70,6 +69,10 @@ class Cluster:
             raise error.cause from None
         except ray.exceptions.RayError as error:
             raise UserError(f"the cluster lost a part of the work ({str(error).splitlines()[0]})") from None
+
+    def forget(self, started: Any) -> None:
+        """End a call whose result nobody needs."""
+        _ray().cancel(started)
 
     def in_order(self, function: Callable[..., Any], shared: Any, items: Iterable[Any]) -> Iterator[tuple[Any, Any]]:
         """Each item with what `function(shared, item)` returned, in their order; few items are on their way at once."""

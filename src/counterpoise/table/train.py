@@ -1,7 +1,7 @@
 """The main job, from a table to a training that can be saved and used: by a call, and by the command."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass, fields, replace
 from numbers import Integral
 from pathlib import Path
@@ -28,7 +28,7 @@ from counterpoise.table.reading.frames import table_of
 from counterpoise.table.reading.labels import named_labels
 from counterpoise.table.reading.memory import refuse_to_learn
 from counterpoise.table.reading.named_columns import joined, parts_of, refuse_ignored
-from counterpoise.table.reading.table import Table, read_table, with_numbers, without_empty_rows
+from counterpoise.table.reading.table import Table, read_table, without_empty_rows
 from counterpoise.table.report import several
 from counterpoise.table.report.card import model_card
 from counterpoise.table.report.page import heart, render
@@ -36,7 +36,7 @@ from counterpoise.table.report.summary import summary_lines
 from counterpoise.table.report.tracking import run_of_one, run_of_several, track
 from counterpoise.table.rows.within_memory import read_within
 from counterpoise.table.training.facts import facts_of_label, folder_of
-from counterpoise.table.training.of_thinned import with_same_numbers
+from counterpoise.table.training.of_thinned import read_numbers
 from counterpoise.table.training.one import learn_one
 from counterpoise.table.training.outcome import Outcome, Outcomes
 from counterpoise.table.training.several import learn_several
@@ -177,7 +177,8 @@ def train(
         False.
     memory
         Memory that may be taken, such as "4GB", for a table that may be larger: its rare rows are all used, and its
-        frequent ones as far as there is room. Only with the path of a table. Default: the whole table is read.
+        frequent ones as far as there is room. Only with the path of a table, 40 % of which wait in the folder for
+        temporary files. Default: the whole table is read.
     budget
         Approximate time limit in seconds, above 0; what does not fit into it is omitted, and the notes list it.
     seed
@@ -243,8 +244,13 @@ def _read(path: Path, asked: Asked, out: Path | None) -> Iterator[Table]:
     if asked.memory is None:
         yield read_table(path, spelled=True, ignore=asked.ignore, keep=asked.shown_columns)
         return
-    with unfinished(Path(gettempdir(), "counterpoise") if out is None else out) as place:
-        yield read_within(path, asked, asked.memory, place)
+    place = Path(gettempdir(), "counterpoise") if out is None else out
+    with ExitStack() as stack:
+        try:
+            waiting = stack.enter_context(unfinished(place))
+        except OSError as error:
+            raise UserError(f"cannot write next to {place}: {error.strerror or error}") from None
+        yield read_within(path, asked, asked.memory, waiting)
 
 
 def _name(option: str, column: Any) -> str | None:
@@ -354,8 +360,7 @@ def _trained(
     refuse_to_learn(table.path, *table.frame.shape)
     targets = asked.targets or named_labels(table, asked.target)
     names = targets or (asked.target,)
-    table = with_same_numbers(table, list(names), asked.marks)
-    table = with_numbers(table, names, asked.marks)
+    table = read_numbers(table, list(names), asked.marks)
     table = without_empty_rows(with_dates(table, [*names, *table.ignored], asked.dates))
     if not targets:
         return Training(**_fields(learn_one(table, asked, trials, progress, fits)) | {"out": out})

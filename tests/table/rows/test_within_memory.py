@@ -46,7 +46,7 @@ def read(tmp_path):
             getattr(frame[part], f"write_{kind}")(folder / f"{place}.{kind}")
         place = tmp_path / "waiting"
         place.mkdir(exist_ok=True)
-        table = read_within(folder, Asked("y", **asked), 10**9, place)
+        table = read_within(folder, Asked(**{"target": "y"} | asked), 10**9, place)
         if table.thinned is None:
             return table, None
         judged = pl.concat([pl.read_ipc(file) for file in table.thinned.judged])
@@ -154,8 +154,64 @@ def test_bad_input(read):
         read(FRAME.with_columns(day=pl.lit(3)), time="day")
 
 
-def test_empty_rows_are_none(read):
-    gaps = pl.concat([FRAME, FRAME.clear(1000), FRAME[:1]]).cast(FRAME.schema)
+def test_empty_rows_are_none_and_keep_their_places(read):
+    gaps = pl.concat([FRAME[:5], FRAME.clear(3), FRAME[5:]])
     table, judged = read(gaps)
-    assert table.thinned.rows == ROWS + 1
-    assert judged["y"].null_count() == 0
+    assert table.thinned.rows == ROWS
+    assert table.said == ("3 rows are empty and were left out (data rows 6, 7, 8).",)
+    places = np.array(ids(judged))
+    assert table.thinned.places.tolist() == (places + 3 * (places >= 5)).tolist()
+
+
+def test_the_spelling_of_a_class_or_group_decides_nothing(read):
+    number = FRAME.with_columns(y=(pl.col("y") == "yes").cast(pl.Float64), shop=pl.col("shop").cast(pl.Float64))
+    flag = FRAME.with_columns(y=pl.col("y") == "yes")
+    for frame, more in ((number, {}), (number, {"group": "shop"}), (flag, {})):
+        judged = [read(frame, kind=kind, **more)[1] for kind in ("csv", "parquet")]
+        assert ids(judged[0]) == ids(judged[1])
+
+
+def test_a_class_of_few_rows_is_in_every_part(read):
+    for seed in range(20):
+        few = FRAME.with_columns(
+            y=pl.when(pl.col("id").is_in([7, 700, 15_000])).then(pl.lit("few")).otherwise(pl.col("y"))
+        )
+        table, judged = read(few, seed=seed)
+        assert (table.frame["y"] == "few").sum() == 1
+        assert judged.filter(y="few")["tested"].sort().to_list() == [False, True]
+
+
+def test_every_class_is_held(read, monkeypatch):
+    monkeypatch.setattr(Small, "__init__", lambda self, *_: vars(self).update(rows=600, judged=10**9))
+    many = FRAME.with_columns(
+        y=pl.when(pl.col("y") == "yes").then(pl.col("y")).otherwise((pl.col("id") % 900).cast(pl.String))
+    )
+    table, judged = read(many)
+    assert round(table.thinned.stands_for.sum()) + judged.height == ROWS
+
+
+def test_few_groups(read):
+    refused = 0
+    for seed in range(12):
+        try:
+            table, judged = read(FRAME.with_columns(shop=pl.col("shop") % 4), group="shop", seed=seed)
+        except UserError as error:
+            refused += "has too few groups for a training, calibration and test part" in str(error)
+        else:
+            assert judged["tested"].any() and not judged["tested"].all() and table.frame.height
+    assert refused
+
+
+def test_many_labels(read):
+    labels = {f"l{place}": (RNG.random(ROWS) < 0.3).astype(int) for place in range(16)}
+    frame = FRAME.with_columns(**labels)
+    table, judged = read(frame, target="l*")
+    assert round(table.thinned.stands_for.sum()) + judged.height == ROWS
+
+
+def test_another_column_shows_the_order_of_days(read):
+    days = [f"{one % 12 + 1:02}/{one % 9 + 1:02}/2024" for one in range(ROWS)]
+    frame = FRAME.with_columns(day=pl.Series(days), other=pl.lit("13/01/2023"))
+    table, judged = read(frame, time="day")
+    learned, tested = ([one[3:5] for one in part["day"]] for part in (table.frame, judged.filter("tested")))
+    assert max(learned) <= min(tested)

@@ -1,6 +1,7 @@
 """Training on a table that is larger than the memory it may take."""
 
 import json
+from pathlib import Path
 
 import numpy as np
 import polars as pl
@@ -9,6 +10,7 @@ from sklearn.metrics import average_precision_score
 
 import counterpoise as cp
 from counterpoise.cli import main
+from counterpoise.table import train_table
 from counterpoise.table.rows import within_memory
 
 pytestmark = pytest.mark.slow
@@ -57,7 +59,8 @@ def test_figures_are_those_of_the_whole_table(path):
     assert result.counts.n.tolist() == [int((~POSITIVE).sum()), int(POSITIVE.sum())]
     assert result.facts["counts"] == {"no": int((~POSITIVE).sum()), "yes": int(POSITIVE.sum())}
     held, calibration, tested = (result.facts["rows"][part] for part in ("train", "calibration", "test"))
-    assert held <= 1.25 * MOST < 0.6 * ROWS
+    assert held == result.counts.total - calibration - tested
+    assert result.facts["rows"]["held"] == len(result.split.train) <= 1.25 * MOST < 0.6 * ROWS
     assert abs(tested - ROWS / 5) <= 2 >= abs(calibration - ROWS / 5)
     assert abs(result.judged.target.mean() - POSITIVE.mean()) < 1e-3
     assert abs(result.judged.probability.mean() / POSITIVE.mean() - 1) < 0.15
@@ -169,6 +172,11 @@ def test_several_labels(tmp_path):
     assert abs(len(result.split.test) - ROWS / 5) < 5
     assert any("more than the memory has room for" in note for note in result.notes)
     assert result["y_large"].judged.metrics["average_precision"].value > 0.95
+
+
+def test_a_place_that_cannot_be_written(path):
+    with pytest.raises(cp.UserError, match="cannot write"):
+        train_table(path, out=Path("/proc/nope/m"), **QUICK)
 
 
 def test_the_command(path, tmp_path):

@@ -178,7 +178,7 @@ def audit(
         classes=class_facts(labels, parts),
         imbalance_ratio=float(counts.max() / max(counts.min(), 1)),
         smallest_effect=smallest_effect(codes, labels, parts.test),
-        missing=missing_cells(frame, columns),
+        missing=_missing(frame, columns),
         constant=constant,
         duplicate_columns=doubled,
         copies=_copies(frame, codes, {target, *(one.column for one in identifiers)}, parts),
@@ -327,8 +327,7 @@ def _gain(rows: int) -> float | None:
     return high - 0.5
 
 
-def missing_cells(frame: pl.DataFrame, columns: list[str]) -> tuple[MissingCells, ...]:
-    """The columns with missing cells, those with most first."""
+def _missing(frame: pl.DataFrame, columns: list[str]) -> tuple[MissingCells, ...]:
     whole = frame.select(columns)
     empty = dict(zip(columns, whole.null_count().row(0), strict=True))
     floats = [name for name in columns if frame[name].dtype.is_float()]

@@ -129,7 +129,7 @@ def _reason(cell: object, column: Column) -> str:
     except ValueError:
         pass
     if column.kind == CATEGORY:
-        same = [one for one in column.categories if _meaning(one) == _meaning(spelled.strip("'"))]
+        same = [one for one in column.categories if meaning(one) == meaning(spelled.strip("'"))]
         return f"{spelled.strip(chr(39))} is {' or '.join(map(quoted, same))}; write the text"
     if column.kind == NUMBER and any(sign.isdigit() for sign in spelled):
         if how != PLAIN:
@@ -199,14 +199,14 @@ def as_categories(words: pl.Series, categories: tuple[str, ...]) -> pl.Series:
     """
     new = words.filter(words.is_not_null() & ~words.is_in(categories)).unique()
     known = _by_meaning(categories)
-    same = {one: found for one in new if (found := known.get(_meaning(one))) is not None}
+    same = {one: found for one in new if (found := known.get(meaning(one))) is not None}
     return words.replace(same) if same else words
 
 
 def unclear_numbers(words: pl.Series, column: Column) -> list[str]:
     """Those that are several categories as numbers: pandas makes 7 of 007, and of 7 too."""
     known = _by_meaning(column.categories)
-    return [one for one in words.drop_nulls().unique() if known.get(_meaning(one), one) is None]
+    return [one for one in words.drop_nulls().unique() if known.get(meaning(one), one) is None]
 
 
 @lru_cache(maxsize=256)
@@ -214,12 +214,19 @@ def _by_meaning(categories: tuple[str, ...]) -> dict[str, str | None]:
     """What a category means, and how it is spelled; None where several are the same."""
     found: dict[str, str | None] = {}
     for one in categories:
-        meaning = _meaning(one)
-        found[meaning] = None if meaning in found else one
+        same = meaning(one)
+        found[same] = None if same in found else one
     return found
 
 
-def _meaning(word: str) -> str:
+def meaning(word: str) -> str:
+    """A word in the spelling that all of its spellings as a number or flag share.
+
+    Examples
+    --------
+    >>> meaning("7.0"), meaning("007"), meaning("True"), meaning("Oak")
+    ('7', '7', 'true', 'Oak')
+    """
     figures = _FIGURES.fullmatch(word)
     if figures is not None:
         sign, whole, fraction = figures.groups(default="")

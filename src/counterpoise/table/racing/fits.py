@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from counterpoise.recipes import Recipe
 from counterpoise.table.cluster import Cluster
 from counterpoise.table.features.schema import Schema
-from counterpoise.table.learners import LEARNERS, Job, Rows
+from counterpoise.table.learners import Job, Learner, Rows
 from counterpoise.table.racing.trials import Arrays
 from counterpoise.weights import ClassCounts
 
@@ -28,9 +28,9 @@ class Ground:
 
 @dataclass(frozen=True, slots=True)
 class Fit:
-    """One fit: the names of a learner and of its settings, the loss, and the fold that is held out."""
+    """One fit: a learner, the name of its settings, the loss, and the fold that is held out."""
 
-    learner: str
+    learner: Learner
     setting: str
     recipe: Recipe
     fold: int
@@ -38,18 +38,18 @@ class Fit:
 
 def learned(ground: Ground, fit: Fit, each_step: Callable[[float], None] = lambda _: None) -> Arrays:
     """The curve, the seconds and the files of one fit."""
-    begun, here, learner = monotonic(), ground.fold == fit.fold, LEARNERS[fit.learner]
+    begun, here = monotonic(), ground.fold == fit.fold
     job = Job(
         rows=ground.rows.at(~here),
         schema=ground.schema,
         recipe=fit.recipe,
         counts=ground.counts,
-        settings=learner.settings[fit.setting],
+        settings=fit.learner.settings[fit.setting],
         held_out=ground.rows.at(here),
         seed=ground.seed,
         each_step=each_step,
     )
-    followed = learner.fit(job)
+    followed = fit.learner.fit(job)
     files = {f"file {name}": np.frombuffer(data, np.uint8) for name, data in followed.model.files().items()}
     return {"curve": followed.curve, "seconds": np.array(monotonic() - begun), **files}
 
@@ -63,6 +63,9 @@ class Fits:
     def result(self, ground: Ground, name: str, fit: Fit, each_step: Callable[[float], None]) -> Arrays:  # noqa: ARG002
         """One fit."""
         return learned(ground, fit, each_step)
+
+    def end(self, ground: Ground) -> None:
+        """Say that no more fits of this race will be asked for."""
 
 
 HERE = Fits()
@@ -87,5 +90,11 @@ class FitsOnCluster(Fits):
     def result(self, ground: Ground, name: str, fit: Fit, each_step: Callable[[float], None]) -> Arrays:  # noqa: ARG002
         """One fit, when it is done."""
         self.start(ground, [(name, fit)])
-        found: Arrays = self._cluster.result(self._started[id(ground), name])
+        found: Arrays = self._cluster.result(self._started.pop((id(ground), name)))
         return found
+
+    def end(self, ground: Ground) -> None:
+        """Forget the ground, and what was started on it for nobody."""
+        self._grounds.pop(id(ground), None)
+        for key in [one for one in self._started if one[0] == id(ground)]:
+            self._cluster.forget(self._started.pop(key))

@@ -86,6 +86,7 @@ def race(course: Race, contestants: Sequence[Candidate]) -> Verdict:
     _start(course, others, range(course.folds))
     for one in others:
         _enter(course, one, entries, left_out)
+    course.fits.end(course.ground)
     return verdict_of(entries, course, _health(course, entries), tuple(left_out))
 
 
@@ -150,7 +151,7 @@ def _start(course: Race, contestants: Sequence[Candidate], folds: Sequence[int])
 
 
 def _fit(one: Candidate, fold: int) -> Fit:
-    return Fit(one.learner.name, one.setting, one.recipe, fold)
+    return Fit(one.learner, one.setting, one.recipe, fold)
 
 
 def _key(course: Race, one: Candidate, fold: int) -> str:

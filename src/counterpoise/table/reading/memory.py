@@ -49,8 +49,8 @@ class Allowance:
         Path of the table, for messages.
     memory
         Bytes that the training may take.
-    columns
-        Number of columns that are kept.
+    columns, targets
+        Number of columns that are kept, and of those that are targets.
 
     Raises
     ------
@@ -64,13 +64,13 @@ class Allowance:
     (525000, 2800000)
     """
 
-    def __init__(self, path: Path, memory: int, columns: int) -> None:
+    def __init__(self, path: Path, memory: int, columns: int, targets: int = 1) -> None:
         there = available_memory()
         if there is not None and memory > there + _PROGRAM:
             raise UserError(f"memory is {_amount(memory)}, but {_amount(there)} is available; name no more than that")
         rest = max(0.0, memory - _PROGRAM)
         self.rows = int(_LEARNED * rest / (_LEARN_PER_CELL * columns))
-        self.judged = int(_JUDGED * rest / _PER_JUDGED)
+        self.judged = max(1, int(_JUDGED * rest / (_PER_JUDGED * targets)))
         if self.rows < _FEWEST_ROWS:
             needed = _PROGRAM + _FEWEST_ROWS * _LEARN_PER_CELL * columns / _LEARNED
             raise UserError(
@@ -129,8 +129,8 @@ def _refuse_too_large(path: Path, needed: float, there: int | None, what: str) -
     if there is not None and needed > there:
         raise UserError(
             f"{path} is too large for this machine: {what} takes {_amount(needed)} of memory or more, and "
-            f"{_amount(there)} is available. Pass --memory, such as --memory {max(there // 2 * 10**-9, 1):.0f}GB, to "
-            "hold only a part of its frequent rows, or leave columns out with --ignore"
+            f"{_amount(there)} is available. Leave columns out with --ignore; train takes --memory, such as "
+            f"--memory {max(there // 2 * 10**-9, 1):.0f}GB, and then holds only a part of the frequent rows"
         )
 
 

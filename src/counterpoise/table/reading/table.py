@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import polars as pl
+from numpy.typing import NDArray
 
 from counterpoise.errors import UserError
 from counterpoise.table.reading.files.delimited import read_delimited
@@ -157,9 +158,13 @@ def without_empty_rows(table: Table) -> Table:
     rows = np.flatnonzero(empty.to_numpy())
     if not 0 < len(rows) < table.frame.height:
         return table
+    return replace(table, frame=table.frame.filter(~empty), said=(*table.said, empty_rows(rows)))
+
+
+def empty_rows(rows: NDArray[np.int64]) -> str:
+    """A sentence on rows that were left out, from their places."""
     many = "1 row is empty and was" if len(rows) == 1 else f"{len(rows):,} rows are empty and were"
-    said = f"{many} left out ({data_rows(rows)})."
-    return replace(table, frame=table.frame.filter(~empty), said=(*table.said, said))
+    return f"{many} left out ({data_rows(rows)})."
 
 
 def is_empty(column: pl.Series) -> pl.Series:

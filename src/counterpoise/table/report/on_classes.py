@@ -11,6 +11,7 @@ from counterpoise.decide.multiclass import confusion_matrix
 from counterpoise.table.report import pictures
 from counterpoise.table.report.blocks import Bar, Bars, Columns, Figures, Folded, Grid, Paragraph, Section
 from counterpoise.table.report.pictures import titled
+from counterpoise.table.rows.enough import counts_of
 from counterpoise.table.training.outcome import Outcome
 from counterpoise.wording import interval, percent, plural
 
@@ -23,8 +24,7 @@ def classes_section(training: Outcome) -> Section:
     labels, counts, judged = training.labels, training.counts, training.judged
     names = [str(name) for name in labels.classes]
     parts = [
-        np.bincount(labels.codes[rows], minlength=len(names))
-        for rows in (training.split.train, training.split.calibration, training.split.test)
+        counts_of(labels, rows).n for rows in (training.split.train, training.split.calibration, training.split.test)
     ]
     rows = tuple(
         (

@@ -10,16 +10,18 @@ import polars as pl
 from numpy.typing import NDArray
 
 from counterpoise.errors import UserError
-from counterpoise.table.features.cells import usable
+from counterpoise.table.features.cells import meaning, usable
 from counterpoise.table.features.columns import kind_of
 from counterpoise.table.features.schema import NUMBER, Column, Schema
-from counterpoise.table.reading.date_columns import with_dates
+from counterpoise.table.reading.date_columns import dates_of, with_dates
+from counterpoise.table.reading.dates import ORDERS
 from counterpoise.table.reading.numbers import PLAIN, Marks
 from counterpoise.table.reading.table import Table, with_numbers
 from counterpoise.table.reading.words import as_words
 from counterpoise.table.rows.draws import bits, key_of, two_places, uniform
 
 TRAIN, CALIBRATION, TEST = 0, 1, 2
+_FIRST_ROWS = 3
 _LOOKED_AT = 400_000
 """Times that are held to find out from when on rows are late."""
 
@@ -32,8 +34,8 @@ class Block:
     ----------
     frame
         The rows.
-    first
-        Number of rows of the table before them.
+    places
+        Place of each row in the table, from 0, (N,).
     keys
         A key of each row's class, (N,).
     before
@@ -41,14 +43,9 @@ class Block:
     """
 
     frame: pl.DataFrame
-    first: int
+    places: NDArray[np.uint64]
     keys: NDArray[np.uint64]
     before: NDArray[np.int64]
-
-    @property
-    def places(self) -> NDArray[np.uint64]:
-        """Of the rows in the table (N,)."""
-        return np.arange(self.first, self.first + self.frame.height, dtype=np.uint64)
 
 
 class Dealer(Protocol):
@@ -73,7 +70,10 @@ class AtRandom:
     def parts(self, block: Block) -> NDArray[np.int64]:
         """As `Dealer`."""
         turn, place = np.divmod(block.before, self.size)
-        test, held = two_places(bits(key_of(self.seed, "part"), block.keys, turn.astype(np.uint64)), self.size)
+        key = bits(key_of(self.seed, "part"), block.keys, turn.astype(np.uint64))
+        test, held = two_places(key, self.size)
+        first_test, first_held = two_places(key, _FIRST_ROWS)  # a class of three rows is in every part
+        test, held = np.where(turn == 0, first_test, test), np.where(turn == 0, first_held, held)
         return np.where(place == test, TEST, np.where(place == held, CALIBRATION, TRAIN))
 
 
@@ -90,7 +90,9 @@ class ByGroup:
         """As `Dealer`."""
         cells = as_words(block.frame[self.column])
         alone = cells.is_null().to_numpy()
-        drawn = uniform(key_of(self.seed, "group"), cells.hash(0).to_numpy())
+        names = cells.unique().drop_nulls().to_list()
+        keys = {name: int(key_of(self.seed, f"group {meaning(name)}")[0]) for name in names}
+        drawn = uniform(cells.replace_strict(keys, default=0, return_dtype=pl.UInt64).to_numpy())
         drawn = np.where(alone, uniform(key_of(self.seed, "part"), block.places), drawn)
         return np.where(drawn < 1 / self.size, TEST, np.where(drawn < 2 / self.size, CALIBRATION, TRAIN))
 
@@ -122,10 +124,12 @@ class ByTime:
         read, problems = usable(table, Schema((self.column,)), most_problems=1)
         times = read.frame[self.column.name]
         if problems:
-            raise UserError(f"{self.path}: {problems[0].said(block.first + problems[0].row + 1)}")
+            raise UserError(f"{self.path}: {problems[0].said(int(block.places[problems[0].row]) + 1)}")
         if times.null_count():
-            row = block.first + int(times.is_null().arg_max() or 0) + 1
+            row = int(block.places[int(times.is_null().arg_max() or 0)]) + 1
             raise UserError(f"time {self.column.name!r} is missing in data row {row:,}; drop the rows without it")
+        if times.dtype.is_numeric():
+            times = times.cast(pl.Float64)
         late, middle = ((times >= cut.cast(times.dtype)[0]).to_numpy() for cut in (self.tested, self.held))
         return np.where(late, TEST, np.where(middle, CALIBRATION, TRAIN))
 
@@ -142,7 +146,7 @@ def by_time(
     name
         Name of the column.
     table
-        The table without rows, for its path and types.
+        The first rows of the table, whose other columns may show the order of day and month.
     size
         One in so many rows is for the test, and one for the threshold.
     seed
@@ -156,8 +160,10 @@ def by_time(
         If the column is neither date, time nor number, or has too few distinct times.
     """
     times = _sampled(blocks, name, seed)
+    first, _ = dates_of(with_numbers(table, (), marks), (), order)
+    shown = first.forms.get(name)
     read = Table(times.to_frame(), table.path, table.typed, separator=table.separator)
-    read = with_dates(with_numbers(read, (), marks), (), order)
+    read = with_dates(with_numbers(read, (), marks), (), shown if shown in ORDERS else order)
     cells = read.frame[name]
     kind = kind_of(cells)
     if not (cells.dtype.is_temporal() or cells.dtype.is_numeric()) or kind is None:

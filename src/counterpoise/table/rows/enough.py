@@ -46,6 +46,13 @@ def both_sides(labels: Labels, split: Split, learned: ClassCounts, asked: Asked)
                 f"the {part} part has {int(n.min())} rows of class {labels.classes[int(np.argmin(n))]!r} (split "
                 f"{split.how}); it needs more of them, or another split"
             )
+    if labels.stands_for is not None:
+        held = np.bincount(labels.codes[split.calibration], minlength=2)
+        if int(held.min()) < 1:
+            raise UserError(
+                f"no row of class {labels.classes[int(np.argmin(held))]!r} is left to set the threshold on (split "
+                f"{split.how}); it needs more rows"
+            )
     if not len(split.calibration) and asked.goal is not None and asked.goal.constraints:
         raise UserError("no row is left to set the threshold on; the table needs more rows")
 

@@ -6,6 +6,7 @@ from typing import Any
 from counterpoise.table.model import bundle
 from counterpoise.table.model.forms import LABEL, MULTILABEL
 from counterpoise.table.racing.entries import Verdict
+from counterpoise.table.rows.enough import counts_of
 from counterpoise.table.training.importance import Importance
 from counterpoise.table.training.outcome import Outcome, Outcomes
 
@@ -43,9 +44,10 @@ def facts_of_one(outcome: Outcome) -> dict[str, Any]:
         "weight": outcome.asked.weight,
         "counts": dict(zip(map(str, labels.classes), outcome.counts.n.tolist(), strict=True)),
         "rows": {
-            "train": len(outcome.split.train),
+            "train": counts_of(labels, outcome.split.train).total,
             "calibration": len(outcome.split.calibration),
             "test": len(outcome.split.test),
+            **({} if labels.stands_for is None else {"held": len(outcome.split.train)}),
         },
         "split": outcome.split.how,
         "seed": outcome.seed,

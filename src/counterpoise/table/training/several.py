@@ -145,7 +145,9 @@ def learn_several(
             time=circumstances.time,
             group=circumstances.group,
         )
-    not_learned = _not_learned(labels, split, circumstances.group, promises=bool(goal.constraints))
+    not_learned = _not_learned(
+        labels, split, circumstances.group, promises=bool(goal.constraints) or thinned is not None
+    )
     learned = [place for place, name in enumerate(labels.names) if name not in not_learned]
     if not learned:
         first, reason = next(iter(not_learned.items()))
@@ -251,8 +253,9 @@ def _not_learned(
     found: dict[str, str] = {}
     for place, name in enumerate(labels.names):
         codes = labels.codes[:, place]
+        weight = np.ones(len(codes)) if labels.stands_for is None else labels.stands_for
         for has, have, code in (("has it", "have it", 1), ("lacks it", "lack it", 0)):
-            n = int((codes == code).sum())
+            n = int(np.sum(weight[codes == code]))
             said = f"{'no row' if n == 0 else '1 row'} {has}" if n < 2 else f"{n:,} rows {have}"
             lacking = [part for part, rows, least in parts if int((codes[rows] == code).sum()) < least]
             if n < _LEAST:
@@ -287,7 +290,7 @@ def _notes(ready: Prepared, pace: Pace, trainings: Mapping[str, Outcome]) -> tup
     if not pace.every_loss:
         found.append("The budget had time for plain cross-entropy only; a larger one lets other losses take part.")
     most = max(len(one.split.train) for one in trainings.values())
-    if pace.raced < most:
+    if pace.raced < most and table.thinned is None:
         found.append(
             f"The learners were compared, and the thresholds chosen, on at most {pace.raced:,} of up to {most:,} "
             "training rows of a label; each row without the label stood for several."

@@ -140,7 +140,7 @@ def learn_target(ready: Prepared, task: Task, trials: Trials, progress: Progress
     importance = _importance(ready, judges, members, judged)
     slices = _slices(ready, labels, judges, judged)
     progress("measuring on the test rows", 1.0)
-    if task.again and not len(split.calibration):
+    if task.again and not len(split.calibration) and ready.table.thinned is None:
         known = rows if task.known is None else rows.at(task.known)
         members = grow(known, everywhere, "growing the model from all rows")
     return Outcome(

@@ -164,3 +164,18 @@ def test_the_list_finds_what_it_bans(sentence):
 )
 def test_the_list_leaves_plain_english_alone(sentence):
     assert _found(sentence) == []
+
+
+def test_rooms_name_what_is_there():
+    """Every `module.name` at which other rooms are told to start."""
+    named, lacking = 0, []
+    for room in sorted((ROOT / "src/counterpoise/table").rglob("__init__.py")):
+        package = ".".join(room.parent.relative_to(ROOT / "src").parts)
+        written = ast.get_docstring(ast.parse(room.read_text())) or ""
+        for module, name in re.findall(r"`([a-z_]+)\.([A-Za-z_]+)`", written):
+            named += 1
+            tree = ast.parse((room.parent / f"{module}.py").read_text())
+            found = {one.name for one in tree.body if isinstance(one, (ast.FunctionDef, ast.ClassDef))}
+            lacking += [f"{package}.{module}.{name}"] if name not in found else []
+    assert named > 20
+    assert lacking == []

@@ -42,7 +42,8 @@ class Cluster:
             try:
                 ray.init(address=self._address, log_to_driver=False, logging_level="ERROR", **own)
             except (ConnectionError, ValueError, RuntimeError, OSError) as error:
-                raise UserError(f"no Ray cluster answers at {self._address!r} ({str(error).splitlines()[0]})") from None
+                said = f"no Ray cluster answers at {self._address!r} ({str(error).splitlines()[0]})"
+                raise UserError(f"{said}; start one with 'ray start --head', or write --cluster alone") from None
             self._connected = True
         return self
 
@@ -68,7 +69,8 @@ class Cluster:
         except ray.exceptions.RayTaskError as error:
             raise error.cause from None
         except ray.exceptions.RayError as error:
-            raise UserError(f"the cluster lost a part of the work ({str(error).splitlines()[0]})") from None
+            said = f"the cluster lost a part of the work ({str(error).splitlines()[0]})"
+            raise UserError(f"{said}; run the command again (train continues with --resume)") from None
 
     def forget(self, started: Any) -> None:
         """End a call whose result nobody needs."""

@@ -47,7 +47,7 @@ class Thinned:
         return np.concatenate([self.stands_for, np.ones(len(self.tested))])
 
     def even(self, seed: int) -> NDArray[np.bool_]:
-        """Of each row that is held, whether it belongs to a sample in which all rows of the table are equally likely.
+        """Whether each held row is in a sample in which every row of the table is equally likely (N,).
 
         Examples
         --------

@@ -180,7 +180,8 @@ def by_time(
     cuts = [ordered.slice(round((1 - share / size) * len(ordered)), 1) for share in (2, 1)]
     if not len(ordered) or not all(map(len, cuts)) or not ordered[0] < cuts[0][0] < cuts[1][0]:
         raise UserError(
-            f"the time column {name!r} has too few distinct times for a training, calibration and test part"
+            f"the time column {name!r} has too few distinct times for a training, calibration and test part; "
+            "name another column, or omit it"
         )
     return ByTime(column, cuts[0], cuts[1], table.path, table.typed)
 

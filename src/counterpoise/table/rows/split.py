@@ -138,7 +138,7 @@ def split_labels(
 
 
 def _rarest(positive: NDArray[np.bool_]) -> NDArray[np.int64]:
-    """Of each row its rarest label, counted from 1; 0 where it has none."""
+    """The rarest label of each row, counted from 1; 0 where it has none."""
     rank = np.argsort(np.argsort(positive.sum(axis=0), kind="stable"))
     held = np.where(positive, rank, positive.shape[1])
     return np.where(positive.any(axis=1), held.argmin(axis=1) + 1, 0)

@@ -87,7 +87,7 @@ def named_files(path: Path) -> list[Path]:
     except (OSError, ValueError) as error:
         raise _not_read(path, error) from None
     if not found:
-        raise UserError(f"no file matches {path}")
+        raise UserError(f"no file matches {path}; put the pattern in quotes, and check the folder")
     empty = [folder for folder, files in inside.items() if not files]
     if empty:
         raise UserError(f"{empty[0]} is a directory without .parquet or .csv files; name a CSV or Parquet file")
